@@ -1,0 +1,117 @@
+// The ABI of the kernels: every export, with its arguments and constraints. src/kernels/abi.ts is its twin in TypeScript.
+//
+// The module is pure: it imports one shared memory (env.memory), has no JavaScript glue, no heap and no static data that
+// is written. Each thread has its own instance in each bank; it sets __stack_pointer to its own 64 KiB stack first.
+// Pointers are byte offsets in that memory (u32, up to 4 GiB). "rows" of a weight stand one after another, whole blocks,
+// as in the file; weight pointers may be unaligned, all other pointers are multiples of 16. No kernel writes beyond what
+// its line says; none reads weights beyond their last byte. No kernel splits work: the caller passes ranges.
+//
+// The same bits in every build and form: for one output value the additions happen in one order, which depends on the
+// format and the number of columns alone: not on plain or relaxed SIMD, nor on one-token or many-token form, nor on the
+// other rows or tokens of the call.
+#pragma once
+#include <stdint.h>
+
+#define KERNEL extern "C"
+
+// GGUF's type ids, see src/quant/formats.ts.
+enum Format : uint32_t {
+  F32 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8,
+  Q2_K = 10, Q3_K = 11, Q4_K = 12, Q5_K = 13, Q6_K = 14, BF16 = 30,
+};
+
+// ---- Activations, packed for a product (pack.cpp) ------------------------------------------------------------------
+// A product reads its activations packed: in f32 for F32, F16, BF16; else int8 per 32 values with f32 scales (scale =
+// amax/127, value = nearest-even(x * (127/amax)), 0 where amax is 0) and sums, columns padded with zeros to a multiple
+// of 128. Formats of one kind share a packed copy. "vec" packs one token for matvec_*, "tile"
+// packs tokens in tiles of 4 (the last tile padded with zeros) for matmul_*.
+
+KERNEL uint32_t vec_kind(uint32_t format);   // kind of packing that matvec_<format> reads; equal kinds, equal bytes
+KERNEL uint32_t tile_kind(uint32_t format);  // the same for matmul_<format>
+KERNEL uint32_t vec_bytes(uint32_t kind, uint32_t cols);                   // size of one packed token, a multiple of 16
+KERNEL uint32_t tile_bytes(uint32_t kind, uint32_t cols, uint32_t tokens); // size of all tiles, a multiple of 16
+
+// Packs columns [col0, col1) of one token: x f32 [cols]. col0 is a multiple of 128, col1 too or equal to cols.
+KERNEL void pack_vec(uint32_t kind, const float* x, uint8_t* dst, uint32_t cols, uint32_t col0, uint32_t col1);
+
+// Packs columns [col0, col1) of tokens: token t is the row x + stride * (index ? index[t] : t), f32 [cols] (stride in
+// floats). Whole tiles [tile0, tile1) are written, dst being the start of tile 0.
+KERNEL void pack_tile(uint32_t kind, const float* x, uint32_t stride, const uint32_t* index, uint32_t tokens,
+                      uint8_t* dst, uint32_t cols, uint32_t col0, uint32_t col1, uint32_t tile0, uint32_t tile1);
+
+// ---- Products: out[t][r] = sum over c of w[r][c] * x[t][c] (matmul_*.cpp), one pair for each format F --------------
+//   void matvec_F(w, x, out, cols, rows)   one packed token; out f32 [rows]. Bound by bandwidth: one linear stream.
+//   void matmul_F(w, x, out, cols, rows, tokens, out_stride, scratch)   tile-packed; out[t * out_stride + r] f32 for
+//       t < tokens rounded up to 4 (padding tokens are written as well), out_stride a multiple of 4, rows any number;
+//       scratch: matmul_scratch(cols) bytes, 16-aligned, for the unpacked panel.
+// cols is a multiple of 32 for quantized formats (256 for K types), any number for F32, F16, BF16.
+#define PRODUCT(F)                                                                                               \
+  KERNEL void matvec_##F(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows);          \
+  KERNEL void matmul_##F(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows,           \
+                         uint32_t tokens, uint32_t out_stride, uint8_t* scratch);                                \
+  KERNEL void dequantize_##F(const uint8_t* src, float* dst, uint32_t n); /* n values, whole blocks; exact */
+PRODUCT(f32) PRODUCT(f16) PRODUCT(bf16)
+PRODUCT(q8_0) PRODUCT(q4_0) PRODUCT(q4_1) PRODUCT(q5_0) PRODUCT(q5_1)
+PRODUCT(q2_k) PRODUCT(q3_k) PRODUCT(q4_k) PRODUCT(q5_k) PRODUCT(q6_k)
+#undef PRODUCT
+
+KERNEL uint32_t matmul_scratch(uint32_t cols);  // bytes, the maximum over formats
+
+// ---- Norm, residual, gating (norm.cpp, elementwise.cpp) ------------------------------------------------------------
+// dst[r][c] = x[r][c] / sqrt(mean over c of x^2 + eps) * weight[c]; rows of `stride` floats, in x and dst. x may be dst.
+KERNEL void rms_norm(const float* x, const float* weight, float* dst, uint32_t rows, uint32_t cols, uint32_t stride, float eps);
+// dst[index ? index[t] : t][c] += (scale ? scale[t] : 1) * src[t][c], t < tokens, c < cols; strides in floats.
+KERNEL void add_rows(float* dst, uint32_t dst_stride, const uint32_t* index, const float* src, uint32_t src_stride,
+                     const float* scale, uint32_t tokens, uint32_t cols);
+// gate[t][c] = silu(gate[t][c]) * up[t][c], and with the exact (erf) GELU; strides in floats.
+KERNEL void silu_mul(float* gate, const float* up, uint32_t tokens, uint32_t cols, uint32_t stride);
+KERNEL void gelu_mul(float* gate, const float* up, uint32_t tokens, uint32_t cols, uint32_t stride);
+
+// ---- Rotary position embedding (rope.cpp) --------------------------------------------------------------------------
+// inv_freq[i] = 1 / theta^(2i/dim) / factor for i < dim/2, each step rounded to f32 as torch does (theta f64).
+KERNEL void rope_inv_freq(double theta, double factor, uint32_t dim, float* inv_freq);
+// table[0..half) = cos(angle_i), table[half..2 half) = sin(angle_i), angle_i = f32(position) * inv_freq[i] in f32,
+// whose cosine and sine are computed in f64 and rounded: right to the last bit or so at any angle below 2^24.
+KERNEL void rope_table(uint32_t position, const float* inv_freq, uint32_t half, float* table);
+// One token's heads: src f32 [heads][dim] -> dst f32 [heads][dim] rotated, halves split at dim/2. interleaved: src holds
+// pairs (2i, 2i+1) for (i, i + dim/2), as GGUF stores q and k; dst is in Hugging Face's order either way. src != dst.
+KERNEL void rope(const float* src, float* dst, const float* table, uint32_t heads, uint32_t dim, uint32_t interleaved);
+
+// ---- Attention (attention.cpp) -------------------------------------------------------------------------------------
+// The cache's storage: 0 f32, 1 f16 (rounded to nearest even).
+KERNEL void store_kv(const float* src, uint8_t* dst, uint32_t n, uint32_t type);  // n values
+
+// Attention of some queries of one sequence, for one KV head and the `group` query heads that share it, with an online
+// softmax over key blocks of 64 aligned at absolute indices, so that a query's bits depend on its own index and window
+// alone, not on how the prompt was cut into chunks. A query at absolute index p sees keys (p - window, p], or all up to p
+// when window is 0. Keys before `first` are in the ring at slot = index mod slots; keys from `first` on in the chunk.
+struct AttentionArgs {
+  const float* q;        // query row i, head g: q + i * q_stride + g * head_dim, already rotated
+  float* out;            // the same shape, out + i * out_stride + g * head_dim
+  const uint8_t* k_ring; // (slot, head_dim) of this KV head, in the cache's type
+  const uint8_t* v_ring;
+  const uint8_t* k_chunk; // key of chunk row i: element i * chunk_stride, in the cache's type
+  const uint8_t* v_chunk;
+  uint32_t q_stride, out_stride; // floats
+  uint32_t chunk_stride;         // elements
+  uint32_t group, head_dim;      // head_dim any number >= 1, group >= 1
+  uint32_t first;                // absolute index of chunk row 0
+  uint32_t row0, row1;           // the chunk rows whose queries to compute
+  uint32_t slots, window;
+  uint32_t type;                 // the cache's storage
+  float scale;                   // head_dim^-0.5
+  uint8_t* scratch;              // attention_scratch(group, head_dim) bytes, 16-aligned
+};
+KERNEL uint32_t attention_scratch(uint32_t group, uint32_t head_dim);
+KERNEL void attention(const AttentionArgs* args);
+
+// ---- Router (router.cpp) -------------------------------------------------------------------------------------------
+// One token: logits[e] = x . gate[e] (f32 [experts][cols]); softmax over all experts in f32; the k largest in descending
+// order, ties to the lower index; weights divided by their sum.
+KERNEL void router(const float* x, const float* gate, uint32_t cols, uint32_t experts, uint32_t k, float* logits,
+                   uint32_t* picked, float* weights);
+
+// ---- Probe ---------------------------------------------------------------------------------------------------------
+// The build's own integer dot on 16 + 16 bytes (b in 0..127) to 4 + 8 sums (i32 form, i16 form), to be compared once
+// with the plain build's.
+KERNEL void probe_dot(const int8_t* a, const int8_t* b, int32_t* out);

@@ -1,0 +1,170 @@
+// npm run build [kernels] [assembly] [ts]: the parts named, or all of them.
+//   kernels   cpp/*.cpp → wasm/kernels-simd.wasm, wasm/kernels-relaxed.wasm (Emscripten, LLVM 19 or newer)
+//   assembly  assembly/index.ts → wasm/logits.wasm (AssemblyScript)
+//   ts        src, tests, bench → dist/ (JavaScript and .d.ts), and wasm/ → dist/wasm
+// wasm/manifest.json records the hash of the sources, the compilers and the features of each binary;
+// `npm run build check` rebuilds the binaries and fails when the committed ones differ.
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const bin = (name) => join(root, "node_modules", ".bin", name);
+
+function run(command, args, options = {}) {
+  const result = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2], ...options });
+  if (result.status !== 0) throw new Error(`${command} ${args.join(" ")}: exit status ${result.status ?? result.error}`);
+}
+
+/** SHA-256 over the names and bytes of the files of a folder that a binary is made from. */
+function hashSources(folder, extensions) {
+  const hash = createHash("sha256");
+  for (const name of readdirSync(join(root, folder)).sort()) {
+    if (!extensions.some((e) => name.endsWith(e))) continue;
+    hash.update(`${folder}/${name}\0`).update(readFileSync(join(root, folder, name)));
+  }
+  return hash.digest("hex");
+}
+
+const sha256 = (path) => createHash("sha256").update(readFileSync(path)).digest("hex");
+
+// ---- Emscripten ------------------------------------------------------------------------------------------------
+
+/**
+ * Finds em++ and the wasm-ld that belongs to it. A current emsdk works as it is. Debian's Emscripten uses LLVM 14,
+ * which lacks the final relaxed-SIMD opcodes: it is pointed at Debian's clang-19 and lld-19 by a configuration file.
+ */
+function findEmscripten(scratch) {
+  const env = { ...process.env };
+  const which = (name) => spawnSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" }).stdout.trim();
+  if (!which("em++")) return null;
+  const debian = existsSync("/usr/share/emscripten/emcc.py") && !process.env.EMSDK;
+  if (debian) {
+    if (!existsSync("/usr/bin/clang-19") || !existsSync("/usr/bin/wasm-ld-19")) return null;
+    const config = join(scratch, "emscripten.cfg");
+    const settings = {
+      LLVM_ROOT: "/usr/bin",
+      LLVM_ADD_VERSION: "19",
+      CLANG_ADD_VERSION: "19",
+      EMSCRIPTEN_ROOT: "/usr/share/emscripten",
+      BINARYEN_ROOT: "/usr",
+      NODE_JS: process.execPath,
+    };
+    const lines = Object.entries(settings).map(([key, value]) => `${key}='${value}'`);
+    writeFileSync(config, [...lines, "FROZEN_CACHE=True", ""].join("\n"));
+    env.EM_CONFIG = config;
+    return { env, linker: "/usr/bin/wasm-ld-19", clang: "/usr/bin/clang-19" };
+  }
+  const folder = env.EMSDK ? join(env.EMSDK, "upstream", "bin") : dirname(which("wasm-ld"));
+  return { env, linker: join(folder, "wasm-ld"), clang: join(folder, "clang") };
+}
+
+/** The explicit list of the kernels' exports: one name a line in cpp/exports.txt, `#` begins a comment. */
+function exportedNames() {
+  const text = readFileSync(join(root, "cpp", "exports.txt"), "utf8");
+  return text.split("\n").map((line) => line.replace(/#.*/, "").trim()).filter(Boolean);
+}
+
+const compileFlags =
+  "-std=c++20 -O3 -fno-exceptions -fno-rtti -fno-math-errno -ffp-contract=off -pthread -msimd128 -Wall -Wextra -Werror -mllvm -disable-lsr";
+const builds = { simd: [], relaxed: ["-mrelaxed-simd", "-DTRAMONTANE_RELAXED=1"] };
+
+function buildKernels(target) {
+  const scratch = mkdtempSync(join(tmpdir(), "tramontane-build-"));
+  try {
+    const tools = findEmscripten(scratch);
+    if (!tools) throw new Error("building the kernels needs Emscripten with LLVM 19 or newer: see CONTRIBUTING.md");
+    const sources = readdirSync(join(root, "cpp")).filter((name) => name.endsWith(".cpp")).sort();
+    const features = {};
+    for (const [name, flags] of Object.entries(builds)) {
+      const objects = sources.map((source) => {
+        const object = join(scratch, `${name}-${source}.o`);
+        run("em++", [...compileFlags.split(" "), ...flags, "-c", join("cpp", source), "-o", object], { env: tools.env });
+        return object;
+      });
+      const linked = join(scratch, `${name}.wasm`);
+      const exported = [...exportedNames(), "__stack_pointer"].map((e) => `--export=${e}`);
+      run(tools.linker, [
+        "--no-entry", "--import-memory", "--shared-memory", "--initial-memory=1048576", "--max-memory=4294967296", "-z", "stack-size=65536",
+        "--strip-all", "--gc-sections", ...exported, ...objects, "-o", linked,
+      ]);
+      // V8 and JavaScriptCore optimize again; wasm-opt is for size and for what clang leaves behind.
+      const enabled = ["--enable-simd", "--enable-threads", "--enable-bulk-memory", "--enable-mutable-globals", "--enable-sign-ext",
+        "--enable-nontrapping-float-to-int", "--enable-bulk-memory-opt", "--enable-multivalue", "--enable-reference-types", ...(name === "relaxed" ? ["--enable-relaxed-simd"] : [])];
+      run(bin("wasm-opt"), [...enabled, "-O2", linked, "-o", join(target, `kernels-${name}.wasm`)]);
+      features[name] = ["simd128", "threads", "bulk-memory", ...(name === "relaxed" ? ["relaxed-simd"] : [])];
+    }
+    const clang = execFileSync(tools.clang, ["--version"], { encoding: "utf8" }).split("\n")[0];
+    return { sources: hashSources("cpp", [".cpp", ".h", ".txt"]), compiler: clang, flags: compileFlags, features };
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+// ---- AssemblyScript --------------------------------------------------------------------------------------------
+
+function buildAssembly(target) {
+  run(bin("asc"), ["assembly/index.ts", "--config", "asconfig.json", "--outFile", join(target, "logits.wasm")]);
+  const version = JSON.parse(readFileSync(join(root, "node_modules", "assemblyscript", "package.json"), "utf8")).version;
+  return { sources: hashSources("assembly", [".ts"]), compiler: `assemblyscript ${version}`, features: ["simd128", "threads"] };
+}
+
+// ---- the parts -------------------------------------------------------------------------------------------------
+
+const manifestPath = join(root, "wasm", "manifest.json");
+const outputs = { kernels: ["kernels-simd.wasm", "kernels-relaxed.wasm"], assembly: ["logits.wasm"] };
+const builders = { kernels: buildKernels, assembly: buildAssembly };
+
+function buildBinaries(part, target) {
+  const entry = builders[part](target);
+  entry.binaries = Object.fromEntries(outputs[part].map((name) => [name, sha256(join(target, name))]));
+  return entry;
+}
+
+function buildTypeScript() {
+  rmSync(join(root, "dist"), { recursive: true, force: true });
+  run(bin("tsc"), ["-p", "tsconfig.json"], { shell: process.platform === "win32" });
+  mkdirSync(join(root, "dist", "wasm"), { recursive: true });
+  for (const name of readdirSync(join(root, "wasm"))) cpSync(join(root, "wasm", name), join(root, "dist", "wasm", name));
+  writeFileSync(join(root, "dist", ".built"), "");
+}
+
+function check() {
+  const manifest = JSON.parse(readFileSync(manifestPath, "utf8"));
+  const target = mkdtempSync(join(tmpdir(), "tramontane-check-"));
+  const wrong = [];
+  for (const part of Object.keys(builders)) {
+    const fresh = buildBinaries(part, target);
+    if (fresh.sources !== manifest[part].sources) wrong.push(`${part}: sources changed since wasm/ was built`);
+    for (const [name, hash] of Object.entries(manifest[part].binaries)) {
+      if (sha256(join(root, "wasm", name)) !== hash) wrong.push(`wasm/${name}: not the binary that the manifest names`);
+      if (fresh.compiler === manifest[part].compiler && fresh.binaries[name] !== hash) wrong.push(`wasm/${name}: differs from a fresh build`);
+    }
+  }
+  rmSync(target, { recursive: true, force: true });
+  for (const line of wrong) console.error(line);
+  if (wrong.length) throw new Error("source and binary disagree: run npm run build and commit wasm/");
+  console.error("wasm/: source and binaries agree");
+}
+
+const parts = process.argv.slice(2);
+try {
+  if (parts.includes("check")) check();
+  else {
+    mkdirSync(join(root, "wasm"), { recursive: true });
+    const wanted = parts.length ? parts : ["kernels", "assembly", "ts"];
+    const manifest = existsSync(manifestPath) ? JSON.parse(readFileSync(manifestPath, "utf8")) : {};
+    for (const part of wanted.filter((p) => p !== "ts")) {
+      if (!builders[part]) throw new Error(`unknown part ${part}: expected kernels, assembly, ts or check`);
+      manifest[part] = buildBinaries(part, join(root, "wasm"));
+      writeFileSync(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`);
+    }
+    if (wanted.includes("ts")) buildTypeScript();
+  }
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 1;
+}

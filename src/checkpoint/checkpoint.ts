@@ -1,0 +1,32 @@
+// What a checkpoint on disk is to the rest of the engine, whatever its form: a config, and tensors by name
+// whose bytes stand at known places of open files. Opening checks everything; nothing is read twice.
+import type { MixtralConfig } from "../config/mixtral_config.ts";
+import type { SourceFile } from "../platform/platform.ts";
+import type { BlockFormat } from "../quant/formats.ts";
+
+/** One tensor of a checkpoint: its bytes are `file[offset, offset + bytes)`, rows of whole blocks, row-major. */
+export interface TensorRef {
+  readonly name: string;
+  readonly format: BlockFormat;
+  /** Outermost dimension first, as Hugging Face writes shapes (a GGUF's are reversed on reading). */
+  readonly shape: readonly number[];
+  readonly file: SourceFile;
+  /** Bytes from the start of the file. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export interface Checkpoint {
+  readonly kind: "safetensors" | "gguf";
+  /** The folder or file that was opened, for messages. */
+  readonly path: string;
+  readonly config: MixtralConfig;
+  /** The contents of generation_config.json (or what GGUF metadata says of the kind); {} when there is none. */
+  readonly generation_config: Readonly<Record<string, unknown>>;
+  readonly tensors: ReadonlyMap<string, TensorRef>;
+  /** The open files that hold the tensors. */
+  readonly files: readonly SourceFile[];
+  /** GGUF: rows of q and k stand in the order that rotates adjacent pairs (see bind). */
+  readonly qk_interleaved: boolean;
+  close(): Promise<void>;
+}

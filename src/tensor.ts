@@ -1,0 +1,142 @@
+// Tensor: a typed array with dimensions, row-major, as transformers.js shapes it; and what is accepted as token ids.
+import { InputError } from "./errors.ts";
+
+export type TensorData = Float32Array | Int32Array | Uint8Array | Int8Array | BigInt64Array;
+export type TensorType = "float32" | "int32" | "uint8" | "int8" | "int64";
+
+/** Token ids as callers may pass them: one row or a batch of rows. */
+export type TokenIds = readonly number[] | readonly (readonly number[])[] | Int32Array | Tensor;
+
+/** Nested arrays, as `tolist` returns. */
+export type NestedArray = number | bigint | NestedArray[];
+
+const typeOf = (data: TensorData): TensorType => {
+  if (data instanceof Float32Array) return "float32";
+  if (data instanceof Int32Array) return "int32";
+  if (data instanceof Uint8Array) return "uint8";
+  if (data instanceof Int8Array) return "int8";
+  return "int64";
+};
+
+/**
+ * An n-dimensional array, row-major. `tensor[i]` is a view of row i, and iterating gives the rows.
+ * Views share `data` with the tensor they come from.
+ */
+export class Tensor {
+  readonly type: TensorType;
+  readonly dims: number[];
+  readonly data: TensorData;
+  /** Row i: a Tensor view (or the value itself where dims has one entry). */
+  readonly [index: number]: any;
+
+  /** @throws {@link InputError} when `data` does not hold exactly the product of `dims` values */
+  constructor(type: TensorType, data: TensorData | ArrayLike<number>, dims: readonly number[]) {
+    const typed = ArrayBuffer.isView(data) ? (data as TensorData) : fromArray(type, data as ArrayLike<number>);
+    if (typeOf(typed) !== type) throw new InputError(`Tensor: expected data of type ${type}, found ${typeOf(typed)}`);
+    const size = dims.reduce((a, b) => a * b, 1);
+    if (typed.length !== size) throw new InputError(`Tensor: dims [${dims}] need ${size} values, found ${typed.length}`);
+    this.type = type;
+    this.data = typed;
+    this.dims = [...dims];
+    // biome-ignore lint/correctness/noConstructorReturn: the proxy gives tensor[i], as transformers.js does
+    return new Proxy(this, rowAccess);
+  }
+
+  /** Number of values. */
+  get size(): number {
+    return this.data.length;
+  }
+
+  /** Number of rows: the first dimension. */
+  get length(): number {
+    return this.dims[0] ?? 0;
+  }
+
+  /** View of row i (the value itself for a one-dimensional tensor). */
+  row(i: number): any {
+    if (!Number.isInteger(i) || i < 0 || i >= this.length)
+      throw new InputError(`Tensor: row ${i} is outside [0, ${this.length})`);
+    if (this.dims.length === 1) return this.data[i];
+    const dims = this.dims.slice(1);
+    const step = dims.reduce((a, b) => a * b, 1);
+    return new Tensor(this.type, this.data.subarray(i * step, (i + 1) * step), dims);
+  }
+
+  /** Rows [start, end) as a view; negative values count from the end. */
+  slice(start = 0, end = this.length): Tensor {
+    const clamp = (n: number) => Math.min(this.length, Math.max(0, n < 0 ? this.length + n : n));
+    const [from, to] = [clamp(start), Math.max(clamp(start), clamp(end))];
+    const step = this.dims.slice(1).reduce((a, b) => a * b, 1);
+    return new Tensor(this.type, this.data.subarray(from * step, to * step), [to - from, ...this.dims.slice(1)]);
+  }
+
+  /** The values as nested plain arrays. */
+  tolist(): any {
+    if (this.dims.length <= 1) return Array.from(this.data as Float32Array);
+    return Array.from({ length: this.length }, (_, i) => this.row(i).tolist());
+  }
+
+  *[Symbol.iterator](): IterableIterator<any> {
+    for (let i = 0; i < this.length; i++) yield this.row(i);
+  }
+}
+
+const rowAccess: ProxyHandler<Tensor> = {
+  get(target, key) {
+    if (typeof key === "string" && /^\d+$/.test(key)) {
+      const i = Number(key);
+      return i < target.length ? target.row(i) : undefined;
+    }
+    const value = Reflect.get(target, key, target);
+    return typeof value === "function" ? value.bind(target) : value;
+  },
+};
+
+function fromArray(type: TensorType, values: ArrayLike<number>): TensorData {
+  switch (type) {
+    case "float32":
+      return Float32Array.from(values);
+    case "int32":
+      return Int32Array.from(values);
+    case "uint8":
+      return Uint8Array.from(values);
+    case "int8":
+      return Int8Array.from(values);
+    case "int64":
+      return BigInt64Array.from(Array.from(values, BigInt));
+  }
+}
+
+/**
+ * Token ids in any accepted form as rows of integers; a single row becomes a batch of one.
+ * @param what - the argument's name, for messages
+ * @throws {@link InputError} when rows differ in length or hold something other than integers
+ */
+export function toRows(ids: TokenIds, what = "input_ids"): Int32Array[] {
+  const row = (values: ArrayLike<number | bigint>, at: number): Int32Array => {
+    const out = new Int32Array(values.length);
+    for (let i = 0; i < values.length; i++) {
+      const v = Number(values[i]);
+      if (!Number.isInteger(v) || v !== (v | 0)) throw new InputError(`${what}[${at}][${i}]: expected an integer, found ${values[i]}`);
+      out[i] = v;
+    }
+    return out;
+  };
+  let rows: Int32Array[];
+  if (ids instanceof Tensor) {
+    if (ids.dims.length === 1) rows = [row(ids.data, 0)];
+    else if (ids.dims.length === 2) rows = Array.from({ length: ids.dims[0] }, (_, i) => row(ids.row(i).data, i));
+    else throw new InputError(`${what}: expected dims [rows, length], found [${ids.dims}]`);
+  } else if (ids instanceof Int32Array) rows = [row(ids, 0)];
+  else if (!Array.isArray(ids)) throw new InputError(`${what}: expected number[], number[][], Int32Array or Tensor, found ${typeof ids}`);
+  else if (ids.length > 0 && typeof ids[0] !== "number") {
+    rows = (ids as ArrayLike<number>[]).map((r, i) => {
+      if (!Array.isArray(r) && !ArrayBuffer.isView(r)) throw new InputError(`${what}[${i}]: expected a row of integers, found ${typeof r}`);
+      return row(r, i);
+    });
+  } else rows = [row(ids as number[], 0)];
+  const ragged = rows.findIndex((r) => r.length !== rows[0].length);
+  if (ragged > 0)
+    throw new InputError(`${what}: row ${ragged} has ${rows[ragged].length} ids, row 0 has ${rows[0].length}; pad them to one length`);
+  return rows;
+}

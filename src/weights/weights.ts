@@ -1,0 +1,43 @@
+// A Mixtral's weights by role. `bind` (bind.ts) makes it from a checkpoint, checking every shape and format once;
+// after that the code holds these and no names.
+import type { SourceFile } from "../platform/platform.ts";
+import type { BlockFormat } from "../quant/formats.ts";
+
+/** A matrix (rows, cols) as it stands in a file: row r begins at offset + r · rowBytes(format, cols). */
+export interface MatrixRef {
+  /** The tensor's name in the checkpoint, for messages and profiles. */
+  readonly name: string;
+  readonly format: BlockFormat;
+  readonly rows: number;
+  readonly cols: number;
+  readonly file: SourceFile;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export interface ExpertWeights {
+  readonly w1: MatrixRef; // (intermediate, hidden)  gate
+  readonly w3: MatrixRef; // (intermediate, hidden)  up
+  readonly w2: MatrixRef; // (hidden, intermediate)  down
+}
+
+export interface LayerWeights {
+  readonly input_layernorm: MatrixRef; // (1, hidden)
+  readonly q_proj: MatrixRef; // (heads · head_dim, hidden)
+  readonly k_proj: MatrixRef; // (kv_heads · head_dim, hidden)
+  readonly v_proj: MatrixRef; // (kv_heads · head_dim, hidden)
+  readonly o_proj: MatrixRef; // (hidden, heads · head_dim)
+  readonly post_attention_layernorm: MatrixRef; // (1, hidden)
+  readonly gate: MatrixRef; // (experts, hidden)  the router
+  readonly experts: readonly ExpertWeights[];
+}
+
+export interface MixtralWeights {
+  readonly embed_tokens: MatrixRef; // (vocab, hidden)
+  readonly layers: readonly LayerWeights[];
+  readonly norm: MatrixRef; // (1, hidden)
+  /** The same ref as `embed_tokens` where the two are tied; null for a checkpoint without a head (MixtralModel). */
+  readonly lm_head: MatrixRef | null; // (vocab, hidden)
+  /** q and k rows are stored for rotating adjacent pairs: output row 2i+h of a head is Hugging Face's h·D/2+i. */
+  readonly qk_interleaved: boolean;
+}
