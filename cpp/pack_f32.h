@@ -1,0 +1,98 @@
+// The packings of activations that the F32, F16 and BF16 products read: kinds 0 to 9 of pack.cpp's dispatch.
+//
+// Columns are padded with zeros to a multiple of 32, a "step". A step is 8 vectors of 4 columns, and the products keep one
+// accumulator for each: class c of 8. Which four columns of a step class c holds is the format's choice:
+//   natural    4c .. 4c+3
+//   even/odd   8(c/2) + (c mod 2) + {0, 2, 4, 6}: a 16-byte load of 16-bit weights, taken as four dwords, gives the even
+//              columns in their low halves and the odd ones in their high halves, without a shuffle
+// A packed token ("vec") is step after step. A tile of 4 tokens is class after class, in a class step after step, in a step
+// the four tokens' vectors: a product then needs one accumulator for a row and token, and no reduction until the end.
+#pragma once
+#include <wasm_simd128.h>
+#include "kernels.h"
+
+enum PackF32 : uint32_t {
+  VEC_NATURAL = 0, VEC_EVEN_ODD = 1, VEC_EVEN_ODD_F16 = 2,
+  TILE_NATURAL = 3, TILE_EVEN_ODD = 4, TILE_EVEN_ODD_F16 = 5,
+  PACK_F32_KINDS = 10,  // the kinds from here on are the quantized formats'
+};
+
+inline constexpr uint32_t F32_STEP = 32;    // columns
+inline constexpr uint32_t F32_CLASSES = 8;  // accumulators of 4 lanes in a step
+inline constexpr uint32_t F32_TILE = 4;     // tokens
+
+// A half's bits shifted to a float's place make value * 2^-112. The activations carry 2^56 of the missing factor and the
+// finished sum the other, so that neither ordinary activations overflow nor products fall among the subnormals.
+inline constexpr float F16_ACTIVATION_SCALE = 0x1p56f;
+inline constexpr float F16_SUM_SCALE = 0x1p56f;
+
+inline uint32_t f32_steps(uint32_t cols) { return (cols + F32_STEP - 1) / F32_STEP; }
+
+inline uint32_t pack_f32_vec_kind(uint32_t format) {
+  return format == F32 ? VEC_NATURAL : format == BF16 ? VEC_EVEN_ODD : VEC_EVEN_ODD_F16;
+}
+inline uint32_t pack_f32_tile_kind(uint32_t format) { return pack_f32_vec_kind(format) + (TILE_NATURAL - VEC_NATURAL); }
+
+inline uint32_t pack_f32_vec_bytes(uint32_t, uint32_t cols) { return f32_steps(cols) * F32_STEP * sizeof(float); }
+inline uint32_t pack_f32_tile_bytes(uint32_t kind, uint32_t cols, uint32_t tokens) {
+  return (tokens + F32_TILE - 1) / F32_TILE * F32_TILE * pack_f32_vec_bytes(kind, cols);
+}
+
+// Rows of the unpacked panel that a many-token product keeps in scratch: even, and about 256 KiB, half of a usual L2.
+inline uint32_t f32_panel_rows(uint32_t cols) {
+  uint32_t rows = 65536 / (f32_steps(cols) * F32_STEP) & ~1u;
+  return rows < 4 ? 4 : rows > 32 ? 32 : rows;
+}
+inline uint32_t f32_scratch(uint32_t cols) { return f32_panel_rows(cols) * pack_f32_vec_bytes(0, cols); }
+
+// Columns [c, c + 8) of a row as two vectors in the kind's order; zeros from `cols` on.
+inline void pack_f32_eight(uint32_t order, const float* x, uint32_t c, uint32_t cols, v128_t out[2]) {
+  v128_t low, high;
+  if (c + 8 <= cols) {
+    low = wasm_v128_load(x + c);
+    high = wasm_v128_load(x + c + 4);
+  } else {
+    float padded[8] = {};
+    for (uint32_t i = 0; c + i < cols; i++) padded[i] = x[c + i];
+    low = wasm_v128_load(padded);
+    high = wasm_v128_load(padded + 4);
+  }
+  if (order == VEC_NATURAL) {
+    out[0] = low;
+    out[1] = high;
+    return;
+  }
+  v128_t scale = wasm_f32x4_splat(order == VEC_EVEN_ODD_F16 ? F16_ACTIVATION_SCALE : 1.0f);
+  out[0] = wasm_f32x4_mul(wasm_i32x4_shuffle(low, high, 0, 2, 4, 6), scale);
+  out[1] = wasm_f32x4_mul(wasm_i32x4_shuffle(low, high, 1, 3, 5, 7), scale);
+}
+
+// Where a range of columns ends once padded.
+inline uint32_t pack_f32_end(uint32_t col1, uint32_t cols) { return col1 == cols ? f32_steps(cols) * F32_STEP : col1; }
+
+inline void pack_f32_vec(uint32_t kind, const float* x, uint8_t* dst, uint32_t cols, uint32_t col0, uint32_t col1) {
+  v128_t* out = (v128_t*)dst;
+  uint32_t end = pack_f32_end(col1, cols);
+  for (uint32_t c = col0; c < end; c += 8) pack_f32_eight(kind, x, c, cols, out + c / 4);
+}
+
+inline void pack_f32_tile(uint32_t kind, const float* x, uint32_t stride, const uint32_t* index, uint32_t tokens, uint8_t* dst,
+                          uint32_t cols, uint32_t col0, uint32_t col1, uint32_t tile0, uint32_t tile1) {
+  uint32_t order = kind - TILE_NATURAL;
+  uint32_t steps = f32_steps(cols), end = pack_f32_end(col1, cols);
+  for (uint32_t tile = tile0; tile < tile1; tile++) {
+    v128_t* out = (v128_t*)dst + tile * F32_CLASSES * steps * F32_TILE;
+    for (uint32_t i = 0; i < F32_TILE; i++) {
+      uint32_t token = tile * F32_TILE + i;
+      bool real = token < tokens;
+      const float* row = real ? x + stride * (index ? index[token] : token) : x;
+      for (uint32_t c = col0; c < end; c += 8) {
+        v128_t pair[2];
+        pack_f32_eight(order, row, c, real ? cols : 0, pair);
+        uint32_t step = c / F32_STEP, cls = c % F32_STEP / 4;
+        out[(cls * steps + step) * F32_TILE + i] = pair[0];
+        out[((cls + 1) * steps + step) * F32_TILE + i] = pair[1];
+      }
+    }
+  }
+}
