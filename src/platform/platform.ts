@@ -12,8 +12,10 @@ export interface SourceFile {
    * @throws CheckpointError when the file ends before
    */
   read(offset: number, target: Uint8Array): Promise<void>;
-  /** What the mapper needs to map this file; absent where it cannot be mapped (a Blob, a URL). */
+  /** The system's file descriptor where the runtime gives it; else the mapper opens `path` itself. */
   readonly descriptor?: number;
+  /** Whether the file is one of the system's, so that it can be mapped (a Blob or a URL is not). */
+  readonly mappable: boolean;
   /** Frees the handle. Mapped ranges stay valid. Calling it twice is harmless. */
   close(): Promise<void>;
 }
@@ -30,7 +32,9 @@ export interface Mapper {
   /** Puts fresh zero pages back over a range that was mapped, so that the file is no longer referenced. */
   unmap(memory: WebAssembly.Memory, address: number, length: number): void;
   /** Tells the kernel that a mapped range will be read soon. */
-  will_need?(memory: WebAssembly.Memory, address: number, length: number): void;
+  will_need(memory: WebAssembly.Memory, address: number, length: number): void;
+  /** Gives the pages of a range of whole pages back to the system; they read as zero (or as the file) afterwards. */
+  release(memory: WebAssembly.Memory, address: number, length: number): void;
 }
 
 /** A thread of the team, as the host sees it. */
@@ -53,8 +57,6 @@ export interface Platform {
   cores(): number;
   /** Bytes of memory that can still be had, or undefined where the runtime does not tell. */
   available_memory(): number | undefined;
-  /** Bytes resident in this process that are its own (not shared with a file), or undefined. */
-  private_memory(): number | undefined;
   /** What a path is; null when nothing is there. */
   stat(path: string): Promise<{ kind: "file" | "folder"; size: number } | null>;
   /** Names in a folder, sorted. */
@@ -73,4 +75,14 @@ export interface Platform {
   enable_relaxed_simd(): void;
   /** Starts `threads/worker` as a thread of the team. */
   spawn(name: string): TeamWorker;
+  /** Inside a thread of the team: the port to its host. */
+  host_port(): HostPort;
+  /** Writes text to standard output (a console line where there is none). */
+  write_stdout(text: string): void;
+}
+
+/** A team thread's side of the connection to its host. */
+export interface HostPort {
+  post(message: unknown): void;
+  on_message(listener: (message: unknown) => void): void;
 }

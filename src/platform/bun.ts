@@ -1,0 +1,57 @@
+// Bun 1: files and threads by Node's modules, mapping by bun:ffi.
+import os from "node:os";
+import process from "node:process";
+import { fileMethods } from "./files.ts";
+import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
+import type { Mapper, Platform } from "./platform.ts";
+import { hostPort, spawnWebWorker } from "./web_worker.ts";
+
+const api = (globalThis as unknown as { Bun: { version: string } }).Bun;
+
+/** The part of bun:ffi used here. */
+interface BunFfi {
+  dlopen(path: string, symbols: Record<string, unknown>): { symbols: Record<string, (...args: unknown[]) => unknown> };
+}
+
+let mapper: Promise<Mapper | { reason: string }> | undefined;
+
+async function loadMapper(): Promise<Mapper | { reason: string }> {
+  const refused = unmappableSystem(process.platform);
+  if (refused) return { reason: refused };
+  try {
+    const name = "bun:ffi"; // a variable, so that bundlers for other runtimes leave it alone
+    const { dlopen } = (await import(name)) as BunFfi;
+    const c = dlopen(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6", {
+      mmap: { args: ["ptr", "usize", "i32", "i32", "i32", "i64"], returns: "i64" },
+      madvise: { args: ["ptr", "usize", "i32"], returns: "i32" },
+      open: { args: ["ptr", "i32"], returns: "i32" },
+      close: { args: ["i32"], returns: "i32" },
+      getpagesize: { args: [], returns: "i32" },
+    }).symbols;
+    const libc: Libc = {
+      mmap: (...args) => BigInt(c.mmap(...args) as bigint),
+      madvise: c.madvise as Libc["madvise"],
+      open: (path, flags) => c.open(new TextEncoder().encode(`${path}\0`), flags) as number,
+      close: c.close as Libc["close"],
+    };
+    return createMapper(libc, process.platform, Number(c.getpagesize()));
+  } catch (error) {
+    return { reason: `the C library's mmap cannot be called: ${(error as Error).message}` };
+  }
+}
+
+export const bun: Platform = {
+  name: "bun",
+  version: api.version,
+  cores: () => os.availableParallelism(),
+  available_memory: () => os.freemem(),
+  ...fileMethods(true),
+  mapper() {
+    mapper ??= loadMapper();
+    return mapper;
+  },
+  enable_relaxed_simd() {},
+  spawn: spawnWebWorker,
+  host_port: hostPort,
+  write_stdout: (text) => void process.stdout.write(text),
+};

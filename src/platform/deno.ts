@@ -1,0 +1,86 @@
+// Deno 2: files by node:fs, threads by Deno's own Worker, mapping by Deno.dlopen where --allow-ffi is given.
+import { fileMethods } from "./files.ts";
+import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
+import type { Mapper, Platform } from "./platform.ts";
+import { hostPort, spawnWebWorker } from "./web_worker.ts";
+
+/** The part of Deno's API used here. */
+interface DenoApi {
+  version: { deno: string };
+  build: { os: string };
+  systemMemoryInfo(): { available: number };
+  dlopen(path: string, symbols: Record<string, unknown>): { symbols: Record<string, (...args: unknown[]) => unknown> };
+  permissions: { querySync(descriptor: { name: string }): { state: string } };
+  stdout: { writeSync(bytes: Uint8Array): number };
+}
+const api = (globalThis as unknown as { Deno: DenoApi }).Deno;
+
+let mapper: Mapper | { reason: string } | undefined;
+
+function loadMapper(): Mapper | { reason: string } {
+  const refused = unmappableSystem(api.build.os);
+  if (refused) return { reason: refused };
+  if (api.permissions.querySync({ name: "ffi" }).state !== "granted") {
+    return { reason: "Deno maps files only with --allow-ffi" };
+  }
+  try {
+    const names = api.build.os === "darwin" ? ["libSystem.B.dylib"] : ["libc.so.6", "libc.so"];
+    const symbols = {
+      mmap: { parameters: ["buffer", "usize", "i32", "i32", "i32", "i64"], result: "isize" },
+      madvise: { parameters: ["buffer", "usize", "i32"], result: "i32" },
+      open: { parameters: ["buffer", "i32"], result: "i32" },
+      close: { parameters: ["i32"], result: "i32" },
+      getpagesize: { parameters: [], result: "i32" },
+    };
+    const c = openFirst(names, symbols);
+    const libc: Libc = {
+      mmap: (at, length, prot, flags, fd, offset) =>
+        BigInt(c.mmap(at, BigInt(length), prot, flags, fd, BigInt(offset)) as bigint),
+      madvise: (at, length, advice) => c.madvise(at, BigInt(length), advice) as number,
+      open: (path, flags) => c.open(new TextEncoder().encode(`${path}\0`), flags) as number,
+      close: (fd) => c.close(fd) as number,
+    };
+    return createMapper(libc, api.build.os, Number(c.getpagesize()));
+  } catch (error) {
+    return { reason: `the C library's mmap cannot be called: ${(error as Error).message}` };
+  }
+}
+
+function openFirst(names: string[], symbols: Record<string, unknown>) {
+  let last: unknown;
+  for (const name of names) {
+    try {
+      return api.dlopen(name, symbols).symbols;
+    } catch (error) {
+      last = error;
+    }
+  }
+  throw last;
+}
+
+export const deno: Platform = {
+  name: "deno",
+  get version() {
+    return api.version.deno;
+  },
+  cores: () => navigator.hardwareConcurrency,
+  available_memory() {
+    try {
+      return api.systemMemoryInfo().available;
+    } catch {
+      return undefined; // without --allow-sys
+    }
+  },
+  ...fileMethods(false), // Deno's descriptors are its own numbers, not the system's
+  mapper() {
+    mapper ??= loadMapper();
+    return Promise.resolve(mapper);
+  },
+  enable_relaxed_simd() {},
+  spawn: spawnWebWorker,
+  host_port: hostPort,
+  write_stdout(text) {
+    const bytes = new TextEncoder().encode(text);
+    for (let done = 0; done < bytes.length; ) done += api.stdout.writeSync(bytes.subarray(done));
+  },
+};

@@ -1,0 +1,18 @@
+// Chooses the platform once, by the globals that each runtime is known by.
+import type { Platform } from "./platform.ts";
+
+let chosen: Promise<Platform> | undefined;
+
+/** The platform of the runtime this runs in. */
+export function currentPlatform(): Promise<Platform> {
+  chosen ??= choose();
+  return chosen;
+}
+
+async function choose(): Promise<Platform> {
+  const globals = globalThis as { Deno?: unknown; Bun?: unknown; process?: { versions?: { node?: string } } };
+  if (globals.Deno) return (await import("./deno.ts")).deno;
+  if (globals.Bun) return (await import("./bun.ts")).bun;
+  if (globals.process?.versions?.node) return (await import("./node.ts")).node;
+  throw new Error("tramontane: this runtime is none of Node, Deno and Bun");
+}

@@ -1,0 +1,82 @@
+// Node 20 and newer: files by node:fs, threads by node:worker_threads, mapping by koffi (optional).
+import os from "node:os";
+import process from "node:process";
+import v8 from "node:v8";
+import { parentPort, Worker } from "node:worker_threads";
+import { fileMethods } from "./files.ts";
+import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
+import type { Mapper, Platform, TeamWorker } from "./platform.ts";
+
+let mapper: Promise<Mapper | { reason: string }> | undefined;
+
+async function loadMapper(): Promise<Mapper | { reason: string }> {
+  const refused = unmappableSystem(process.platform);
+  if (refused) return { reason: refused };
+  let koffi: typeof import("koffi").default;
+  try {
+    koffi = (await import("koffi")).default;
+  } catch (error) {
+    return { reason: `koffi, the optional package that maps files in Node, cannot be loaded: ${(error as Error).message}` };
+  }
+  try {
+    const library = koffi.load(null);
+    const call = library.func("intptr_t mmap(uint8_t *at, size_t length, int prot, int flags, int fd, int64_t offset)");
+    const libc: Libc = {
+      mmap: (...args) => BigInt(call(...args)),
+      madvise: library.func("int madvise(uint8_t *at, size_t length, int advice)") as Libc["madvise"],
+      open: library.func("int open(const char *path, int flags)") as Libc["open"],
+      close: library.func("int close(int fd)") as Libc["close"],
+    };
+    return createMapper(libc, process.platform, Number(library.func("int getpagesize()")()));
+  } catch (error) {
+    return { reason: `the C library's mmap cannot be called: ${(error as Error).message}` };
+  }
+}
+
+function spawn(name: string): TeamWorker {
+  // The same file name as this one's: .ts when the sources run as they are, .js when compiled.
+  const entry = new URL(`../threads/worker${import.meta.url.slice(-3)}`, import.meta.url);
+  const worker = new Worker(entry, { name });
+  let ended = false;
+  return {
+    post: (message, transfer) => worker.postMessage(message, transfer as []),
+    on_message: (listener) => void worker.on("message", listener),
+    on_failure(listener) {
+      worker.on("error", (cause) => {
+        if (!ended) listener(cause);
+        ended = true;
+      });
+      worker.on("exit", (status) => {
+        if (!ended) listener(new Error(`the thread ended with status ${status}`));
+        ended = true;
+      });
+    },
+    async terminate() {
+      ended = true;
+      await worker.terminate();
+    },
+    ref: () => worker.ref(),
+    unref: () => worker.unref(),
+  };
+}
+
+export const node: Platform = {
+  name: "node",
+  version: process.version,
+  cores: () => os.availableParallelism(),
+  available_memory: () => process.availableMemory?.() ?? os.freemem(),
+  ...fileMethods(true),
+  mapper() {
+    mapper ??= loadMapper();
+    return mapper;
+  },
+  // Node 20 has relaxed SIMD behind a flag of V8's; later ones ignore the flag.
+  enable_relaxed_simd: () => v8.setFlagsFromString("--experimental-wasm-relaxed-simd"),
+  spawn,
+  host_port() {
+    const port = parentPort;
+    if (!port) throw new Error("host_port: this is not a thread of a team");
+    return { post: (message) => port.postMessage(message), on_message: (listener) => void port.on("message", listener) };
+  },
+  write_stdout: (text) => void process.stdout.write(text),
+};
