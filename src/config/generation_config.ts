@@ -1,0 +1,205 @@
+// GenerationConfig: what generate() is asked to do, with Hugging Face's names and defaults. A config holds only what was
+// set, so that several can be laid over each other: call options, a passed config, generation_config.json, defaults.
+import { ConfigError } from "../errors.ts";
+import * as rule from "./rules.ts";
+import { show } from "./show.ts";
+
+/** Every setting with the value it has when nobody sets it. Null means off. */
+export interface ResolvedGenerationConfig {
+  // Length
+  /** Prompt and new tokens together; `max_new_tokens` wins. */
+  max_length: number;
+  max_new_tokens: number | null;
+  min_length: number;
+  /** Wins over `min_length`. */
+  min_new_tokens: number | null;
+  early_stopping: boolean | "never";
+  /** Seconds. */
+  max_time: number | null;
+  stop_strings: string | string[] | null;
+  // Strategy
+  do_sample: boolean;
+  num_beams: number;
+  use_cache: boolean;
+  /** Prompt tokens computed at once; null leaves it to the engine. */
+  prefill_chunk_size: number | null;
+  // Scores
+  temperature: number;
+  /** 0 keeps all. */
+  top_k: number;
+  top_p: number;
+  min_p: number | null;
+  typical_p: number;
+  epsilon_cutoff: number;
+  eta_cutoff: number;
+  repetition_penalty: number;
+  encoder_repetition_penalty: number;
+  length_penalty: number;
+  no_repeat_ngram_size: number;
+  encoder_no_repeat_ngram_size: number;
+  bad_words_ids: number[][] | null;
+  renormalize_logits: boolean;
+  forced_bos_token_id: number | null;
+  forced_eos_token_id: number | number[] | null;
+  remove_invalid_values: boolean;
+  /** [start, factor], start counted from the prompt's end. */
+  exponential_decay_length_penalty: [number, number] | null;
+  suppress_tokens: number[] | null;
+  begin_suppress_tokens: number[] | null;
+  /** [[ids, bias], …] */
+  sequence_bias: [number[], number][] | null;
+  guidance_scale: number | null;
+  // Output
+  num_return_sequences: number;
+  output_attentions: boolean;
+  output_hidden_states: boolean;
+  output_scores: boolean;
+  output_logits: boolean;
+  return_dict_in_generate: boolean;
+  // Special tokens
+  pad_token_id: number | null;
+  bos_token_id: number | null;
+  eos_token_id: number | number[] | null;
+}
+
+/** Any of the settings; absent and null both mean "not set here". */
+export type GenerationOptions = { [K in keyof ResolvedGenerationConfig]?: ResolvedGenerationConfig[K] | null };
+
+const count = rule.integer(0, 2 ** 31 - 1);
+const oneOrMore = rule.integer(1, 2 ** 31 - 1);
+const share = rule.number(0, 1);
+const below1: rule.Rule = { expected: "a number of 0 to 1, 1 excluded", allows: (v) => share.allows(v) && v !== 1 };
+const ids = rule.listOf(rule.tokenId);
+const idOrIds = rule.either(rule.tokenId, ids);
+const anyNumber = rule.number(-Infinity, Infinity);
+const nonEmptyIds: rule.Rule = {
+  expected: "a non-empty list of token ids",
+  allows: (v) => ids.allows(v) && (v as unknown[]).length > 0,
+};
+const pair = (first: rule.Rule, second: rule.Rule, expected: string): rule.Rule => ({
+  expected,
+  allows: (v) => Array.isArray(v) && v.length === 2 && first.allows(v[0]) && second.allows(v[1]),
+});
+
+const fields: { readonly [K in keyof ResolvedGenerationConfig]: readonly [rule.Rule, ResolvedGenerationConfig[K]] } = {
+  max_length: [oneOrMore, 20],
+  max_new_tokens: [oneOrMore, null],
+  min_length: [count, 0],
+  min_new_tokens: [count, null],
+  early_stopping: [rule.either(rule.flag, rule.oneOf("never")), false],
+  max_time: [rule.number(0, Infinity), null],
+  stop_strings: [rule.either(rule.text, rule.listOf(rule.text)), null],
+  do_sample: [rule.flag, false],
+  num_beams: [rule.integer(1, 65536), 1],
+  use_cache: [rule.flag, true],
+  prefill_chunk_size: [oneOrMore, null],
+  temperature: [rule.number(0, Infinity), 1],
+  top_k: [count, 50],
+  top_p: [share, 1],
+  min_p: [share, null],
+  typical_p: [share, 1],
+  epsilon_cutoff: [below1, 0],
+  eta_cutoff: [below1, 0],
+  repetition_penalty: [rule.positive, 1],
+  encoder_repetition_penalty: [rule.positive, 1],
+  length_penalty: [anyNumber, 1],
+  no_repeat_ngram_size: [count, 0],
+  encoder_no_repeat_ngram_size: [count, 0],
+  bad_words_ids: [rule.listOf(nonEmptyIds), null],
+  renormalize_logits: [rule.flag, false],
+  forced_bos_token_id: [rule.tokenId, null],
+  forced_eos_token_id: [idOrIds, null],
+  remove_invalid_values: [rule.flag, false],
+  exponential_decay_length_penalty: [pair(count, rule.positive, "[start, factor], factor above 0"), null],
+  suppress_tokens: [ids, null],
+  begin_suppress_tokens: [ids, null],
+  sequence_bias: [rule.listOf(pair(nonEmptyIds, anyNumber, "[token ids, bias]")), null],
+  guidance_scale: [anyNumber, null],
+  num_return_sequences: [rule.integer(1, 65536), 1],
+  output_attentions: [rule.flag, false],
+  output_hidden_states: [rule.flag, false],
+  output_scores: [rule.flag, false],
+  output_logits: [rule.flag, false],
+  return_dict_in_generate: [rule.flag, false],
+  pad_token_id: [rule.tokenId, null],
+  bos_token_id: [rule.tokenId, null],
+  eos_token_id: [idOrIds, null],
+};
+
+/** Fields that a model's config.json has too; all others of this class are dropped from it. */
+const shared = [
+  "use_cache",
+  "output_attentions",
+  "output_hidden_states",
+  "pad_token_id",
+  "bos_token_id",
+  "eos_token_id",
+];
+
+/** The names that belong to generation alone. */
+export const generationFields: ReadonlySet<string> = new Set(Object.keys(fields).filter((f) => !shared.includes(f)));
+
+/** What is set of the generation settings. Unknown keys are kept in `to_dict`, and have no effect. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the fields are assigned from the one table above
+export class GenerationConfig {
+  readonly #unknown: Record<string, unknown> = Object.create(null);
+
+  /**
+   * @param where - a file's path, for messages
+   * @throws {@link ConfigError} when a setting has a wrong type or is out of range
+   */
+  constructor(options: Readonly<Record<string, unknown>> | GenerationOptions = {}, where?: string) {
+    if (!rule.dictionary.allows(options)) throw fault("generation config", "an object of settings", options, where);
+    for (const [name, value] of Object.entries(options)) {
+      if (value === null || value === undefined) continue;
+      if (!Object.hasOwn(fields, name)) {
+        this.#unknown[name] = value;
+        continue;
+      }
+      const [{ allows, expected }] = fields[name as keyof GenerationOptions];
+      if (!allows(value)) throw fault(name, expected, value, where);
+      Object.assign(this, { [name]: value });
+    }
+  }
+
+  /** From the parsed contents of a generation_config.json. @throws {@link ConfigError} */
+  static from_dict(values: Readonly<Record<string, unknown>>, where?: string): GenerationConfig {
+    return new GenerationConfig(values, where);
+  }
+
+  /**
+   * Lays settings over each other, the first over the second and so on, and all over the defaults.
+   * @example GenerationConfig.resolve({ top_k: 1 }, model.generation_config).max_length // 20 unless the model says so
+   * @throws {@link ConfigError} when a setting is wrong, or two do not go together
+   */
+  static resolve(...layers: (GenerationOptions | undefined)[]): ResolvedGenerationConfig {
+    const resolved = Object.fromEntries(Object.entries(fields).map(([name, [, initial]]) => [name, initial]));
+    for (const layer of layers.toReversed())
+      Object.assign(resolved, (layer ? new GenerationConfig(layer) : {}) as object);
+    const config = resolved as unknown as ResolvedGenerationConfig;
+    checkTogether(config);
+    return config;
+  }
+
+  to_dict(): Record<string, unknown> {
+    return { ...this.#unknown, ...this };
+  }
+
+  toJSON(): Record<string, unknown> {
+    return this.to_dict();
+  }
+}
+export interface GenerationConfig extends GenerationOptions {}
+
+const fault = (name: string, expected: string, found: unknown, where?: string) =>
+  new ConfigError(`${name}: expected ${expected}, found ${show(found)}${where ? ` in ${where}` : ""}`);
+
+function checkTogether(c: ResolvedGenerationConfig): void {
+  if (c.do_sample && c.temperature === 0)
+    throw fault("temperature", "a number above 0 with do_sample (greedy search is do_sample: false)", 0);
+  if (c.do_sample && c.typical_p === 0) throw fault("typical_p", "a number above 0", 0);
+  if (c.num_return_sequences > 1 && c.num_beams === 1 && !c.do_sample)
+    throw fault("num_return_sequences", "1 for greedy search, which has one result", c.num_return_sequences);
+  if (c.num_beams > 1 && c.num_return_sequences > c.num_beams)
+    throw fault("num_return_sequences", `at most num_beams ${c.num_beams}`, c.num_return_sequences);
+}

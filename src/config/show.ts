@@ -1,0 +1,29 @@
+// How error messages show what was found: values and names may come from a hostile file, so they are cut to a length
+// and cannot carry control characters to a terminal.
+
+const longest = 80;
+
+/** Control and format characters (which turn the direction of text, or hide it), lone surrogates, line separators. */
+const unprintable = /[\p{C}\p{Zl}\p{Zp}]/gu;
+
+const printable = (text: string): string => text.replace(unprintable, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);
+
+const cut = (text: string): string => (text.length <= longest ? text : `${text.slice(0, longest)}…`);
+
+/** A value in one short line: strings in quotes, short lists of numbers in full, larger things by their kind and size. */
+export function show(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (typeof value === "string") return `"${printable(cut(value))}"`;
+  if (value === null || typeof value !== "object") return cut(String(value));
+  if (ArrayBuffer.isView(value)) return `an array of ${(value as Uint8Array).length} numbers`;
+  if (!Array.isArray(value)) return "an object";
+  if (value.length <= 8 && value.every((v) => typeof v === "number")) return `[${value.join(", ")}]`;
+  return `a list of ${value.length}`;
+}
+
+/** The name of a tensor, key or file: as it is where it is an ordinary one, else as {@link show} gives it. */
+export const showName = (name: string): string => (/^[\p{L}\p{N} ._\-/\\:[\]]{1,160}$/u.test(name) ? name : show(name));
+
+/** The last component of a path. */
+export const fileName = (path: string): string =>
+  path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1);
