@@ -1,0 +1,27 @@
+// The residual's additions and the experts' gates: one value in, one value out.
+#include "kernels.h"
+#include "math.h"
+
+KERNEL void add_rows(float* dst, uint32_t dst_stride, const uint32_t* index, const float* src, uint32_t src_stride,
+                     const float* scale, uint32_t tokens, uint32_t cols) {
+  for (uint32_t t = 0; t < tokens; t++) {
+    float* to = dst + (index ? index[t] : t) * dst_stride;
+    const float* from = src + t * src_stride;
+    v128_t factor = wasm_f32x4_splat(scale ? scale[t] : 1.0f);
+    f32x4_columns(cols, [&](uint32_t c, auto load, auto store) {
+      store(to + c, f32x4_muladd(load(to + c), factor, load(from + c)));
+    });
+  }
+}
+
+KERNEL void silu_mul(float* gate, const float* up, uint32_t tokens, uint32_t cols, uint32_t stride) {
+  for (uint32_t t = 0; t < tokens; t++, gate += stride, up += stride)
+    f32x4_columns(cols, [&](uint32_t c, auto load, auto store) {
+      store(gate + c, wasm_f32x4_mul(silu_f32x4(load(gate + c)), load(up + c)));
+    });
+}
+
+KERNEL void gelu_mul(float* gate, const float* up, uint32_t tokens, uint32_t cols, uint32_t stride) {
+  for (uint32_t t = 0; t < tokens; t++, gate += stride, up += stride)
+    for (uint32_t c = 0; c < cols; c++) gate[c] = (float)(gate[c] * normal_cdf(gate[c])) * up[c];
+}
