@@ -1,0 +1,108 @@
+// What a GGUF file's metadata says about the model, as the config and generation config that Hugging Face would have.
+// Source: llama.cpp's names for architecture `llama`, which is what a Mixtral is there.
+import { MixtralConfig } from "../config/mixtral_config.ts";
+import { show } from "../config/show.ts";
+import { CheckpointError } from "../errors.ts";
+import type { GGUFValue } from "./gguf_types.ts";
+
+type Metadata = ReadonlyMap<string, GGUFValue>;
+
+/** Where each field of the config stands. Those without `?` must be there, as llama.cpp demands. */
+const keys: Readonly<Record<string, string>> = {
+  hidden_size: "llama.embedding_length",
+  intermediate_size: "llama.feed_forward_length",
+  num_hidden_layers: "llama.block_count",
+  num_attention_heads: "llama.attention.head_count",
+  num_local_experts: "llama.expert_count",
+  num_experts_per_tok: "llama.expert_used_count",
+  rms_norm_eps: "llama.attention.layer_norm_rms_epsilon",
+  max_position_embeddings: "llama.context_length",
+};
+
+const optionalKeys: Readonly<Record<string, string>> = {
+  vocab_size: "llama.vocab_size",
+  num_key_value_heads: "llama.attention.head_count_kv",
+  head_dim: "llama.attention.key_length",
+  sliding_window: "llama.attention.sliding_window",
+  rope_theta: "llama.rope.freq_base",
+  bos_token_id: "tokenizer.ggml.bos_token_id",
+  eos_token_id: "tokenizer.ggml.eos_token_id",
+  pad_token_id: "tokenizer.ggml.padding_token_id",
+};
+
+/**
+ * The config that a GGUF file's metadata describes.
+ * @param vocabulary - rows of the embedding, which count where the metadata names neither vocab_size nor tokens
+ * @param tied - whether the file has no `output.weight`
+ * @param where - the file's path, for messages
+ * @throws {@link CheckpointError} when a key is missing or at odds with another; ConfigError when a value is out of range
+ */
+export function ggufConfig(
+  metadata: Metadata,
+  vocabulary: number | undefined,
+  tied: boolean,
+  where: string,
+): MixtralConfig {
+  const fail = (key: string, expected: string, found: unknown) =>
+    new CheckpointError(`${key}: expected ${expected}, found ${show(found)} in ${where}`);
+  const architecture = metadata.get("general.architecture");
+  if (architecture !== "llama") throw fail("general.architecture", '"llama" (which Mixtral is in GGUF)', architecture);
+  for (const key of Object.values(keys))
+    if (!metadata.has(key)) throw fail(key, "a value: a Mixtral needs it", undefined);
+  const tokens = checkVocabulary(metadata, fail);
+  const values: Record<string, unknown> = { tie_word_embeddings: tied, num_key_value_heads: null };
+  for (const [field, key] of Object.entries({ ...keys, ...optionalKeys }))
+    if (metadata.has(key)) values[field] = metadata.get(key);
+  values.vocab_size ??= tokens ?? vocabulary;
+  // llama.cpp's default, not Hugging Face's 1e6; and its 0 for "no window".
+  values.rope_theta ??= 10000;
+  if (values.sliding_window === 0) values.sliding_window = null;
+  const { rope_theta, ...fields } = values;
+  const rope_parameters = { rope_theta, ...ropeScaling(metadata) };
+  const names = { ...keys, ...optionalKeys, "rope_parameters.rope_theta": "llama.rope.freq_base" };
+  const config = new MixtralConfig({ ...fields, rope_parameters }, { where, names: { ...names, ...scalingNames } });
+  if (tokens !== undefined && tokens !== config.vocab_size)
+    throw fail("tokenizer.ggml.tokens", `${config.vocab_size} tokens (llama.vocab_size)`, tokens);
+  // The whole head is turned in a Mixtral, and keys and values have one length.
+  for (const key of ["llama.rope.dimension_count", "llama.attention.value_length"]) {
+    const length = metadata.get(key) ?? config.resolved_head_dim;
+    if (length !== config.resolved_head_dim) throw fail(key, `the head size ${config.resolved_head_dim}`, length);
+  }
+  return config;
+}
+
+/** The special tokens, as generation_config.json would give them. */
+export function ggufGenerationConfig(config: MixtralConfig): Record<string, unknown> {
+  const { bos_token_id, eos_token_id, pad_token_id } = config;
+  return { bos_token_id, eos_token_id, ...(pad_token_id === null ? {} : { pad_token_id }) };
+}
+
+/** Number of tokens in the file's vocabulary, if it has one; its parallel lists must be as long. */
+function checkVocabulary(
+  metadata: Metadata,
+  fail: (key: string, expected: string, found: unknown) => Error,
+): number | undefined {
+  const tokens = metadata.get("tokenizer.ggml.tokens");
+  if (tokens === undefined) return undefined;
+  if (!Array.isArray(tokens) || (tokens.length > 0 && typeof tokens[0] !== "string"))
+    throw fail("tokenizer.ggml.tokens", "an array of strings", tokens);
+  for (const key of ["tokenizer.ggml.scores", "tokenizer.ggml.token_type"]) {
+    const list = metadata.get(key);
+    if (list === undefined) continue;
+    if (!ArrayBuffer.isView(list)) throw fail(key, "an array of numbers", list);
+    if (list.length !== tokens.length) throw fail(key, `${tokens.length} entries, one for each token`, list.length);
+  }
+  return tokens.length;
+}
+
+const scalingNames = {
+  "rope_parameters.rope_type": "llama.rope.scaling.type",
+  "rope_parameters.factor": "llama.rope.scaling.factor",
+};
+
+function ropeScaling(metadata: Metadata): Record<string, unknown> {
+  // Files of before scaling.type have scale_linear alone.
+  const factor = metadata.get("llama.rope.scaling.factor") ?? metadata.get("llama.rope.scale_linear");
+  const type = metadata.get("llama.rope.scaling.type") ?? (factor === undefined || factor === 1 ? "none" : "linear");
+  return type === "none" ? {} : { rope_type: type, factor };
+}
