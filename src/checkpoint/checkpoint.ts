@@ -3,6 +3,7 @@
 import type { MixtralConfig } from "../config/mixtral_config.ts";
 import type { SourceFile } from "../platform/platform.ts";
 import type { BlockFormat } from "../quant/formats.ts";
+import type { GGUFValue } from "./gguf_types.ts";
 
 /** One tensor of a checkpoint: its bytes are `file[offset, offset + bytes)`, rows of whole blocks, row-major. */
 export interface TensorRef {
@@ -24,6 +25,10 @@ export interface Checkpoint {
   /** The contents of generation_config.json (or what GGUF metadata says of the kind); {} when there is none. */
   readonly generation_config: Readonly<Record<string, unknown>>;
   readonly tensors: ReadonlyMap<string, TensorRef>;
+  /** Tensors of a type that the engine does not compute with: name → type and shape, for messages. */
+  readonly foreign: ReadonlyMap<string, string>;
+  /** A GGUF's metadata (the vocabulary is in it), by key; empty for safetensors. */
+  readonly metadata: ReadonlyMap<string, GGUFValue>;
   /** The open files that hold the tensors. */
   readonly files: readonly SourceFile[];
   /** GGUF: rows of q and k stand in the order that rotates adjacent pairs (see bind). */

@@ -1,0 +1,72 @@
+// A folder's safetensors: model.safetensors, or the shards that model.safetensors.index.json names.
+import { fileName, show, showName } from "../config/show.ts";
+import { CheckpointError } from "../errors.ts";
+import type { Platform, SourceFile } from "../platform/platform.ts";
+import { readJSONObject } from "./json.ts";
+import { readSafetensors, type SafetensorsEntry } from "./safetensors.ts";
+
+export const singleName = "model.safetensors";
+export const indexName = "model.safetensors.index.json";
+const indexLimit = 2 ** 24;
+/** Every shard is an open file. */
+const mostShards = 1000;
+
+/**
+ * Every tensor of a folder's safetensors, by name.
+ * @param open - opens a file, which the caller closes if this throws
+ * @throws {@link CheckpointError} when the index is damaged, names what is not a plain file name, or promises what a
+ *   shard does not have
+ */
+export async function readShards(
+  platform: Platform,
+  folder: string,
+  open: (path: string) => Promise<SourceFile>,
+): Promise<Map<string, SafetensorsEntry>> {
+  const single = platform.join(folder, singleName);
+  if (await platform.stat(single)) {
+    const { entries } = await readSafetensors(await open(single));
+    return new Map(entries.map((entry) => [entry.name, entry]));
+  }
+  const index = platform.join(folder, indexName);
+  const weightMap = readWeightMap(await readJSONObject(platform, index, indexLimit), index);
+  const shards = [...new Set(weightMap.values())].sort();
+  if (shards.length > mostShards)
+    throw new CheckpointError(`${index}: expected at most ${mostShards} files, found ${shards.length}`);
+  const tensors = new Map<string, SafetensorsEntry>();
+  for (const shard of shards) {
+    const path = platform.join(folder, shard);
+    if (!(await platform.stat(path))) throw new CheckpointError(`${path}: missing; ${indexName} names it`);
+    for (const entry of (await readSafetensors(await open(path))).entries) {
+      const other = tensors.get(entry.name);
+      if (other)
+        throw new CheckpointError(
+          `${showName(entry.name)} stands twice: in ${fileName(other.file.path)} and in ${shard}`,
+        );
+      tensors.set(entry.name, entry);
+    }
+  }
+  for (const [name, shard] of weightMap) {
+    const found = tensors.get(name);
+    if (!found || fileName(found.file.path) !== shard)
+      throw new CheckpointError(
+        `${showName(name)}: expected in ${shard} by ${indexName}, found ${found ? `in ${fileName(found.file.path)}` : "nowhere"}`,
+      );
+  }
+  return tensors;
+}
+
+/** File name by tensor. A file outside the folder is never opened on an index's word. */
+function readWeightMap({ weight_map }: Record<string, unknown>, where: string): Map<string, string> {
+  if (typeof weight_map !== "object" || weight_map === null || Array.isArray(weight_map))
+    throw new CheckpointError(
+      `${where}: weight_map: expected an object of file names by tensor, found ${show(weight_map)}`,
+    );
+  const entries = Object.entries(weight_map as Record<string, unknown>);
+  if (entries.length === 0) throw new CheckpointError(`${where}: weight_map: expected tensors, found none`);
+  for (const [name, shard] of entries)
+    if (typeof shard !== "string" || !/^[\w][\w.\- ]{0,200}\.safetensors$/.test(shard))
+      throw new CheckpointError(
+        `${where}: weight_map ${showName(name)}: expected the name of a .safetensors file in the same folder, found ${show(shard)}`,
+      );
+  return new Map(entries as [string, string][]);
+}
