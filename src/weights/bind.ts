@@ -1,0 +1,139 @@
+// Binds a checkpoint's tensors to their roles: every shape and format is checked here once, and matrices that share a
+// tensor (all experts of a layer) are cut apart.
+import type { Checkpoint, TensorRef } from "../checkpoint/checkpoint.ts";
+import { fileName, showName } from "../config/show.ts";
+import { CheckpointError } from "../errors.ts";
+import { rowBytes } from "../quant/formats.ts";
+import { ggufNames, huggingFaceNames, type LayerNames, type ModelNames, unheeded } from "./names.ts";
+import type { ExpertWeights, LayerWeights, MatrixRef, MixtralWeights } from "./weights.ts";
+
+/**
+ * Finds every weight of a Mixtral in a checkpoint. Nothing is read; the refs are good while the checkpoint is open.
+ * Unknown tensors (`rotary_emb.inv_freq`, another class's head) are ignored.
+ * @throws {@link CheckpointError} when a tensor is missing, or has another shape or format than the config asks for
+ */
+export function bind(checkpoint: Checkpoint): MixtralWeights {
+  const { config, tensors } = checkpoint;
+  const { vocab_size, hidden_size, num_hidden_layers, architectures } = config;
+  const gguf = checkpoint.kind === "gguf";
+  const names: ModelNames = gguf
+    ? ggufNames
+    : huggingFaceNames((name) => tensors.has(name) || checkpoint.foreign.has(name));
+  if (gguf) refuseUnheeded(checkpoint);
+  const embed_tokens = matrix(checkpoint, names.embed_tokens, vocab_size, hidden_size);
+  const layers: LayerWeights[] = [];
+  for (let i = 0; i < num_hidden_layers; i++) layers.push(bindLayer(checkpoint, names.layer(i)));
+  // A head is looked for where the class must have one, or the file does.
+  const headed = architectures?.includes("MixtralForCausalLM") || tensors.has(names.lm_head);
+  const head = () => (headed ? matrix(checkpoint, names.lm_head, vocab_size, hidden_size) : null);
+  return {
+    embed_tokens,
+    layers,
+    norm: vector(checkpoint, names.norm, hidden_size),
+    lm_head: config.tie_word_embeddings ? embed_tokens : head(),
+    qk_interleaved: checkpoint.qk_interleaved,
+  };
+}
+
+function bindLayer(checkpoint: Checkpoint, names: LayerNames): LayerWeights {
+  const { hidden_size, num_attention_heads, num_key_value_heads, num_local_experts, resolved_head_dim } =
+    checkpoint.config;
+  const attention = num_attention_heads * resolved_head_dim;
+  const keys = num_key_value_heads * resolved_head_dim;
+  return {
+    input_layernorm: vector(checkpoint, names.input_layernorm, hidden_size),
+    q_proj: matrix(checkpoint, names.q_proj, attention, hidden_size),
+    k_proj: matrix(checkpoint, names.k_proj, keys, hidden_size),
+    v_proj: matrix(checkpoint, names.v_proj, keys, hidden_size),
+    o_proj: matrix(checkpoint, names.o_proj, hidden_size, attention),
+    post_attention_layernorm: vector(checkpoint, names.post_attention_layernorm, hidden_size),
+    gate: unquantized(whole(find(checkpoint, names.gate, [num_local_experts, hidden_size]))),
+    experts: bindExperts(checkpoint, names),
+  };
+}
+
+function bindExperts(checkpoint: Checkpoint, { merged, expert }: LayerNames): ExpertWeights[] {
+  const { hidden_size: H, intermediate_size: I, num_local_experts: E } = checkpoint.config;
+  const list = <T>(make: (j: number) => T): T[] => Array.from({ length: E }, (_, j) => make(j));
+  // One matrix an expert, as files of before April 2024 (GGUF) and transformers 4 (safetensors) have.
+  const first = expert(0).w1;
+  if (checkpoint.tensors.has(first) || (checkpoint.kind === "safetensors" && !checkpoint.tensors.has(merged.w2)))
+    return list((j) => {
+      const { w1, w3, w2 } = expert(j);
+      return { w1: matrix(checkpoint, w1, I, H), w3: matrix(checkpoint, w3, I, H), w2: matrix(checkpoint, w2, H, I) };
+    });
+  const down = find(checkpoint, merged.w2, [E, H, I]);
+  if ("w1w3" in merged) {
+    const gateUp = find(checkpoint, merged.w1w3, [E, 2 * I, H]);
+    return list((j) => ({
+      w1: rows(gateUp, 2 * j * I, I, `[${j}].w1`),
+      w3: rows(gateUp, (2 * j + 1) * I, I, `[${j}].w3`),
+      w2: rows(down, j * H, H, `[${j}]`),
+    }));
+  }
+  const gate = find(checkpoint, merged.w1, [E, I, H]);
+  const up = find(checkpoint, merged.w3, [E, I, H]);
+  return list((j) => ({
+    w1: rows(gate, j * I, I, `[${j}]`),
+    w3: rows(up, j * I, I, `[${j}]`),
+    w2: rows(down, j * H, H, `[${j}]`),
+  }));
+}
+
+const matrix = (checkpoint: Checkpoint, name: string, count: number, cols: number): MatrixRef =>
+  whole(find(checkpoint, name, [count, cols]));
+
+const vector = (checkpoint: Checkpoint, name: string, size: number): MatrixRef =>
+  unquantized(whole(find(checkpoint, name, [size])));
+
+/** The tensor of a name, if it has the shape. */
+function find(checkpoint: Checkpoint, name: string, shape: readonly number[]): TensorRef {
+  const tensor = checkpoint.tensors.get(name);
+  const expected = `[${shape.join(", ")}]`;
+  const foreign = checkpoint.foreign.get(name);
+  if (!tensor)
+    throw new CheckpointError(
+      foreign
+        ? `${name}: expected F32, F16 or BF16 ${expected}, found ${foreign} in ${checkpoint.path}`
+        : `${name}: missing; expected ${expected} in ${checkpoint.path}`,
+    );
+  const found = [...tensor.shape];
+  // ggml counts dimensions without the outermost ones of size 1.
+  if (checkpoint.kind === "gguf") while (found.length < shape.length) found.unshift(1);
+  if (found.length !== shape.length || found.some((n, i) => n !== shape[i]))
+    throw new CheckpointError(
+      `${name}: expected ${expected}, found ${tensor.format.name} [${tensor.shape.join(", ")}] in ${fileName(tensor.file.path)}`,
+    );
+  // Both readers have checked whole blocks where a format has them.
+  return tensor;
+}
+
+/** A whole tensor as a matrix; a vector is one row. */
+function whole(tensor: TensorRef): MatrixRef {
+  return rows(tensor, 0, tensor.bytes / rowBytes(tensor.format, tensor.shape.at(-1)!), "");
+}
+
+/** `count` rows of a tensor from row `start` on, all but its last dimension counted as rows. */
+function rows(tensor: TensorRef, start: number, count: number, part: string): MatrixRef {
+  const { name, format, file, offset } = tensor;
+  const cols = tensor.shape.at(-1)!;
+  const row = rowBytes(format, cols);
+  return { name: `${name}${part}`, format, rows: count, cols, file, offset: offset + start * row, bytes: count * row };
+}
+
+/** Norms and the router are used as they are: every maker of quantized files leaves them so. */
+function unquantized(ref: MatrixRef): MatrixRef {
+  if (ref.format.quantized)
+    throw new CheckpointError(
+      `${ref.name}: expected F32, F16 or BF16, found ${ref.format.name} [${ref.rows}, ${ref.cols}] in ${fileName(ref.file.path)}`,
+    );
+  return ref;
+}
+
+function refuseUnheeded(checkpoint: Checkpoint): void {
+  for (const name of checkpoint.tensors.keys())
+    if (unheeded.test(name))
+      throw new CheckpointError(
+        `${showName(name)}: a Mixtral has no such tensor, and its effect would be lost: found in ${checkpoint.path}`,
+      );
+}
