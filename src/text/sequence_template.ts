@@ -1,0 +1,52 @@
+// Which special tokens stand around a text, and around a pair of texts: TemplateProcessing of tokenizer.json.
+
+/** A special token, or the place of the first (A) or second (B) text. */
+export type TemplateItem =
+  | { readonly ids: readonly number[]; readonly type_id: number }
+  | { readonly text: "A" | "B"; readonly type_id: number };
+
+export interface SequenceTemplate {
+  readonly single: readonly TemplateItem[];
+  readonly pair: readonly TemplateItem[];
+}
+
+/** Nothing around the texts. */
+export const BARE: SequenceTemplate = {
+  single: [{ text: "A", type_id: 0 }],
+  pair: [
+    { text: "A", type_id: 0 },
+    { text: "B", type_id: 1 },
+  ],
+};
+
+/** `<s> A </s>` and `<s> A </s> <s> B </s>`, each special token only where it is given. */
+export function surround(bos: number | undefined, eos: number | undefined): SequenceTemplate {
+  const around = (text: "A" | "B", type_id: number): TemplateItem[] => [
+    ...(bos === undefined ? [] : [{ ids: [bos], type_id }]),
+    { text, type_id },
+    ...(eos === undefined ? [] : [{ ids: [eos], type_id }]),
+  ];
+  return { single: around("A", 0), pair: [...around("A", 0), ...around("B", 1)] };
+}
+
+/** How many special tokens a template adds. */
+export const added_count = (items: readonly TemplateItem[]): number =>
+  items.reduce((n, item) => n + ("ids" in item ? item.ids.length : 0), 0);
+
+/** A row of ids with the number of the text that each belongs to. */
+export interface Row {
+  readonly ids: readonly number[];
+  readonly type_ids: readonly number[];
+}
+
+export function apply_template(items: readonly TemplateItem[], a: readonly number[], b: readonly number[]): Row {
+  const ids: number[] = [];
+  const type_ids: number[] = [];
+  for (const item of items) {
+    for (const id of "ids" in item ? item.ids : item.text === "A" ? a : b) {
+      ids.push(id);
+      type_ids.push(item.type_id);
+    }
+  }
+  return { ids, type_ids };
+}
