@@ -1,0 +1,220 @@
+// Reads tokenizer.json in the forms that SentencePiece BPE vocabularies are stored in: the normalizer Prepend + Replace,
+// or the pre-tokenizer Metaspace. A part of any other kind is refused by name, since ignoring it would change ids.
+import { TokenizerError } from "../errors.ts";
+import type { DecoderForm } from "./decoder.ts";
+import { count, flag, list, object, string, wrong } from "./fields.ts";
+import { MergeTable } from "./merges.ts";
+import { BARE, type SequenceTemplate, type TemplateItem } from "./sequence_template.ts";
+import { type Metaspace, type NormalizerStep, normalize, type Replacement } from "./text_form.ts";
+import { type AddedToken, byte_ids, MAX_ID, type Vocabulary } from "./vocabulary.ts";
+
+/** How deep a Sequence of normalizers or decoders may nest. */
+const MAX_DEPTH = 4;
+
+/**
+ * @param json - the parsed file
+ * @param source - its path, for messages
+ * @throws {@link TokenizerError} naming the part that is damaged or not supported
+ */
+export function read_tokenizer_json(json: unknown, source: string): Vocabulary {
+  const file = object(json, source);
+  const model = object(file.model, `${source}: model`);
+  const ids = read_vocab(model, source);
+  const normalizer = sequence(file.normalizer, "normalizers", `${source}: normalizer`).map(({ part, where }) =>
+    read_normalizer(part, where),
+  );
+  const added_tokens = list(file.added_tokens ?? [], `${source}: added_tokens`).map((value, i) => {
+    const where = `${source}: added_tokens[${i}]`;
+    return read_added_token(value, count(object(value, where).id, `${where}.id`, MAX_ID), ids, normalizer, where);
+  });
+  const known = new Map([...ids, ...added_tokens.map((token) => [token.content, token.id] as const)]);
+  const decoders = sequence(file.decoder, "decoders", `${source}: decoder`);
+  return {
+    source,
+    ids,
+    merges: MergeTable.from_list(read_merges(model.merges, `${source}: model.merges`), ids, source),
+    byte_ids: flag(model.byte_fallback, `${source}: model.byte_fallback`, false) ? byte_ids(ids, source) : undefined,
+    unk_id: read_unknown(model.unk_token, ids, source),
+    fuse_unk: flag(model.fuse_unk, `${source}: model.fuse_unk`, false),
+    added_tokens,
+    text_form: {
+      normalizer,
+      metaspace: file.pre_tokenizer
+        ? read_metaspace(object(file.pre_tokenizer, `${source}: pre_tokenizer`), `${source}: pre_tokenizer`)
+        : undefined,
+    },
+    template: file.post_processor
+      ? read_template(object(file.post_processor, `${source}: post_processor`), known, `${source}: post_processor`)
+      : BARE,
+    decoder: read_decoder(decoders, `${source}: decoder`),
+  };
+}
+
+function read_vocab(model: Readonly<Record<string, unknown>>, source: string): Map<string, number> {
+  if (model.type !== undefined && model.type !== "BPE") wrong(`${source}: model.type`, '"BPE"', model.type);
+  if (model.dropout) wrong(`${source}: model.dropout`, "none", model.dropout);
+  if (model.ignore_merges) wrong(`${source}: model.ignore_merges`, "false", model.ignore_merges);
+  for (const name of ["continuing_subword_prefix", "end_of_word_suffix"])
+    if (model[name]) wrong(`${source}: model.${name}`, "none", model[name]);
+  const ids = new Map<string, number>();
+  const taken = new Map<number, string>();
+  for (const [token, id] of Object.entries(object(model.vocab, `${source}: model.vocab`))) {
+    const where = `${source}: model.vocab[${JSON.stringify(token)}]`;
+    const other = taken.get(count(id, where, MAX_ID));
+    if (other !== undefined) wrong(where, `an id of its own, not that of ${JSON.stringify(other)}`, id);
+    ids.set(token, id as number);
+    taken.set(id as number, token);
+  }
+  return ids;
+}
+
+function read_unknown(token: unknown, ids: ReadonlyMap<string, number>, source: string): number | undefined {
+  if (token === null || token === undefined) return undefined;
+  return (
+    ids.get(string(token, `${source}: model.unk_token`)) ??
+    wrong(`${source}: model.unk_token`, "a token of model.vocab", token)
+  );
+}
+
+/** Merges are written `"a b"`, or `["a", "b"]` since tokenizers 0.20. */
+const read_merges = (merges: unknown, where: string): [string, string][] =>
+  list(merges, where).map((merge, i) => {
+    const parts = typeof merge === "string" ? merge.split(" ") : merge;
+    if (!Array.isArray(parts) || parts.length !== 2 || parts.some((part) => typeof part !== "string" || part === ""))
+      return wrong(`${where}[${i}]`, "two tokens", merge);
+    return parts as [string, string];
+  });
+
+/**
+ * An entry of `added_tokens`, or of `added_tokens_decoder` in tokenizer_config.json.
+ * @param ids - the model's vocabulary, which an added token must agree with
+ */
+export function read_added_token(
+  value: unknown,
+  id: number,
+  ids: ReadonlyMap<string, number>,
+  normalizer: readonly NormalizerStep[],
+  where: string,
+): AddedToken {
+  const token = object(value, where);
+  const content = string(token.content, `${where}.content`);
+  if (content === "") wrong(`${where}.content`, "some text", content);
+  const known = ids.get(content);
+  if (known !== undefined && known !== id)
+    wrong(`${where}.id`, `${known}, the id of ${JSON.stringify(content)} in the vocabulary`, id);
+  const special = flag(token.special, `${where}.special`, false);
+  return {
+    id,
+    content,
+    special,
+    normalized: flag(token.normalized, `${where}.normalized`, !special) ? normalize(content, normalizer) : undefined,
+    single_word: flag(token.single_word, `${where}.single_word`, false),
+    lstrip: flag(token.lstrip, `${where}.lstrip`, false),
+    rstrip: flag(token.rstrip, `${where}.rstrip`, false),
+  };
+}
+
+interface Part {
+  readonly part: Readonly<Record<string, unknown>>;
+  readonly where: string;
+}
+
+/** A part or the parts of a Sequence, nested or not, in order. */
+function sequence(value: unknown, key: string, where: string, depth = 0): Part[] {
+  if (value === null || value === undefined) return [];
+  const part = object(value, where);
+  if (part.type !== "Sequence") return [{ part, where }];
+  if (depth === MAX_DEPTH) throw new TokenizerError(`${where}: expected at most ${MAX_DEPTH} levels of Sequence`);
+  return list(part[key], `${where}.${key}`).flatMap((inner, i) =>
+    sequence(inner, key, `${where}.${key}[${i}]`, depth + 1),
+  );
+}
+
+function read_replacement(part: Readonly<Record<string, unknown>>, where: string): Replacement {
+  const pattern = object(part.pattern, `${where}.pattern`);
+  if (typeof pattern.String !== "string" || pattern.String === "")
+    wrong(`${where}.pattern`, "a String, not empty", pattern);
+  return { pattern: pattern.String as string, content: string(part.content, `${where}.content`) };
+}
+
+function read_normalizer(part: Readonly<Record<string, unknown>>, where: string): NormalizerStep {
+  if (part.type === "Prepend") return { prepend: string(part.prepend, `${where}.prepend`) };
+  if (part.type === "Replace") return { replace: read_replacement(part, where) };
+  return wrong(`${where}.type`, "Sequence, Prepend or Replace", part.type);
+}
+
+function read_metaspace(part: Readonly<Record<string, unknown>>, where: string): Metaspace {
+  if (part.type !== "Metaspace") wrong(`${where}.type`, "Metaspace", part.type);
+  const replacement = string(part.replacement ?? "▁", `${where}.replacement`);
+  if ([...replacement].length !== 1) wrong(`${where}.replacement`, "one character", replacement);
+  // Files older than tokenizers 0.15 say add_prefix_space instead.
+  const scheme =
+    part.prepend_scheme ?? (flag(part.add_prefix_space, `${where}.add_prefix_space`, true) ? "always" : "never");
+  if (scheme !== "first" && scheme !== "always" && scheme !== "never")
+    return wrong(`${where}.prepend_scheme`, "first, always or never", scheme);
+  return { replacement, prepend_scheme: scheme, split: flag(part.split, `${where}.split`, true) };
+}
+
+function read_template(
+  part: Readonly<Record<string, unknown>>,
+  known: ReadonlyMap<string, number>,
+  where: string,
+): SequenceTemplate {
+  if (part.type !== "TemplateProcessing") wrong(`${where}.type`, "TemplateProcessing", part.type);
+  const specials = object(part.special_tokens ?? {}, `${where}.special_tokens`);
+  const read_ids = (name: string, at: string): number[] => {
+    if (!Object.hasOwn(specials, name)) wrong(at, "a name of special_tokens", name);
+    const special = object(specials[name], `${where}.special_tokens[${JSON.stringify(name)}]`);
+    const tokens = list(special.tokens ?? [], `${at}: tokens`);
+    return list(special.ids, `${where}.special_tokens[${JSON.stringify(name)}].ids`).map((id, i) => {
+      const token = tokens[i];
+      if (typeof token === "string" && known.has(token) && known.get(token) !== id)
+        wrong(`${at}: id of ${token}`, `${known.get(token)}`, id);
+      return count(id, `${at}: id`, MAX_ID);
+    });
+  };
+  const read_items = (items: unknown, at: string): TemplateItem[] =>
+    list(items, at).map((value, i) => {
+      const item = object(value, `${at}[${i}]`);
+      const [kind, ...others] = Object.keys(item);
+      if (others.length > 0 || (kind !== "SpecialToken" && kind !== "Sequence"))
+        return wrong(`${at}[${i}]`, "a SpecialToken or a Sequence", value);
+      const body = object(item[kind], `${at}[${i}].${kind}`);
+      const id = string(body.id, `${at}[${i}].${kind}.id`);
+      const type_id = count(body.type_id ?? 0, `${at}[${i}].${kind}.type_id`, MAX_ID);
+      if (kind === "SpecialToken") return { ids: read_ids(id, `${at}[${i}]`), type_id };
+      return id === "A" || id === "B" ? { text: id, type_id } : wrong(`${at}[${i}].Sequence.id`, "A or B", id);
+    });
+  return { single: read_items(part.single, `${where}.single`), pair: read_items(part.pair, `${where}.pair`) };
+}
+
+/** Replace, any number of times, then ByteFallback, Fuse and Strip, each at most once and in this order. */
+function read_decoder(parts: readonly Part[], where: string): DecoderForm {
+  const order = ["Replace", "ByteFallback", "Fuse", "Strip"];
+  const replace: Replacement[] = [];
+  let byte_fallback = false;
+  let fused = false;
+  let strip = { content: " ", count: 0 };
+  let last = -1;
+  for (const { part, where: at } of parts) {
+    const step = order.indexOf(part.type as string);
+    if (step < 0) wrong(`${at}.type`, `Sequence, ${order.join(", ")}`, part.type);
+    if (step < last || (step === last && step > 0)) wrong(at, `the order ${order.join(", ")}`, part.type);
+    last = step;
+    if (step === 0) replace.push(read_replacement(part, at));
+    else if (step === 1) byte_fallback = true;
+    else if (step === 2) fused = true;
+    else {
+      if (!fused) wrong(at, "Fuse before Strip", part.type);
+      const content = string(part.content, `${at}.content`);
+      if ([...content].length !== 1) wrong(`${at}.content`, "one character", content);
+      if (count(part.stop ?? 0, `${at}.stop`, MAX_ID) !== 0) wrong(`${at}.stop`, "0", part.stop);
+      strip = { content, count: count(part.start ?? 0, `${at}.start`, MAX_ID) };
+    }
+  }
+  if (!fused)
+    throw new TokenizerError(
+      `${where}: expected a Sequence that holds Fuse, found ${parts.map(({ part }) => part.type).join(", ") || "none"}`,
+    );
+  return { replace, byte_fallback, strip };
+}
