@@ -22,7 +22,7 @@ enum Format : uint32_t {
 
 // ---- Activations, packed for a product (pack.cpp) ------------------------------------------------------------------
 // A product reads its activations packed: in f32 for F32, F16, BF16; else int8 per 32 values with f32 scales (scale =
-// amax/127, value = nearest-even(x * (127/amax)), 0 where amax is 0) and sums, columns padded with zeros to a multiple
+// amax/127, value = nearest-even(x * (127/amax)), 0 where that quotient is not finite) and sums, columns padded with zeros to a multiple
 // of 128. Formats of one kind share a packed copy. "vec" packs one token for matvec_*, "tile"
 // packs tokens in tiles of 4 (the last tile padded with zeros) for matmul_*.
 

@@ -1,0 +1,63 @@
+// Whole blocks to f32, exactly as ggml decodes them: the same operations in the same order.
+#include "formats.h"
+#include "kernels.h"
+
+// The first `count` values of a group.
+template <class F, int half>
+INLINE void dequantize_group(const F& f, const uint8_t* src, float* dst, uint32_t count) {
+  v128_t codes[8];
+  f.template codes<half>(src, codes);
+  int8_t code[128];
+  for (int i = 0; i < 8; i++) wasm_v128_store(code + 16 * i, codes[i]);
+
+  float scale[8], minimum[8] = {};  // of 16 values
+  for (int i = 0; i < 8; i++) scale[i] = 0;
+  if constexpr (F::family == blocks::Family::Grouped) {
+    int16_t k[8], l[8] = {};
+    wasm_v128_store(k, f.template group_scales<half>(src));
+    const float super = wasm_f32x4_extract_lane(f.super_scale(src), 0);
+    for (int i = 0; i < 8; i++) scale[i] = super * k[i];
+    if constexpr (F::grouped_minimums) {
+      wasm_v128_store(l, f.template group_minimums<half>(src));
+      const float super_minimum = wasm_f32x4_extract_lane(f.super_minimum(src), 0);
+      for (int i = 0; i < 8; i++) minimum[i] = -(super_minimum * l[i]);
+    }
+  } else {
+    float of_block[4];
+    wasm_v128_store(of_block, f.template scales<half>(src));
+    for (int i = 0; i < 8; i++) scale[i] = of_block[i / 2];
+    if constexpr (F::family == blocks::Family::Minimum) {
+      wasm_v128_store(of_block, f.template minimums<half>(src));
+      for (int i = 0; i < 8; i++) minimum[i] = of_block[i / 2];
+    }
+  }
+  constexpr bool has_minimum = F::family == blocks::Family::Minimum || F::grouped_minimums;
+  for (uint32_t i = 0; i < count; i++) {
+    const float value = scale[i / 16] * static_cast<float>(code[i] - F::offset);
+    dst[i] = has_minimum ? value + minimum[i / 16] : value;
+  }
+}
+
+template <class F>
+INLINE void dequantize(const uint8_t* src, float* dst, uint32_t n) {
+  const F f;
+  uint32_t done = 0;
+  for_each_unit<F>(src, n, [&](const uint8_t* unit) {
+    dequantize_group<F, 0>(f, unit, dst + done, n - done < 128 ? n - done : 128);
+    if constexpr (F::unit == 256) dequantize_group<F, 1>(f, unit, dst + done + 128, 128);
+    done += F::unit;
+  });
+}
+
+#define DEQUANTIZE(name, F) \
+  KERNEL void dequantize_##name(const uint8_t* src, float* dst, uint32_t n) { dequantize<F>(src, dst, n); }
+DEQUANTIZE(q8_0, blocks::Q8_0)
+DEQUANTIZE(q4_0, blocks::Q4_0)
+DEQUANTIZE(q4_1, blocks::Q4_1)
+DEQUANTIZE(q5_0, blocks::Q5_0)
+DEQUANTIZE(q5_1, blocks::Q5_1)
+DEQUANTIZE(q2_k, blocks::Q2_K)
+DEQUANTIZE(q3_k, blocks::Q3_K)
+DEQUANTIZE(q4_k, blocks::Q4_K)
+DEQUANTIZE(q5_k, blocks::Q5_K)
+DEQUANTIZE(q6_k, blocks::Q6_K)

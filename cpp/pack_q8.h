@@ -1,0 +1,174 @@
+// Activations quantized to int8 per 32 values, in the layouts that the products of quantized weights read. A group is 128
+// columns, four blocks; lane b of a vector belongs to block b of the group, in weights and activations alike.
+#pragma once
+#include "kernels.h"
+#include "simd.h"
+
+enum PackQ8 : uint32_t { VEC_I8 = 10, VEC_I16 = 11, TILE_I8 = 12, TILE_I16 = 13 };
+
+// What a product needs of a group besides the values. The neg* vectors hold minus the sums of values, in i16: lane 2b
+// over values 0, 1, 4, 5, 8, 9, ... of block b, lane 2b + 1 over the others, so that they can be added, times a weight's
+// offset, to the lanes in which the i16 dots gather.
+struct GroupSums {
+  v128_t scale;  // f32, amax / 127
+  v128_t sum;    // f32, scale * sum of values
+  v128_t neg;    // all 32 values of a block
+  v128_t neg0;   // values 0..15
+  v128_t neg1;   // values 16..31
+};
+
+struct VecI8 {  // one token, columns in order
+  v128_t x[8];
+  GroupSums sums;
+};
+struct VecI16 {
+  v128_t x[16];
+  GroupSums sums;
+};
+struct TileI8 {  // four tokens: x[k][t] is dword k, values 4k .. 4k + 3, of the four blocks of token t
+  v128_t x[8][4];
+  GroupSums sums[4];
+};
+struct TileI16 {  // x[k][t] is the pair 2k, 2k + 1 of the four blocks of token t
+  v128_t x[16][4];
+  GroupSums sums[4];
+};
+
+// What the build's products read: 8-bit weights always take i16.
+#if TRAMONTANE_RELAXED
+using Vec = VecI8;
+using Tile = TileI8;
+#else
+using Vec = VecI16;
+using Tile = TileI16;
+#endif
+
+inline constexpr uint32_t GROUP = 128;
+INLINE uint32_t groups_of(uint32_t cols) { return (cols + GROUP - 1) / GROUP; }
+
+inline uint32_t pack_q8_vec_kind(uint32_t format) { return TRAMONTANE_RELAXED && format != Q8_0 ? VEC_I8 : VEC_I16; }
+inline uint32_t pack_q8_tile_kind(uint32_t format) { return TRAMONTANE_RELAXED && format != Q8_0 ? TILE_I8 : TILE_I16; }
+
+inline uint32_t pack_q8_vec_bytes(uint32_t kind, uint32_t cols) {
+  return groups_of(cols) * (kind == VEC_I8 ? sizeof(VecI8) : sizeof(VecI16));
+}
+inline uint32_t pack_q8_tile_bytes(uint32_t kind, uint32_t cols, uint32_t tokens) {
+  return (tokens + 3) / 4 * groups_of(cols) * (kind == TILE_I8 ? sizeof(TileI8) : sizeof(TileI16));
+}
+
+// Vectors of bytes: c[2b] and c[2b + 1] of block b become dwords[k], k of 8: dword k of the four blocks.
+INLINE void blocks_to_dwords(const v128_t c[8], v128_t dwords[8]) {
+  transpose_dwords(c[0], c[2], c[4], c[6], dwords);
+  transpose_dwords(c[1], c[3], c[5], c[7], dwords + 4);
+}
+
+// A dword of bytes of each block becomes two pairs of i16 of each block.
+INLINE void dwords_to_pairs(v128_t dwords, v128_t pairs[2]) {
+  v128_t low = wasm_i16x8_extend_low_i8x16(dwords), high = wasm_i16x8_extend_high_i8x16(dwords);
+  pairs[0] = wasm_i32x4_shuffle(low, high, 0, 2, 4, 6);
+  pairs[1] = wasm_i32x4_shuffle(low, high, 1, 3, 5, 7);
+}
+
+// Quantizes the first `count` blocks at x, the others being zero: value = nearest-even(x * (127 / amax)), 0 where that
+// quotient is not finite (amax 0, or too small to matter). NaN in x makes the block's scale NaN, and so the products.
+INLINE void quantize_group(const float* x, uint32_t count, v128_t values[8], GroupSums& sums) {
+  v128_t amax[4];
+  for (uint32_t b = 0; b < 4; b++) {
+    amax[b] = wasm_f32x4_const_splat(0);
+    for (uint32_t i = 0; i < 8 && b < count; i++) {
+      amax[b] = wasm_f32x4_max(amax[b], wasm_f32x4_abs(wasm_v128_load(x + 32 * b + 4 * i)));
+    }
+  }
+  v128_t columns[4];
+  transpose_dwords(amax[0], amax[1], amax[2], amax[3], columns);
+  v128_t largest = wasm_f32x4_max(wasm_f32x4_max(columns[0], columns[1]), wasm_f32x4_max(columns[2], columns[3]));
+  v128_t inverse = wasm_f32x4_div(wasm_f32x4_const_splat(127), largest);
+  inverse = wasm_v128_and(inverse, wasm_f32x4_le(inverse, wasm_f32x4_const_splat(__FLT_MAX__)));
+  sums.scale = wasm_f32x4_div(largest, wasm_f32x4_const_splat(127));
+
+  float factor[4];
+  wasm_v128_store(factor, inverse);
+  for (uint32_t b = 0; b < 4; b++) {
+    v128_t q[8] = {};
+    for (uint32_t i = 0; i < 8 && b < count; i++) {
+      v128_t scaled = wasm_f32x4_mul(wasm_v128_load(x + 32 * b + 4 * i), wasm_f32x4_splat(factor[b]));
+      q[i] = wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(scaled));
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+      values[2 * b + i] = wasm_i8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(q[4 * i], q[4 * i + 1]),
+                                                  wasm_i16x8_narrow_i32x4(q[4 * i + 2], q[4 * i + 3]));
+    }
+  }
+
+  v128_t pairs[8];
+  for (uint32_t i = 0; i < 8; i++) pairs[i] = wasm_i16x8_extadd_pairwise_i8x16(values[i]);
+  sums.neg0 = wasm_i16x8_neg(sum_pairs_i16(pairs[0], pairs[2], pairs[4], pairs[6]));
+  sums.neg1 = wasm_i16x8_neg(sum_pairs_i16(pairs[1], pairs[3], pairs[5], pairs[7]));
+  sums.neg = wasm_i16x8_add(sums.neg0, sums.neg1);
+  v128_t total = wasm_i32x4_neg(wasm_i32x4_extadd_pairwise_i16x8(sums.neg));
+  sums.sum = wasm_f32x4_mul(sums.scale, wasm_f32x4_convert_i32x4(total));
+}
+
+// Blocks of group g that lie before `cols`.
+INLINE uint32_t blocks_in_group(uint32_t g, uint32_t cols) {
+  uint32_t left = (cols - g * GROUP) / 32;
+  return left < 4 ? left : 4;
+}
+
+inline void pack_q8_vec(uint32_t kind, const float* x, uint8_t* dst, uint32_t cols, uint32_t col0, uint32_t col1) {
+  for (uint32_t g = col0 / GROUP; g < groups_of(col1); g++) {
+    v128_t values[8];
+    GroupSums sums;
+    quantize_group(x + g * GROUP, blocks_in_group(g, cols), values, sums);
+    if (kind == VEC_I8) {
+      VecI8& out = reinterpret_cast<VecI8*>(dst)[g];
+      for (uint32_t i = 0; i < 8; i++) out.x[i] = values[i];
+      out.sums = sums;
+    } else {
+      VecI16& out = reinterpret_cast<VecI16*>(dst)[g];
+      for (uint32_t i = 0; i < 8; i++) {
+        out.x[2 * i] = wasm_i16x8_extend_low_i8x16(values[i]);
+        out.x[2 * i + 1] = wasm_i16x8_extend_high_i8x16(values[i]);
+      }
+      out.sums = sums;
+    }
+  }
+}
+
+// Token t of a tile's group.
+INLINE void store_tile_token(uint32_t kind, uint8_t* group, uint32_t t, const v128_t values[8], const GroupSums& sums) {
+  v128_t dwords[8];
+  blocks_to_dwords(values, dwords);
+  if (kind == TILE_I8) {
+    TileI8& out = *reinterpret_cast<TileI8*>(group);
+    for (uint32_t k = 0; k < 8; k++) out.x[k][t] = dwords[k];
+    out.sums[t] = sums;
+  } else {
+    TileI16& out = *reinterpret_cast<TileI16*>(group);
+    for (uint32_t k = 0; k < 8; k++) {
+      v128_t pairs[2];
+      dwords_to_pairs(dwords[k], pairs);
+      out.x[2 * k][t] = pairs[0];
+      out.x[2 * k + 1][t] = pairs[1];
+    }
+    out.sums[t] = sums;
+  }
+}
+
+inline void pack_q8_tile(uint32_t kind, const float* x, uint32_t stride, const uint32_t* index, uint32_t tokens,
+                         uint8_t* dst, uint32_t cols, uint32_t col0, uint32_t col1, uint32_t tile0, uint32_t tile1) {
+  uint32_t group_bytes = kind == TILE_I8 ? sizeof(TileI8) : sizeof(TileI16);
+  for (uint32_t tile = tile0; tile < tile1; tile++) {
+    for (uint32_t t = 0; t < 4; t++) {
+      uint32_t token = 4 * tile + t;
+      const float* row = x;
+      if (token < tokens) row += stride * (index ? index[token] : token);
+      for (uint32_t g = col0 / GROUP; g < groups_of(col1); g++) {
+        v128_t values[8];
+        GroupSums sums;
+        quantize_group(row + g * GROUP, token < tokens ? blocks_in_group(g, cols) : 0, values, sums);
+        store_tile_token(kind, dst + (tile * groups_of(cols) + g) * group_bytes, t, values, sums);
+      }
+    }
+  }
+}

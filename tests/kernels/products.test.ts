@@ -1,0 +1,272 @@
+// Quantized products and dequantization: against the GGUF fixtures, against the readable twin bit for bit, and every
+// form (one token, many tokens; plain, relaxed) against the others bit for bit.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { type BlockFormat, formats, rowBytes } from "../../src/quant/formats.ts";
+import { fixture, safetensors } from "../fixtures.ts";
+import { type Build, bits, builds, Kernels } from "./harness.ts";
+import { decodeRow, makeRows, product, quantize, random } from "./twin.ts";
+
+const quantized = Object.values(formats).filter((f) => f.quantized);
+const kernels = Object.fromEntries(builds.map((b) => [b, new Kernels(b)])) as Record<Build, Kernels>;
+const SENTINEL = 0xdeadbeef;
+
+/** Fails with the first place where two arrays of floats differ in their bits. */
+function sameBits(actual: Float32Array, expected: Float32Array, what: string): void {
+  const a = bits(actual);
+  const b = bits(expected);
+  assert.is(a.length, b.length, what);
+  for (let i = 0; i < a.length; i++) {
+    if (a[i] !== b[i]) assert.unreachable(`${what}: element ${i} is ${actual[i]}, expected ${expected[i]}`);
+  }
+}
+
+/** Puts weights so that they end with the memory's last byte: reading beyond them traps. */
+function putLast(k: Kernels, bytes: Uint8Array): number {
+  const at = k.memory.buffer.byteLength - bytes.length;
+  k.u8(at, bytes.length).set(bytes);
+  return at;
+}
+
+/** out (tokens, rows) by one matvec call a token. */
+function byToken(k: Kernels, f: BlockFormat, w: Uint8Array, x: Float32Array, cols: number): Float32Array {
+  k.reset();
+  const name = f.name.toLowerCase();
+  const rows = w.length / rowBytes(f, cols);
+  const tokens = x.length / cols;
+  const kind = k.fn.vec_kind(f.id);
+  const packed = k.alloc(k.fn.vec_bytes(kind, cols));
+  const out = k.alloc(4 * rows + 64);
+  const result = new Float32Array(tokens * rows);
+  for (let t = 0; t < tokens; t++) {
+    const from = k.put(x.subarray(t * cols, (t + 1) * cols));
+    // In two ranges, as two threads would.
+    const middle = Math.min(cols, 128 * Math.ceil(cols / 256));
+    k.fn.pack_vec(kind, from, packed, cols, 0, middle);
+    if (middle < cols) k.fn.pack_vec(kind, from, packed, cols, middle, cols);
+    k.u32(out, rows + 1).fill(SENTINEL);
+    k.fn[`matvec_${name}`](putLast(k, w), packed, out, cols, rows);
+    assert.is(k.u32(out, rows + 1)[rows], SENTINEL, "matvec wrote beyond out");
+    result.set(k.f32(out, rows), t * rows);
+  }
+  return result;
+}
+
+/** out (tokens, rows) by one matmul call, the tokens picked through an index in reverse order. */
+function byTiles(k: Kernels, f: BlockFormat, w: Uint8Array, x: Float32Array, cols: number): Float32Array {
+  k.reset();
+  const rows = w.length / rowBytes(f, cols);
+  const tokens = x.length / cols;
+  const tiles = Math.ceil(tokens / 4);
+  const stride = 4 * Math.ceil(rows / 4) + 4;
+  const kind = k.fn.tile_kind(f.id);
+  const packed = k.alloc(k.fn.tile_bytes(kind, cols, tokens));
+  const from = k.put(x);
+  const index = k.put(new Uint32Array(tokens).map((_, i) => tokens - 1 - i));
+  const scratch = k.alloc(k.fn.matmul_scratch(cols) + 64);
+  const guard = scratch + k.fn.matmul_scratch(cols);
+  k.u32(guard, 1)[0] = SENTINEL;
+  const out = k.alloc(4 * 4 * tiles * stride);
+  k.u32(out, 4 * tiles * stride).fill(SENTINEL);
+  const middle = Math.min(cols, 128 * Math.ceil(cols / 256));
+  k.fn.pack_tile(kind, from, cols, index, tokens, packed, cols, 0, middle, 0, tiles);
+  if (middle < cols) k.fn.pack_tile(kind, from, cols, index, tokens, packed, cols, middle, cols, 0, tiles);
+  k.fn[`matmul_${f.name.toLowerCase()}`](putLast(k, w), packed, out, cols, rows, tokens, stride, scratch);
+  assert.is(k.u32(guard, 1)[0], SENTINEL, "matmul wrote beyond its scratch");
+  const result = new Float32Array(tokens * rows);
+  for (let t = 0; t < 4 * tiles; t++) {
+    const row = out + 4 * t * stride;
+    for (let r = rows; r < stride; r++) assert.is(k.u32(row, stride)[r], SENTINEL, "matmul wrote beyond its rows");
+    if (t < tokens) result.set(k.f32(row, rows), (tokens - 1 - t) * rows);
+  }
+  return result;
+}
+
+/** All four forms, which must agree; returns one. */
+function everyForm(f: BlockFormat, w: Uint8Array, x: Float32Array, cols: number, what: string): Float32Array {
+  const reference = byToken(kernels.simd, f, w, x, cols);
+  for (const build of builds) {
+    sameBits(byToken(kernels[build], f, w, x, cols), reference, `${what}, ${build} matvec and plain matvec`);
+    sameBits(byTiles(kernels[build], f, w, x, cols), reference, `${what}, ${build} matmul and plain matvec`);
+  }
+  return reference;
+}
+
+function byTwin(f: BlockFormat, w: Uint8Array, x: Float32Array, cols: number): Float32Array {
+  const bytes = rowBytes(f, cols);
+  const rows = Array.from({ length: w.length / bytes }, (_, r) => decodeRow(f, w.subarray(r * bytes, (r + 1) * bytes)));
+  const tokens = Array.from({ length: x.length / cols }, (_, t) => quantize(x.subarray(t * cols, (t + 1) * cols)));
+  return Float32Array.from(tokens.flatMap((token) => rows.map((row) => product(row, token))));
+}
+
+for (const f of quantized) {
+  const { tensors } = safetensors(fixture(`fixtures/gguf/blocks/${f.name}.safetensors`));
+  const sets = [
+    ["packed", "dequantized", "y", "y_abs"],
+    ["random_bytes", "random_dequantized", "random_y", "random_y_abs"],
+  ];
+
+  test(`${f.name}: dequantization equals the fixtures bit for bit`, () => {
+    for (const build of builds) {
+      const k = kernels[build];
+      for (const [packed, expected] of sets) {
+        k.reset();
+        const bytes = tensors[packed].data as Uint8Array;
+        const values = tensors[expected].data as Float32Array;
+        const out = k.alloc(4 * values.length + 4);
+        k.u32(out, values.length + 1)[values.length] = SENTINEL;
+        k.fn[`dequantize_${f.name.toLowerCase()}`](putLast(k, bytes), out, values.length);
+        sameBits(k.f32(out, values.length), values, `${build} ${packed}`);
+        assert.is(k.u32(out, values.length + 1)[values.length], SENTINEL);
+        // One block alone.
+        k.fn[`dequantize_${f.name.toLowerCase()}`](putLast(k, bytes.subarray(0, f.block_bytes)), out, f.block_values);
+        sameBits(k.f32(out, f.block_values), values.subarray(0, f.block_values), `${build} ${packed}, one block`);
+      }
+    }
+  });
+
+  test(`${f.name}: products agree with the fixtures' within the stated tolerance`, () => {
+    const cols = 1024;
+    const x = tensors["x"].data as Float32Array;
+    let worst = 0;
+    for (const [packed, dequantized, y, yAbs] of sets) {
+      const w = tensors[dequantized].data as Float32Array;
+      const expected = tensors[y].data as Float32Array;
+      const magnitude = tensors[yAbs].data as Float32Array;
+      const rows = w.length / cols;
+      const actual = everyForm(f, tensors[packed].data as Uint8Array, x, cols, packed);
+      for (let t = 0; t < 4; t++) {
+        for (let r = 0; r < rows; r++) {
+          let allowed = cols * 2 ** -24 * magnitude[t * rows + r];
+          for (let c = 0; c < cols; c += 32) {
+            let amax = 0;
+            let weights = 0;
+            for (let i = c; i < c + 32; i++) {
+              amax = Math.max(amax, Math.abs(x[t * cols + i]));
+              weights += Math.abs(w[r * cols + i]);
+            }
+            // The roundings of 127 / amax and of x times it shift a value by less than 2^-14 of a step.
+            allowed += (amax / 254) * weights * (1 + 2 ** -14);
+          }
+          const difference = Math.abs(actual[t * rows + r] - expected[t * rows + r]);
+          assert.ok(difference <= allowed, `${packed} token ${t} row ${r}: off by ${difference}, allowed ${allowed}`);
+          if (allowed > 0) worst = Math.max(worst, difference / allowed);
+        }
+      }
+    }
+    console.log(
+      `# ${f.name}: largest difference from the fixtures' products ${(100 * worst).toFixed(1)} % of the tolerance`,
+    );
+  });
+
+  const widths = f.block_values === 32 ? [32, 64, 96, 128, 160, 224, 384] : [256, 512, 768];
+
+  test(`${f.name}: random bytes equal the twin bit for bit, at every odd size`, () => {
+    const next = random(f.id);
+    const uniform = () => next() / 2 ** 31 - 1;
+    for (const cols of widths) {
+      for (const [rows, tokens] of [
+        [1, 1],
+        [2, 3],
+        [3, 4],
+        [5, 5],
+        [7, 9],
+      ]) {
+        // Any finite f16: the exponent 31 is infinity and NaN.
+        const w = makeRows(
+          f,
+          cols,
+          rows,
+          () => next() & 255,
+          () => (next() % 0x7c00) | (next() & 0x8000),
+        );
+        const x = new Float32Array(tokens * cols).map(() => uniform() * 4 ** (uniform() * 4));
+        const what = `${rows} rows of ${cols}, ${tokens} tokens`;
+        sameBits(everyForm(f, w, x, cols, what), byTwin(f, w, x, cols), `${what}, kernels and twin`);
+      }
+    }
+  });
+
+  test(`${f.name}: extremes equal the twin bit for bit`, () => {
+    const cols = widths.at(-1)!;
+    const one = 0x3c00;
+    const sign = (i: number) => (i & 1 ? 1 : -1);
+    const activations: Record<string, (i: number) => number> = {
+      "all 1": () => 1,
+      "all -1": () => -1,
+      alternating: sign,
+      "all zero": () => 0,
+      tiny: (i) => sign(i) * 2 ** -140,
+      ties: (i) => (i % 32 === 0 ? 127 : (i % 32) + 0.5),
+      huge: (i) => sign(i >> 2) * 2 ** 100,
+    };
+    for (const byte of [0x00, 0xff, 0x80, 0x7f, 0x0f, 0xf0]) {
+      for (const scale of [one, one | 0x8000, 0x0001, 0x8000, 0x7bff]) {
+        const w = makeRows(
+          f,
+          cols,
+          2,
+          () => byte,
+          () => scale,
+        );
+        for (const [name, value] of Object.entries(activations)) {
+          const x = new Float32Array(cols).map((_, i) => value(i));
+          const what = `bytes ${byte}, scale bits ${scale}, activations ${name}`;
+          sameBits(everyForm(f, w, x, cols, what), byTwin(f, w, x, cols), `${what}, kernels and twin`);
+        }
+      }
+    }
+  });
+
+  test(`${f.name}: more rows than a panel`, () => {
+    const next = random(f.id + 100);
+    const cols = 2048;
+    const w = makeRows(
+      f,
+      cols,
+      101,
+      () => next() & 255,
+      () => 0x1000 + (next() % 0x2000),
+    );
+    const x = new Float32Array(6 * cols).map(() => next() / 2 ** 31 - 1);
+    const all = everyForm(f, w, x, cols, "101 rows");
+    // A row's bits do not depend on the others of the call.
+    const bytes = rowBytes(f, cols);
+    const last = everyForm(f, w.subarray(100 * bytes), x, cols, "the last row");
+    for (let t = 0; t < 6; t++) assert.is(all[t * 101 + 100], last[t]);
+  });
+}
+
+test("NaN in the activations reaches the result", () => {
+  for (const f of quantized) {
+    const w = makeRows(
+      f,
+      256,
+      1,
+      () => 0x35,
+      () => 0x3c00,
+    );
+    const x = new Float32Array(256).fill(1);
+    x[77] = Number.NaN;
+    for (const build of builds) assert.ok(Number.isNaN(byToken(kernels[build], f, w, x, 256)[0]), `${f.name} ${build}`);
+  }
+});
+
+test("the probe's dots are the same in both builds and right", () => {
+  const next = random(1);
+  const a = new Uint8Array(16).map(() => next() & 255);
+  const b = new Uint8Array(16).map(() => next() & 127);
+  a.set([128, 128, 127, 127]);
+  b.set([127, 127, 127, 127]);
+  const pair = (i: number) => ((a[i] << 24) >> 24) * b[i] + ((a[i + 1] << 24) >> 24) * b[i + 1];
+  const expected = [0, 4, 8, 12].map((i) => pair(i) + pair(i + 2)).concat([0, 2, 4, 6, 8, 10, 12, 14].map(pair));
+  for (const build of builds) {
+    const k = kernels[build];
+    k.reset();
+    const out = k.alloc(48);
+    k.fn.probe_dot(k.put(a), k.put(b), out);
+    assert.equal(Array.from(k.i32(out, 12)), expected, build);
+  }
+});
+
+test.run();
