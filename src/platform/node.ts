@@ -35,7 +35,7 @@ async function loadMapper(): Promise<Mapper | { reason: string }> {
 
 function spawn(name: string): TeamWorker {
   // The same file name as this one's: .ts when the sources run as they are, .js when compiled.
-  const entry = new URL(`../threads/worker${import.meta.url.slice(-3)}`, import.meta.url);
+  const entry = new URL(`../model/worker${import.meta.url.slice(-3)}`, import.meta.url);
   const worker = new Worker(entry, { name });
   let ended = false;
   return {

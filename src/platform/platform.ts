@@ -73,7 +73,7 @@ export interface Platform {
   wasm(name: string): Promise<Uint8Array>;
   /** Makes relaxed SIMD available to later compilations where the runtime hides it behind a flag. */
   enable_relaxed_simd(): void;
-  /** Starts `threads/worker` as a thread of the team. */
+  /** Starts `model/worker` as a thread of the team. */
   spawn(name: string): TeamWorker;
   /** Inside a thread of the team: the port to its host. */
   host_port(): HostPort;

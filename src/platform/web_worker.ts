@@ -8,7 +8,7 @@ const scope = globalThis as unknown as {
 };
 
 export function spawnWebWorker(name: string): TeamWorker {
-  const entry = new URL(`../threads/worker${import.meta.url.slice(-3)}`, import.meta.url);
+  const entry = new URL(`../model/worker${import.meta.url.slice(-3)}`, import.meta.url);
   const worker = new Worker(entry, { type: "module", name });
   let ended = false;
   return {

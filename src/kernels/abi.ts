@@ -1,0 +1,142 @@
+// The kernels' exports as TypeScript sees them; cpp/kernels.h is the twin that documents every argument.
+import type { BlockFormat } from "../quant/formats.ts";
+
+/** All arguments are numbers: addresses (bytes in the instance's memory), counts, and a few floats. */
+type Kernel<Arguments extends number[], Result = void> = (...args: Arguments) => Result;
+
+export interface KernelExports {
+  __stack_pointer: WebAssembly.Global;
+  vec_kind: Kernel<[format: number], number>;
+  tile_kind: Kernel<[format: number], number>;
+  vec_bytes: Kernel<[kind: number, cols: number], number>;
+  tile_bytes: Kernel<[kind: number, cols: number, tokens: number], number>;
+  pack_vec: Kernel<[kind: number, x: number, dst: number, cols: number, col0: number, col1: number]>;
+  pack_tile: Kernel<
+    [
+      kind: number,
+      x: number,
+      stride: number,
+      index: number,
+      tokens: number,
+      dst: number,
+      cols: number,
+      col0: number,
+      col1: number,
+      tile0: number,
+      tile1: number,
+    ]
+  >;
+  matmul_scratch: Kernel<[cols: number], number>;
+  rms_norm: Kernel<
+    [x: number, weight: number, dst: number, rows: number, cols: number, stride: number, eps: number]
+  >;
+  add_rows: Kernel<
+    [
+      dst: number,
+      dst_stride: number,
+      index: number,
+      src: number,
+      src_stride: number,
+      scale: number,
+      tokens: number,
+      cols: number,
+    ]
+  >;
+  silu_mul: Kernel<[gate: number, up: number, tokens: number, cols: number, stride: number]>;
+  gelu_mul: Kernel<[gate: number, up: number, tokens: number, cols: number, stride: number]>;
+  rope_inv_freq: Kernel<[theta: number, factor: number, dim: number, inv_freq: number]>;
+  rope_table: Kernel<[position: number, inv_freq: number, half: number, table: number]>;
+  rope: Kernel<[src: number, dst: number, table: number, heads: number, dim: number, interleaved: number]>;
+  store_kv: Kernel<[src: number, dst: number, n: number, type: number]>;
+  attention_scratch: Kernel<[group: number, head_dim: number], number>;
+  attention: Kernel<[args: number]>;
+  router: Kernel<
+    [
+      x: number,
+      gate: number,
+      cols: number,
+      experts: number,
+      k: number,
+      logits: number,
+      picked: number,
+      weights: number,
+    ]
+  >;
+  probe_dot: Kernel<[a: number, b: number, out: number]>;
+}
+
+export type Matvec = Kernel<[w: number, x: number, out: number, cols: number, rows: number]>;
+export type Matmul = Kernel<
+  [
+    w: number,
+    x: number,
+    out: number,
+    cols: number,
+    rows: number,
+    tokens: number,
+    out_stride: number,
+    scratch: number,
+  ]
+>;
+export type Dequantize = Kernel<[src: number, dst: number, n: number]>;
+
+/** The product kernels of one format. */
+export interface FormatKernels {
+  matvec: Matvec;
+  matmul: Matmul;
+  dequantize: Dequantize;
+}
+
+/** A kernel instance: on one memory, in one thread. */
+export interface KernelInstance extends KernelExports {
+  /** The products of a format: `matvec_q4_0` and so on. */
+  format(f: BlockFormat): FormatKernels;
+}
+
+/** Makes an instance on a memory; its stack ends (grows down from) `stack_top`, a multiple of 16. */
+export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, stack_top: number): KernelInstance {
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  (exports as unknown as KernelExports).__stack_pointer.value = stack_top;
+  const products = new Map<string, FormatKernels>();
+  const format = (f: BlockFormat): FormatKernels => {
+    let found = products.get(f.name);
+    if (!found) {
+      const name = f.name.toLowerCase();
+      found = {
+        matvec: exports[`matvec_${name}`] as Matvec,
+        matmul: exports[`matmul_${name}`] as Matmul,
+        dequantize: exports[`dequantize_${name}`] as Dequantize,
+      };
+      products.set(f.name, found);
+    }
+    return found;
+  };
+  return { ...(exports as unknown as KernelExports), format };
+}
+
+/** Stack of each instance, bytes. */
+export const STACK_BYTES = 65536;
+
+/** The words of AttentionArgs (cpp/kernels.h) by index; `scale` is a float. */
+export const attentionArgs = {
+  q: 0,
+  out: 1,
+  k_ring: 2,
+  v_ring: 3,
+  k_chunk: 4,
+  v_chunk: 5,
+  q_stride: 6,
+  out_stride: 7,
+  chunk_stride: 8,
+  group: 9,
+  head_dim: 10,
+  first: 11,
+  row0: 12,
+  row1: 13,
+  slots: 14,
+  window: 15,
+  type: 16,
+  scale: 17,
+  scratch: 18,
+  words: 19,
+} as const;

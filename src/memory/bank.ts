@@ -1,0 +1,38 @@
+// A bank: one WebAssembly memory of fixed size, at most 4 GiB, shared by all threads. Weights live in several; so do
+// caches. Every bank begins with the same low region, so that an address in it means the same in each.
+import { MemoryError } from "../errors.ts";
+
+/** WebAssembly's page. */
+export const WASM_PAGE = 65536;
+
+/** The largest memory that 32-bit addresses reach. */
+export const MAX_BANK_BYTES = 65536 * WASM_PAGE;
+
+/**
+ * A memory of `bytes` bytes, rounded up to whole pages. Nothing is committed until it is touched.
+ * @throws {@link MemoryError} when the runtime refuses
+ */
+export function createBank(bytes: number, what: string): WebAssembly.Memory {
+  const pages = Math.ceil(bytes / WASM_PAGE);
+  if (pages * WASM_PAGE > MAX_BANK_BYTES)
+    throw new MemoryError(`${what}: needs ${bytes} bytes in one memory, which holds at most ${MAX_BANK_BYTES}`, bytes, MAX_BANK_BYTES);
+  if (typeof SharedArrayBuffer === "undefined") {
+    throw new MemoryError(
+      `${what}: this runtime has no SharedArrayBuffer (a browser page must be cross-origin isolated to have it)`,
+      bytes,
+    );
+  }
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  } catch (cause) {
+    throw new MemoryError(
+      `${what}: the runtime refused a memory of ${pages * WASM_PAGE} bytes: ${(cause as Error).message}`,
+      pages * WASM_PAGE,
+      undefined,
+      { cause },
+    );
+  }
+}
+
+/** Rounds up to a multiple of a power of two. Bytes may exceed 32 bits, so no bit tricks. */
+export const alignUp = (n: number, to: number): number => Math.ceil(n / to) * to;

@@ -1,0 +1,113 @@
+// Brings the planned weights into the banks: mapped where the platform can, else read. Chosen once for a model.
+import { InputError } from "../errors.ts";
+import type { KernelInstance } from "../kernels/abi.ts";
+import type { Mapper, Platform } from "../platform/platform.ts";
+import { alignUp } from "./bank.ts";
+import type { Segment, WeightPlan } from "./plan.ts";
+
+/** How weights come in: by the mapper, or by reading, with the reason. */
+export type Filling = { readonly mapper: Mapper } | { readonly mapper: undefined; readonly reason: string };
+
+/** One read of a segment: small enough that progress and cancelling are lively. */
+const READ_BYTES = 1 << 24;
+
+/**
+ * Chooses between mapping and reading.
+ * @param wanted - `true` fails where files cannot be mapped, `false` never maps
+ * @throws {@link InputError} when mapping was demanded and cannot be had
+ */
+export async function chooseFilling(platform: Platform, wanted: "auto" | boolean, mappable: boolean): Promise<Filling> {
+  if (wanted === false) return { mapper: undefined, reason: "mmap: false was given" };
+  const mapper = await platform.mapper();
+  const reason = "reason" in mapper ? mapper.reason : mappable ? undefined : "the checkpoint is no file of this system";
+  if (reason === undefined) return { mapper: mapper as Mapper };
+  if (wanted === true) throw new InputError(`mmap: true was given, but ${reason}`);
+  return { mapper: undefined, reason };
+}
+
+/**
+ * Fills the banks by the plan.
+ * @param loaded - called with the bytes done so far
+ * @throws the signal's reason when it is aborted; CheckpointError or MemoryError when a file or the system fails
+ */
+export async function fillBanks(
+  plan: WeightPlan,
+  banks: readonly WebAssembly.Memory[],
+  filling: Filling,
+  signal: AbortSignal | undefined,
+  loaded: (bytes: number) => void,
+): Promise<void> {
+  let done = 0;
+  for (const segment of plan.segments) {
+    signal?.throwIfAborted();
+    const memory = banks[segment.bank];
+    if (filling.mapper) {
+      mapSegment(filling.mapper, memory, segment);
+      done += segment.bytes;
+      loaded(done);
+    } else {
+      for (let at = 0; at < segment.bytes; at += READ_BYTES) {
+        signal?.throwIfAborted();
+        const part = Math.min(READ_BYTES, segment.bytes - at);
+        await segment.file.read(segment.offset + at, new Uint8Array(memory.buffer, segment.address + at, part));
+        done += part;
+        loaded(done);
+      }
+    }
+  }
+}
+
+/** The whole pages around a segment: what is mapped for it. */
+function pages(mapper: Mapper, segment: Segment) {
+  const before = segment.offset % mapper.page_size;
+  return {
+    address: segment.address - before,
+    offset: segment.offset - before,
+    length: alignUp(before + segment.bytes, mapper.page_size),
+  };
+}
+
+function mapSegment(mapper: Mapper, memory: WebAssembly.Memory, segment: Segment): void {
+  const { address, offset, length } = pages(mapper, segment);
+  mapper.map(memory, address, segment.file, offset, length);
+}
+
+/** Takes the mapped files out of the banks again, so that nothing refers to them while the memories await collection. */
+export function emptyBanks(plan: WeightPlan, banks: readonly WebAssembly.Memory[], filling: Filling): void {
+  if (!filling.mapper) return;
+  for (const segment of plan.segments) {
+    const { address, length } = pages(filling.mapper, segment);
+    filling.mapper.unmap(banks[segment.bank], address, length);
+  }
+}
+
+/** Values dequantized at a time: their bytes fit the smallest low region. */
+const STAGED_VALUES = 1024;
+
+/**
+ * Reads the norms and routers and writes them, as f32, where the plan has them.
+ * @param kernels - an instance on each bank
+ * @param staging - the address of 4 KiB that no step uses yet, in every bank
+ */
+export async function fillConstants(
+  plan: WeightPlan,
+  banks: readonly WebAssembly.Memory[],
+  kernels: readonly KernelInstance[],
+  staging: number,
+): Promise<void> {
+  await Promise.all(
+    plan.constants.map(async ({ bank, address, from }) => {
+      const raw = new Uint8Array(from.bytes);
+      await from.file.read(from.offset, raw);
+      const { block_values, block_bytes } = from.format;
+      const { dequantize } = kernels[bank].format(from.format);
+      const values = from.rows * from.cols;
+      for (let at = 0; at < values; at += STAGED_VALUES) {
+        const count = Math.min(STAGED_VALUES, values - at);
+        const part = raw.subarray((at / block_values) * block_bytes, ((at + count) / block_values) * block_bytes);
+        new Uint8Array(banks[bank].buffer, staging, part.length).set(part);
+        dequantize(staging, address + at * 4, count);
+      }
+    }),
+  );
+}

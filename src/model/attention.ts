@@ -1,0 +1,105 @@
+// Attention of a step: the work is split by sequence and KV head. A thread that owns a pair does all of it, so nothing in
+// here waits: rotate the queries and the new keys, attend to the ring and the chunk itself, then write the chunk into the
+// ring. Keys and values are rounded to the cache's type before they are used, so chunks and rings give the same bits.
+//
+// The ring, by example: window 3, three slots, a prompt of 5 tokens. Token p lands in slot p mod 3, so the ring holds
+//   slot    0  1  2
+//   token   3  4  2        and token 5 attends to 3, 4 and itself, then overwrites slot 2.
+import type { ModelShape } from "../config/shape.ts";
+import { attentionArgs } from "../kernels/abi.ts";
+import { share } from "../threads/barrier.ts";
+import type { BankView, ThreadMemory } from "./product.ts";
+import { type SequenceRows, type Step, kvTypes } from "./step.ts";
+
+/**
+ * Queries, keys and values stand in the layer's bank at state.q, .k, .v as projected; the outputs replace the queries.
+ * @param layer_bank - the bank where the layer's products run
+ */
+export function attention(
+  memory: ThreadMemory,
+  shape: ModelShape,
+  interleaved: boolean,
+  step: Step,
+  layer: number,
+  layer_bank: BankView,
+  thread: number,
+  threads: number,
+): void {
+  const [from, to] = share(step.sequences.length * shape.kv_heads, thread, threads);
+  for (let unit = from; unit < to; unit++) {
+    const sequence = step.sequences[Math.floor(unit / shape.kv_heads)];
+    attendHead(memory, shape, interleaved, sequence, layer, layer_bank, unit % shape.kv_heads);
+  }
+}
+
+function attendHead(
+  memory: ThreadMemory,
+  shape: ModelShape,
+  interleaved: boolean,
+  sequence: SequenceRows,
+  layer: number,
+  layer_bank: BankView,
+  head: number,
+): void {
+  const { state, own } = memory;
+  const { head_dim } = shape;
+  const { row, rows, first, ring } = sequence;
+  const { id: type, bytes: size } = kvTypes[ring.type];
+  const bank = memory.banks[ring.banks[layer]];
+  const { kernels } = bank;
+  const group = shape.heads / shape.kv_heads;
+  const head_bytes = ring.slots * head_dim * size;
+  const k_ring = ring.addresses[layer] + head * head_bytes;
+  const v_ring = k_ring + shape.kv_heads * head_bytes;
+
+  // Byte offsets of this head's part of a row.
+  const q_part = head * group * head_dim * 4;
+  const kv_part = head * head_dim * 4;
+  const chunk = (r: number) => (r * state.kv_stride + head * head_dim) * size;
+  for (let r = row; r < row + rows; r++) {
+    const q = r * state.q_stride * 4 + q_part;
+    const kv = r * state.kv_stride * 4 + kv_part;
+    memory.carry(layer_bank, bank, state.q + q, group * head_dim);
+    memory.carry(layer_bank, bank, state.k + kv, head_dim);
+    memory.carry(layer_bank, bank, state.v + kv, head_dim);
+    const table = state.rope + r * head_dim * 4;
+    kernels.rope(state.q + q, state.q_rotated + q, table, group, head_dim, interleaved ? 1 : 0);
+    kernels.rope(state.k + kv, state.k_rotated + kv, table, 1, head_dim, interleaved ? 1 : 0);
+    kernels.store_kv(state.k_rotated + kv, state.k_chunk + chunk(r), head_dim, type);
+    kernels.store_kv(state.v + kv, state.v_chunk + chunk(r), head_dim, type);
+  }
+
+  const args = own.attention_args / 4;
+  const { u32, f32 } = bank;
+  const q_start = row * state.q_stride * 4 + q_part;
+  u32[args + attentionArgs.q] = state.q_rotated + q_start;
+  u32[args + attentionArgs.out] = state.q + q_start;
+  u32[args + attentionArgs.k_ring] = k_ring;
+  u32[args + attentionArgs.v_ring] = v_ring;
+  u32[args + attentionArgs.k_chunk] = state.k_chunk + chunk(row);
+  u32[args + attentionArgs.v_chunk] = state.v_chunk + chunk(row);
+  u32[args + attentionArgs.q_stride] = state.q_stride;
+  u32[args + attentionArgs.out_stride] = state.q_stride;
+  u32[args + attentionArgs.chunk_stride] = state.kv_stride;
+  u32[args + attentionArgs.group] = group;
+  u32[args + attentionArgs.head_dim] = head_dim;
+  u32[args + attentionArgs.first] = first;
+  u32[args + attentionArgs.row0] = 0;
+  u32[args + attentionArgs.row1] = rows;
+  u32[args + attentionArgs.slots] = ring.slots;
+  u32[args + attentionArgs.window] = shape.window;
+  u32[args + attentionArgs.type] = type;
+  f32[args + attentionArgs.scale] = 1 / Math.sqrt(head_dim);
+  u32[args + attentionArgs.scratch] = own.attention_scratch;
+  kernels.attention(own.attention_args);
+
+  for (let r = row; r < row + rows; r++) {
+    memory.carry(bank, layer_bank, state.q + r * state.q_stride * 4 + q_part, group * head_dim);
+  }
+  // Of a chunk longer than the ring only the last keys stay.
+  for (let r = row + Math.max(0, rows - ring.slots); r < row + rows; r++) {
+    const slot = ((first + r - row) % ring.slots) * head_dim * size;
+    bank.u8.copyWithin(k_ring + slot, state.k_chunk + chunk(r), state.k_chunk + chunk(r) + head_dim * size);
+    bank.u8.copyWithin(v_ring + slot, state.v_chunk + chunk(r), state.v_chunk + chunk(r) + head_dim * size);
+  }
+}

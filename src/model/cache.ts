@@ -1,0 +1,271 @@
+// The rolling cache of keys and values. Its memory is fixed when it is made: for each layer and KV head a ring of
+// min(window, capacity) slots, slot = index mod slots, so position 131,071 costs what position 4,096 costs.
+// Rings live in memories of their own, the cache banks.
+import type { ModelShape } from "../config/shape.ts";
+import { EngineError, InputError, MemoryError } from "../errors.ts";
+import { MAX_BANK_BYTES, WASM_PAGE, alignUp, createBank } from "../memory/bank.ts";
+import { Regions } from "../memory/regions.ts";
+import { type KvType, type Ring, kvTypes } from "./step.ts";
+
+/** A first cache bank holds at least this much, each further one twice the one before: few banks, no waste. */
+const FIRST_BANK_BYTES = 1 << 26;
+
+/** Bytes of one layer's part of a ring. */
+const layerBytes = (shape: ModelShape, slots: number, type: KvType): number =>
+  2 * shape.kv_heads * slots * shape.head_dim * kvTypes[type].bytes;
+
+/** Bytes that a cache of `positions` positions takes, all layers. */
+export function cacheBytes(shape: ModelShape, positions: number, type: KvType): number {
+  return shape.layers * layerBytes(shape, ringSlots(shape, positions), type);
+}
+
+const ringSlots = (shape: ModelShape, positions: number): number =>
+  Math.max(1, shape.window ? Math.min(shape.window, positions) : positions);
+
+interface CacheBank {
+  readonly memory: WebAssembly.Memory;
+  readonly regions: Regions;
+}
+
+/** Makes and frees rings in the cache banks of one engine. */
+export class CacheStore {
+  private readonly shape: ModelShape;
+  private readonly low: number;
+  private readonly firstIndex: number;
+  private readonly announce: (index: number, memory: WebAssembly.Memory) => void;
+  private readonly banks: CacheBank[] = [];
+  /** Bytes in rings now. */
+  bytes = 0;
+
+  /**
+   * @param low - bytes of the low region that every bank begins with
+   * @param firstIndex - the index of the first cache bank among all banks
+   * @param announce - tells the threads of a new bank
+   */
+  constructor(shape: ModelShape, low: number, firstIndex: number, announce: CacheStore["announce"]) {
+    this.shape = shape;
+    this.low = low;
+    this.firstIndex = firstIndex;
+    this.announce = announce;
+  }
+
+  /**
+   * A ring for `positions` positions (no more than the window of them are kept).
+   * @throws {@link MemoryError} when a layer's part does not fit a bank or the runtime refuses a memory
+   */
+  create(positions: number, type: KvType): Ring {
+    const slots = ringSlots(this.shape, positions);
+    const bytes = layerBytes(this.shape, slots, type);
+    if (bytes > MAX_BANK_BYTES - this.low) {
+      throw new MemoryError(
+        `a cache of ${slots} positions needs ${bytes} bytes for each layer, of at most ${MAX_BANK_BYTES - this.low}`,
+        bytes,
+        MAX_BANK_BYTES - this.low,
+      );
+    }
+    const banks: number[] = [];
+    const addresses: number[] = [];
+    try {
+      for (let layer = 0; layer < this.shape.layers; layer++) {
+        const { bank, address } = this.take(bytes, bytes * (this.shape.layers - layer));
+        banks.push(bank);
+        addresses.push(address);
+        this.bytes += bytes;
+      }
+    } catch (error) {
+      this.free({ type, slots, banks, addresses });
+      throw error;
+    }
+    return { type, slots, banks, addresses };
+  }
+
+  private take(bytes: number, rest: number): { bank: number; address: number } {
+    for (const [i, { regions }] of this.banks.entries()) {
+      const address = regions.take(bytes);
+      if (address !== undefined) return { bank: this.firstIndex + i, address };
+    }
+    const wanted = this.low + Math.max(rest, FIRST_BANK_BYTES * 2 ** this.banks.length);
+    const size = Math.min(alignUp(wanted, WASM_PAGE), MAX_BANK_BYTES);
+    const memory = createBank(size, `a cache of ${rest} bytes`);
+    const regions = new Regions(this.low, size, 64);
+    this.banks.push({ memory, regions });
+    this.announce(this.firstIndex + this.banks.length - 1, memory);
+    return { bank: this.firstIndex + this.banks.length - 1, address: regions.take(bytes)! };
+  }
+
+  free(ring: Ring): void {
+    const bytes = layerBytes(this.shape, ring.slots, ring.type);
+    for (const [layer, bank] of ring.banks.entries()) {
+      this.banks[bank - this.firstIndex].regions.give(ring.addresses[layer], bytes);
+      this.bytes -= bytes;
+    }
+  }
+
+  /** The bytes of one layer's part of a ring. */
+  layer(ring: Ring, layer: number): Uint8Array {
+    const { memory } = this.banks[ring.banks[layer] - this.firstIndex];
+    return new Uint8Array(memory.buffer, ring.addresses[layer], layerBytes(this.shape, ring.slots, ring.type));
+  }
+
+  /** A second ring with the same contents. */
+  copy(ring: Ring): Ring {
+    const copy = this.create(ring.slots, ring.type);
+    for (let layer = 0; layer < this.shape.layers; layer++) this.layer(copy, layer).set(this.layer(ring, layer));
+    return copy;
+  }
+}
+
+/** One row of a batch in a cache: its ring and how far it is filled. */
+export interface CachedSequence {
+  readonly ring: Ring;
+  /** Tokens that went in, padding not counted: the absolute index of the next. */
+  length: number;
+  /** Positions that the ring was made for: `length` may go beyond it only where a window rolls. */
+  readonly capacity: number;
+}
+
+/** What a cache needs of the engine that made it. */
+export interface CacheOwner {
+  readonly shape: ModelShape;
+  readonly store: CacheStore;
+  /** Writes a file; see `save`. */
+  write_file(path: string, data: Uint8Array): Promise<void>;
+}
+
+/**
+ * `past_key_values`: the keys and values of a batch of sequences, to be passed to the next call. A call that is given one
+ * extends it in place. Its memory is the engine's until `dispose`.
+ */
+export class KeyValueCache {
+  readonly sequences: CachedSequence[];
+  /** Columns so far, padding included, as transformers counts. */
+  private columns: number;
+  private readonly owner: CacheOwner;
+  private disposed = false;
+
+  constructor(owner: CacheOwner, sequences: CachedSequence[], columns = 0) {
+    this.owner = owner;
+    this.sequences = sequences;
+    this.columns = columns;
+  }
+
+  /** Tokens seen so far in each row, padding included. */
+  get_seq_length(): number {
+    return this.columns;
+  }
+
+  /** Counts columns that a call has added. */
+  advance(columns: number): void {
+    this.columns += columns;
+  }
+
+  /** @throws {@link EngineError} after `dispose` */
+  check(): void {
+    if (this.disposed) throw new EngineError("past_key_values: this cache was disposed");
+  }
+
+  /**
+   * Forgets all but the first `length` tokens (a negative length counts from the end).
+   * @throws {@link InputError} when the window has rolled over keys that the shorter sequence would need
+   */
+  crop(length: number): void {
+    this.check();
+    const target = length < 0 ? this.columns + length : length;
+    if (!Number.isInteger(target) || target < 0) throw new InputError(`crop: expected a length up to ${this.columns}, found ${length}`);
+    if (target >= this.columns) return;
+    const drop = this.columns - target;
+    for (const [row, { length: seen, ring }] of this.sequences.entries()) {
+      if (drop > seen) throw new InputError(`crop: row ${row} has ${seen} tokens after its padding, cannot drop ${drop}`);
+      if (seen > ring.slots) {
+        throw new InputError(`crop: row ${row} has ${seen} tokens in a ring of ${ring.slots}, so the keys before were overwritten`);
+      }
+    }
+    for (const sequence of this.sequences) sequence.length -= drop;
+    this.columns = target;
+  }
+
+  /** A copy that goes on by itself. */
+  fork(): KeyValueCache {
+    this.check();
+    const { store } = this.owner;
+    const sequences: CachedSequence[] = [];
+    try {
+      for (const sequence of this.sequences) sequences.push({ ...sequence, ring: store.copy(sequence.ring) });
+    } catch (error) {
+      for (const { ring } of sequences) store.free(ring);
+      throw error;
+    }
+    return new KeyValueCache(this.owner, sequences, this.columns);
+  }
+
+  /** Writes the cache to a file that `model.load_cache` reads. */
+  async save(path: string): Promise<void> {
+    this.check();
+    const { shape, store } = this.owner;
+    const header = { columns: this.columns, shape: cacheShape(shape), sequences: this.sequences.map(describeSequence) };
+    const json = new TextEncoder().encode(JSON.stringify(header));
+    const parts = this.sequences.flatMap(({ ring }) => Array.from({ length: shape.layers }, (_, layer) => store.layer(ring, layer)));
+    const size = parts.reduce((sum, part) => sum + part.length, 0);
+    const data = new Uint8Array(CACHE_MAGIC.length + 4 + json.length + size);
+    data.set(CACHE_MAGIC);
+    new DataView(data.buffer).setUint32(CACHE_MAGIC.length, json.length, true);
+    data.set(json, CACHE_MAGIC.length + 4);
+    let at = CACHE_MAGIC.length + 4 + json.length;
+    for (const part of parts) {
+      data.set(part, at);
+      at += part.length;
+    }
+    await this.owner.write_file(path, data);
+  }
+
+  /** Reads what `save` wrote. @throws {@link InputError} when the file is no cache, or one of another model */
+  static load(owner: CacheOwner, data: Uint8Array, path: string): KeyValueCache {
+    const bad = (what: string) => new InputError(`${path}: ${what}`);
+    if (data.length < CACHE_MAGIC.length + 4 || CACHE_MAGIC.some((byte, i) => data[i] !== byte)) throw bad("not a cache file");
+    const length = new DataView(data.buffer, data.byteOffset).getUint32(CACHE_MAGIC.length, true);
+    let at = CACHE_MAGIC.length + 4 + length;
+    if (at > data.length) throw bad(`the header of ${length} bytes goes beyond the end`);
+    let header: { columns: number; shape: unknown; sequences: ReturnType<typeof describeSequence>[] };
+    try {
+      header = JSON.parse(new TextDecoder().decode(data.subarray(CACHE_MAGIC.length + 4, at)));
+    } catch (cause) {
+      throw new InputError(`${path}: the header is not JSON`, { cause });
+    }
+    const { shape, store } = owner;
+    const [expected, found] = [JSON.stringify(cacheShape(shape)), JSON.stringify(header.shape)];
+    if (expected !== found) throw bad(`expected the cache of a model with ${expected}, found ${found}`);
+    const counts = (s: ReturnType<typeof describeSequence>) => [s.length, s.capacity, s.slots].every((n) => Number.isSafeInteger(n) && n >= 0);
+    if (!Array.isArray(header.sequences) || !Number.isSafeInteger(header.columns) || !header.sequences.every((s) => s.type in kvTypes && counts(s))) {
+      throw bad("the header does not describe a cache");
+    }
+    const size = header.sequences.reduce((sum, s) => sum + shape.layers * layerBytes(shape, s.slots, s.type), 0);
+    if (data.length - at !== size) throw bad(`expected ${size} bytes of keys and values, found ${data.length - at}`);
+    const sequences: CachedSequence[] = [];
+    for (const { type, length: seen, capacity } of header.sequences) {
+      const ring = store.create(capacity, type);
+      sequences.push({ ring, length: seen, capacity });
+      for (let layer = 0; layer < shape.layers; layer++) {
+        const part = store.layer(ring, layer);
+        part.set(data.subarray(at, at + part.length));
+        at += part.length;
+      }
+    }
+    return new KeyValueCache(owner, sequences, header.columns);
+  }
+
+  /** Gives the memory back. Calling it twice is harmless. */
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    for (const { ring } of this.sequences) this.owner.store.free(ring);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+const CACHE_MAGIC = new TextEncoder().encode("TRAMKV01");
+
+const cacheShape = ({ layers, kv_heads, head_dim, window }: ModelShape) => ({ layers, kv_heads, head_dim, window });
+const describeSequence = ({ ring, length, capacity }: CachedSequence) => ({ type: ring.type, slots: ring.slots, length, capacity });

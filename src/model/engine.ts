@@ -1,0 +1,202 @@
+// The engine: a loaded model. It owns the banks, the team of threads and the caches' memory; calls submit parts of steps.
+import { modelShape, type ModelShape } from "../config/shape.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { EngineError, MemoryError } from "../errors.ts";
+import { type KernelInstance, instantiate } from "../kernels/abi.ts";
+import { type KernelBuild, loadKernels } from "../kernels/load.ts";
+import { MAX_BANK_BYTES, createBank } from "../memory/bank.ts";
+import { chooseFilling, emptyBanks, fillBanks, fillConstants, type Filling } from "../memory/fill.ts";
+import { type RunState, hostStackTop, packKinds, planRunState } from "../memory/layout.ts";
+import { type WeightPlan, planWeights } from "../memory/plan.ts";
+import type { Platform } from "../platform/platform.ts";
+import { formats } from "../quant/formats.ts";
+import { Team } from "../threads/team.ts";
+import { bind } from "../weights/bind.ts";
+import type { MixtralWeights } from "../weights/weights.ts";
+import { CacheStore } from "./cache.ts";
+import { checkOptions, type LoadOptions } from "./options.ts";
+import { Scheduler } from "./scheduler.ts";
+import type { BankAdded, Setup, Step } from "./step.ts";
+
+/** Tokens of a prefill chunk: long enough that unpacking weights is a small part, short enough to cancel. */
+const CHUNK_ROWS = 512;
+
+/** Rows whose logits one step gives: 64 sequences decoding at once, or 64 positions of a forward call. */
+const LOGIT_ROWS = 64;
+
+/** What `model.info()` tells. */
+export interface ModelInfo {
+  threads: number;
+  simd: "plain" | "relaxed";
+  /** Whether weights are mapped from their files; if not, `reason` says why. */
+  mapped: boolean;
+  reason?: string;
+  /** Bytes of weights, as the files hold them. */
+  weight_bytes: number;
+  /** Bytes that are this process's own once used: buffers and constants, and the weights where they were read. */
+  private_bytes: number;
+  /** Bytes of caches now. */
+  cache_bytes: number;
+  /** How many matrices have each format. */
+  formats: Record<string, number>;
+}
+
+export class Engine {
+  readonly platform: Platform;
+  readonly shape: ModelShape;
+  readonly state: RunState;
+  readonly store: CacheStore;
+  /** The bank that logits come out in. */
+  readonly home: WebAssembly.Memory;
+  private readonly build: KernelBuild;
+  private readonly plan: WeightPlan;
+  private readonly filling: Filling;
+  private readonly banks: WebAssembly.Memory[];
+  private readonly team: Team;
+  private readonly scheduler: Scheduler;
+  private readonly used: Record<string, number>;
+  private disposed = false;
+
+  private constructor(parts: {
+    platform: Platform;
+    shape: ModelShape;
+    state: RunState;
+    build: KernelBuild;
+    plan: WeightPlan;
+    filling: Filling;
+    banks: WebAssembly.Memory[];
+    team: Team;
+    used: Record<string, number>;
+  }) {
+    this.platform = parts.platform;
+    this.shape = parts.shape;
+    this.state = parts.state;
+    this.build = parts.build;
+    this.plan = parts.plan;
+    this.filling = parts.filling;
+    this.banks = parts.banks;
+    this.team = parts.team;
+    this.used = parts.used;
+    this.home = parts.banks[0];
+    this.store = new CacheStore(this.shape, this.state.end, this.banks.length, (index, memory) => this.addBank(index, memory));
+    this.scheduler = new Scheduler(this.state.rows, this.state.logit_rows, (step) => this.team.step(step));
+  }
+
+  /**
+   * Loads a checkpoint's weights and starts the team. The checkpoint stays the caller's, to be closed when this returns.
+   * @throws MemoryError when a memory cannot be had, CheckpointError when a file fails, the signal's reason when aborted
+   */
+  static async load(platform: Platform, checkpoint: Checkpoint, options: LoadOptions): Promise<Engine> {
+    checkOptions(options);
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const shape = modelShape(checkpoint.config);
+    const weights = bind(checkpoint);
+    const build = await loadKernels(platform, options.simd);
+    const sizes = instantiate(build.module, new WebAssembly.Memory({ initial: 16, maximum: 16, shared: true }), 65536);
+    const used = countFormats(weights);
+    const kinds = packKinds(sizes, Object.keys(used).map((name) => formats[name as keyof typeof formats]));
+    const threads = options.threads ?? platform.cores();
+    const rows = options.chunk_size ?? CHUNK_ROWS;
+    const state = planRunState(shape, sizes, kinds, threads, rows, Math.min(rows, LOGIT_ROWS));
+
+    const filling = await chooseFilling(platform, options.mmap ?? "auto", checkpoint.files.every((file) => file.mappable));
+    const page_size = filling.mapper?.page_size ?? 4096;
+    const plan = planWeights(weights, state.end, page_size, (options.bank_bytes ?? MAX_BANK_BYTES - state.end) + state.end);
+    const available = platform.available_memory();
+    if (!filling.mapper && available !== undefined && plan.weight_bytes > available) {
+      throw new MemoryError(
+        `${checkpoint.path}: its weights take ${plan.weight_bytes} bytes of memory (they cannot be mapped: ${filling.reason}), ${available} are free`,
+        plan.weight_bytes,
+        available,
+      );
+    }
+    const banks = plan.bank_bytes.map((bytes, i) => createBank(bytes, `weight bank ${i} of ${plan.bank_bytes.length}`));
+    let team: Team | undefined;
+    try {
+      const kernels = banks.map((memory) => instantiate(build.module, memory, hostStackTop(threads)));
+      const setup: Setup = { module: build.module, shape, state, kinds, model: plan.model, banks };
+      // Threads start while the weights come in; a failure of either is waited for with the other.
+      const results = await Promise.allSettled([
+        Team.start(platform, threads, setup),
+        fillBanks(plan, banks, filling, signal, progressOf(options, checkpoint, plan)),
+        fillConstants(plan, banks, kernels, state.x),
+      ]);
+      if (results[0].status === "fulfilled") team = results[0].value;
+      for (const result of results) if (result.status === "rejected") throw result.reason;
+      signal?.throwIfAborted();
+      return new Engine({ platform, shape, state, build, plan, filling, banks, team: team!, used });
+    } catch (error) {
+      await team?.dispose();
+      emptyBanks(plan, banks, filling);
+      throw error;
+    }
+  }
+
+  private addBank(index: number, memory: WebAssembly.Memory): void {
+    const kernels: KernelInstance = instantiate(this.build.module, memory, hostStackTop(this.state.threads));
+    const { rope_theta, rope_factor, head_dim } = this.shape;
+    kernels.rope_inv_freq(rope_theta, rope_factor, head_dim, this.state.inv_freq);
+    this.team.tell({ index, memory } satisfies BankAdded);
+  }
+
+  /**
+   * Computes some rows in one of the next steps.
+   * @param read - is given the logits in place, (rows, logits_stride) from the part's first row on, before the next step
+   *   overwrites them
+   */
+  submit<T>(part: Step, read: (logits_address: number) => T, signal?: AbortSignal): Promise<T> {
+    if (this.disposed) return Promise.reject(new EngineError("the model was disposed"));
+    const { logits, logits_stride } = this.state;
+    return this.scheduler.submit(part, (first) => read(logits + first * logits_stride * 4), signal);
+  }
+
+  info(): ModelInfo {
+    const { threads, end } = this.state;
+    const weight_bytes = this.plan.weight_bytes;
+    const constants = this.plan.constants.reduce((sum, { from }) => sum + from.rows * from.cols * 4, 0);
+    return {
+      threads,
+      simd: this.build.simd,
+      mapped: this.filling.mapper !== undefined,
+      ...(this.filling.mapper ? {} : { reason: this.filling.reason }),
+      weight_bytes,
+      private_bytes: end + constants + (this.filling.mapper ? 0 : weight_bytes),
+      cache_bytes: this.store.bytes,
+      formats: this.used,
+    };
+  }
+
+  /** Ends the threads and lets go of the files and the memory. Calling it twice is harmless. */
+  async dispose(): Promise<void> {
+    if (this.disposed) return;
+    this.disposed = true;
+    await this.team.dispose();
+    emptyBanks(this.plan, this.banks, this.filling);
+  }
+}
+
+/** How many matrices have each format. */
+function countFormats(weights: MixtralWeights): Record<string, number> {
+  const counts: Record<string, number> = {};
+  const matrices = [
+    weights.embed_tokens,
+    ...(weights.lm_head && weights.lm_head !== weights.embed_tokens ? [weights.lm_head] : []),
+    ...weights.layers.flatMap(({ q_proj, k_proj, v_proj, o_proj, experts }) => [
+      ...[q_proj, k_proj, v_proj, o_proj],
+      ...experts.flatMap(({ w1, w2, w3 }) => [w1, w2, w3]),
+    ]),
+  ];
+  for (const { format } of matrices) counts[format.name] = (counts[format.name] ?? 0) + 1;
+  return counts;
+}
+
+/** Tells `progress_callback` of the bytes that have come in. */
+function progressOf(options: LoadOptions, checkpoint: Checkpoint, plan: WeightPlan): (loaded: number) => void {
+  const { progress_callback } = options;
+  if (!progress_callback) return () => {};
+  const total = plan.weight_bytes;
+  const name = checkpoint.path;
+  const file = checkpoint.files[0].path;
+  return (loaded) => progress_callback({ status: "progress", name, file, loaded, total, progress: (100 * loaded) / total });
+}

@@ -1,0 +1,139 @@
+// What a forward call was given, checked and turned into sequences without their padding.
+import type { ModelShape } from "../config/shape.ts";
+import { InputError } from "../errors.ts";
+import { Tensor, type TokenIds, toRows } from "../tensor.ts";
+import type { KeyValueCache } from "./cache.ts";
+
+/** What a forward call takes, as transformers names it. */
+export interface ForwardInputs {
+  input_ids?: TokenIds;
+  /** float32 (rows, length, hidden), instead of `input_ids`. */
+  inputs_embeds?: Tensor;
+  /** (rows, past + length): 0 where a position is padding. */
+  attention_mask?: TokenIds;
+  /** (rows, length) or (length). Absent: past + 0, 1, 2, …, whatever the mask says. */
+  position_ids?: TokenIds;
+  past_key_values?: KeyValueCache;
+  use_cache?: boolean;
+  /** (rows, length), -100 where a position does not count. */
+  labels?: TokenIds;
+  /** The last positions whose logits are wanted (0: all), or their indices. */
+  logits_to_keep?: number | readonly number[];
+  output_hidden_states?: boolean;
+  output_router_logits?: boolean;
+  output_attentions?: boolean;
+  signal?: AbortSignal;
+}
+
+/** One row of a batch without its padding. */
+export interface InputRow {
+  /** The columns (0 … length − 1) that are not padding. */
+  readonly columns: Uint32Array;
+  readonly tokens?: Int32Array;
+  /** (columns, hidden) */
+  readonly embeds?: Float32Array;
+  /** For RoPE. */
+  readonly positions: Uint32Array;
+}
+
+export interface CheckedInputs {
+  readonly length: number;
+  readonly rows: readonly InputRow[];
+}
+
+/** @throws {@link InputError} naming the argument that is wrong */
+export function checkInputs(inputs: ForwardInputs, shape: ModelShape): CheckedInputs {
+  const { input_ids, inputs_embeds, past_key_values } = inputs;
+  if ((input_ids === undefined) === (inputs_embeds === undefined))
+    throw new InputError("expected exactly one of input_ids and inputs_embeds");
+  if (inputs.output_attentions) throw new InputError("output_attentions: this version computes no attention maps");
+  past_key_values?.check();
+  const ids = input_ids === undefined ? undefined : toRows(input_ids);
+  ids?.forEach((row, b) => checkTokens(row, shape.vocab, `input_ids[${b}]`));
+  const embeds = inputs_embeds === undefined ? undefined : checkEmbeds(inputs_embeds, shape.hidden);
+  const batch = ids?.length ?? embeds!.length;
+  const length = ids?.[0]?.length ?? embeds?.[0]?.length ?? 0;
+  const tokens = ids ? length : length / shape.hidden;
+  if (batch === 0 || tokens === 0) throw new InputError("input_ids: expected at least one token, found none");
+  const past = past_key_values?.get_seq_length() ?? 0;
+  if (past_key_values && past_key_values.sequences.length !== batch)
+    throw new InputError(`past_key_values: expected a cache of ${batch} rows, found ${past_key_values.sequences.length}`);
+  const masks = inputs.attention_mask === undefined ? undefined : checkMask(inputs.attention_mask, batch, past + tokens, shape);
+  const positions = inputs.position_ids === undefined ? undefined : checkPositions(inputs.position_ids, batch, tokens);
+  const rows = Array.from({ length: batch }, (_, b): InputRow => {
+    const all = Uint32Array.from({ length: tokens }, (_, i) => i);
+    const columns = masks ? all.filter((i) => masks[b][past + i] !== 0) : all;
+    return {
+      columns,
+      tokens: ids && Int32Array.from(columns, (i) => ids[b][i]),
+      embeds: embeds && gatherEmbeds(embeds[b], columns, shape.hidden),
+      positions: columns.map((i) => positions?.[b % positions.length][i] ?? past + i),
+    };
+  });
+  return { length: tokens, rows };
+}
+
+/** @throws {@link InputError} when an id is outside the vocabulary */
+export function checkTokens(ids: Int32Array, vocab: number, what: string): void {
+  const wrong = ids.findIndex((id) => id < 0 || id >= vocab);
+  if (wrong >= 0) throw new InputError(`${what}[${wrong}]: expected a token id in [0, ${vocab}), found ${ids[wrong]}`);
+}
+
+function checkEmbeds(embeds: Tensor, hidden: number): Float32Array[] {
+  if (!(embeds instanceof Tensor) || embeds.type !== "float32" || embeds.dims.length !== 3 || embeds.dims[2] !== hidden) {
+    const found = embeds instanceof Tensor ? `${embeds.type} [${embeds.dims}]` : typeof embeds;
+    throw new InputError(`inputs_embeds: expected a float32 Tensor [rows, length, ${hidden}], found ${found}`);
+  }
+  const [batch, length] = embeds.dims;
+  const data = embeds.data as Float32Array;
+  return Array.from({ length: batch }, (_, b) => data.subarray(b * length * hidden, (b + 1) * length * hidden));
+}
+
+function gatherEmbeds(row: Float32Array, columns: Uint32Array, hidden: number): Float32Array {
+  const out = new Float32Array(columns.length * hidden);
+  columns.forEach((column, i) => out.set(row.subarray(column * hidden, (column + 1) * hidden), i * hidden));
+  return out;
+}
+
+function checkMask(mask: TokenIds, batch: number, length: number, shape: ModelShape): Int32Array[] {
+  const rows = toRows(mask, "attention_mask");
+  if (rows.length !== batch || rows[0].length !== length)
+    throw new InputError(`attention_mask: expected [${batch}, ${length}] (past included), found [${rows.length}, ${rows[0]?.length}]`);
+  rows.forEach((row, b) => {
+    const wrong = row.findIndex((v) => v !== 0 && v !== 1);
+    if (wrong >= 0) throw new InputError(`attention_mask[${b}][${wrong}]: expected 0 or 1, found ${row[wrong]}`);
+    const first = row.indexOf(1);
+    if (first < 0) throw new InputError(`attention_mask[${b}]: expected at least one 1, found only padding`);
+    // Without its padding a row is shorter; distances between tokens, which a window counts, must stay as they were.
+    if (shape.window && length > shape.window && row.subarray(first, row.lastIndexOf(1)).includes(0))
+      throw new InputError(`attention_mask[${b}]: padding between tokens cannot go with a sliding window shorter than the row`);
+  });
+  return rows;
+}
+
+function checkPositions(position_ids: TokenIds, batch: number, length: number): Int32Array[] {
+  const rows = toRows(position_ids, "position_ids");
+  if ((rows.length !== 1 && rows.length !== batch) || rows[0].length !== length)
+    throw new InputError(`position_ids: expected [${batch}, ${length}], found [${rows.length}, ${rows[0]?.length}]`);
+  rows.forEach((row, b) => {
+    const wrong = row.findIndex((p) => p < 0 || p >= 1 << 24);
+    if (wrong >= 0) throw new InputError(`position_ids[${b}][${wrong}]: expected a position in [0, ${1 << 24}), found ${row[wrong]}`);
+  });
+  return rows;
+}
+
+/** The columns, of `length`, whose logits are wanted. @throws {@link InputError} */
+export function keptColumns(keep: ForwardInputs["logits_to_keep"], length: number): Uint32Array {
+  if (keep === undefined || keep === 0) return Uint32Array.from({ length }, (_, i) => i);
+  if (typeof keep === "number") {
+    if (!Number.isInteger(keep) || keep < 0) throw new InputError(`logits_to_keep: expected a count, found ${keep}`);
+    const count = Math.min(keep, length);
+    return Uint32Array.from({ length: count }, (_, i) => length - count + i);
+  }
+  return Uint32Array.from(keep, (value, i) => {
+    const column = value < 0 ? length + value : value;
+    if (!Number.isInteger(column) || column < 0 || column >= length)
+      throw new InputError(`logits_to_keep[${i}]: expected an index below ${length}, found ${value}`);
+    return column;
+  });
+}

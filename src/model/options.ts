@@ -1,0 +1,60 @@
+// The options of from_pretrained, and what they mean where they are absent.
+import { InputError } from "../errors.ts";
+import type { KvType } from "./step.ts";
+
+/** What `progress_callback` is told. `progress` is a percentage. */
+export interface ProgressInfo {
+  status: "initiate" | "progress" | "done" | "ready";
+  name: string;
+  file: string;
+  loaded: number;
+  total: number;
+  progress: number;
+}
+
+export interface LoadOptions {
+  /** Replaces the checkpoint's config. */
+  config?: object;
+  /** Threads of the team; as many as cores by default. */
+  threads?: number;
+  /** Positions of a cache for one sequence where the model has no window; max_position_embeddings by default. */
+  context?: number;
+  /** How caches store keys and values. */
+  kv_dtype?: KvType;
+  /** Weights: mapped where possible, only mapped, or read. */
+  mmap?: "auto" | boolean;
+  /** How weights are stored; `auto` is as they are. */
+  dtype?: "auto";
+  device?: "cpu";
+  progress_callback?: (info: ProgressInfo) => void;
+  signal?: AbortSignal;
+  /** Tokens of a prefill chunk at most. */
+  chunk_size?: number;
+  /** Which kernel build: relaxed SIMD where the runtime has it (`auto`), or one by name. The results are the same bits. */
+  simd?: "auto" | "plain" | "relaxed";
+  /** Bytes of one weight bank at most, for tests of models that span several. */
+  bank_bytes?: number;
+}
+
+/** Checks the options that are numbers or choices. @throws {@link InputError} */
+export function checkOptions(options: LoadOptions): void {
+  const integer = (name: "threads" | "context" | "chunk_size" | "bank_bytes", least: number, most: number) => {
+    const value = options[name];
+    if (value !== undefined && (!Number.isInteger(value) || value < least || value > most))
+      throw new InputError(`${name}: expected an integer from ${least} to ${most}, found ${value}`);
+  };
+  const choice = (name: keyof LoadOptions, choices: readonly unknown[]) => {
+    const value = options[name];
+    if (value !== undefined && !choices.includes(value))
+      throw new InputError(`${name}: expected one of ${choices.map((c) => JSON.stringify(c)).join(", ")}, found ${JSON.stringify(value)}`);
+  };
+  integer("threads", 1, 256);
+  integer("context", 1, 1 << 24);
+  integer("chunk_size", 1, 4096);
+  integer("bank_bytes", 65536, 2 ** 32);
+  choice("kv_dtype", ["f32", "f16"]);
+  choice("mmap", ["auto", true, false]);
+  choice("dtype", ["auto"]);
+  choice("device", ["cpu"]);
+  choice("simd", ["auto", "plain", "relaxed"]);
+}

@@ -1,0 +1,31 @@
+// The entry of a team's thread: takes its setup, then runs steps until it is ended.
+import { currentPlatform } from "../platform/index.ts";
+import { Barrier } from "../threads/barrier.ts";
+import type { Order, Reply } from "../threads/team.ts";
+import { Forward } from "./forward.ts";
+import type { BankAdded, Setup, Step } from "./step.ts";
+
+const port = (await currentPlatform()).host_port();
+const reply = (message: Reply) => port.post(message);
+
+let forward: Forward | undefined;
+
+port.on_message((message) => {
+  const order = message as Order;
+  try {
+    if (order.type === "init") {
+      const barrier = new Barrier(order.control, order.threads);
+      forward = new Forward(order.setup as Setup, order.thread, order.threads, barrier);
+      reply({ type: "ready" });
+    } else if (order.type === "tell") forward!.addBank(order.message as BankAdded);
+    else {
+      forward!.run(order.work as Step);
+      reply({ type: "done", step: order.step });
+    }
+  } catch (error) {
+    const { name, message, stack } = error as Error;
+    reply({ type: "failed", error: { name, message, stack } });
+  }
+});
+
+reply({ type: "loaded" });

@@ -1,0 +1,65 @@
+// A barrier of the team's threads in shared memory, and the flag by which a failure frees those who wait at it.
+import { EngineError } from "../errors.ts";
+
+/** Words of the control block. */
+const ARRIVED = 0;
+const GENERATION = 1;
+const FAILED = 2;
+
+/** Bytes of the control block that all threads and the host share. */
+export const CONTROL_BYTES = 64;
+
+/**
+ * Looks this often before it waits. Spinning meets the others 200 times faster than waiting (0.15 against 35 µs), but
+ * burns the core that a late sibling needs where threads outnumber cores: 1,000 looks keep both small.
+ */
+const SPINS = 1000;
+
+export class Barrier {
+  private readonly words: Int32Array;
+  private readonly threads: number;
+
+  constructor(control: SharedArrayBuffer, threads: number) {
+    this.words = new Int32Array(control);
+    this.threads = threads;
+  }
+
+  /**
+   * Returns when every thread has come here.
+   * @throws {@link EngineError} when the team has failed
+   */
+  wait(): void {
+    const { words, threads } = this;
+    if (threads === 1) return;
+    const generation = Atomics.load(words, GENERATION);
+    if (Atomics.add(words, ARRIVED, 1) === threads - 1) {
+      Atomics.store(words, ARRIVED, 0);
+      Atomics.add(words, GENERATION, 1);
+      Atomics.notify(words, GENERATION);
+      return;
+    }
+    for (let i = 0; i < SPINS; i++) if (Atomics.load(words, GENERATION) !== generation) return this.check();
+    while (Atomics.load(words, GENERATION) === generation) Atomics.wait(words, GENERATION, generation);
+    this.check();
+  }
+
+  private check(): void {
+    if (Atomics.load(this.words, FAILED)) throw new EngineError("another thread of the team has failed");
+  }
+}
+
+/** Marks the team as failed and frees every thread that waits at the barrier. */
+export function failBarrier(control: SharedArrayBuffer): void {
+  const words = new Int32Array(control);
+  Atomics.store(words, FAILED, 1);
+  Atomics.add(words, GENERATION, 1);
+  Atomics.notify(words, GENERATION);
+}
+
+/** Rows or units [from, to) of `count` that fall to a thread: contiguous, in multiples of `grain`, as even as they can be. */
+export function share(count: number, thread: number, threads: number, grain = 1): [from: number, to: number] {
+  const grains = Math.ceil(count / grain);
+  const from = Math.floor((grains * thread) / threads) * grain;
+  const to = Math.floor((grains * (thread + 1)) / threads) * grain;
+  return [Math.min(from, count), Math.min(to, count)];
+}

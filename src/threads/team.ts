@@ -1,0 +1,138 @@
+// The team: workers that all run the same steps in lockstep. The host posts a step to each and awaits the first thread's
+// word; messages to a thread are handled in the order in which they were posted.
+import { EngineError } from "../errors.ts";
+import type { Platform, TeamWorker } from "../platform/platform.ts";
+import { CONTROL_BYTES, failBarrier } from "./barrier.ts";
+
+/** What a thread tells its host. */
+export type Reply =
+  | { type: "loaded" }
+  | { type: "ready" }
+  | { type: "done"; step: number; result?: unknown }
+  | { type: "failed"; error: { name: string; message: string; stack?: string } };
+
+/** A message from the host; `init` comes first, with what the team's code needs. */
+export type Order =
+  | { type: "init"; thread: number; threads: number; control: SharedArrayBuffer; setup: unknown }
+  | { type: "tell"; message: unknown }
+  | { type: "step"; step: number; work: unknown };
+
+interface Pending {
+  step: number;
+  waiting: number;
+  /** What thread 0 returned. */
+  result: unknown;
+  resolve(result: unknown): void;
+  reject(error: Error): void;
+}
+
+export class Team {
+  readonly threads: number;
+  private readonly workers: TeamWorker[] = [];
+  private readonly control = new SharedArrayBuffer(CONTROL_BYTES);
+  private pending: Pending | undefined;
+  private steps = 0;
+  private failure: EngineError | undefined;
+  private disposed = false;
+
+  private constructor(threads: number) {
+    this.threads = threads;
+  }
+
+  /**
+   * Starts the threads and waits until each has taken its setup.
+   * @throws {@link EngineError} when a thread cannot start; all are ended then
+   */
+  static async start(platform: Platform, threads: number, setup: unknown): Promise<Team> {
+    const team = new Team(threads);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        let ready = 0;
+        for (let thread = 0; thread < threads; thread++) {
+          const worker = platform.spawn(`tramontane ${thread}`);
+          team.workers.push(worker);
+          worker.on_failure((cause) => {
+            team.fail(thread, cause);
+            reject(team.failure);
+          });
+          worker.on_message((message) => {
+            const reply = message as Reply;
+            if (reply.type === "loaded") {
+              // Not before: a web worker loses what comes while its script still loads.
+              worker.post({ type: "init", thread, threads, control: team.control, setup } satisfies Order);
+            } else if (reply.type === "ready") {
+              if (++ready === threads) resolve();
+            } else team.receive(thread, reply);
+            if (team.failure) reject(team.failure);
+          });
+        }
+      });
+    } catch (error) {
+      await team.dispose();
+      throw error;
+    }
+    for (const worker of team.workers) worker.unref();
+    return team;
+  }
+
+  /** Sends something that every later step may rely on. */
+  tell(message: unknown): void {
+    for (const worker of this.workers) worker.post({ type: "tell", message } satisfies Order);
+  }
+
+  /**
+   * Runs one step on all threads; gives what thread 0 returns. One step at a time.
+   * @throws {@link EngineError} when a thread dies, with its cause, or the team was disposed
+   */
+  step(work: unknown): Promise<unknown> {
+    if (this.disposed) return Promise.reject(new EngineError("the engine was disposed"));
+    if (this.failure) return Promise.reject(this.failure);
+    if (this.pending) return Promise.reject(new EngineError("a step is running already"));
+    const step = ++this.steps;
+    return new Promise((resolve, reject) => {
+      this.pending = { step, waiting: this.threads, result: undefined, resolve, reject };
+      for (const worker of this.workers) {
+        worker.ref();
+        worker.post({ type: "step", step, work } satisfies Order);
+      }
+    });
+  }
+
+  private receive(thread: number, reply: Reply): void {
+    if (reply.type === "failed") {
+      const { name, message, stack } = reply.error;
+      this.fail(thread, Object.assign(new Error(message), { name, stack }));
+    } else if (reply.type === "done" && this.pending?.step === reply.step) {
+      if (thread === 0) this.pending.result = reply.result;
+      if (--this.pending.waiting > 0) return;
+      const { resolve, result } = this.settle();
+      resolve(result);
+    }
+  }
+
+  private settle(): Pending {
+    const pending = this.pending!;
+    this.pending = undefined;
+    for (const worker of this.workers) worker.unref();
+    return pending;
+  }
+
+  private fail(thread: number, cause: unknown): void {
+    // The first cause counts: the others fail because of it.
+    this.failure ??= new EngineError(
+      `thread ${thread} of the team failed: ${cause instanceof Error ? cause.message : String(cause)}; dispose the model and load it again`,
+      { cause },
+    );
+    failBarrier(this.control);
+    if (this.pending) this.settle().reject(this.failure);
+  }
+
+  /** Ends the threads; a pending step is rejected. Calling it twice is harmless. */
+  async dispose(): Promise<void> {
+    if (this.disposed) return;
+    this.disposed = true;
+    failBarrier(this.control);
+    if (this.pending) this.settle().reject(new EngineError("the engine was disposed during a step"));
+    await Promise.all(this.workers.map((worker) => worker.terminate()));
+  }
+}
