@@ -1,0 +1,309 @@
+// The processors: what every kind of generation does to the scores, sampling or not. Each checks its settings once and
+// calls its twin in logits.wasm. Source of all but the frequency penalty: Hugging Face's transformers.
+import { ConfigError, InputError } from "../errors.ts";
+import { LogitsProcessor, type LogitsRow } from "./logits_processor.ts";
+import { integer, nonEmptyList, number, tokens } from "./logits_rules.ts";
+
+/** Adds a bias to tokens: to a single one always, to the last of a sequence where the ids so far lead up to it. */
+export class SequenceBiasLogitsProcessor extends LogitsProcessor {
+  private readonly table: Int32Array;
+  private readonly entries: number;
+
+  /**
+   * @param sequence_bias - [[ids, bias], …]; of equal sequences the last counts
+   * @throws ConfigError when it is empty, a bias is NaN or +infinity, or an id is not in the vocabulary
+   */
+  constructor(sequence_bias: readonly (readonly [readonly number[], number])[], vocab_size: number) {
+    super();
+    nonEmptyList("sequence_bias", sequence_bias);
+    const distinct = new Map<string, Int32Array>();
+    for (const entry of sequence_bias) {
+      if (!Array.isArray(entry)) throw new ConfigError(`sequence_bias: expected [token ids, bias], found ${entry}`);
+      const ids = tokens("sequence_bias", nonEmptyList("sequence_bias", entry[0]), vocab_size);
+      const bias = number("sequence_bias", entry[1], "a number, or -Infinity", (v) => v < Infinity);
+      distinct.set(ids.join(), encode(ids, bias));
+    }
+    this.entries = distinct.size;
+    this.table = concatenate([...distinct.values()]);
+  }
+
+  override list_ids(): number {
+    return this.table.length;
+  }
+
+  process({ workspace: w, logits, ids, input_ids }: LogitsRow): void {
+    w.exports.sequence_bias(logits, w.vocab_size, ids, input_ids.length, w.put(this.table), this.entries, w.scratch);
+  }
+}
+
+/** An entry of logits.wasm's table: the length, the bits of the bias as f32, the ids. */
+function encode(ids: readonly number[], bias: number): Int32Array {
+  const entry = new Int32Array(2 + ids.length);
+  entry[0] = ids.length;
+  new Float32Array(entry.buffer)[1] = bias;
+  entry.set(ids, 2);
+  return entry;
+}
+
+function concatenate(parts: Int32Array[]): Int32Array {
+  const all = new Int32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** Bans sequences: a bias of -infinity. Entries that are an end-of-sequence id alone are passed over. */
+export class NoBadWordsLogitsProcessor extends LogitsProcessor {
+  private readonly biases: SequenceBiasLogitsProcessor | undefined;
+
+  /** @throws ConfigError when it is empty, not a list of lists, or an id is not in the vocabulary */
+  constructor(bad_words_ids: readonly (readonly number[])[], eos_token_id: readonly number[], vocab_size: number) {
+    super();
+    nonEmptyList("bad_words_ids", bad_words_ids);
+    const words = bad_words_ids
+      .map((word) => tokens("bad_words_ids", word, vocab_size))
+      .filter((word) => word.length > 0 && !(word.length === 1 && eos_token_id.includes(word[0])));
+    if (words.length > 0)
+      this.biases = new SequenceBiasLogitsProcessor(
+        words.map((word) => [word, -Infinity] as const),
+        vocab_size,
+      );
+  }
+
+  override list_ids(): number {
+    return this.biases?.list_ids() ?? 0;
+  }
+
+  process(row: LogitsRow): void {
+    this.biases?.process(row);
+  }
+}
+
+/** Divides the positive and multiplies the negative scores of ids that occurred ("CTRL", 2019); left padding is none. */
+export class RepetitionPenaltyLogitsProcessor extends LogitsProcessor {
+  private readonly penalty: number;
+  private readonly ignored: readonly number[] | number;
+
+  /**
+   * @param prompt_ignore_length - ids at the start that do not count, for all rows or for each
+   * @throws ConfigError unless above 0
+   */
+  constructor(penalty: number, prompt_ignore_length: readonly number[] | number = 0) {
+    super();
+    this.penalty = number("repetition_penalty", penalty, "a number above 0", (v) => v > 0 && v < Infinity);
+    this.ignored = prompt_ignore_length;
+  }
+
+  process({ workspace: w, logits, ids, input_ids, row }: LogitsRow): void {
+    const from = typeof this.ignored === "number" ? this.ignored : this.ignored[row];
+    const count = Math.max(0, input_ids.length - from);
+    w.exports.repetition_penalty(logits, w.vocab_size, ids + 4 * from, count, this.penalty, w.scratch);
+  }
+}
+
+/** OpenAI's penalties over the generated ids: score -= occurrences * frequency + (occurrences > 0) * presence. */
+export class FrequencyPresencePenaltyLogitsProcessor extends LogitsProcessor {
+  private readonly frequency: number;
+  private readonly presence: number;
+  private readonly prompt_length: number;
+
+  /** @throws ConfigError unless both are finite numbers */
+  constructor(frequency_penalty: number, presence_penalty: number, prompt_length: number) {
+    super();
+    this.frequency = number("frequency_penalty", frequency_penalty, "a finite number", Number.isFinite);
+    this.presence = number("presence_penalty", presence_penalty, "a finite number", Number.isFinite);
+    this.prompt_length = prompt_length;
+  }
+
+  process({ workspace: w, logits, ids, input_ids }: LogitsRow): void {
+    w.exports.frequency_presence_penalty(
+      logits,
+      w.vocab_size,
+      ids + 4 * this.prompt_length,
+      Math.max(0, input_ids.length - this.prompt_length),
+      this.frequency,
+      this.presence,
+      w.scratch,
+    );
+  }
+}
+
+/** Bans every token that would repeat a run of n ids. */
+export class NoRepeatNGramLogitsProcessor extends LogitsProcessor {
+  private readonly size: number;
+  /** @throws ConfigError unless an integer above 0 */
+  constructor(ngram_size: number) {
+    super();
+    this.size = integer("no_repeat_ngram_size", ngram_size, 1);
+  }
+  process({ workspace: w, logits, ids, input_ids }: LogitsRow): void {
+    if (input_ids.length >= this.size)
+      w.exports.no_repeat_ngram(logits, w.vocab_size, ids, input_ids.length, this.size);
+  }
+}
+
+/** Removes tokens while a condition on the length holds. */
+abstract class Suppression extends LogitsProcessor {
+  private readonly tokens: number[];
+  constructor(name: string, ids: readonly number[]) {
+    super();
+    this.tokens = tokens(name, ids);
+  }
+  override list_ids(): number {
+    return this.tokens.length;
+  }
+  protected abstract holds(length: number): boolean;
+  process({ workspace: w, logits, input_ids }: LogitsRow): void {
+    if (this.holds(input_ids.length)) w.exports.suppress(logits, w.vocab_size, w.put(this.tokens), this.tokens.length);
+  }
+}
+
+/** No end of sequence before prompt and new tokens are `min_length`. */
+export class MinLengthLogitsProcessor extends Suppression {
+  private readonly min_length: number;
+  /** @throws ConfigError when negative */
+  constructor(min_length: number, eos_token_id: readonly number[]) {
+    super("eos_token_id", eos_token_id);
+    this.min_length = integer("min_length", min_length, 0);
+  }
+  protected holds(length: number): boolean {
+    return length < this.min_length;
+  }
+}
+
+/** No end of sequence before there are `min_new_tokens`. */
+export class MinNewTokensLengthLogitsProcessor extends Suppression {
+  private readonly min_length: number;
+  /** @throws ConfigError when negative */
+  constructor(prompt_length: number, min_new_tokens: number, eos_token_id: readonly number[]) {
+    super("eos_token_id", eos_token_id);
+    this.min_length = prompt_length + integer("min_new_tokens", min_new_tokens, 0);
+  }
+  protected holds(length: number): boolean {
+    return length < this.min_length;
+  }
+}
+
+/** Never these tokens; ids beyond the vocabulary have no effect. */
+export class SuppressTokensLogitsProcessor extends Suppression {
+  /** @throws ConfigError unless a list of ids */
+  constructor(suppress_tokens: readonly number[]) {
+    super("suppress_tokens", suppress_tokens);
+  }
+  protected holds(): boolean {
+    return true;
+  }
+}
+
+/** Not these tokens first. */
+export class SuppressTokensAtBeginLogitsProcessor extends Suppression {
+  private readonly begin_index: number;
+  /** @param begin_index - the length at which the first token is chosen */
+  constructor(begin_suppress_tokens: readonly number[], begin_index: number) {
+    super("begin_suppress_tokens", begin_suppress_tokens);
+    this.begin_index = begin_index;
+  }
+  protected holds(length: number): boolean {
+    return length === this.begin_index;
+  }
+}
+
+/** At one length only the given tokens, all with score 0. */
+abstract class Forcing extends LogitsProcessor {
+  private readonly tokens: number[];
+  private readonly length: number;
+  constructor(name: string, ids: readonly number[], length: number) {
+    super();
+    this.tokens = tokens(name, ids);
+    this.length = length;
+  }
+  override list_ids(): number {
+    return this.tokens.length;
+  }
+  process({ workspace: w, logits, input_ids }: LogitsRow): void {
+    if (input_ids.length === this.length) w.exports.force(logits, w.vocab_size, w.put(this.tokens), this.tokens.length);
+  }
+}
+
+/** The second token of a sequence. */
+export class ForcedBOSTokenLogitsProcessor extends Forcing {
+  /** @throws ConfigError unless a token id */
+  constructor(forced_bos_token_id: number) {
+    super("forced_bos_token_id", [forced_bos_token_id], 1);
+  }
+}
+
+/** The last token that `max_length` leaves room for. */
+export class ForcedEOSTokenLogitsProcessor extends Forcing {
+  /** @throws ConfigError unless token ids */
+  constructor(max_length: number, forced_eos_token_id: readonly number[]) {
+    super("forced_eos_token_id", forced_eos_token_id, max_length - 1);
+  }
+}
+
+/** Only what a function of the caller allows next. */
+export class PrefixConstrainedLogitsProcessor extends LogitsProcessor {
+  private readonly allowed: (batch_id: number, input_ids: number[]) => readonly number[];
+  private readonly num_beams: number;
+
+  constructor(prefix_allowed_tokens_fn: (batch_id: number, input_ids: number[]) => readonly number[], num_beams = 1) {
+    super();
+    this.allowed = prefix_allowed_tokens_fn;
+    this.num_beams = num_beams;
+  }
+
+  override list_ids(vocab_size: number): number {
+    return vocab_size;
+  }
+
+  /** @throws InputError when the function allows nothing */
+  process({ workspace: w, logits, input_ids, row }: LogitsRow): void {
+    const batch_id = Math.floor(row / this.num_beams);
+    const allowed = tokens("prefix_allowed_tokens_fn", this.allowed(batch_id, Array.from(input_ids)));
+    if (allowed.length === 0)
+      throw new InputError(`prefix_allowed_tokens_fn: expected allowed token ids, found none for row ${batch_id}`);
+    const distinct = [...new Set(allowed)].filter((id) => id < w.vocab_size);
+    w.exports.allow(logits, w.vocab_size, w.put(distinct), distinct.length, w.scratch);
+  }
+}
+
+/** NaN becomes 0, infinities the largest finite numbers. */
+export class InfNanRemoveLogitsProcessor extends LogitsProcessor {
+  process({ workspace: w, logits }: LogitsRow): void {
+    w.exports.remove_invalid(logits, w.vocab_size);
+  }
+}
+
+/** From `start` new tokens on raises the end of sequence more with each: += |score| * (factor^(new - start) - 1). */
+export class ExponentialDecayLengthPenalty extends LogitsProcessor {
+  private readonly start: number;
+  private readonly factor: number;
+  private readonly eos: number[];
+
+  /** @throws ConfigError unless [start, factor] are an integer of at least 0 and a finite number */
+  constructor(
+    exponential_decay_length_penalty: readonly [number, number],
+    eos_token_id: readonly number[],
+    prompt_length: number,
+  ) {
+    super();
+    const name = "exponential_decay_length_penalty";
+    const [start, factor] = nonEmptyList(name, exponential_decay_length_penalty);
+    this.start = prompt_length + integer(`${name}[0]`, start, 0);
+    this.factor = number(`${name}[1]`, factor, "a finite number", Number.isFinite);
+    this.eos = tokens("eos_token_id", eos_token_id);
+  }
+
+  override list_ids(): number {
+    return this.eos.length;
+  }
+
+  process({ workspace: w, logits, input_ids }: LogitsRow): void {
+    const steps = input_ids.length - this.start;
+    if (steps > 0)
+      w.exports.exponential_decay(logits, w.vocab_size, w.put(this.eos), this.eos.length, this.factor, steps);
+  }
+}

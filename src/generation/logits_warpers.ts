@@ -1,0 +1,128 @@
+// The warpers: how sampling shapes the distribution. Each checks its setting once and calls its twin in logits.wasm.
+// Source of all: the classes of the same names in Hugging Face's transformers.
+import { LogitsProcessor, type LogitsRow } from "./logits_processor.ts";
+import { integer, number } from "./logits_rules.ts";
+
+const openShare = (v: number) => v > 0 && v < 1;
+const closedShare = (v: number) => v >= 0 && v <= 1;
+
+/** Divides the scores by the temperature. */
+export class TemperatureLogitsWarper extends LogitsProcessor {
+  private readonly temperature: number;
+  /** @throws ConfigError unless above 0 (greedy search is `do_sample: false`) */
+  constructor(temperature: number) {
+    super();
+    this.temperature = number("temperature", temperature, "a number above 0", (v) => v > 0 && v < Infinity);
+  }
+  process({ workspace: w, logits }: LogitsRow): void {
+    w.exports.temperature(logits, w.vocab_size, this.temperature);
+  }
+}
+
+/** Of the 100 likeliest keeps as many as stay within `top_h` times the entropy ("Top-H Decoding", 2025). */
+export class TopHLogitsWarper extends LogitsProcessor {
+  private readonly top_h: number;
+  /** @throws ConfigError unless in (0, 1] */
+  constructor(top_h: number) {
+    super();
+    this.top_h = number("top_h", top_h, "a number above 0 and up to 1", (v) => v > 0 && v <= 1);
+  }
+  process({ workspace: w, logits }: LogitsRow): void {
+    w.exports.top_h(logits, w.vocab_size, this.top_h, w.scratch);
+  }
+}
+
+/** Keeps the k largest scores and what equals the last of them. */
+export class TopKLogitsWarper extends LogitsProcessor {
+  private readonly top_k: number;
+  /** @throws ConfigError unless an integer above 0 */
+  constructor(top_k: number, min_tokens_to_keep = 1) {
+    super();
+    this.top_k = Math.max(integer("top_k", top_k, 1), integer("min_tokens_to_keep", min_tokens_to_keep, 1));
+  }
+  process({ workspace: w, logits }: LogitsRow): void {
+    w.exports.top_k(logits, w.vocab_size, Math.min(this.top_k, w.vocab_size), w.scratch);
+  }
+}
+
+/** Keeps the likeliest tokens whose probabilities together reach `top_p` ("The Curious Case of Neural Text Degeneration"). */
+export class TopPLogitsWarper extends LogitsProcessor {
+  private readonly top_p: number;
+  private readonly keep: number;
+  /** @throws ConfigError unless in [0, 1] */
+  constructor(top_p: number, min_tokens_to_keep = 1) {
+    super();
+    this.top_p = number("top_p", top_p, "a number of 0 to 1", closedShare);
+    this.keep = integer("min_tokens_to_keep", min_tokens_to_keep, 1);
+  }
+  process({ workspace: w, logits }: LogitsRow): void {
+    w.exports.top_p(logits, w.vocab_size, this.top_p, this.keep, w.scratch);
+  }
+}
+
+/** Removes tokens less likely than `min_p` times the likeliest ("Min-p Sampling", 2024). */
+export class MinPLogitsWarper extends LogitsProcessor {
+  private readonly min_p: number;
+  private readonly keep: number;
+  /** @throws ConfigError unless in [0, 1] */
+  constructor(min_p: number, min_tokens_to_keep = 1) {
+    super();
+    this.min_p = number("min_p", min_p, "a number of 0 to 1", closedShare);
+    this.keep = integer("min_tokens_to_keep", min_tokens_to_keep, 1);
+  }
+  process({ workspace: w, logits }: LogitsRow): void {
+    w.exports.min_p(logits, w.vocab_size, this.min_p, this.keep, w.scratch);
+  }
+}
+
+/** Keeps the tokens whose surprise is nearest to the entropy ("Locally Typical Sampling", 2022). */
+export class TypicalLogitsWarper extends LogitsProcessor {
+  private readonly typical_p: number;
+  private readonly keep: number;
+  /** @throws ConfigError unless in (0, 1) */
+  constructor(typical_p: number, min_tokens_to_keep = 1) {
+    super();
+    this.typical_p = number("typical_p", typical_p, "a number above 0 and below 1", openShare);
+    this.keep = integer("min_tokens_to_keep", min_tokens_to_keep, 1);
+  }
+  process({ workspace: w, logits }: LogitsRow): void {
+    w.exports.typical_p(logits, w.vocab_size, this.typical_p, this.keep, w.scratch);
+  }
+}
+
+/** Removes tokens of a probability below epsilon ("Truncation Sampling as Language Model Desmoothing", 2022). */
+export class EpsilonLogitsWarper extends LogitsProcessor {
+  private readonly epsilon: number;
+  private readonly keep: number;
+  /** @throws ConfigError unless in (0, 1) */
+  constructor(epsilon: number, min_tokens_to_keep = 1) {
+    super();
+    this.epsilon = number("epsilon_cutoff", epsilon, "a number above 0 and below 1", openShare);
+    this.keep = integer("min_tokens_to_keep", min_tokens_to_keep, 1);
+  }
+  process({ workspace: w, logits }: LogitsRow): void {
+    w.exports.epsilon_cutoff(logits, w.vocab_size, this.epsilon, this.keep, w.scratch);
+  }
+}
+
+/** The same with a limit that falls as the entropy rises. */
+export class EtaLogitsWarper extends LogitsProcessor {
+  private readonly epsilon: number;
+  private readonly keep: number;
+  /** @throws ConfigError unless in (0, 1) */
+  constructor(epsilon: number, min_tokens_to_keep = 1) {
+    super();
+    this.epsilon = number("eta_cutoff", epsilon, "a number above 0 and below 1", openShare);
+    this.keep = integer("min_tokens_to_keep", min_tokens_to_keep, 1);
+  }
+  process({ workspace: w, logits }: LogitsRow): void {
+    w.exports.eta_cutoff(logits, w.vocab_size, this.epsilon, this.keep, w.scratch);
+  }
+}
+
+/** Turns scores into log-probabilities. */
+export class LogitNormalization extends LogitsProcessor {
+  process({ workspace: w, logits }: LogitsRow): void {
+    w.exports.log_softmax(logits, w.vocab_size, w.scratch);
+  }
+}

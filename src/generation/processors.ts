@@ -1,0 +1,217 @@
+// The ordered list of processors and warpers of a generation, and the functions of the caller among them.
+import type { ResolvedGenerationConfig } from "../config/generation_config.ts";
+import { InputError } from "../errors.ts";
+import { Tensor } from "../tensor.ts";
+import type { LogitsWorkspace } from "./logits_module.ts";
+import { LogitsProcessor } from "./logits_processor.ts";
+import * as processor from "./logits_processors.ts";
+import { idList } from "./logits_rules.ts";
+import * as warper from "./logits_warpers.ts";
+
+/**
+ * A processor of the caller's: changes `scores` (float32 [rows, vocab_size], a view of the engine's memory) in place, or
+ * returns others of the same size. An object with this as `_call`, as in transformers.js, will do as well.
+ * @example (input_ids, scores) => { for (const row of scores) row.data[13] = -Infinity; }
+ */
+export type LogitsProcessorFunction = (input_ids: number[][], scores: Tensor) => unknown;
+
+export type CustomLogitsProcessor = LogitsProcessor | LogitsProcessorFunction | { _call: LogitsProcessorFunction };
+
+/** Processors in the order in which they are applied. */
+export class LogitsProcessorList {
+  readonly processors: readonly CustomLogitsProcessor[];
+
+  constructor(processors: readonly CustomLogitsProcessor[]) {
+    this.processors = processors;
+  }
+
+  /** The most ids that a workspace must have room for, the sequence's own among them. */
+  list_ids(vocab_size: number, max_length: number): number {
+    const own = this.processors.filter((p) => p instanceof LogitsProcessor);
+    return own.reduce((sum, p) => sum + p.list_ids(vocab_size), max_length);
+  }
+
+  /**
+   * Processes the scores of a batch in place.
+   * @param input_ids - for each row the prompt and the generated ids, all of one length
+   * @param address - of f32 [rows, vocab_size]
+   * @throws {@link InputError} when a function of the caller returns something else than scores
+   */
+  process(workspace: LogitsWorkspace, input_ids: readonly Int32Array[], address: number): void {
+    let i = 0;
+    while (i < this.processors.length) {
+      const custom = this.processors.findIndex((p, at) => at >= i && !(p instanceof LogitsProcessor));
+      const end = custom < 0 ? this.processors.length : custom;
+      // Row by row, so that the row's ids are laid into the workspace once for all processors.
+      if (end > i) this.processRows(workspace, input_ids, address, this.processors.slice(i, end) as LogitsProcessor[]);
+      if (custom >= 0) callCustom(this.processors[custom], workspace, input_ids, address);
+      i = end + 1;
+    }
+  }
+
+  private processRows(
+    workspace: LogitsWorkspace,
+    input_ids: readonly Int32Array[],
+    address: number,
+    processors: LogitsProcessor[],
+  ): void {
+    for (let row = 0; row < input_ids.length; row++) {
+      workspace.clear();
+      const ids = workspace.put(input_ids[row]);
+      const logits = address + 4 * row * workspace.vocab_size;
+      for (const p of processors) p.process({ workspace, logits, input_ids: input_ids[row], ids, row });
+    }
+  }
+}
+
+function callCustom(
+  custom: CustomLogitsProcessor,
+  workspace: LogitsWorkspace,
+  input_ids: readonly Int32Array[],
+  address: number,
+): void {
+  const rows = input_ids.length;
+  const view = workspace.view(address, rows);
+  const scores = new Tensor("float32", view, [rows, workspace.vocab_size]);
+  const ids = input_ids.map((row) => Array.from(row));
+  const result =
+    typeof custom === "function"
+      ? custom(ids, scores)
+      : (custom as { _call: LogitsProcessorFunction })._call(ids, scores);
+  if (result === undefined) return;
+  const data = result instanceof Tensor ? result.data : result;
+  if (!(data instanceof Float32Array) || data.length !== view.length) {
+    const found = data instanceof Float32Array ? `${data.length} values` : typeof data;
+    throw new InputError(
+      `logits_processor: expected float32 [${rows}, ${workspace.vocab_size}] or nothing, found ${found}`,
+    );
+  }
+  // Not the same memory as the view: then there is nothing to copy.
+  if (data.buffer !== view.buffer || data.byteOffset !== view.byteOffset) view.set(data);
+}
+
+/** The settings that processors are built from; what is absent or null is off. */
+export type ProcessorConfig = {
+  [K in
+    | "do_sample"
+    | "num_beams"
+    | "max_length"
+    | "eos_token_id"
+    | "sequence_bias"
+    | "repetition_penalty"
+    | "no_repeat_ngram_size"
+    | "bad_words_ids"
+    | "min_length"
+    | "min_new_tokens"
+    | "forced_bos_token_id"
+    | "forced_eos_token_id"
+    | "remove_invalid_values"
+    | "exponential_decay_length_penalty"
+    | "suppress_tokens"
+    | "begin_suppress_tokens"
+    | "temperature"
+    | "top_k"
+    | "top_p"
+    | "min_p"
+    | "typical_p"
+    | "epsilon_cutoff"
+    | "eta_cutoff"
+    | "renormalize_logits"]?: ResolvedGenerationConfig[K] | null;
+} & {
+  top_h?: number | null;
+  frequency_penalty?: number | null;
+  presence_penalty?: number | null;
+};
+
+/** What of a call of `generate` the processors depend on beside its config. */
+export interface ProcessorContext {
+  vocab_size: number;
+  /** Length of the prompts, padding included. */
+  prompt_length: number;
+  /** Left padding of each row. */
+  padding_lengths?: readonly number[];
+  prefix_allowed_tokens_fn?: ((batch_id: number, input_ids: number[]) => readonly number[]) | null;
+  logits_processor?: LogitsProcessorList | readonly CustomLogitsProcessor[] | CustomLogitsProcessor | null;
+}
+
+/**
+ * Builds the list in the order of Hugging Face's `generate`; OpenAI's penalties follow the repetition penalty.
+ * @param config - resolved, with max_length for prompt and new tokens together
+ * @throws {@link ConfigError} when a setting is out of range or an id is not in the vocabulary
+ */
+export function build_logits_processors(config: ProcessorConfig, context: ProcessorContext): LogitsProcessorList {
+  return new LogitsProcessorList([
+    ...processorsOf(config, context),
+    ...customOf(context.logits_processor),
+    ...(config.do_sample ? warpersOf(config) : []),
+    ...(config.renormalize_logits ? [new warper.LogitNormalization()] : []),
+  ]);
+}
+
+const isSet = <T>(value: T | null | undefined): value is T => value !== null && value !== undefined;
+
+function processorsOf(
+  c: ProcessorConfig,
+  { vocab_size, prompt_length, ...context }: ProcessorContext,
+): LogitsProcessor[] {
+  const list: LogitsProcessor[] = [];
+  const eos = idList(c.eos_token_id);
+  if (isSet(c.sequence_bias)) list.push(new processor.SequenceBiasLogitsProcessor(c.sequence_bias, vocab_size));
+  if (isSet(c.repetition_penalty) && c.repetition_penalty !== 1)
+    list.push(new processor.RepetitionPenaltyLogitsProcessor(c.repetition_penalty, context.padding_lengths));
+  if (c.frequency_penalty || c.presence_penalty)
+    list.push(
+      new processor.FrequencyPresencePenaltyLogitsProcessor(
+        c.frequency_penalty ?? 0,
+        c.presence_penalty ?? 0,
+        prompt_length,
+      ),
+    );
+  if (c.no_repeat_ngram_size) list.push(new processor.NoRepeatNGramLogitsProcessor(c.no_repeat_ngram_size));
+  if (isSet(c.bad_words_ids)) list.push(new processor.NoBadWordsLogitsProcessor(c.bad_words_ids, eos, vocab_size));
+  if (c.min_length && eos.length > 0) list.push(new processor.MinLengthLogitsProcessor(c.min_length, eos));
+  if (c.min_new_tokens && eos.length > 0)
+    list.push(new processor.MinNewTokensLengthLogitsProcessor(prompt_length, c.min_new_tokens, eos));
+  if (context.prefix_allowed_tokens_fn)
+    list.push(new processor.PrefixConstrainedLogitsProcessor(context.prefix_allowed_tokens_fn, c.num_beams ?? 1));
+  if (isSet(c.forced_bos_token_id)) list.push(new processor.ForcedBOSTokenLogitsProcessor(c.forced_bos_token_id));
+  if (isSet(c.forced_eos_token_id) && isSet(c.max_length))
+    list.push(new processor.ForcedEOSTokenLogitsProcessor(c.max_length, idList(c.forced_eos_token_id)));
+  if (c.remove_invalid_values) list.push(new processor.InfNanRemoveLogitsProcessor());
+  if (isSet(c.exponential_decay_length_penalty))
+    list.push(new processor.ExponentialDecayLengthPenalty(c.exponential_decay_length_penalty, eos, prompt_length));
+  if (isSet(c.suppress_tokens)) list.push(new processor.SuppressTokensLogitsProcessor(c.suppress_tokens));
+  if (isSet(c.begin_suppress_tokens)) {
+    // A forced first token comes before the beginning.
+    const forced = prompt_length === 1 && isSet(c.forced_bos_token_id);
+    const begin = prompt_length + (forced ? 1 : 0);
+    list.push(new processor.SuppressTokensAtBeginLogitsProcessor(c.begin_suppress_tokens, begin));
+  }
+  return list;
+}
+
+function customOf(custom: ProcessorContext["logits_processor"]): readonly CustomLogitsProcessor[] {
+  if (!isSet(custom)) return [];
+  const list = custom instanceof LogitsProcessorList ? custom.processors : Array.isArray(custom) ? custom : [custom];
+  for (const p of list) {
+    const known = p instanceof LogitsProcessor || typeof p === "function" || typeof p?._call === "function";
+    if (!known) throw new InputError(`logits_processor: expected functions or processors, found ${typeof p}`);
+  }
+  return list;
+}
+
+function warpersOf(c: ProcessorConfig): LogitsProcessor[] {
+  const list: LogitsProcessor[] = [];
+  // Beams need one token beside the ends of sequence, to go on with.
+  const keep = (c.num_beams ?? 1) > 1 ? Math.max(1, idList(c.eos_token_id).length) + 1 : 1;
+  const share = (v: number | null | undefined): v is number => isSet(v) && v > 0 && v < 1;
+  if (isSet(c.temperature) && c.temperature !== 1) list.push(new warper.TemperatureLogitsWarper(c.temperature));
+  if (isSet(c.top_h)) list.push(new warper.TopHLogitsWarper(c.top_h));
+  if (c.top_k) list.push(new warper.TopKLogitsWarper(c.top_k, keep));
+  if (isSet(c.top_p) && c.top_p < 1) list.push(new warper.TopPLogitsWarper(c.top_p, keep));
+  if (isSet(c.min_p)) list.push(new warper.MinPLogitsWarper(c.min_p, keep));
+  if (isSet(c.typical_p) && c.typical_p < 1) list.push(new warper.TypicalLogitsWarper(c.typical_p, keep));
+  if (share(c.epsilon_cutoff)) list.push(new warper.EpsilonLogitsWarper(c.epsilon_cutoff, keep));
+  if (share(c.eta_cutoff)) list.push(new warper.EtaLogitsWarper(c.eta_cutoff, keep));
+  return list;
+}
