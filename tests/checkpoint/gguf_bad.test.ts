@@ -1,0 +1,75 @@
+// Every malformed file of fixtures/gguf/bad, by the rules that bad.json states.
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { fixture, json } from "../fixtures.ts";
+import { memoryPlatform } from "../platform_files.ts";
+import { outcome } from "./outcome.ts";
+
+const folder = fixture("fixtures/gguf/bad");
+const { bad, ok, either, mutations } = json("fixtures/gguf/bad/bad.json");
+
+/** The file (with the other parts, if split) in memory, and how opening it ends. */
+async function open(name: string) {
+  const beside = dirname(join(folder, name));
+  const names = name.includes("/") ? readdirSync(beside) : [name];
+  // The path must not contain a word that the error should.
+  const files = Object.fromEntries(
+    names.map((n) => [`/x/${name.includes("/") ? n : "y.gguf"}`, readFileSync(join(beside, n))]),
+  );
+  const platform = memoryPlatform(files);
+  const message = await outcome(platform, name.includes("/") ? `/x/${name.split("/")[1]}` : "/x/y.gguf");
+  assert.is(platform.counts.opened, platform.counts.closed, `${name}: files left open`);
+  assert.ok(platform.counts.largest <= Math.max(...Object.values(files).map((f) => f.length)), `${name}: memory`);
+  return message;
+}
+
+test("bad files are refused with an error that says why", async () => {
+  for (const [name, { wrong, words }] of Object.entries<{ wrong: string; words: string[] }>(bad)) {
+    const message = await open(name);
+    assert.ok(message !== null, `${name} (${wrong}) was opened`);
+    const said = message!.toLowerCase();
+    assert.ok(
+      words.some((word) => said.includes(word.toLowerCase())),
+      `${name} (${wrong}): ${message}`,
+    );
+  }
+  console.log(`# ${Object.keys(bad).length} bad GGUF files refused`);
+});
+
+test("unusual files open", async () => {
+  for (const name of Object.keys(ok)) assert.is(await open(name), null, name);
+});
+
+test("doubtful files end in an ordinary way", async () => {
+  for (const name of Object.keys(either)) await open(name);
+});
+
+test("mutated headers end in an ordinary way, at once", async () => {
+  const base = readFileSync(join(folder, "base.gguf"));
+  let refused = 0;
+  let slowest = 0;
+  for (const mutation of mutations as [number, number][][]) {
+    const bytes = Uint8Array.from(base);
+    for (const [offset, byte] of mutation) bytes[offset] = byte;
+    const platform = memoryPlatform({ "/x/y.gguf": bytes });
+    const start = performance.now();
+    if ((await outcome(platform, "/x/y.gguf")) !== null) refused++;
+    slowest = Math.max(slowest, performance.now() - start);
+    assert.ok(platform.counts.largest <= bytes.length);
+    assert.is(platform.counts.opened, platform.counts.closed);
+  }
+  assert.ok(slowest < 1000, `slowest ${slowest} ms`);
+  console.log(`# ${mutations.length} mutations: ${refused} refused, slowest ${slowest.toFixed(1)} ms`);
+});
+
+test("a file on disk is read no further than its header", async () => {
+  const path = fixture("fixtures/gguf/models/Q6_K.gguf");
+  const bytes = new Uint8Array(readFileSync(path));
+  const platform = memoryPlatform({ "/x/y.gguf": bytes });
+  assert.is(await outcome(platform, "/x/y.gguf"), null);
+  assert.ok(platform.counts.read <= 2 ** 20 && statSync(path).size > 2 ** 20, `${platform.counts.read} bytes read`);
+});
+
+test.run();

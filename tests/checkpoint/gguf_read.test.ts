@@ -1,0 +1,203 @@
+// GGUF files of every lawful form give the same model; metadata of every type comes out as it went in.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { readGGUF } from "../../src/checkpoint/gguf.ts";
+import { openCheckpoint } from "../../src/checkpoint/open.ts";
+import { modelShape } from "../../src/config/shape.ts";
+import { currentPlatform } from "../../src/platform/index.ts";
+import type { SourceFile } from "../../src/platform/platform.ts";
+import { bind } from "../../src/weights/bind.ts";
+import type { MatrixRef } from "../../src/weights/weights.ts";
+import { fixture, json } from "../fixtures.ts";
+import { memoryPlatform } from "../platform_files.ts";
+import { allMatrices, bytesOf, sameBytes } from "../weights/matrices.ts";
+
+const platform = await currentPlatform();
+const forms = fixture("fixtures/gguf/forms");
+
+const load = async (path: string) => {
+  const checkpoint = await openCheckpoint(platform, path);
+  return { checkpoint, weights: bind(checkpoint) };
+};
+
+/** Shape as the forward pass uses it: epsilon is an f32 in a GGUF. */
+const shapeOf = (config: Parameters<typeof modelShape>[0]) => {
+  const shape = modelShape(config);
+  return { ...shape, eps: Math.fround(shape.eps) };
+};
+
+test("forms of one model have equal config, shapes, formats and bytes", async () => {
+  let compared = 0;
+  for (const [name, { equals }] of Object.entries<{ equals: string | null }>(
+    json("fixtures/gguf/forms/forms.json").forms,
+  )) {
+    const form = await load(join(forms, name));
+    if (equals) {
+      const base = await load(join(forms, equals));
+      assert.equal(shapeOf(form.checkpoint.config), shapeOf(base.checkpoint.config), name);
+      const [ours, theirs] = [allMatrices(form.weights), allMatrices(base.weights)];
+      assert.is(ours.length, theirs.length, name);
+      for (const [i, [role, matrix]] of ours.entries()) {
+        const [otherRole, other] = theirs[i];
+        assert.is(role, otherRole);
+        assert.equal(
+          [matrix.rows, matrix.cols, matrix.format.name],
+          [other.rows, other.cols, other.format.name],
+          `${name} ${role}`,
+        );
+        // Rows of q and k are in another order in a GGUF: see the next test.
+        if (equals === "tiny-hf" && /[qk]_proj/.test(role)) continue;
+        assert.ok(sameBytes(await bytesOf(matrix), await bytesOf(other)), `${name} ${role}`);
+        compared++;
+      }
+      await base.checkpoint.close();
+    }
+    await form.checkpoint.close();
+  }
+  console.log(`# ${compared} matrices of GGUF forms equal byte for byte`);
+  assert.ok(compared > 150);
+});
+
+test("q and k rows: row 2i+h of a GGUF's head is Hugging Face's row h·D/2+i", async () => {
+  const gguf = await load(join(forms, "tiny-F32.gguf"));
+  const hf = await load(join(forms, "tiny-hf"));
+  assert.is(gguf.weights.qk_interleaved, true);
+  assert.is(hf.weights.qk_interleaved, false);
+  const D = gguf.checkpoint.config.resolved_head_dim;
+  for (const role of ["q_proj", "k_proj"] as const) {
+    const [ours, theirs] = [gguf.weights.layers[0][role], hf.weights.layers[0][role]];
+    const row = ours.cols * 4;
+    const [a, b] = [await bytesOf(ours), await bytesOf(theirs)];
+    for (let r = 0; r < ours.rows; r++) {
+      const [head, j] = [Math.floor(r / D), r % D];
+      const other = head * D + (j % 2) * (D / 2) + (j >> 1);
+      assert.ok(
+        sameBytes(a.subarray(r * row, (r + 1) * row), b.subarray(other * row, (other + 1) * row)),
+        `${role} row ${r}`,
+      );
+    }
+  }
+  await Promise.all([gguf.checkpoint.close(), hf.checkpoint.close()]);
+});
+
+test("any part of a split set, and its folder, open the same", async () => {
+  const names = [1, 2, 3].map((n) => join(forms, "split", `tiny-0000${n}-of-00003.gguf`));
+  for (const path of [...names, join(forms, "split")]) {
+    const { checkpoint, weights } = await load(path);
+    assert.is(checkpoint.files.length, 3);
+    assert.is(weights.layers.length, 1);
+    await checkpoint.close();
+  }
+});
+
+test("tied embeddings are one ref; an output of its own is another", async () => {
+  for (const [name, tied] of [
+    ["tied.gguf", true],
+    ["tied_explicit.gguf", false],
+  ] as const) {
+    const { checkpoint, weights } = await load(join(forms, name));
+    assert.is(weights.lm_head === weights.embed_tokens, tied, name);
+    await checkpoint.close();
+  }
+});
+
+test("every type of the models opens, with the formats that its name says", async () => {
+  const types = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"];
+  for (const type of types) {
+    const { checkpoint, weights } = await load(fixture(`fixtures/gguf/models/${type}.gguf`));
+    const formatOf = (m: MatrixRef) => m.format.name;
+    assert.is(formatOf(weights.layers[0].experts[3].w2), type);
+    assert.is(formatOf(weights.layers[0].gate), "F32");
+    assert.is(checkpoint.config.rope_theta, 1e6);
+    assert.is(checkpoint.config.num_hidden_layers, weights.layers.length);
+    await checkpoint.close();
+  }
+  const { checkpoint, weights } = await load(fixture("fixtures/gguf/models/Q4_K_M.gguf"));
+  const { q_proj, k_proj, v_proj, experts } = weights.layers[0];
+  assert.equal(
+    [q_proj, k_proj, v_proj, experts[0].w2].map((m) => m.format.name),
+    ["Q4_K", "Q8_0", "Q6_K", "Q6_K"],
+  );
+  assert.equal(checkpoint.generation_config, { bos_token_id: 1, eos_token_id: 2 });
+  await checkpoint.close();
+});
+
+test("defaults: theta 10000, head size, number of tokens", async () => {
+  const { checkpoint } = await load(join(forms, "defaults.gguf"));
+  const { rope_theta, resolved_head_dim, vocab_size, sliding_window } = checkpoint.config;
+  assert.equal(
+    { rope_theta, resolved_head_dim, vocab_size, sliding_window },
+    { rope_theta: 10000, resolved_head_dim: 16, vocab_size: 320, sliding_window: null },
+  );
+  await checkpoint.close();
+});
+
+test("metadata of every type at its extreme", async () => {
+  const file = await platform.open(join(forms, "metadata.gguf"));
+  const { metadata, types } = await readGGUF(file);
+  await file.close();
+  const text = "é日🦙\n\0end";
+  const extremes: [number, string, unknown, unknown][] = [
+    [0, "u8", 255, Uint8Array.of(255, 255, 255)],
+    [1, "i8", -128, Int8Array.of(-128, -128, -128)],
+    [2, "u16", 65535, Uint16Array.of(65535, 65535, 65535)],
+    [3, "i16", -32768, Int16Array.of(-32768, -32768, -32768)],
+    [4, "u32", 2 ** 32 - 1, Uint32Array.of(2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1)],
+    [5, "i32", -(2 ** 31), Int32Array.of(-(2 ** 31), -(2 ** 31), -(2 ** 31))],
+    [6, "f32", Math.fround(0.1), Float32Array.of(0.1, 0.1, 0.1)],
+    [7, "bool", true, [true, true, true]],
+    [8, "string", text, [text, text, text]],
+    [10, "u64", 2n ** 64n - 1n, BigUint64Array.of(2n ** 64n - 1n, 2n ** 64n - 1n, 2n ** 64n - 1n)],
+    [11, "i64", -(2n ** 63n), BigInt64Array.of(-(2n ** 63n), -(2n ** 63n), -(2n ** 63n))],
+    [12, "f64", 0.1, Float64Array.of(0.1, 0.1, 0.1)],
+  ];
+  for (const [id, type, scalar, array] of extremes) {
+    assert.is(metadata.get(`test.scalar.${id}`), scalar);
+    assert.equal(metadata.get(`test.array.${id}`), array);
+    assert.is((metadata.get(`test.empty.${id}`) as ArrayLike<unknown>).length, 0);
+    assert.is(types.get(`test.scalar.${id}`), type);
+    assert.is(types.get(`test.array.${id}`), `${type}[]`);
+  }
+  assert.is(metadata.get("test.string.empty"), "");
+  assert.is((metadata.get("test.string.long") as string).length, 70000);
+  assert.is(metadata.get("tést.ключ"), "a key beyond ASCII");
+});
+
+test("a header longer than the first read is read on, in few steps", async () => {
+  const { writeGGUF } = await import("../../src/checkpoint/gguf_writer.ts");
+  const pieces: Uint8Array[] = [];
+  const tokens = Array.from({ length: 300_000 }, (_, i) => `token ${i} é`);
+  const values = Float32Array.from(tokens, (_, i) => -i);
+  const sink = { write: async (bytes: Uint8Array) => void pieces.push(bytes.slice()) };
+  await writeGGUF(
+    sink,
+    [
+      ["tokens", "string[]", tokens],
+      ["values", "f32[]", values],
+    ],
+    [],
+  );
+  const source = memoryPlatform({ f: Buffer.concat(pieces) });
+  const file: SourceFile = await source.open("f");
+  const { metadata } = await readGGUF(file);
+  assert.is((metadata.get("tokens") as string[]).join(), tokens.join());
+  assert.is(String(metadata.get("values")), String(values));
+  assert.ok(file.size > 4 * 2 ** 20 && source.counts.read < 2 * file.size, `${source.counts.read} of ${file.size}`);
+});
+
+test("a GGUF of another kind of model is refused by name", async () => {
+  const bytes = readFileSync(join(forms, "tiny-Q8_0.gguf"));
+  const text = bytes.toString("latin1").replace("llama.expert_count", "llama.expert_xxxxx");
+  const source = memoryPlatform({ "/m.gguf": Buffer.from(text, "latin1") });
+  try {
+    await openCheckpoint(source, "/m.gguf");
+    assert.unreachable();
+  } catch (error) {
+    assert.match((error as Error).message, /llama\.expert_count/);
+  }
+  assert.is(source.counts.closed, 1);
+});
+
+test.run();
