@@ -204,14 +204,13 @@ function warpersOf(c: ProcessorConfig): LogitsProcessor[] {
   const list: LogitsProcessor[] = [];
   // Beams need one token beside the ends of sequence, to go on with.
   const keep = (c.num_beams ?? 1) > 1 ? Math.max(1, idList(c.eos_token_id).length) + 1 : 1;
-  const share = (v: number | null | undefined): v is number => isSet(v) && v > 0 && v < 1;
   if (isSet(c.temperature) && c.temperature !== 1) list.push(new warper.TemperatureLogitsWarper(c.temperature));
   if (isSet(c.top_h)) list.push(new warper.TopHLogitsWarper(c.top_h));
   if (c.top_k) list.push(new warper.TopKLogitsWarper(c.top_k, keep));
-  if (isSet(c.top_p) && c.top_p < 1) list.push(new warper.TopPLogitsWarper(c.top_p, keep));
+  if (isSet(c.top_p) && c.top_p !== 1) list.push(new warper.TopPLogitsWarper(c.top_p, keep));
   if (isSet(c.min_p)) list.push(new warper.MinPLogitsWarper(c.min_p, keep));
-  if (isSet(c.typical_p) && c.typical_p < 1) list.push(new warper.TypicalLogitsWarper(c.typical_p, keep));
-  if (share(c.epsilon_cutoff)) list.push(new warper.EpsilonLogitsWarper(c.epsilon_cutoff, keep));
-  if (share(c.eta_cutoff)) list.push(new warper.EtaLogitsWarper(c.eta_cutoff, keep));
+  if (isSet(c.typical_p) && c.typical_p !== 1) list.push(new warper.TypicalLogitsWarper(c.typical_p, keep));
+  if (c.epsilon_cutoff) list.push(new warper.EpsilonLogitsWarper(c.epsilon_cutoff, keep));
+  if (c.eta_cutoff) list.push(new warper.EtaLogitsWarper(c.eta_cutoff, keep));
   return list;
 }

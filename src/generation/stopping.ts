@@ -1,0 +1,178 @@
+// When a row is finished: lengths, time, end-of-sequence ids, stop strings, and functions of the caller. Names and
+// behaviour are those of transformers.js and transformers.
+import { ConfigError, InputError } from "../errors.ts";
+import type { Tensor } from "../tensor.ts";
+import { idList } from "./logits_rules.ts";
+
+/** Rows of ids, prompt included. */
+export type InputIds = readonly ArrayLike<number>[];
+
+/** What a criterion may look at beside the ids: the processed scores of the step, float32 [rows, vocab_size]. */
+export type StepScores = Tensor | undefined;
+
+/** A criterion of the caller's: one answer for each row, or one for all. */
+export type StoppingFunction = (input_ids: number[][], scores: StepScores) => boolean | readonly boolean[];
+
+/** Base of the criteria. */
+export abstract class StoppingCriteria {
+  /** Whether each row is finished. */
+  abstract _call(input_ids: InputIds, scores?: StepScores): boolean[];
+}
+
+/** Prompt and new tokens together have reached `max_length`. */
+export class MaxLengthCriteria extends StoppingCriteria {
+  readonly max_length: number;
+  constructor(max_length: number) {
+    super();
+    this.max_length = max_length;
+  }
+  _call(input_ids: InputIds): boolean[] {
+    return input_ids.map((ids) => ids.length >= this.max_length);
+  }
+}
+
+/** More than `max_time` seconds have passed since the criterion was made. */
+export class MaxTimeCriteria extends StoppingCriteria {
+  private readonly end: number;
+  constructor(max_time: number) {
+    super();
+    this.end = performance.now() + 1000 * max_time;
+  }
+  _call(input_ids: InputIds): boolean[] {
+    const over = performance.now() > this.end;
+    return input_ids.map(() => over);
+  }
+}
+
+/** The last token is one of the ends of sequence. */
+export class EosTokenCriteria extends StoppingCriteria {
+  private readonly eos_token_id: readonly number[];
+  constructor(eos_token_id: number | readonly number[]) {
+    super();
+    this.eos_token_id = idList(eos_token_id);
+  }
+  _call(input_ids: InputIds): boolean[] {
+    return input_ids.map((ids) => this.eos_token_id.includes(ids[ids.length - 1]));
+  }
+}
+
+/** What stop strings need of a tokenizer. */
+export interface TokenBytes {
+  /**
+   * The bytes that a token stands for in the middle of a text: a leading space counts (`▁the` is " the"), a byte token is
+   * its byte, a special token its literal text. None for an id beyond the vocabulary.
+   */
+  token_bytes(id: number): Uint8Array;
+}
+
+/**
+ * Some stop string occurs and ends within the last token (which may go on behind it). Bytes are compared, so that a
+ * character made of several tokens is found; the string may begin in the prompt. A space that decoding strips from the
+ * beginning counts.
+ */
+export class StopStringCriteria extends StoppingCriteria {
+  private readonly tokenizer: TokenBytes;
+  private readonly stop_strings: Uint8Array[];
+  private readonly longest: number;
+
+  /** @throws {@link ConfigError} when a stop string is empty; {@link InputError} without a tokenizer */
+  constructor(tokenizer: TokenBytes | null | undefined, stop_strings: string | readonly string[]) {
+    super();
+    if (typeof tokenizer?.token_bytes !== "function")
+      throw new InputError("stop_strings: expected the model's tokenizer beside them (option `tokenizer`), found none");
+    const strings = typeof stop_strings === "string" ? [stop_strings] : stop_strings;
+    if (strings.length === 0 || strings.some((s) => typeof s !== "string" || s === ""))
+      throw new ConfigError(`stop_strings: expected strings that are not empty, found ${JSON.stringify(stop_strings)}`);
+    this.tokenizer = tokenizer;
+    const encoder = new TextEncoder();
+    this.stop_strings = strings.map((s) => encoder.encode(s));
+    this.longest = Math.max(...this.stop_strings.map((s) => s.length));
+  }
+
+  _call(input_ids: InputIds): boolean[] {
+    return input_ids.map((ids) => ids.length > 0 && this.endsIn(ids));
+  }
+
+  private endsIn(ids: ArrayLike<number>): boolean {
+    const last = this.tokenizer.token_bytes(ids[ids.length - 1]);
+    // As many bytes before the last token as a match can reach back to.
+    const before: Uint8Array[] = [];
+    let reach = 0;
+    for (let i = ids.length - 2; i >= 0 && reach < this.longest - 1; i--) {
+      const bytes = this.tokenizer.token_bytes(ids[i]);
+      before.push(bytes);
+      reach += bytes.length;
+    }
+    const tail = new Uint8Array(reach + last.length);
+    let at = 0;
+    for (const bytes of [...before.reverse(), last]) {
+      tail.set(bytes, at);
+      at += bytes.length;
+    }
+    return this.stop_strings.some((stop) => occursEndingAfter(tail, stop, reach));
+  }
+}
+
+/** Whether `wanted` occurs in `bytes` so that it ends beyond `after`. */
+function occursEndingAfter(bytes: Uint8Array, wanted: Uint8Array, after: number): boolean {
+  const first = Math.max(0, after - wanted.length + 1);
+  for (let start = first; start + wanted.length <= bytes.length; start++) {
+    if (wanted.every((byte, i) => bytes[start + i] === byte)) return true;
+  }
+  return false;
+}
+
+/** What callers may pass as a criterion; an object with `_call` as in transformers.js. */
+export type CustomStoppingCriteria = StoppingFunction | { _call: StoppingFunction };
+
+/** Several criteria: a row is finished when one of them says so. */
+export class StoppingCriteriaList extends StoppingCriteria {
+  readonly criteria: CustomStoppingCriteria[] = [];
+
+  /** @throws {@link InputError} when one is neither a criterion nor a function */
+  constructor(criteria: readonly CustomStoppingCriteria[] = []) {
+    super();
+    for (const criterion of criteria) this.push(criterion);
+  }
+
+  push(criterion: CustomStoppingCriteria): void {
+    const known = typeof criterion === "function" || typeof criterion?._call === "function";
+    if (!known) throw new InputError(`stopping_criteria: expected functions or criteria, found ${typeof criterion}`);
+    this.criteria.push(criterion);
+  }
+
+  /** @throws {@link InputError} when a function of the caller answers with something else than booleans */
+  _call(input_ids: InputIds, scores?: StepScores): boolean[] {
+    const done = input_ids.map(() => false);
+    for (const criterion of this.criteria) {
+      const answers =
+        criterion instanceof StoppingCriteria ? criterion._call(input_ids, scores) : ask(criterion, input_ids, scores);
+      for (let row = 0; row < done.length; row++) done[row] ||= answers[row];
+    }
+    return done;
+  }
+}
+
+function ask(
+  criterion: StoppingFunction | { _call: StoppingFunction },
+  input_ids: InputIds,
+  scores: StepScores,
+): readonly boolean[] {
+  const ids = input_ids.map((row) => Array.from(row));
+  const answer = typeof criterion === "function" ? criterion(ids, scores) : criterion._call(ids, scores);
+  if (typeof answer === "boolean") return ids.map(() => answer);
+  if (!Array.isArray(answer) || answer.length !== ids.length || answer.some((a) => typeof a !== "boolean"))
+    throw new InputError(
+      `stopping_criteria: expected a boolean, or one for each of ${ids.length} rows, found ${answer}`,
+    );
+  return answer;
+}
+
+/** One criterion, several or a list as a list; none for null and undefined. */
+export function toStoppingCriteria(
+  criteria: CustomStoppingCriteria | readonly CustomStoppingCriteria[] | null | undefined,
+): StoppingCriteriaList {
+  if (criteria === null || criteria === undefined) return new StoppingCriteriaList();
+  if (criteria instanceof StoppingCriteriaList) return criteria;
+  return new StoppingCriteriaList(Array.isArray(criteria) ? criteria : [criteria as CustomStoppingCriteria]);
+}
