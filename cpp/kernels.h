@@ -115,3 +115,12 @@ KERNEL void router(const float* x, const float* gate, uint32_t cols, uint32_t ex
 // The build's own integer dot on 16 + 16 bytes (b in 0..127) to 4 + 8 sums (i32 form, i16 form), to be compared once
 // with the plain build's.
 KERNEL void probe_dot(const int8_t* a, const int8_t* b, int32_t* out);
+
+// ---- Roofs (roofs.cpp), for bench/kernels.ts -----------------------------------------------------------------------
+// Each returns a checksum to be ignored. roof_read: bytes a multiple of 128. The others: steps a multiple of 10, each of
+// 16 multiply-adds (dot_i32, dot_i16: bytes), 8 (product_i16) or 4 (f32).
+KERNEL uint32_t roof_read(const uint8_t* p, uint32_t bytes);
+KERNEL uint32_t roof_dot_i32(uint32_t steps);
+KERNEL uint32_t roof_dot_i16(uint32_t steps);
+KERNEL uint32_t roof_product_i16(uint32_t steps);
+KERNEL uint32_t roof_f32(uint32_t steps);

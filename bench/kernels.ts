@@ -1,0 +1,215 @@
+// Speed of the product kernels beside the machine's roofs, all through WebAssembly in one process and one run:
+//   node dist/bench/kernels.js [FORMAT…] [--build relaxed|simd] [--threads 1,2] [--tokens 128] [--repeats 7] [--wasm DIR[,DIR]]
+// One-token products read 256 MB of weights and are given in GB/s of weights and as a share of the roof of reading;
+// many-token products in G multiply-adds a second and as a share of the fastest exact dot's peak. Every figure is the best
+// of the repeats, which take turns between formats, so that a passing disturbance meets them all. Two folders given to
+// --wasm take turns as well: a change is judged against its parent in one run.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import v8 from "node:v8";
+import { isMainThread, Worker, workerData } from "node:worker_threads";
+import { formats, rowBytes } from "../src/quant/formats.ts";
+import { root } from "../tests/fixtures.ts";
+
+v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
+
+type Kernel = (...args: number[]) => number;
+
+/** One thread's share of a call: the name of an export and its arguments. */
+interface Call {
+  name: string;
+  args: number[];
+}
+
+function instantiate(path: string, memory: WebAssembly.Memory, stackEnd: number): Record<string, Kernel> {
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(path)), { env: { memory } });
+  (instance.exports["__stack_pointer"] as WebAssembly.Global).value = stackEnd;
+  return instance.exports as never;
+}
+
+// A worker waits for `epoch` to grow, reads its call from the shared text, and adds itself to `done`.
+const EPOCH = 0;
+const DONE = 1;
+const LENGTH = 2;
+
+if (!isMainThread) {
+  const { paths, memory, control, stackEnd } = workerData;
+  const kernels: Record<string, Kernel>[] = paths.map((p: string) => instantiate(p, memory, stackEnd));
+  const signals = new Int32Array(control);
+  for (let epoch = 0; ; ) {
+    Atomics.wait(signals, EPOCH, epoch);
+    epoch = Atomics.load(signals, EPOCH);
+    const text = new TextDecoder().decode(new Uint8Array(control).slice(64, 64 + signals[LENGTH]));
+    const { path, name, args } = JSON.parse(text);
+    kernels[path][name](...args);
+    Atomics.add(signals, DONE, 1);
+  }
+}
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    build: { type: "string", default: "relaxed" },
+    threads: { type: "string", default: "1,2" },
+    tokens: { type: "string", default: "128" },
+    repeats: { type: "string", default: "7" },
+    wasm: { type: "string", default: join(root, "wasm") },
+  },
+});
+const paths = options.wasm.split(",").map((folder) => join(folder, `kernels-${options.build}.wasm`));
+const chosen = (
+  positionals.length ? positionals : Object.keys(formats).filter((n) => formats[n as never]["quantized"])
+).map((name) => formats[name.toUpperCase() as keyof typeof formats]);
+const tokens = Number(options.tokens);
+const cols = 4096;
+
+const weightsBytes = 256 << 20;
+const memory = new WebAssembly.Memory({ initial: 6144, maximum: 6144, shared: true });
+const weights = 1 << 20;
+let next = weights + weightsBytes;
+const alloc = (bytes: number): number => (next += Math.ceil(bytes / 64) * 64) - Math.ceil(bytes / 64) * 64;
+
+// Bytes whose pairs are ordinary f16: the integers' values do not matter to the time, NaN and subnormal scales would.
+const pattern = new Uint8Array(1 << 20).map((_, i) => 0x10 + ((Math.imul(i, 2654435761) >>> 24) & 31));
+for (let at = weights; at < weights + weightsBytes; at += pattern.length)
+  new Uint8Array(memory.buffer).set(pattern, at);
+const x = alloc(4 * cols * tokens);
+new Float32Array(memory.buffer, x, cols * tokens).forEach((_, i, a) => {
+  a[i] = Math.sin(i);
+});
+
+const kernels = paths.map((path) => instantiate(path, memory, 65536));
+const control = new SharedArrayBuffer(4096);
+const signals = new Int32Array(control);
+const worker = new Worker(new URL(import.meta.url), { workerData: { paths, memory, control, stackEnd: 131072 } });
+
+/** Seconds that the calls take, one a thread. */
+function time(path: number, calls: Call[]): number {
+  const start = performance.now();
+  if (calls[1]) {
+    const text = new TextEncoder().encode(JSON.stringify({ path, ...calls[1] }));
+    new Uint8Array(control).set(text, 64);
+    signals[LENGTH] = text.length;
+    Atomics.store(signals, DONE, 0);
+    Atomics.add(signals, EPOCH, 1);
+    Atomics.notify(signals, EPOCH);
+  }
+  kernels[path][calls[0].name](...calls[0].args);
+  while (calls[1] && Atomics.load(signals, DONE) === 0);
+  return (performance.now() - start) / 1000;
+}
+
+/** A thing to measure: the work it does (bytes or multiply-adds) and the calls of `threads` threads. */
+interface Case {
+  label: string;
+  work: number;
+  calls: (threads: number, path: number) => Call[];
+}
+
+const split = (threads: number, call: (thread: number) => Call): Call[] =>
+  Array.from({ length: threads }, (_, t) => call(t));
+const roofBytes = weightsBytes / 2;
+const steps = 40_000_000;
+const roofs: Case[] = [
+  {
+    label: "read",
+    work: weightsBytes,
+    calls: (n) =>
+      split(n, (t) => ({ name: "roof_read", args: [weights + t * roofBytes, n === 1 ? weightsBytes : roofBytes] })),
+  },
+  ...(["dot_i32", "dot_i16", "product_i16", "f32"] as const).map((name) => ({
+    label: name,
+    work: steps * { dot_i32: 16, dot_i16: 16, product_i16: 8, f32: 4 }[name],
+    calls: (n: number) => split(n, () => ({ name: `roof_${name}`, args: [steps / n] })),
+  })),
+];
+
+const out = alloc(4 * Math.max((weightsBytes / rowBytes(formats.Q2_K, cols)) | 0, 1024 * tokens) + 64);
+const scratch = [0, 1].map(() => alloc(Math.max(...kernels.map((k) => k.matmul_scratch(cols)))));
+const vectors = alloc(
+  Math.max(...chosen.flatMap((f) => kernels.map((k) => k.vec_bytes(k.vec_kind(f.id), cols)))) * paths.length,
+);
+const tiles = alloc(
+  Math.max(...chosen.flatMap((f) => kernels.map((k) => k.tile_bytes(k.tile_kind(f.id), cols, tokens)))) * paths.length,
+);
+
+const matvecs: Case[] = chosen.map((f) => {
+  const bytes = rowBytes(f, cols);
+  const rows = Math.floor(weightsBytes / bytes / 2) * 2;
+  return {
+    label: f.name,
+    work: rows * bytes,
+    calls: (n, path) => {
+      const k = kernels[path];
+      const kind = k.vec_kind(f.id);
+      k.pack_vec(kind, x, vectors, cols, 0, cols);
+      return split(n, (t) => ({
+        name: `matvec_${f.name.toLowerCase()}`,
+        args: [weights + (t * rows * bytes) / n, vectors, out + (4 * t * rows) / n, cols, rows / n],
+      }));
+    },
+  };
+});
+
+const matmuls: Case[] = chosen.map((f) => {
+  const rows = 512;
+  return {
+    label: f.name,
+    work: rows * cols * tokens,
+    calls: (n, path) => {
+      const k = kernels[path];
+      const kind = k.tile_kind(f.id);
+      k.pack_tile(kind, x, cols, 0, tokens, tiles, cols, 0, cols, 0, Math.ceil(tokens / 4));
+      return split(n, (t) => ({
+        name: `matmul_${f.name.toLowerCase()}`,
+        args: [
+          weights + (t * rows * rowBytes(f, cols)) / n,
+          tiles,
+          out + (4 * t * rows) / n,
+          cols,
+          rows / n,
+          tokens,
+          rows,
+          scratch[t],
+        ],
+      }));
+    },
+  };
+});
+
+/** The best rate (work a second, in units of 1e9) of each case and folder, repeats taking turns. */
+function measure(cases: Case[], threads: number, repeats: number): number[][] {
+  const best = cases.map(() => paths.map(() => 0));
+  for (let repeat = -1; repeat < repeats; repeat++) {
+    cases.forEach((c, i) => {
+      paths.forEach((_, path) => {
+        const seconds = time(path, c.calls(threads, path));
+        best[i][path] = Math.max(best[i][path], c.work / seconds / 1e9);
+      });
+    });
+  }
+  return best;
+}
+
+const repeats = Number(options.repeats);
+const percent = (share: number): string => `${(100 * share).toFixed(0).padStart(3)} %`;
+console.log(`# ${process.release.name} ${process.version}, ${options.build}, ${cols} columns, best of ${repeats}`);
+for (const threads of options.threads.split(",").map(Number)) {
+  const roof = measure(roofs, threads, repeats).map((rates) => Math.max(...rates));
+  console.log(
+    `\n${threads} thread${threads > 1 ? "s" : ""}: ${roofs.map((r, i) => `${r.label} ${roof[i].toFixed(1)}`).join(", ")} (GB/s, G multiply-adds/s)`,
+  );
+  const [read, dotI32, dotI16, productI16] = roof;
+  const peak = options.build === "simd" ? productI16 : Math.max(dotI32, dotI16, productI16);
+  const one = measure(matvecs, threads, repeats);
+  const many = measure(matmuls, threads, repeats);
+  console.log(`format   one token GB/s, of reading   ${tokens} tokens G/s, of the peak`);
+  chosen.forEach((f, i) => {
+    const dot = f.name === "Q8_0" ? productI16 : peak;
+    const cell = (rates: number[], over: number) =>
+      rates.map((r) => `${r.toFixed(1).padStart(6)} ${percent(r / over)}`).join("  | ");
+    console.log(`${f.name.padEnd(8)} ${cell(one[i], read)}      ${cell(many[i], dot)}`);
+  });
+}
+await worker.terminate();
