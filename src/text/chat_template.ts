@@ -1,0 +1,94 @@
+// A conversation becomes text by the model's chat template: what transformers' apply_chat_template does before it
+// tokenizes. The template itself is run by jinja/render.ts, which says what bounds it.
+import { InputError, TokenizerError } from "../errors.ts";
+import { RaisedByTemplate, render } from "./jinja/render.ts";
+import { strip_end } from "./jinja/strings.ts";
+
+export { TEMPLATE_LIMITS } from "./jinja/render.ts";
+
+/** A message as the template wants it; `content` is a text or a list of parts. */
+export interface ChatMessage {
+  role?: string;
+  content?: unknown;
+  [field: string]: unknown;
+}
+
+export interface ChatOptions {
+  /** Functions that the model may call, as JSON schemas. */
+  tools?: readonly unknown[] | null;
+  /** Texts that the model may use. */
+  documents?: readonly unknown[] | null;
+  /** End with what begins an answer, where the template has such a thing. Default false. */
+  add_generation_prompt?: boolean;
+  /** End inside the last message, so that the model goes on with it. Default false. */
+  continue_final_message?: boolean;
+  /** Further variables of the template. */
+  [variable: string]: unknown;
+}
+
+/** Marks the end of the message to continue. It ends in a space to show whether the template trims. */
+const MARK = "CONTINUE_FINAL_MESSAGE_TAG ";
+
+/**
+ * @param template - Jinja source
+ * @param messages - the conversation; keys whose value is null count as absent
+ * @param options - the template's variables, special tokens among them
+ * @throws {@link TokenizerError} with its message when the template calls raise_exception; or when it fails otherwise
+ * @throws {@link InputError} when there are no messages, or the options exclude each other
+ */
+export function render_chat_template(template: string, messages: readonly ChatMessage[], options: ChatOptions): string {
+  if (typeof template !== "string") throw new InputError(`chat_template: expected a string, found ${typeof template}`);
+  const {
+    add_generation_prompt = false,
+    continue_final_message = false,
+    tools = null,
+    documents = null,
+    ...variables
+  } = options;
+  const given = check_messages(messages);
+  if (add_generation_prompt && continue_final_message)
+    throw new InputError(
+      "add_generation_prompt begins a new message, continue_final_message goes on with the last: expected one of them, found both",
+    );
+  const conversation = continue_final_message ? [...given.slice(0, -1), mark(given[given.length - 1])] : given;
+  const text = run(template, { ...variables, messages: conversation, tools, documents, add_generation_prompt });
+  return continue_final_message ? cut_at_mark(text) : text;
+}
+
+function check_messages(messages: readonly ChatMessage[]): ChatMessage[] {
+  if (!Array.isArray(messages)) throw new InputError(`messages: expected a list of messages, found ${typeof messages}`);
+  if (messages.length === 0) throw new InputError("messages: expected at least one message, found none");
+  return messages.map((message, i) => {
+    if (typeof message !== "object" || message === null || Array.isArray(message))
+      throw new InputError(
+        `messages[${i}]: expected an object with role and content, found ${message === null ? "null" : Array.isArray(message) ? "a list" : typeof message}`,
+      );
+    return Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined));
+  });
+}
+
+function mark(message: ChatMessage): ChatMessage {
+  const { content } = message;
+  if (typeof content === "string") return { ...message, content: content + MARK };
+  const at = Array.isArray(content) ? content.findLastIndex((part) => typeof part?.text === "string") : -1;
+  if (at < 0) throw new InputError("continue_final_message: expected text in the last message, found none");
+  const parts = [...(content as { text: string }[])];
+  parts[at] = { ...parts[at], text: parts[at].text + MARK };
+  return { ...message, content: parts };
+}
+
+function cut_at_mark(text: string): string {
+  const at = text.lastIndexOf(MARK.trimEnd());
+  if (at < 0) throw new InputError("continue_final_message: the chat template leaves the last message's text out");
+  return text.startsWith(MARK, at) ? text.slice(0, at) : strip_end(text.slice(0, at));
+}
+
+function run(template: string, variables: Readonly<Record<string, unknown>>): string {
+  try {
+    return render(template, variables);
+  } catch (cause) {
+    if (cause instanceof RaisedByTemplate) throw new TokenizerError(cause.message, { cause });
+    // The parser reads past the end of an unfinished template, and deep nesting ends in a RangeError.
+    throw new TokenizerError(`chat template: ${cause instanceof Error ? cause.message : cause}`, { cause });
+  }
+}

@@ -1,0 +1,339 @@
+// Jinja's filters, as Python has them.
+import { capitalize, length, replace, strip, title } from "./strings.ts";
+import { iterate, test_named, wrong } from "./tests.ts";
+import {
+  compare,
+  entries,
+  Float,
+  Int,
+  type JSONStyle,
+  List,
+  None,
+  number,
+  numeric,
+  Str,
+  str,
+  TemplateError,
+  Tuple,
+  to_json,
+  truth,
+  UNDEFINED,
+  Undefined,
+  type Value,
+} from "./values.ts";
+
+/** What a filter is called with, and what of the interpreter it needs. */
+export interface FilterCall {
+  readonly args: readonly Value[];
+  readonly keywords: ReadonlyMap<string, Value>;
+  /** Called with the length of a result before it is made. */
+  readonly room: (length: number) => void;
+}
+
+type Filter = (value: Value, call: FilterCall) => Value;
+
+/** The argument at a place, or of a name. */
+const argument = ({ args, keywords }: FilterCall, at: number, name: string): Value | undefined =>
+  args[at] ?? keywords.get(name);
+const flag = (call: FilterCall, at: number, name: string): boolean => {
+  const value = argument(call, at, name);
+  return value !== undefined && truth(value);
+};
+const text_argument = (call: FilterCall, at: number, name: string): string | undefined => {
+  const value = argument(call, at, name);
+  if (value === undefined || value instanceof None) return undefined;
+  return value instanceof Str ? value.value : wrong(`${name}: a string`, value);
+};
+const integer = (call: FilterCall, at: number, name: string, otherwise: number): number => {
+  const value = argument(call, at, name);
+  return value === undefined ? otherwise : value instanceof Int ? value.value : wrong(`${name}: an integer`, value);
+};
+
+/** An item's attribute by a path such as `function.name` or `0`. */
+function attribute(value: Value, path: string): Value {
+  for (const part of path.split(".")) {
+    if (value instanceof Undefined) return wrong(`something with an attribute ${part}`, value);
+    value = (value instanceof List ? value.value[Number(part)] : entries(value)?.get(part)) ?? UNDEFINED;
+  }
+  return value;
+}
+
+const path_of = (value: Value | undefined): string =>
+  value instanceof Str || value instanceof Int ? String(value.value) : wrong("attribute: a string", value ?? UNDEFINED);
+
+/** Strings are ordered without regard to case, as Jinja's sort does unless told otherwise. */
+const sort_key = (value: Value, case_sensitive: boolean): Value =>
+  value instanceof Str && !case_sensitive ? new Str(value.value.toLowerCase()) : value;
+
+function sorted(
+  items: readonly Value[],
+  by: (item: Value) => Value,
+  call: FilterCall,
+  reverse: boolean,
+  case_sensitive: boolean,
+): Value[] {
+  const keyed = items.map((item) => ({ item, key: sort_key(by(item), case_sensitive) }));
+  keyed.sort((a, b) => (reverse ? compare(b.key, a.key) : compare(a.key, b.key)));
+  call.room(items.length);
+  return keyed.map(({ item }) => item);
+}
+
+const by_attribute = (call: FilterCall, at: number): ((item: Value) => Value) => {
+  const path = argument(call, at, "attribute");
+  return path === undefined || path instanceof None ? (item) => item : (item) => attribute(item, path_of(path));
+};
+
+function extreme(value: Value, call: FilterCall, sign: 1 | -1): Value {
+  let best: Value = UNDEFINED;
+  const key = by_attribute(call, 1);
+  for (const item of iterate(value))
+    if (
+      best instanceof Undefined ||
+      sign *
+        compare(
+          sort_key(key(item), flag(call, 0, "case_sensitive")),
+          sort_key(key(best), flag(call, 0, "case_sensitive")),
+        ) >
+        0
+    )
+      best = item;
+  return best;
+}
+
+/** Keeps the items for which a test holds, or where none is named, that are true. */
+function keep(
+  value: Value,
+  key: (item: Value) => Value,
+  name: Value | undefined,
+  args: readonly Value[],
+  wanted: boolean,
+): Value {
+  const test = name === undefined ? truth : test_named(str(name));
+  return new List(iterate(value).filter((item) => test(key(item), ...args) === wanted));
+}
+
+function round(value: Value, call: FilterCall): Value {
+  const digits = integer(call, 0, "precision", 0);
+  const method = text_argument(call, 1, "method") ?? "common";
+  const x = number(value) ?? wrong("a number", value);
+  const scale = 10 ** digits;
+  if (method === "ceil") return new Float(Math.ceil(x * scale) / scale);
+  if (method === "floor") return new Float(Math.floor(x * scale) / scale);
+  // Python rounds the exact value, halves to even: exact in binary only where no digits are kept.
+  const low = Math.floor(x);
+  if (digits <= 0 && x - low === 0.5) return new Float(low % 2 === 0 ? low : low + 1);
+  return new Float(digits > 0 ? Number(x.toFixed(Math.min(digits, 100))) : Math.round(x * scale) / scale);
+}
+
+function to_number(
+  value: Value,
+  otherwise: Value,
+  parse: (text: string) => number | undefined,
+  make: (x: number) => Value,
+): Value {
+  const x = number(value) ?? (value instanceof Str ? parse(strip(value.value)) : undefined);
+  return x === undefined || !Number.isFinite(x) ? otherwise : make(x);
+}
+const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+
+function json_style(call: FilterCall): JSONStyle {
+  const indent = argument(call, -1, "indent");
+  const separators = argument(call, -1, "separators");
+  const [item, key] =
+    separators instanceof List ? separators.value.map(str) : [indent instanceof Int ? "," : ", ", ": "];
+  const option = (name: string) => flag(call, -1, name);
+  return {
+    indent: indent instanceof Int ? Math.min(indent.value, 64) : undefined,
+    item_separator: item,
+    key_separator: key,
+    sort_keys: option("sort_keys"),
+    ascii: option("ensure_ascii"),
+  };
+}
+
+function indent(text: string, call: FilterCall): Value {
+  const width = argument(call, 0, "width");
+  const [first, blank] = [flag(call, 1, "first"), flag(call, 2, "blank")];
+  const lines = text.split("\n");
+  const pad_length = width instanceof Str ? width.value.length : integer(call, 0, "width", 4);
+  call.room(text.length + lines.length * pad_length);
+  const pad = width instanceof Str ? width.value : " ".repeat(pad_length);
+  return new Str(
+    lines.map((line, i) => ((i === 0 && !first) || (line === "" && !blank && i > 0) ? line : pad + line)).join("\n"),
+  );
+}
+
+const text_filter =
+  (change: (text: string) => string): Filter =>
+  (value) =>
+    new Str(change(str(value)));
+const size: Filter = (value) => {
+  if (value instanceof Str) return new Int(length(value.value));
+  if (value instanceof Undefined) return new Int(0);
+  return new Int(entries(value)?.size ?? iterate(value).length);
+};
+const fallback: Filter = (value, call) =>
+  value instanceof Undefined || (flag(call, 1, "boolean") && !truth(value))
+    ? (argument(call, 0, "default_value") ?? new Str(""))
+    : value;
+const HTML: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;" };
+const escaped = text_filter((text) => text.replace(/[&<>"']/g, (c) => HTML[c]));
+
+const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
+  ["abs", (value) => numeric(Math.abs(number(value) ?? wrong("a number", value)), value)],
+  ["capitalize", text_filter(capitalize)],
+  ["count", size],
+  ["d", fallback],
+  ["default", fallback],
+  [
+    "dictsort",
+    (value, call) => {
+      const pairs = Array.from(
+        entries(value) ?? wrong("a dict", value),
+        ([key, v]): Value => new Tuple([new Str(key), v]),
+      );
+      const by = text_argument(call, 1, "by") === "value" ? 1 : 0;
+      return new List(
+        sorted(
+          pairs,
+          (pair) => (pair.value as Value[])[by],
+          call,
+          flag(call, 2, "reverse"),
+          flag(call, 0, "case_sensitive"),
+        ),
+      );
+    },
+  ],
+  ["e", escaped],
+  ["escape", escaped],
+  ["first", (value) => iterate(value)[0] ?? UNDEFINED],
+  [
+    "float",
+    (value, call) =>
+      to_number(
+        value,
+        argument(call, 0, "default") ?? new Float(0),
+        (text) => (NUMBER.test(text) ? Number(text) : undefined),
+        (x) => new Float(x),
+      ),
+  ],
+  ["indent", (value, call) => indent(str(value), call)],
+  [
+    "int",
+    (value, call) =>
+      to_number(
+        value,
+        argument(call, 0, "default") ?? new Int(0),
+        (text) => (NUMBER.test(text) ? Number(text) : undefined),
+        (x) => new Int(Math.trunc(x)),
+      ),
+  ],
+  [
+    "items",
+    (value) =>
+      value instanceof Undefined
+        ? new List([])
+        : new List(Array.from(entries(value) ?? wrong("a dict", value), ([key, v]) => new Tuple([new Str(key), v]))),
+  ],
+  [
+    "join",
+    (value, call) => {
+      const separator = text_argument(call, 0, "d") ?? "";
+      const texts = iterate(value).map(by_attribute(call, 1)).map(str);
+      call.room(texts.reduce((n, text) => n + text.length + separator.length, 0));
+      return new Str(texts.join(separator));
+    },
+  ],
+  ["last", (value) => iterate(value).at(-1) ?? UNDEFINED],
+  ["length", size],
+  ["list", (value) => new List([...iterate(value)])],
+  ["lower", text_filter((text) => text.toLowerCase())],
+  [
+    "map",
+    (value, call) => {
+      const path = call.keywords.get("attribute");
+      const otherwise = call.keywords.get("default");
+      if (path === undefined) {
+        const name = text_argument(call, 0, "filter") ?? wrong("a filter's name", UNDEFINED);
+        return new List(iterate(value).map((item) => filter_named(name)(item, { ...call, args: call.args.slice(1) })));
+      }
+      const found = iterate(value).map((item) => attribute(item, path_of(path)));
+      return new List(otherwise ? found.map((item) => (item instanceof Undefined ? otherwise : item)) : found);
+    },
+  ],
+  ["max", (value, call) => extreme(value, call, 1)],
+  ["min", (value, call) => extreme(value, call, -1)],
+  ["reject", (value, { args }) => keep(value, (item) => item, args[0], args.slice(1), false)],
+  [
+    "rejectattr",
+    (value, { args }) => keep(value, (item) => attribute(item, path_of(args[0])), args[1], args.slice(2), false),
+  ],
+  [
+    "replace",
+    (value, call) => {
+      const [from, to] = [argument(call, 0, "old"), argument(call, 1, "new")];
+      return new Str(
+        replace(str(value), str(from ?? UNDEFINED), str(to ?? UNDEFINED), integer(call, 2, "count", -1), call.room),
+      );
+    },
+  ],
+  [
+    "reverse",
+    (value) =>
+      value instanceof Str ? new Str([...value.value].reverse().join("")) : new List([...iterate(value)].reverse()),
+  ],
+  ["round", round],
+  ["safe", (value) => value],
+  ["select", (value, { args }) => keep(value, (item) => item, args[0], args.slice(1), true)],
+  [
+    "selectattr",
+    (value, { args }) => keep(value, (item) => attribute(item, path_of(args[0])), args[1], args.slice(2), true),
+  ],
+  [
+    "sort",
+    (value, call) =>
+      new List(
+        sorted(iterate(value), by_attribute(call, 2), call, flag(call, 0, "reverse"), flag(call, 1, "case_sensitive")),
+      ),
+  ],
+  ["string", text_filter((text) => text)],
+  [
+    "sum",
+    (value, call) => {
+      const items = iterate(value).map(by_attribute(call, 0));
+      return numeric(
+        items.reduce(
+          (n, item) => n + (number(item) ?? wrong("a number", item)),
+          number(argument(call, 1, "start") ?? new Int(0)) ?? 0,
+        ),
+        ...items,
+      );
+    },
+  ],
+  ["title", text_filter(title)],
+  ["tojson", (value, call) => new Str(to_json(value, json_style(call)))],
+  ["trim", (value, call) => new Str(strip(str(value), text_argument(call, 0, "chars")))],
+  [
+    "unique",
+    (value, call) => {
+      const [key, exact] = [by_attribute(call, 1), flag(call, 0, "case_sensitive")];
+      const seen = new Set<string>();
+      return new List(
+        iterate(value).filter((item) => {
+          const by = sort_key(key(item), exact);
+          const name = number(by) === undefined ? `${by.type} ${str(by)}` : `${number(by)}`;
+          return !seen.has(name) && seen.add(name);
+        }),
+      );
+    },
+  ],
+  ["upper", text_filter((text) => text.toUpperCase())],
+  ["wordcount", (value) => new Int(str(value).match(/[\p{L}\p{N}_]+/gu)?.length ?? 0)],
+]);
+
+/** @throws TemplateError when there is none of that name */
+export function filter_named(name: string): Filter {
+  const filter = FILTERS.get(name);
+  if (!filter) throw new TemplateError(`no filter is named ${name}`);
+  return filter;
+}
