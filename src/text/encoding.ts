@@ -1,0 +1,87 @@
+// What goes into and comes out of a tokenizer's call: the options by transformers' names, and the tensors.
+import { InputError } from "../errors.ts";
+import { Tensor } from "../tensor.ts";
+import type { ChatOptions } from "./chat_template.ts";
+import type { Padding, Truncation } from "./padding.ts";
+import type { Side } from "./special_tokens.ts";
+
+export interface EncodeOptions {
+  /** The second text of each pair. */
+  text_pair?: string | readonly string[];
+  /** Put `<s>` (or what the file says) around the text. Default true. */
+  add_special_tokens?: boolean;
+  /** true or `"longest"`: to the longest row; `"max_length"`: to `max_length`. Default false. */
+  padding?: Padding;
+  /** true or `"longest_first"`, `"only_first"`, `"only_second"`: cut to `max_length`. Default false. */
+  truncation?: Truncation;
+  /** Ids in a row, special tokens included; the tokenizer's `model_max_length` where it is absent. */
+  max_length?: number;
+  pad_to_multiple_of?: number;
+  padding_side?: Side;
+  truncation_side?: Side;
+  /** Also give `token_type_ids`: 0 for the first text of a pair, 1 for the second. Default false. */
+  return_token_type_ids?: boolean;
+  /** Tensors of [rows, length] (default), or plain arrays: one for a single text, else one for each text. */
+  return_tensor?: boolean;
+}
+
+/** Tensors are int32 of [rows, length]; a single text is one row. */
+export interface BatchEncoding<T = Tensor> {
+  input_ids: T;
+  attention_mask: T;
+  token_type_ids?: T;
+}
+
+export interface ApplyChatTemplateOptions extends ChatOptions, Omit<EncodeOptions, "text_pair" | "add_special_tokens"> {
+  /** A template, or the name of one of the tokenizer's. */
+  chat_template?: string;
+  /** false gives the rendered text. Default true. */
+  tokenize?: boolean;
+  /** false gives the ids alone. Default true. */
+  return_dict?: boolean;
+}
+
+export interface DecodeOptions {
+  /** Leave out `<s>`, `</s>` and their like. Default false. */
+  skip_special_tokens?: boolean;
+}
+
+export interface DecodeStreamOptions extends DecodeOptions {
+  /**
+   * Give only text that nothing can change any more: a run of byte tokens waits for its end. By default whole
+   * characters of a run are given at once, which is what people want to see; a run that breaks later has then said
+   * characters that `decode` spells as U+FFFD.
+   */
+  certain?: boolean;
+}
+
+/** Text from ids as they come; the pieces joined are the decoding of all ids, without half characters in between. */
+export interface DecodeStream {
+  push(id: number): string;
+  end(): string;
+}
+
+/** @throws {@link InputError} when it is neither a text nor a list of them */
+export function check_texts(text: string | readonly string[], name: string): readonly string[] {
+  const texts = typeof text === "string" ? [text] : text;
+  if (!Array.isArray(texts))
+    throw new InputError(`${name}: expected a string or a list of strings, found ${typeof text}`);
+  texts.forEach((t, i) => {
+    if (typeof t !== "string")
+      throw new InputError(`${name}[${i}]: expected a string, found ${t === null ? "null" : typeof t}`);
+  });
+  return texts;
+}
+
+/** @throws {@link InputError} when rows differ in length */
+export function to_tensor(rows: readonly number[][]): Tensor {
+  const width = rows[0]?.length ?? 0;
+  const ragged = rows.findIndex((row) => row.length !== width);
+  if (ragged > 0)
+    throw new InputError(
+      `text[${ragged}] has ${rows[ragged].length} ids, text[0] has ${width}: a tensor needs rows of one length; pass padding: true, or return_tensor: false`,
+    );
+  const data = new Int32Array(rows.length * width);
+  for (const [i, row] of rows.entries()) data.set(row, i * width);
+  return new Tensor("int32", data, [rows.length, width]);
+}

@@ -1,0 +1,356 @@
+// The tokenizer as callers use it: callable on texts, with the methods and option names of transformers.js. What a text
+// becomes is decided by the vocabulary it was read from; this file only puts the parts together.
+import { InputError, TokenizerError } from "../errors.ts";
+import { Tensor, type TokenIds, toRows } from "../tensor.ts";
+import { BytePairEncoder } from "./bpe.ts";
+import { type ChatMessage, render_chat_template } from "./chat_template.ts";
+import { TokenStream } from "./decoder.ts";
+import {
+  type ApplyChatTemplateOptions,
+  type BatchEncoding,
+  check_texts,
+  type DecodeOptions,
+  type DecodeStream,
+  type DecodeStreamOptions,
+  type EncodeOptions,
+  to_tensor,
+} from "./encoding.ts";
+import { Literals } from "./literals.ts";
+import { check_lengths, pad, truncate } from "./padding.ts";
+import { added_count, apply_template, type Row } from "./sequence_template.ts";
+import {
+  type ChatTemplates,
+  choose_template,
+  ROLES,
+  type Role,
+  type Side,
+  type TokenizerConfig,
+} from "./special_tokens.ts";
+import { normalize, pre_tokenize } from "./text_form.ts";
+import type { AddedToken, Vocabulary } from "./vocabulary.ts";
+
+/** Makes its instances callable, as transformers.js does, without evaluating code (which pages may forbid). */
+abstract class Callable {
+  constructor() {
+    const self = (...args: unknown[]) => (self as unknown as { _call(...args: unknown[]): unknown })._call(...args);
+    // biome-ignore lint/correctness/noConstructorReturn: the instance is the function
+    return Object.setPrototypeOf(self, new.target.prototype);
+  }
+  abstract _call(...args: never[]): unknown;
+}
+
+export interface Tokenizer {
+  /**
+   * Encodes a text, a list of texts, or with `text_pair` pairs of them.
+   * @throws {@link InputError} when an option is wrong, or rows differ in length and are to be a tensor
+   */
+  (
+    text: string | readonly string[],
+    options: EncodeOptions & { return_tensor: false },
+  ): BatchEncoding<number[] | number[][]>;
+  (text: string | readonly string[], options?: EncodeOptions): BatchEncoding;
+}
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
+export class Tokenizer extends Callable {
+  padding_side: Side;
+  truncation_side: Side;
+  /** Infinity where no file tells. */
+  model_max_length: number;
+  /** The template of `apply_chat_template`, or several by name. */
+  chat_template: ChatTemplates | undefined;
+  readonly #vocabulary: Vocabulary;
+  readonly #encoder: BytePairEncoder;
+  readonly #ids: Map<string, number>;
+  readonly #tokens = new Map<number, string>();
+  readonly #special = new Set<number>();
+  readonly #literals: Literals;
+  readonly #normalized_literals: Literals;
+  readonly #roles: Partial<Record<Role, string>> = {};
+
+  /** @throws {@link TokenizerError} when the config names a token that the vocabulary lacks, or an id twice */
+  constructor(vocabulary: Vocabulary, config: TokenizerConfig) {
+    super();
+    this.#vocabulary = vocabulary;
+    this.#encoder = new BytePairEncoder(vocabulary);
+    this.#ids = new Map(vocabulary.ids);
+    for (const [token, id] of vocabulary.ids) this.#tokens.set(id, token);
+    const added = new Map<number, AddedToken>();
+    for (const token of [...vocabulary.added_tokens, ...config.added_tokens]) {
+      const other = this.#tokens.get(token.id);
+      if (other !== undefined && other !== token.content)
+        throw new TokenizerError(
+          `${vocabulary.source}: added token ${JSON.stringify(token.content)}: id ${token.id} is that of ${JSON.stringify(other)}`,
+        );
+      this.#ids.set(token.content, token.id);
+      this.#tokens.set(token.id, token.content);
+      if (!added.has(token.id)) added.set(token.id, token);
+    }
+    for (const role of ROLES) {
+      const content = config.tokens[role];
+      if (content === undefined) continue;
+      this.#set_role(role, content);
+      const id = this.#ids.get(content)!;
+      if (!added.get(id)?.special)
+        added.set(id, {
+          id,
+          content,
+          normalized: undefined,
+          single_word: false,
+          lstrip: false,
+          rstrip: false,
+          ...added.get(id),
+          special: true,
+        });
+    }
+    for (const token of added.values()) if (token.special) this.#special.add(token.id);
+    const [plain, normalized] = [
+      [...added.values()].filter((t) => t.normalized === undefined),
+      [...added.values()].filter((t) => t.normalized !== undefined),
+    ];
+    this.#literals = new Literals(plain.map((token) => [token.content, token]));
+    this.#normalized_literals = new Literals(normalized.map((token) => [token.normalized!, token]));
+    this.padding_side = config.padding_side;
+    this.truncation_side = config.truncation_side;
+    this.model_max_length = config.model_max_length;
+    this.chat_template = config.chat_template;
+  }
+
+  #set_role(role: Role, token: string | null | undefined): void {
+    if (token === null || token === undefined) delete this.#roles[role];
+    else if (!this.#ids.has(token))
+      throw new TokenizerError(`${role}_token: ${JSON.stringify(token)} is no token of ${this.#vocabulary.source}`);
+    else this.#roles[role] = token;
+  }
+
+  #role_id(role: Role): number | undefined {
+    const token = this.#roles[role];
+    return token === undefined ? undefined : this.#ids.get(token);
+  }
+
+  /** Tokens of the vocabulary itself, without those only added, as transformers counts them. */
+  get vocab_size(): number {
+    return this.#vocabulary.ids.size;
+  }
+
+  get bos_token(): string | undefined {
+    return this.#roles.bos;
+  }
+  get bos_token_id(): number | undefined {
+    return this.#role_id("bos");
+  }
+  get eos_token(): string | undefined {
+    return this.#roles.eos;
+  }
+  get eos_token_id(): number | undefined {
+    return this.#role_id("eos");
+  }
+  get unk_token(): string | undefined {
+    return this.#roles.unk;
+  }
+  get unk_token_id(): number | undefined {
+    return this.#role_id("unk");
+  }
+  get pad_token(): string | undefined {
+    return this.#roles.pad;
+  }
+  /** @throws {@link TokenizerError} when it is no token of the vocabulary */
+  set pad_token(token: string | null | undefined) {
+    this.#set_role("pad", token);
+  }
+  get pad_token_id(): number | undefined {
+    return this.#role_id("pad");
+  }
+  /** Ids that `skip_special_tokens` leaves out, ascending. */
+  get all_special_ids(): number[] {
+    return [...this.#special].sort((a, b) => a - b);
+  }
+
+  /** The ids of a text alone, without special tokens around it. */
+  #text_ids(text: string): number[] {
+    const out: number[] = [];
+    const { normalizer, metaspace } = this.#vocabulary.text_form;
+    for (const piece of this.#literals.split(text)) {
+      if ("id" in piece) {
+        out.push(piece.id);
+        continue;
+      }
+      for (const part of this.#normalized_literals.split(normalize(piece.text, normalizer))) {
+        if ("id" in part) out.push(part.id);
+        else
+          for (const word of pre_tokenize(part.text, metaspace, piece.start + part.start === 0))
+            this.#encoder.encode(word, out);
+      }
+    }
+    return out;
+  }
+
+  #row(text: string, second: string | undefined, options: EncodeOptions): Row {
+    const { add_special_tokens = true, truncation = false } = options;
+    const template = second === undefined ? this.#vocabulary.template.single : this.#vocabulary.template.pair;
+    const items = add_special_tokens ? template : template.filter((item) => "text" in item);
+    let a: readonly number[] = this.#text_ids(text);
+    let b: readonly number[] | undefined = second === undefined ? undefined : this.#text_ids(second);
+    const limit = options.max_length ?? this.model_max_length;
+    if (truncation !== false && truncation !== "do_not_truncate" && Number.isFinite(limit))
+      [a, b] = truncate(a, b, limit - added_count(items), truncation, options.truncation_side ?? this.truncation_side);
+    return apply_template(items, a, b ?? []);
+  }
+
+  /** What calling the tokenizer does. */
+  _call(
+    text: string | readonly string[],
+    options: EncodeOptions = {},
+  ): BatchEncoding | BatchEncoding<number[] | number[][]> {
+    check_lengths(options);
+    const texts = check_texts(text, "text");
+    const pairs = options.text_pair === undefined ? undefined : check_texts(options.text_pair, "text_pair");
+    if (pairs && pairs.length !== texts.length)
+      throw new InputError(`text_pair: expected one for each of ${texts.length} texts, found ${pairs.length}`);
+    const { padding = false, pad_to_multiple_of = 1, return_tensor = true } = options;
+    const rows = pad(
+      texts.map((t, i) => this.#row(t, pairs?.[i], options)),
+      padding,
+      options.max_length ?? this.model_max_length,
+      pad_to_multiple_of,
+      options.padding_side ?? this.padding_side,
+      this.pad_token_id,
+    );
+    const columns = { input_ids: rows.map((r) => [...r.ids]), attention_mask: rows.map((r) => [...r.attention_mask]) };
+    const all = options.return_token_type_ids
+      ? { ...columns, token_type_ids: rows.map((r) => [...r.type_ids]) }
+      : columns;
+    const shape = (values: number[][]) =>
+      !return_tensor ? (typeof text === "string" ? values[0] : values) : to_tensor(values);
+    return Object.fromEntries(
+      Object.entries(all).map(([name, values]) => [name, shape(values)]),
+    ) as unknown as BatchEncoding;
+  }
+
+  /** The ids of one text (or pair) as an array. */
+  encode(text: string, options: { text_pair?: string; add_special_tokens?: boolean } = {}): number[] {
+    check_texts([text], "text");
+    return [...this.#row(text, options.text_pair, options).ids];
+  }
+
+  /** The tokens of a text, e.g. `["▁Hello", "▁world"]`. */
+  tokenize(text: string, options: { text_pair?: string; add_special_tokens?: boolean } = {}): string[] {
+    return this.encode(text, { add_special_tokens: false, ...options }).map((id) => this.#tokens.get(id)!);
+  }
+
+  /**
+   * The text of ids. Ids that are no tokens are left out, as in transformers.
+   * @throws {@link InputError} when `ids` are not one row of integers
+   */
+  decode(ids: TokenIds, options: DecodeOptions = {}): string {
+    const rows = toRows(ids, "ids");
+    if (rows.length > 1) throw new InputError(`ids: decode takes one row, found ${rows.length}; use batch_decode`);
+    const stream = this.decode_stream({ ...options, certain: true });
+    let text = "";
+    for (const id of rows[0] ?? []) text += stream.push(id);
+    return text + stream.end();
+  }
+
+  /** The text of each row of ids; rows may differ in length. */
+  batch_decode(ids: TokenIds, options: DecodeOptions = {}): string[] {
+    const rows: Iterable<TokenIds> =
+      ids instanceof Tensor && ids.dims.length === 2
+        ? ids
+        : Array.isArray(ids) && typeof ids[0] !== "number"
+          ? ids
+          : toRows(ids, "ids");
+    return Array.from(rows, (row) => this.decode(row, options));
+  }
+
+  /**
+   * Decodes ids as they come.
+   * @example
+   * const stream = tokenizer.decode_stream({ skip_special_tokens: true });
+   * for (const id of ids) process.stdout.write(stream.push(id));
+   * process.stdout.write(stream.end());
+   */
+  decode_stream(options: DecodeStreamOptions = {}): DecodeStream {
+    const stream = new TokenStream(this.#vocabulary.decoder, !options.certain);
+    return {
+      push: (id) => {
+        const token = this.#tokens.get(id);
+        return token === undefined || (options.skip_special_tokens && this.#special.has(id)) ? "" : stream.push(token);
+      },
+      end: () => stream.end(),
+    };
+  }
+
+  /** The id of a token, or of each; the unknown token's (or undefined, where there is none) for what is no token. */
+  convert_tokens_to_ids(tokens: string): number | undefined;
+  convert_tokens_to_ids(tokens: readonly string[]): (number | undefined)[];
+  convert_tokens_to_ids(tokens: string | readonly string[]): number | undefined | (number | undefined)[] {
+    return typeof tokens === "string"
+      ? (this.#ids.get(tokens) ?? this.#vocabulary.unk_id)
+      : tokens.map((token) => this.#ids.get(token) ?? this.#vocabulary.unk_id);
+  }
+
+  /** The token of an id, or of each; undefined for what is no id. */
+  convert_ids_to_tokens(ids: number): string | undefined;
+  convert_ids_to_tokens(ids: readonly number[] | Int32Array): (string | undefined)[];
+  convert_ids_to_tokens(ids: number | readonly number[] | Int32Array): string | undefined | (string | undefined)[] {
+    return typeof ids === "number" ? this.#tokens.get(ids) : Array.from(ids, (id) => this.#tokens.get(id));
+  }
+
+  /**
+   * Renders a conversation with the chat template and encodes the text, which carries its own special tokens.
+   * Options that are not named are variables of the template.
+   * @param messages - a conversation
+   * @returns `{ input_ids, attention_mask }`; the text with `tokenize: false`; the ids alone with `return_dict: false`
+   * @throws {@link TokenizerError} when there is no template, it is wrong, or it refuses the conversation by `raise_exception`
+   * @throws {@link InputError} when the messages are not a conversation
+   */
+  apply_chat_template(
+    messages: readonly ChatMessage[],
+    options: ApplyChatTemplateOptions & { tokenize: false },
+  ): string;
+  apply_chat_template(
+    messages: readonly ChatMessage[],
+    options: ApplyChatTemplateOptions & { return_dict: false; return_tensor: false },
+  ): number[];
+  apply_chat_template(
+    messages: readonly ChatMessage[],
+    options: ApplyChatTemplateOptions & { return_dict: false },
+  ): Tensor;
+  apply_chat_template(
+    messages: readonly ChatMessage[],
+    options: ApplyChatTemplateOptions & { return_tensor: false },
+  ): BatchEncoding<number[]>;
+  apply_chat_template(messages: readonly ChatMessage[], options?: ApplyChatTemplateOptions): BatchEncoding;
+  apply_chat_template(messages: readonly ChatMessage[], options: ApplyChatTemplateOptions = {}): unknown {
+    const { chat_template, tokenize = true, return_dict = true, ...rest } = options;
+    const {
+      padding,
+      truncation,
+      max_length,
+      pad_to_multiple_of,
+      padding_side,
+      truncation_side,
+      return_token_type_ids,
+      return_tensor,
+      ...chat
+    } = rest;
+    const template = choose_template(this.chat_template, chat_template, !!chat.tools?.length, this.#vocabulary.source);
+    const tokens = Object.fromEntries(
+      ROLES.flatMap((role) => (this.#roles[role] === undefined ? [] : [[`${role}_token`, this.#roles[role]]])),
+    );
+    const text = render_chat_template(template, messages, { ...tokens, ...chat });
+    if (!tokenize) return text;
+    const lengths = {
+      padding,
+      truncation,
+      max_length,
+      pad_to_multiple_of,
+      padding_side,
+      truncation_side,
+      return_token_type_ids,
+      return_tensor,
+    };
+    const encoding = this._call(text, { ...lengths, add_special_tokens: false });
+    return return_dict ? encoding : encoding.input_ids;
+  }
+}

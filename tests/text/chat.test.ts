@@ -1,0 +1,239 @@
+// Chat templates against transformers' apply_chat_template, and the ids of what they render.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { InputError, TokenizerError } from "../../src/errors.ts";
+import { render_chat_template } from "../../src/text/chat_template.ts";
+import { json } from "../fixtures.ts";
+import { forms } from "./sources.ts";
+
+interface Case {
+  name?: string;
+  template: string;
+  conversation: string;
+  tools?: string;
+  variables?: Record<string, unknown>;
+  options?: Record<string, unknown>;
+  text?: string;
+  error?: { raised_by_template: boolean; message?: string };
+  legacy?: number[];
+  metaspace_first?: number[];
+  library_differs?: boolean;
+}
+const chat = json("tokenizers/chat.json");
+
+process.env.TZ = "UTC";
+const RealDate = Date;
+class FixedDate extends RealDate {
+  constructor() {
+    super(`${chat.now}Z`);
+  }
+}
+
+/** A case's text, or the error, as the clock of the fixtures stands. */
+function outcome(c: Case, template: string, conversation: string): { text: string } | { error: unknown } {
+  globalThis.Date = FixedDate as DateConstructor;
+  try {
+    const tools = c.tools === undefined ? undefined : chat.tools[c.tools];
+    return {
+      text: render_chat_template(template, chat.conversations[conversation], {
+        ...chat.variables,
+        ...c.variables,
+        ...c.options,
+        tools,
+      }),
+    };
+  } catch (error) {
+    return { error };
+  } finally {
+    globalThis.Date = RealDate;
+  }
+}
+
+/** Undefined where the outcome is as it should be, else what it was. */
+function difference(c: Case, template: string, conversation: string): string | undefined {
+  const result = outcome(c, template, conversation);
+  if ("text" in result) return result.text === c.text ? undefined : `rendered ${JSON.stringify(result.text)}`;
+  const message = (result.error as Error).message;
+  if (!(result.error instanceof TokenizerError || result.error instanceof InputError))
+    return `threw no error of ours: ${message}`;
+  if (!c.error) return `threw ${message}`;
+  return !c.error.raised_by_template || message.includes(c.error.message!) ? undefined : `threw ${message}`;
+}
+
+test("every case of every template", () => {
+  const wrong: string[] = [];
+  for (const c of chat.cases as Case[]) {
+    const d = difference(c, chat.templates[c.template], c.conversation);
+    if (d)
+      wrong.push(
+        `${c.template}, ${c.conversation}, ${JSON.stringify(c.options)}: ${d}, expected ${JSON.stringify(c.text ?? c.error)}`,
+      );
+  }
+  console.log(`\n# ${chat.cases.length - wrong.length} of ${chat.cases.length} cases as transformers renders them`);
+  assert.equal(wrong, []);
+});
+
+/** What still differs from Jinja, and why. None of it is more than rare in the templates of checkpoints. */
+const DIFFERENT: Record<string, string> = {
+  "plus keeps": "the library's lexer does not know {%+",
+  raw: "the library does not know {% raw %}",
+  "print floats": "the library's lexer does not know exponents",
+  tojson: "the same: 1e20",
+  "loop cycle changed": "the library's loop has no cycle and no changed",
+  tests: "the library does not parse tests with arguments: is divisibleby 2",
+  "rare: with": "the library does not know {% with %}",
+  "rare: recursive loop": "the library does not know {% for … recursive %}",
+  "rare: tuples": "the library does not parse ()",
+  "rare: groupby": "no such filter here",
+  "rare: batch slice": "no such filter here",
+  "rare: format": "no such filter here",
+  "rare: wordcount truncate": "no filters truncate and center here",
+  "rare: dict call": "dict() takes keywords and dicts here, no list of pairs",
+  "rare: namespace underscore": "a sandbox refuses it; here it is a name like others",
+};
+
+test("expressions: all but those that the parser cannot read", () => {
+  const found = (chat.expressions as Case[]).flatMap((c) => {
+    const d = difference(c, c.template, chat.expressions_on);
+    return d ? [[c.name!, d]] : [];
+  });
+  console.log(
+    `# ${chat.expressions.length - found.length} of ${chat.expressions.length} expressions as Jinja evaluates them`,
+  );
+  assert.equal(
+    found.map(([name]) => name).sort(),
+    Object.keys(DIFFERENT).sort(),
+    found.map(([name, d]) => `${name}: ${d}`).join("\n"),
+  );
+});
+
+test("the ids of rendered conversations, special tokens from the text alone", () => {
+  let compared = 0;
+  for (const c of chat.cases as Case[]) {
+    if (!c.legacy) continue;
+    for (const [form, tokenizer] of Object.entries(forms)) {
+      const ids = tokenizer.encode(c.text!, { add_special_tokens: false });
+      assert.equal(ids, c[form as "legacy" | "metaspace_first"], `${form}: ${c.template}, ${c.conversation}`);
+      compared++;
+    }
+  }
+  console.log(`# ${compared} rendered conversations encoded`);
+  assert.ok(compared > 100);
+});
+
+test("apply_chat_template gives tensors, arrays, ids or text", () => {
+  const tokenizer = forms.legacy;
+  const messages = chat.conversations.four;
+  const c = chat.cases.find((other: Case) => other.template === "mixtral_v01" && other.conversation === "four");
+  assert.is(tokenizer.apply_chat_template(messages, { tokenize: false }), c.text);
+  const { input_ids, attention_mask } = tokenizer.apply_chat_template(messages);
+  assert.equal(input_ids.tolist(), [c.legacy]);
+  assert.equal(attention_mask.tolist(), [c.legacy.map(() => 1)]);
+  assert.equal(tokenizer.apply_chat_template(messages, { return_dict: false }).tolist(), [c.legacy]);
+  assert.equal(tokenizer.apply_chat_template(messages, { return_dict: false, return_tensor: false }), c.legacy);
+  assert.equal(tokenizer.apply_chat_template(messages, { return_tensor: false }).input_ids, c.legacy);
+  assert.equal(
+    tokenizer.apply_chat_template(messages, { truncation: true, max_length: 3, return_tensor: false }).input_ids,
+    c.legacy.slice(0, 3),
+  );
+});
+
+test("a template can be given as text or by name, and sees further options", () => {
+  const tokenizer = forms.legacy;
+  const messages = [{ role: "user", content: "hi" }];
+  const own = tokenizer.chat_template;
+  assert.is(
+    tokenizer.apply_chat_template(messages, {
+      tokenize: false,
+      chat_template: "{{ eos_token }}{{ mood }}",
+      mood: "calm",
+    }),
+    "</s>calm",
+  );
+  tokenizer.chat_template = { default: "plain", tool_use: "tools", rag: "documents" };
+  const render = (options: object) => tokenizer.apply_chat_template(messages, { tokenize: false, ...options });
+  assert.equal(
+    [render({}), render({ tools: chat.tools.weather }), render({ chat_template: "rag" })],
+    ["plain", "tools", "documents"],
+  );
+  tokenizer.chat_template = { rag: "documents" };
+  assert.throws(
+    () => render({}),
+    (error: unknown) => error instanceof TokenizerError && /named default, found rag/.test(error.message),
+  );
+  tokenizer.chat_template = undefined;
+  assert.throws(
+    () => render({}),
+    (error: unknown) => error instanceof TokenizerError && /found none; pass chat_template/.test(error.message),
+  );
+  tokenizer.chat_template = own;
+});
+
+test("what is no conversation is refused", () => {
+  const render = (messages: unknown, options = {}) =>
+    render_chat_template("{{ messages | length }}", messages as never, options);
+  for (const messages of [undefined, "hi", [], ["hi"], [null], [[{ role: "user", content: "hi" }]]])
+    assert.throws(
+      () => render(messages),
+      (error: unknown) => error instanceof InputError && error.message.startsWith("messages"),
+    );
+  assert.throws(
+    () => render([{ role: "user" }], { continue_final_message: true }),
+    (error: unknown) => error instanceof InputError,
+  );
+  const both = { add_generation_prompt: true, continue_final_message: true };
+  assert.throws(
+    () => render([{ role: "user", content: "hi" }], both),
+    (error: unknown) => error instanceof InputError,
+  );
+  assert.throws(
+    () => render([{ role: "user", content: "hi" }], { continue_final_message: true }),
+    (error: unknown) => error instanceof InputError && /leaves the last message/.test(error.message),
+  );
+});
+
+test("a template cannot take time or memory without end", () => {
+  const hostile: Record<string, string> = {
+    range: "{{ range(10 ** 8) | list }}",
+    "nested loops":
+      "{% for i in range(60000) %}{% for j in range(60000) %}{% for k in range(60000) %}{% endfor %}{% endfor %}{% endfor %}",
+    doubling:
+      "{% set ns = namespace(s='xxxxxxxx') %}{% for i in range(60) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ ns.s }}",
+    "doubling a list":
+      "{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = ns.l + ns.l %}{% endfor %}",
+    times: "{{ 'x' * 10 ** 9 }}",
+    "replace in replace": "{% set s = 'a' * 100000 %}{{ s.replace('a', s) }}",
+    join: "{{ range(60000) | join('x' * 1000000) }}",
+    indent: "{{ ('a\n' * 100000) | indent(100000) }}",
+    "indent of JSON": "{{ range(60000) | list | tojson(indent=100000000) | length }}{{ 'x' * 10 ** 9 }}",
+    "macro without end": "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+    "deep parentheses": `{{ ${"(".repeat(30_000)}1${")".repeat(30_000)} }}`,
+    "deep lists": `{{ ${"[".repeat(30_000)}1${"]".repeat(30_000)} }}`,
+    "long source": "x".repeat(100_000),
+    "itself in itself": "{% set ns = namespace() %}{% set ns.me = ns %}{{ ns }}",
+    "much output": "{% for i in range(60000) %}{{ 'x' * 10000 }}{% endfor %}",
+    "many lists":
+      "{% set ns = namespace(l=[]) %}{% for i in range(60000) %}{% set ns.l = [ns.l, range(60000)] %}{% endfor %}",
+    "spaces before a tag": `${" ".repeat(60_000)}{{ nope() }}`,
+  };
+  for (const [name, template] of Object.entries(hostile)) {
+    const start = performance.now();
+    assert.throws(
+      () => render_chat_template(template, [{ role: "user", content: "hi" }], {}),
+      (error: unknown) => error instanceof TokenizerError,
+      name,
+    );
+    const seconds = (performance.now() - start) / 1000;
+    if (seconds > 1) console.log(`# ${name}: ${seconds.toFixed(1)} s`);
+    assert.ok(seconds < 20, `${name}: ${seconds} s`);
+  }
+});
+
+test("a template reaches nothing of JavaScript", () => {
+  const render = (template: string) => render_chat_template(template, [{ role: "user", content: "hi" }], {});
+  for (const name of ["constructor", "__proto__", "toString", "value", "builtins", "type"])
+    for (const object of ["messages", "messages[0]", "'a'", "1", "none", "range", "namespace()", "messages[0].get"])
+      assert.is(render(`{{ (${object}).${name} }}{{ (${object})['${name}'] }}`), "", `${object}.${name}`);
+});
+
+test.run();
