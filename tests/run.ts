@@ -29,8 +29,8 @@ for (const name of files) {
   passed += good;
   failed += bad;
   console.log(`${bad ? "FAIL" : "ok  "} ${relative(here, join(here, name))}  ${good}/${total}  ${((Date.now() - start) / 1000).toFixed(1)} s`);
-  const notes = output.split("\n").filter((line) => line.startsWith("# "));
-  for (const note of notes) console.log(`     ${note}`);
+  // Notes: lines that begin with `# `, behind uvu's dots where there are some.
+  for (const [, note] of output.matchAll(/^[•✘ ]*# (.*)$/gm)) console.log(`     ${note}`);
   if (bad) console.log(output + (result.error ? `\n${result.error.message}` : ""));
 }
 console.log(`${passed} passed, ${failed} failed`);

@@ -107,21 +107,31 @@ export class CacheStore {
     return new Uint8Array(memory.buffer, ring.addresses[layer], layerBytes(this.shape, ring.slots, ring.type));
   }
 
-  /** A second ring with the same contents. */
-  copy(ring: Ring): Ring {
-    const copy = this.create(ring.slots, ring.type);
-    for (let layer = 0; layer < this.shape.layers; layer++) this.layer(copy, layer).set(this.layer(ring, layer));
+  /**
+   * A second ring with the same contents, for as many positions or for more.
+   * A ring that has rolled over can only be copied as it is.
+   */
+  copy(ring: Ring, positions = ring.slots): Ring {
+    const copy = this.create(positions, ring.type);
+    const { kv_heads, head_dim, layers } = this.shape;
+    const slot = head_dim * kvTypes[ring.type].bytes;
+    for (let layer = 0; layer < layers; layer++) {
+      const from = this.layer(ring, layer);
+      const to = this.layer(copy, layer);
+      // Keys and values of each head: the slots stand together.
+      for (let part = 0; part < 2 * kv_heads; part++) {
+        to.set(from.subarray(part * ring.slots * slot, (part + 1) * ring.slots * slot), part * copy.slots * slot);
+      }
+    }
     return copy;
   }
 }
 
 /** One row of a batch in a cache: its ring and how far it is filled. */
 export interface CachedSequence {
-  readonly ring: Ring;
+  ring: Ring;
   /** Tokens that went in, padding not counted: the absolute index of the next. */
   length: number;
-  /** Positions that the ring was made for: `length` may go beyond it only where a window rolls. */
-  readonly capacity: number;
 }
 
 /** What a cache needs of the engine that made it. */
@@ -141,7 +151,8 @@ export class KeyValueCache {
   /** Columns so far, padding included, as transformers counts. */
   private columns: number;
   private readonly owner: CacheOwner;
-  private disposed = false;
+  /** An object, so that `release` can share it without holding the cache. */
+  private readonly state = { disposed: false };
 
   constructor(owner: CacheOwner, sequences: CachedSequence[], columns = 0) {
     this.owner = owner;
@@ -161,7 +172,7 @@ export class KeyValueCache {
 
   /** @throws {@link EngineError} after `dispose` */
   check(): void {
-    if (this.disposed) throw new EngineError("past_key_values: this cache was disposed");
+    if (this.state.disposed) throw new EngineError("past_key_values: this cache was disposed");
   }
 
   /**
@@ -186,11 +197,18 @@ export class KeyValueCache {
 
   /** A copy that goes on by itself. */
   fork(): KeyValueCache {
+    return this.repeat(1);
+  }
+
+  /** A copy with `times` copies of each row, one after the other. */
+  repeat(times: number): KeyValueCache {
     this.check();
     const { store } = this.owner;
     const sequences: CachedSequence[] = [];
     try {
-      for (const sequence of this.sequences) sequences.push({ ...sequence, ring: store.copy(sequence.ring) });
+      for (const sequence of this.sequences) {
+        for (let i = 0; i < times; i++) sequences.push({ ...sequence, ring: store.copy(sequence.ring) });
+      }
     } catch (error) {
       for (const { ring } of sequences) store.free(ring);
       throw error;
@@ -234,16 +252,17 @@ export class KeyValueCache {
     const { shape, store } = owner;
     const [expected, found] = [JSON.stringify(cacheShape(shape)), JSON.stringify(header.shape)];
     if (expected !== found) throw bad(`expected the cache of a model with ${expected}, found ${found}`);
-    const counts = (s: ReturnType<typeof describeSequence>) => [s.length, s.capacity, s.slots].every((n) => Number.isSafeInteger(n) && n >= 0);
+    const counts = (s: ReturnType<typeof describeSequence>) => [s.length, s.slots].every((n) => Number.isSafeInteger(n) && n >= 0);
     if (!Array.isArray(header.sequences) || !Number.isSafeInteger(header.columns) || !header.sequences.every((s) => s.type in kvTypes && counts(s))) {
       throw bad("the header does not describe a cache");
     }
     const size = header.sequences.reduce((sum, s) => sum + shape.layers * layerBytes(shape, s.slots, s.type), 0);
     if (data.length - at !== size) throw bad(`expected ${size} bytes of keys and values, found ${data.length - at}`);
     const sequences: CachedSequence[] = [];
-    for (const { type, length: seen, capacity } of header.sequences) {
-      const ring = store.create(capacity, type);
-      sequences.push({ ring, length: seen, capacity });
+    for (const { type, length: seen, slots } of header.sequences) {
+      if (shape.window && slots > shape.window) throw bad(`a ring of ${slots} slots, the window is ${shape.window}`);
+      const ring = store.create(slots, type);
+      sequences.push({ ring, length: seen });
       for (let layer = 0; layer < shape.layers; layer++) {
         const part = store.layer(ring, layer);
         part.set(data.subarray(at, at + part.length));
@@ -253,11 +272,43 @@ export class KeyValueCache {
     return new KeyValueCache(owner, sequences, header.columns);
   }
 
+  /**
+   * Makes room for `tokens` more in row `row`: a ring that neither holds them nor rolls is replaced by a larger one.
+   * @param context - positions that a sequence may have at most where there is no window
+   * @throws {@link InputError} beyond the context
+   */
+  reserve(row: number, tokens: number, context: number): void {
+    this.check();
+    const { shape, store } = this.owner;
+    const sequence = this.sequences[row];
+    const needed = sequence.length + tokens;
+    if (!shape.window && needed > context)
+      throw new InputError(`row ${row}: ${needed} tokens were asked for, the context holds ${context}`);
+    const { ring } = sequence;
+    if (needed <= ring.slots || ring.slots === shape.window) return;
+    sequence.ring = store.copy(ring, Math.max(needed, Math.min(2 * ring.slots, context)));
+    store.free(ring);
+  }
+
   /** Gives the memory back. Calling it twice is harmless. */
   dispose(): void {
-    if (this.disposed) return;
-    this.disposed = true;
-    for (const { ring } of this.sequences) this.owner.store.free(ring);
+    this.release()();
+  }
+
+  /** What `dispose` does, in a form that does not keep this object alive. */
+  release(): () => void {
+    const { state, sequences } = this;
+    const { store } = this.owner;
+    return () => {
+      if (state.disposed) return;
+      state.disposed = true;
+      for (const { ring } of sequences) store.free(ring);
+    };
+  }
+
+  /** Disposes it once nobody refers to it any more: for caches that a caller was given and may have forgotten. */
+  disposeWhenForgotten(): void {
+    forgotten.register(this, this.release());
   }
 
   [Symbol.dispose](): void {
@@ -265,7 +316,9 @@ export class KeyValueCache {
   }
 }
 
+const forgotten = new FinalizationRegistry<() => void>((free) => free());
+
 const CACHE_MAGIC = new TextEncoder().encode("TRAMKV01");
 
 const cacheShape = ({ layers, kv_heads, head_dim, window }: ModelShape) => ({ layers, kv_heads, head_dim, window });
-const describeSequence = ({ ring, length, capacity }: CachedSequence) => ({ type: ring.type, slots: ring.slots, length, capacity });
+const describeSequence = ({ ring, length }: CachedSequence) => ({ type: ring.type, slots: ring.slots, length });

@@ -4,9 +4,11 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { EngineError, MemoryError } from "../errors.ts";
 import { type KernelInstance, instantiate } from "../kernels/abi.ts";
 import { type KernelBuild, loadKernels } from "../kernels/load.ts";
-import { MAX_BANK_BYTES, createBank } from "../memory/bank.ts";
+import { MAX_BANK_BYTES, alignUp, createBank } from "../memory/bank.ts";
 import { chooseFilling, emptyBanks, fillBanks, fillConstants, type Filling } from "../memory/fill.ts";
-import { type RunState, hostStackTop, packKinds, planRunState } from "../memory/layout.ts";
+import { Regions } from "../memory/regions.ts";
+import { type LogitsExports, loadLogits } from "../generation/logits_module.ts";
+import { type RunState, WORKSPACE_BYTES, hostStackTop, packKinds, planRunState } from "../memory/layout.ts";
 import { type WeightPlan, planWeights } from "../memory/plan.ts";
 import type { Platform } from "../platform/platform.ts";
 import { formats } from "../quant/formats.ts";
@@ -48,6 +50,9 @@ export class Engine {
   readonly store: CacheStore;
   /** The bank that logits come out in. */
   readonly home: WebAssembly.Memory;
+  /** The logits module on `home`, and the part of it that its users take their workspaces from. */
+  readonly logits: LogitsExports;
+  readonly workspaces: Regions;
   private readonly build: KernelBuild;
   private readonly plan: WeightPlan;
   private readonly filling: Filling;
@@ -66,6 +71,7 @@ export class Engine {
     filling: Filling;
     banks: WebAssembly.Memory[];
     team: Team;
+    logits: WebAssembly.Module;
     used: Record<string, number>;
   }) {
     this.platform = parts.platform;
@@ -78,6 +84,8 @@ export class Engine {
     this.team = parts.team;
     this.used = parts.used;
     this.home = parts.banks[0];
+    this.logits = loadLogits(parts.logits, this.home);
+    this.workspaces = new Regions(this.state.workspaces, this.state.workspaces + WORKSPACE_BYTES, 64);
     this.store = new CacheStore(this.shape, this.state.end, this.banks.length, (index, memory) => this.addBank(index, memory));
     this.scheduler = new Scheduler(this.state.rows, this.state.logit_rows, (step) => this.team.step(step));
   }
@@ -93,6 +101,7 @@ export class Engine {
     const shape = modelShape(checkpoint.config);
     const weights = bind(checkpoint);
     const build = await loadKernels(platform, options.simd);
+    const logits = await WebAssembly.compile((await platform.wasm("logits.wasm")) as BufferSource);
     const sizes = instantiate(build.module, new WebAssembly.Memory({ initial: 16, maximum: 16, shared: true }), 65536);
     const used = countFormats(weights);
     const kinds = packKinds(sizes, Object.keys(used).map((name) => formats[name as keyof typeof formats]));
@@ -125,7 +134,7 @@ export class Engine {
       if (results[0].status === "fulfilled") team = results[0].value;
       for (const result of results) if (result.status === "rejected") throw result.reason;
       signal?.throwIfAborted();
-      return new Engine({ platform, shape, state, build, plan, filling, banks, team: team!, used });
+      return new Engine({ platform, shape, state, build, plan, filling, banks, team: team!, logits, used });
     } catch (error) {
       await team?.dispose();
       emptyBanks(plan, banks, filling);
@@ -149,6 +158,21 @@ export class Engine {
     if (this.disposed) return Promise.reject(new EngineError("the model was disposed"));
     const { logits, logits_stride } = this.state;
     return this.scheduler.submit(part, (first) => read(logits + first * logits_stride * 4), signal);
+  }
+
+  /** −log softmax(logits)[label], in nats. @param logits - f32 (vocab) */
+  negativeLogLikelihood(logits: Float32Array, label: number): number {
+    const { vocab } = this.shape;
+    const scratch = this.workspaces.take(2 * alignUp(vocab * 16, 64))!;
+    try {
+      const at = scratch + alignUp(vocab * 16, 64);
+      const values = new Float32Array(this.home.buffer, at, vocab);
+      values.set(logits);
+      this.logits.log_softmax(at, vocab, scratch);
+      return -values[label];
+    } finally {
+      this.workspaces.give(scratch, 2 * alignUp(vocab * 16, 64));
+    }
   }
 
   info(): ModelInfo {

@@ -130,6 +130,7 @@ export function keptColumns(keep: ForwardInputs["logits_to_keep"], length: numbe
     const count = Math.min(keep, length);
     return Uint32Array.from({ length: count }, (_, i) => length - count + i);
   }
+  if (new Set(keep).size < keep.length) throw new InputError("logits_to_keep: expected each index once");
   return Uint32Array.from(keep, (value, i) => {
     const column = value < 0 ? length + value : value;
     if (!Number.isInteger(column) || column < 0 || column >= length)

@@ -25,9 +25,6 @@ export interface ForwardOutput {
   past_key_values?: KeyValueCache;
 }
 
-/** Frees the caches that nobody holds any more and nobody disposed. */
-const forgotten = new FinalizationRegistry<() => void>((free) => free());
-
 export interface MixtralPreTrainedModel {
   /** The forward pass. @throws {@link InputError} naming the argument that is wrong */
   (inputs: ForwardInputs): Promise<ForwardOutput>;
@@ -98,7 +95,7 @@ export class MixtralPreTrainedModel extends Callable {
     const sequences: CachedSequence[] = [];
     try {
       for (let i = 0; i < rows; i++) {
-        sequences.push({ ring: store.create(positions, this.options.kv_dtype ?? "f32"), length: 0, capacity: positions });
+        sequences.push({ ring: store.create(positions, this.options.kv_dtype ?? "f32"), length: 0 });
       }
     } catch (error) {
       for (const { ring } of sequences) store.free(ring);
@@ -141,7 +138,7 @@ export class MixtralPreTrainedModel extends Callable {
       throw error;
     }
     if (!given && !keeps_cache) cache.dispose();
-    else if (!given) forgotten.register(cache, cache.release());
+    else if (!given) cache.disposeWhenForgotten();
     return { ...out.output(), ...(keeps_cache ? { past_key_values: cache } : {}) };
   }
 

@@ -1,0 +1,426 @@
+// generate: prefill the prompts, then step by step process the logits, choose tokens, stream them, and ask whether to stop.
+import { GenerationConfig, type GenerationOptions, type ResolvedGenerationConfig } from "../config/generation_config.ts";
+import { InputError } from "../errors.ts";
+import { KeyValueCache } from "../model/cache.ts";
+import type { Engine } from "../model/engine.ts";
+import { type CheckedInputs, checkInputs } from "../model/inputs.ts";
+import type { MixtralPreTrainedModel } from "../model/mixtral.ts";
+import { feed } from "../model/sequence.ts";
+import { Tensor, type TokenIds, toRows } from "../tensor.ts";
+import { LogitsWorkspace } from "./logits_module.ts";
+import { idList } from "./logits_rules.ts";
+import { type LogitsProcessorList, build_logits_processors, type ProcessorContext } from "./processors.ts";
+import { Sampler } from "./sampler.ts";
+import {
+  type CustomStoppingCriteria,
+  EosTokenCriteria,
+  MaxLengthCriteria,
+  MaxTimeCriteria,
+  type StoppingCriteriaList,
+  StopStringCriteria,
+  type TokenBytes,
+  toStoppingCriteria,
+} from "./stopping.ts";
+import type { BaseStreamer } from "./streamers.ts";
+
+/** What `generate` takes beside the fields of GenerationConfig. */
+export interface GenerateInputs extends GenerationOptions {
+  input_ids?: TokenIds;
+  /** (rows, length); all ones where absent, unless a pad token that ends no sequence stands in the prompt. */
+  attention_mask?: TokenIds;
+  /** float32 (rows, length, hidden), instead of `input_ids`; the result holds the new tokens alone then. */
+  inputs_embeds?: Tensor;
+  generation_config?: GenerationOptions;
+  /** Seeds the sampling: the same seed gives the same tokens in every runtime. */
+  seed?: number | bigint | null;
+  streamer?: BaseStreamer | null;
+  stopping_criteria?: CustomStoppingCriteria | readonly CustomStoppingCriteria[] | null;
+  logits_processor?: ProcessorContext["logits_processor"];
+  prefix_allowed_tokens_fn?: ProcessorContext["prefix_allowed_tokens_fn"];
+  /** Needed by `stop_strings`. */
+  tokenizer?: unknown;
+  /** Holds the first tokens of the prompt already; it is extended in place. */
+  past_key_values?: KeyValueCache;
+  signal?: AbortSignal;
+  frequency_penalty?: number | null;
+  presence_penalty?: number | null;
+}
+
+export interface GenerateOutput {
+  /** int32 (rows, length), prompt included. */
+  sequences: Tensor;
+  /** For each step float32 (rows, vocab), processed. */
+  scores?: Tensor[];
+  /** For each step float32 (rows, vocab), as the model gave them. */
+  logits?: Tensor[];
+  past_key_values?: KeyValueCache;
+}
+
+/** The options of a call that are neither settings nor known to GenerationConfig. */
+const OWN_OPTIONS = new Set([
+  "input_ids",
+  "attention_mask",
+  "inputs_embeds",
+  "generation_config",
+  "seed",
+  "streamer",
+  "stopping_criteria",
+  "logits_processor",
+  "prefix_allowed_tokens_fn",
+  "tokenizer",
+  "past_key_values",
+  "signal",
+  "frequency_penalty",
+  "presence_penalty",
+  "token_type_ids",
+]);
+
+/** Positions of new tokens where neither length nor maximum is given, as in transformers. */
+const DEFAULT_NEW_TOKENS = 20;
+
+/** @throws {@link InputError} or ConfigError for what was passed; the signal's reason when aborted, with `partial` on it */
+export async function generate(model: MixtralPreTrainedModel, inputs: GenerateInputs): Promise<GenerateOutput> {
+  inputs.signal?.throwIfAborted();
+  const generation = new Generation(model, inputs);
+  try {
+    return await generation.run();
+  } finally {
+    generation.release();
+  }
+}
+
+class Generation {
+  private readonly model: MixtralPreTrainedModel;
+  private readonly engine: Engine;
+  private readonly inputs: GenerateInputs;
+  private readonly config: ResolvedGenerationConfig;
+  private readonly eos: readonly number[];
+  private readonly pad: number;
+  private readonly prompt: CheckedInputs;
+  /** Prompt and new tokens of each row; the first `length` count. */
+  private readonly ids: Int32Array[];
+  private length: number;
+  private readonly prompt_length: number;
+  private readonly rows: number;
+  private readonly max_length: number;
+  private readonly processors: LogitsProcessorList;
+  private readonly criteria: StoppingCriteriaList;
+  private readonly workspace: LogitsWorkspace;
+  private readonly workspace_at: { address: number; bytes: number };
+  private readonly sampler: Sampler;
+  /** f32 (rows, vocab): the scores of the step. */
+  private readonly scores: number;
+  private readonly finished: boolean[];
+  private cache: KeyValueCache | undefined;
+  private readonly kept: { scores: Tensor[]; logits: Tensor[] } = { scores: [], logits: [] };
+
+  constructor(model: MixtralPreTrainedModel, inputs: GenerateInputs) {
+    this.model = model;
+    this.engine = model.engine;
+    this.inputs = inputs;
+    this.config = resolve(model, inputs);
+    const { config } = this;
+    this.eos = idList(config.eos_token_id);
+    this.pad = config.pad_token_id ?? this.eos[0] ?? 0;
+    const prompt = promptOf(model, inputs, config, this.eos);
+    this.prompt = prompt.checked;
+    const copies = config.num_return_sequences;
+    this.rows = prompt.checked.rows.length * copies;
+    this.prompt_length = prompt.ids?.[0].length ?? 0;
+    this.length = this.prompt_length;
+    const cached = prompt.ids ? 0 : prompt.checked.length;
+    this.max_length = this.resolveLength(cached);
+    this.ids = Array.from({ length: this.rows }, (_, row) => {
+      const ids = new Int32Array(this.max_length).fill(this.pad);
+      if (prompt.ids) ids.set(prompt.ids[Math.floor(row / copies)]);
+      return ids;
+    });
+    this.finished = this.ids.map(() => false);
+    if (inputs.streamer && this.rows > 1 && copies > 1)
+      throw new InputError(`streamer: expected num_return_sequences 1, found ${copies}`);
+
+    this.processors = build_logits_processors(
+      {
+        ...config,
+        max_length: this.max_length,
+        frequency_penalty: inputs.frequency_penalty,
+        presence_penalty: inputs.presence_penalty,
+      },
+      {
+        vocab_size: this.engine.shape.vocab,
+        prompt_length: this.prompt_length,
+        padding_lengths: this.repeat(prompt.padding),
+        prefix_allowed_tokens_fn: inputs.prefix_allowed_tokens_fn,
+        logits_processor: inputs.logits_processor,
+      },
+    );
+    this.criteria = this.buildCriteria();
+
+    const { vocab } = this.engine.shape;
+    const sizes = { vocab_size: vocab, rows: this.rows, ids: this.processors.list_ids(vocab, this.max_length) };
+    const scores = Math.ceil((this.rows * vocab * 4) / 64) * 64;
+    const bytes = scores + LogitsWorkspace.bytes(this.engine.logits, sizes);
+    const address = this.engine.workspaces.take(bytes);
+    if (address === undefined) {
+      throw new InputError(`${this.rows} rows of ${this.max_length} tokens need ${bytes} bytes for logits, ${this.engine.workspaces.available} are free`);
+    }
+    this.workspace_at = { address, bytes };
+    this.scores = address;
+    try {
+      this.workspace = new LogitsWorkspace(this.engine.logits, this.engine.home, address + scores, sizes);
+      this.sampler = new Sampler(this.workspace, { do_sample: config.do_sample, seed: inputs.seed, rows: this.rows });
+    } catch (error) {
+      this.engine.workspaces.give(address, bytes);
+      throw error;
+    }
+  }
+
+  /** Each value as often as a prompt is to be answered. */
+  private repeat<T>(values: readonly T[]): T[] {
+    return values.flatMap((value) => Array.from({ length: this.config.num_return_sequences }, () => value));
+  }
+
+  /** Prompt and new tokens together, at most. @param hidden - prompt positions without ids (embeddings) */
+  private resolveLength(hidden: number): number {
+    const { config, model, prompt_length } = this;
+    const given = { ...model.generation_config.to_dict(), ...definedOf(this.inputs.generation_config), ...definedOf(this.inputs) };
+    const limit = model.context - hidden;
+    if (prompt_length > limit || (hidden > 0 && limit <= 0))
+      throw new InputError(`input_ids: a prompt of ${prompt_length + hidden} tokens, the context holds ${model.context}`);
+    let length: number;
+    if (config.max_new_tokens !== null) length = prompt_length + config.max_new_tokens;
+    else if (given.max_length !== undefined) {
+      length = config.max_length;
+      if (prompt_length >= length)
+        throw new InputError(`max_length: expected more than the prompt's ${prompt_length} tokens, found ${length}`);
+    } else length = prompt_length + DEFAULT_NEW_TOKENS;
+    if (length > limit && config.max_new_tokens !== null)
+      throw new InputError(`max_new_tokens: ${prompt_length + hidden} prompt tokens and ${config.max_new_tokens} new ones, the context holds ${model.context}`);
+    return Math.min(length, limit);
+  }
+
+  private buildCriteria(): StoppingCriteriaList {
+    const { config, inputs } = this;
+    const criteria: CustomStoppingCriteria[] = [new MaxLengthCriteria(this.max_length)];
+    if (config.max_time !== null) criteria.push(new MaxTimeCriteria(config.max_time));
+    if (config.stop_strings !== null) criteria.push(new StopStringCriteria(inputs.tokenizer as TokenBytes, config.stop_strings));
+    if (this.eos.length) criteria.push(new EosTokenCriteria(this.eos));
+    criteria.push(...toStoppingCriteria(inputs.stopping_criteria).criteria);
+    return toStoppingCriteria(criteria);
+  }
+
+  async run(): Promise<GenerateOutput> {
+    const { streamer, signal } = this.inputs;
+    try {
+      const base = this.prompt.rows.length;
+      const shown = this.ids.slice(0, base).map((row) => row.subarray(0, this.prompt_length));
+      streamer?.put(shown);
+      await this.prefill();
+      while (true) {
+        this.choose();
+        streamer?.put(this.ids.map((row) => row.subarray(this.length - 1, this.length)));
+        this.stop();
+        if (this.finished.every(Boolean)) break;
+        signal?.throwIfAborted();
+        await this.decode();
+      }
+      streamer?.end();
+    } catch (error) {
+      if (signal?.aborted && error === signal.reason && typeof error === "object" && error !== null)
+        (error as { partial?: Tensor }).partial = this.sequences();
+      throw error;
+    }
+    return this.output();
+  }
+
+  /** Runs the prompts; copies of a prompt share its computation. Leaves the last positions' logits in `scores`. */
+  private async prefill(): Promise<void> {
+    const { model, engine, inputs, prompt } = this;
+    const { num_return_sequences: copies, prefill_chunk_size, use_cache } = this.config;
+    if (!use_cache) throw new InputError("use_cache: generate always uses its cache");
+    const base = prompt.rows.length;
+    const given = inputs.past_key_values;
+    if (given && copies > 1) throw new InputError("past_key_values: expected num_return_sequences 1 with a cache");
+    const added = this.max_length - this.prompt_length;
+    // The last token that is chosen is never fed.
+    const positions = (row: number) => prompt.rows[row].columns.length + added - 1;
+    this.cache = given ?? model.create_cache(base, Math.max(...prompt.rows.map((_, row) => positions(row))));
+    const { cache } = this;
+    for (let row = 0; row < base; row++) cache.reserve(row, given ? positions(row) : prompt.rows[row].columns.length, model.context);
+    await Promise.all(
+      prompt.rows.map((row, b) => {
+        const last = row.columns.length - 1;
+        const options = { wants: (i: number) => i === last, chunk: prefill_chunk_size ?? undefined, signal: inputs.signal };
+        return feed(engine, cache.sequences[b], row, options, ({ logits, wanted }) => {
+          if (wanted.length) for (let copy = 0; copy < copies; copy++) this.takeLogits(b * copies + copy, logits);
+        });
+      }),
+    );
+    cache.advance(prompt.length);
+    if (copies > 1) {
+      this.cache = cache.repeat(copies);
+      cache.dispose();
+    }
+  }
+
+  /** Copies one row of logits, (vocab), into `scores`, before the engine's next step overwrites it. */
+  private takeLogits(row: number, address: number): void {
+    const { vocab } = this.engine.shape;
+    const from = new Uint8Array(this.engine.home.buffer, address, vocab * 4);
+    new Uint8Array(this.engine.home.buffer, this.scores + row * vocab * 4, vocab * 4).set(from);
+  }
+
+  /** A copy of the scores, for those who asked for them. */
+  private snapshot(): Tensor {
+    const { vocab } = this.engine.shape;
+    return new Tensor("float32", this.workspace.view(this.scores, this.rows).slice(), [this.rows, vocab]);
+  }
+
+  /** Processes the scores and appends a token to each row: its choice, or padding where it is finished. */
+  private choose(): void {
+    const { config, length, ids } = this;
+    if (config.output_logits) this.kept.logits.push(this.snapshot());
+    this.processors.process(this.workspace, ids.map((row) => row.subarray(0, length)), this.scores);
+    if (config.output_scores) this.kept.scores.push(this.snapshot());
+    for (let row = 0; row < this.rows; row++) {
+      if (!this.finished[row]) ids[row][length] = this.sampler.select(this.scores + row * this.engine.shape.vocab * 4, row);
+    }
+    this.length++;
+  }
+
+  private stop(): void {
+    const scores = this.inputs.stopping_criteria ? new Tensor("float32", this.workspace.view(this.scores, this.rows), [this.rows, this.engine.shape.vocab]) : undefined;
+    const done = this.criteria._call(this.ids.map((row) => row.subarray(0, this.length)), scores);
+    const { vocab } = this.engine.shape;
+    for (let row = 0; row < this.rows; row++) {
+      if (!done[row] || this.finished[row]) continue;
+      this.finished[row] = true;
+      // No more logits come for it: what is left would be processed again and again.
+      this.workspace.view(this.scores + row * vocab * 4).fill(0);
+    }
+  }
+
+  /** One step of all rows that go on. */
+  private async decode(): Promise<void> {
+    const { engine, ids, length } = this;
+    const sequences = this.cache!.sequences;
+    const active = sequences.map((_, row) => row).filter((row) => !this.finished[row]);
+    const { rows: limit, logit_rows } = engine.state;
+    const width = Math.min(limit, logit_rows);
+    const parts: Promise<void>[] = [];
+    for (let at = 0; at < active.length; at += width) {
+      const rows = active.slice(at, at + width);
+      const part = {
+        rows: rows.length,
+        tokens: Int32Array.from(rows, (row) => ids[row][length - 1]),
+        positions: Uint32Array.from(rows, (row) => sequences[row].length),
+        sequences: rows.map((row, i) => ({ row: i, rows: 1, first: sequences[row].length, ring: sequences[row].ring })),
+        logit_rows: Uint32Array.from(rows, (_, i) => i),
+      };
+      const read = (logits: number) => {
+        rows.forEach((row, i) => {
+          sequences[row].length++;
+          this.takeLogits(row, logits + i * engine.state.logits_stride * 4);
+        });
+      };
+      parts.push(engine.submit(part, read, this.inputs.signal));
+    }
+    await Promise.all(parts);
+    this.cache!.advance(1);
+  }
+
+  /** What there is so far: int32 (rows, length). */
+  private sequences(): Tensor {
+    const data = new Int32Array(this.rows * this.length);
+    this.ids.forEach((row, i) => data.set(row.subarray(0, this.length), i * this.length));
+    return new Tensor("int32", data, [this.rows, this.length]);
+  }
+
+  private output(): GenerateOutput {
+    const { config, kept, inputs } = this;
+    const keeps = config.return_dict_in_generate || inputs.past_key_values;
+    return {
+      sequences: this.sequences(),
+      ...(config.output_scores ? { scores: kept.scores } : {}),
+      ...(config.output_logits ? { logits: kept.logits } : {}),
+      ...(keeps ? { past_key_values: this.cache } : {}),
+    };
+  }
+
+  /** Gives back what the caller does not get. */
+  release(): void {
+    const { address, bytes } = this.workspace_at;
+    this.engine.workspaces.give(address, bytes);
+    const returned = this.config.return_dict_in_generate && this.finished.every(Boolean);
+    if (!this.cache || this.cache === this.inputs.past_key_values) return;
+    if (returned) this.cache.disposeWhenForgotten();
+    else this.cache.dispose();
+  }
+}
+
+/** What of an object is set: neither undefined nor null. */
+const definedOf = (options: object = {}): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined && value !== null));
+
+/** Options of the call over a passed config over the model's own over the defaults. */
+function resolve(model: MixtralPreTrainedModel, inputs: GenerateInputs): ResolvedGenerationConfig {
+  const own = Object.fromEntries(Object.entries(inputs).filter(([name]) => !OWN_OPTIONS.has(name)));
+  const call = new GenerationConfig(own);
+  const unknown = Object.keys(own).find((name) => own[name as keyof typeof own] != null && !(name in call));
+  if (unknown) throw new InputError(`generate: unknown option ${unknown}`);
+  const { bos_token_id, eos_token_id, pad_token_id } = model.config;
+  const config = GenerationConfig.resolve(call, inputs.generation_config, model.generation_config, { bos_token_id, eos_token_id, pad_token_id });
+  if (config.num_beams > 1) throw new InputError("num_beams: this version has no beam search");
+  if (config.guidance_scale !== null && config.guidance_scale !== 1) throw new InputError("guidance_scale: this version has no guidance");
+  if (config.output_attentions) throw new InputError("output_attentions: this version computes no attention maps");
+  if (config.output_hidden_states) throw new InputError("output_hidden_states: generate does not collect hidden states; call the model");
+  return config;
+}
+
+interface Prompt {
+  /** Absent where embeddings are given. */
+  readonly ids?: Int32Array[];
+  /** What of it has yet to be fed, positions counted without padding. */
+  readonly checked: CheckedInputs;
+  /** Left padding of each row. */
+  readonly padding: number[];
+}
+
+function promptOf(model: MixtralPreTrainedModel, inputs: GenerateInputs, config: ResolvedGenerationConfig, eos: readonly number[]): Prompt {
+  const { shape } = model.engine;
+  if (inputs.inputs_embeds !== undefined) {
+    const { input_ids, inputs_embeds, attention_mask, past_key_values } = inputs;
+    const checked = checkInputs({ input_ids, inputs_embeds, attention_mask, past_key_values }, shape);
+    return { checked: withoutPadding(checked, past_key_values), padding: checked.rows.map(() => 0) };
+  }
+  let ids = inputs.input_ids === undefined ? [] : toRows(inputs.input_ids);
+  if (ids.length === 0 || ids[0].length === 0) {
+    if (config.bos_token_id === null) throw new InputError("input_ids: expected a prompt, as the model has no bos_token_id to begin with");
+    ids = [Int32Array.of(config.bos_token_id)];
+  }
+  const past = inputs.past_key_values;
+  const seen = past?.get_seq_length() ?? 0;
+  const length = ids[0].length;
+  if (seen >= length) throw new InputError(`input_ids: expected more than the ${seen} tokens that past_key_values holds, found ${length}`);
+  const { pad_token_id } = config;
+  const mask =
+    inputs.attention_mask !== undefined
+      ? toRows(inputs.attention_mask, "attention_mask")
+      : pad_token_id !== null && !eos.includes(pad_token_id) && ids.some((row) => row.includes(pad_token_id))
+        ? ids.map((row) => row.map((id) => (id === pad_token_id ? 0 : 1)))
+        : undefined;
+  const rest = ids.map((row) => Array.from(row.subarray(seen)));
+  const attention_mask = mask?.map((row) => Array.from(row));
+  const checked = checkInputs({ input_ids: rest, attention_mask, past_key_values: past }, shape);
+  const padding = ids.map((_, row) => (mask ? Math.max(0, mask[row].indexOf(1)) : 0));
+  return { ids, checked: withoutPadding(checked, past), padding };
+}
+
+/** Positions as generate counts them: of the tokens that are not padding, from 0. */
+function withoutPadding(checked: CheckedInputs, past: KeyValueCache | undefined): CheckedInputs {
+  const rows = checked.rows.map((row, b) => {
+    const first = past?.sequences[b].length ?? 0;
+    return { ...row, positions: row.columns.map((_, i) => first + i) };
+  });
+  return { ...checked, rows };
+}

@@ -1,0 +1,78 @@
+// GGUF files against Hugging Face on the dequantized weights. The allowance of each format is the fixtures': 1e-3 with
+// f32 activations; with int8 activations twice the simulated maximum, 1.5 times the RMS, 2.25 times the KL.
+import { readdirSync } from "node:fs";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { MixtralForCausalLM } from "../../src/generation/causal_lm.ts";
+import { fixture, json, safetensors } from "../fixtures.ts";
+import { largestDifference, sameBits } from "./compare.ts";
+
+const expected = json("fixtures/gguf/expected.json");
+
+function logSoftmax(row: Float32Array): Float64Array {
+  const top = row.reduce((a, b) => Math.max(a, b), -Infinity);
+  const sum = row.reduce((a, b) => a + Math.exp(b - top), 0);
+  return Float64Array.from(row, (x) => x - top - Math.log(sum));
+}
+
+for (const file of readdirSync(fixture("fixtures/gguf/models"))) {
+  const type = file.replace(".gguf", "");
+  test(`models/${file}`, async () => {
+    const { tensors } = safetensors(fixture(`fixtures/gguf/expected/${type}.safetensors`));
+    const entry = expected.types[type];
+    await using model = await MixtralForCausalLM.from_pretrained(fixture(`fixtures/gguf/models/${file}`), { threads: 2 });
+    const ids = [Array.from(tensors.input_ids.data, Number)];
+    const { logits } = await model({ input_ids: ids });
+    const truth = tensors.logits.data as Float32Array;
+    const found = logits.data as Float32Array;
+    const vocab = logits.dims[2];
+    let max = 0;
+    let squares = 0;
+    let kl = 0;
+    for (let at = 0; at < truth.length; at += vocab) {
+      const [p, q] = [truth, found].map((values) => logSoftmax(values.slice(at, at + vocab)));
+      p.forEach((value, i) => {
+        max = Math.max(max, Math.abs(value - q[i]));
+        squares += (value - q[i]) ** 2;
+        kl += Math.exp(value) * (value - q[i]);
+      });
+    }
+    const rms = Math.sqrt(squares / truth.length);
+    kl /= truth.length / vocab;
+    const allowance = entry.allowance[/^(B?F)/.test(type) ? "f32_activations" : "int8_activations_per_32"];
+    console.log(`# ${type}: max ${max.toExponential(2)} of ${allowance.max_abs}, rms ${rms.toExponential(2)}, kl ${kl.toExponential(2)}`);
+    assert.ok(max <= allowance.max_abs, `max ${max}, allowed ${allowance.max_abs}`);
+    if (allowance.rms !== undefined) assert.ok(rms <= allowance.rms, `rms ${rms}, allowed ${allowance.rms}`);
+    if (allowance.mean_kl !== undefined) assert.ok(kl <= allowance.mean_kl, `kl ${kl}, allowed ${allowance.mean_kl}`);
+    for (const { prompt, hugging_face } of entry.greedy) {
+      const sequences = await model.generate({ input_ids: [prompt], max_new_tokens: hugging_face.length });
+      assert.equal(sequences.tolist()[0].slice(prompt.length), hugging_face);
+    }
+  });
+}
+
+const forms = json("fixtures/gguf/forms/forms.json").forms;
+const formsExpected = safetensors(fixture("fixtures/gguf/forms/expected.safetensors")).tensors;
+const ids = [Array.from(formsExpected.input_ids.data as Int32Array, Number)];
+
+async function logitsOf(form: string): Promise<Float32Array> {
+  await using model = await MixtralForCausalLM.from_pretrained(fixture(`fixtures/gguf/forms/${form}`), { threads: 1 });
+  return (await model({ input_ids: ids })).logits.data as Float32Array;
+}
+
+for (const [form, { equals }] of Object.entries<any>(forms)) {
+  if (!equals) continue;
+  test(`forms/${form} equals ${equals}`, async () => {
+    assert.ok(sameBits(await logitsOf(form), await logitsOf(equals)), "the logits are not the same bits");
+  });
+}
+
+for (const name of ["tiny-F32"]) {
+  test(`forms/${name} against Hugging Face`, async () => {
+    await using model = await MixtralForCausalLM.from_pretrained(fixture(`fixtures/gguf/forms/${name}.gguf`), { threads: 1 });
+    const difference = largestDifference((await model({ input_ids: ids })).logits, formsExpected[`${name}.logits`]);
+    assert.ok(difference <= 1e-3, `differs by ${difference}`);
+  });
+}
+
+test.run();

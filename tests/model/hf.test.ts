@@ -1,0 +1,89 @@
+// The forward pass against Hugging Face: every checkpoint of fixtures/hf that has a language-model head, or none.
+// Tolerance 2e-4 absolute, losses 1e-4 relative (the fixtures' README): float32 sums in another order.
+import { readdirSync } from "node:fs";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { MixtralForCausalLM } from "../../src/generation/causal_lm.ts";
+import { Tensor } from "../../src/tensor.ts";
+import { type Array_, fixture, json, safetensors } from "../fixtures.ts";
+import { largestDifference } from "./compare.ts";
+
+const TOLERANCE = 2e-4;
+
+/** Their heads are other classes'. */
+const others = /^(sequence|token|question|bare)/;
+
+let greedy = 0;
+let worst = { difference: 0, where: "" };
+const check = (difference: number, where: string) => {
+  if (difference > worst.difference) worst = { difference, where };
+  assert.ok(difference <= TOLERANCE, `${where}: differs by ${difference}, allowed ${TOLERANCE}`);
+};
+
+for (const folder of readdirSync(fixture("fixtures/hf")).filter((name) => !name.includes(".") && !others.test(name))) {
+  test(folder, async () => {
+    const path = `fixtures/hf/${folder}`;
+    const inputs = json(`${path}/inputs.json`);
+    const expected = json(`${path}/expected.json`);
+    const { tensors } = safetensors(fixture(`${path}/expected.safetensors`));
+    await using model = await MixtralForCausalLM.from_pretrained(fixture(path), { threads: 2 });
+    for (const [name, given] of Object.entries<any>(inputs)) {
+      if (given.generate) {
+        await checkGreedy(model, given, expected[name], tensors[`${name}.scores`], `${folder} ${name}`);
+        continue;
+      }
+      const where = `${folder} ${name}`;
+      const { output_attentions, inputs_embeds, ...rest } = given;
+      const embeds = inputs_embeds && tensors[`${name}.inputs_embeds`];
+      const out = await model({
+        ...rest,
+        ...(embeds ? { inputs_embeds: new Tensor("float32", embeds.data as Float32Array, embeds.shape) } : {}),
+      });
+      const mask: number[] | undefined = given.attention_mask?.flat();
+      const counts = (row: number) => !mask || mask[row] === 1;
+      check(largestDifference(out.logits, tensors[`${name}.logits`], counts), `${where} logits`);
+      for (const [i, state] of (given.output_hidden_states ? out.hidden_states! : []).entries())
+        check(largestDifference(state, tensors[`${name}.hidden_states.${i}`], counts), `${where} hidden state ${i}`);
+      for (const [i, logits] of (given.output_router_logits ? out.router_logits! : []).entries())
+        check(largestDifference(logits, tensors[`${name}.router_logits.${i}`], counts), `${where} router logits ${i}`);
+      if (given.labels) {
+        // The reference adds the auxiliary loss where it computes it, which this version does not.
+        const loss = expected[name].loss - (expected[name].aux_loss ?? 0) * model.config.router_aux_loss_coef;
+        assert.ok(Math.abs(out.loss! - loss) <= 1e-4 * loss, `${where}: loss ${out.loss}, expected ${loss}`);
+      }
+      out.past_key_values?.dispose();
+    }
+  });
+}
+
+/** Greedy ids exactly, and the processed scores of each step up to each row's end. */
+async function checkGreedy(model: MixtralForCausalLM, given: any, expected: any, scores: Array_ | undefined, where: string) {
+  if (given.generate.num_beams > 1) return; // beams come with a later version
+  const options = { ...given.inputs, ...given.generate, return_dict_in_generate: true, output_scores: true } as const;
+  const out = await model.generate({ ...options, return_dict_in_generate: true });
+  out.past_key_values?.dispose();
+  assert.equal(out.sequences.tolist(), expected.sequences, `${where}: sequences`);
+  greedy++;
+  if (!scores) return;
+  const [rows, steps, vocab] = scores.shape;
+  const prompt = given.inputs.input_ids[0].length;
+  const eos = [given.generate.eos_token_id].flat();
+  for (let row = 0; row < rows; row++) {
+    const ended = expected.sequences[row].findIndex((id: number, i: number) => i >= prompt && eos.includes(id));
+    for (let step = 0; step < (ended < 0 ? steps : ended - prompt + 1); step++) {
+      const want = scores.data.subarray((row * steps + step) * vocab, (row * steps + step + 1) * vocab) as Float32Array;
+      const found = out.scores![step].row(row).data as Float32Array;
+      want.forEach((value, i) => {
+        if (value !== found[i]) check(Math.abs(value - found[i]), `${where} scores, row ${row}, step ${step}`);
+      });
+    }
+  }
+}
+
+test("report", () => {
+  console.log(`# ${greedy} greedy generations equal`);
+  console.log(`# largest difference from Hugging Face: ${worst.difference.toExponential(2)} (${worst.where})`);
+  assert.ok(worst.difference > 0);
+});
+
+test.run();
