@@ -1,5 +1,5 @@
 // Every malformed file of fixtures/gguf/bad, by the rules that bad.json states.
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -64,12 +64,11 @@ test("mutated headers end in an ordinary way, at once", async () => {
   console.log(`# ${mutations.length} mutations: ${refused} refused, slowest ${slowest.toFixed(1)} ms`);
 });
 
-test("a file on disk is read no further than its header", async () => {
-  const path = fixture("fixtures/gguf/models/Q6_K.gguf");
-  const bytes = new Uint8Array(readFileSync(path));
-  const platform = memoryPlatform({ "/x/y.gguf": bytes });
+test("no more than the beginning of a file is read", async () => {
+  const base = readFileSync(join(folder, "base.gguf"));
+  const platform = memoryPlatform({ "/x/y.gguf": Buffer.concat([base, new Uint8Array(2 ** 24)]) });
   assert.is(await outcome(platform, "/x/y.gguf"), null);
-  assert.ok(platform.counts.read <= 2 ** 20 && statSync(path).size > 2 ** 20, `${platform.counts.read} bytes read`);
+  assert.ok(platform.counts.read <= 2 ** 20, `${platform.counts.read} bytes read`);
 });
 
 test.run();
