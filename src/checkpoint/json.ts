@@ -1,5 +1,5 @@
 // JSON from files that nobody vouches for: strict UTF-8, bounded nesting, no key twice in one object.
-import { show } from "../config/show.ts";
+import { printable, show } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
 import type { Platform } from "../platform/platform.ts";
 
@@ -21,7 +21,7 @@ export function parseJSON(bytes: Uint8Array, where: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new CheckpointError(`${where}: expected JSON (${(cause as Error).message.slice(0, 120)})`, { cause });
+    throw new CheckpointError(`${where}: expected JSON (${printable((cause as Error).message)})`, { cause });
   }
 }
 

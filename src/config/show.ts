@@ -6,14 +6,16 @@ const longest = 80;
 /** Control and format characters (which turn the direction of text, or hide it), lone surrogates, line separators. */
 const unprintable = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
-const printable = (text: string): string => text.replace(unprintable, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);
-
 const cut = (text: string): string => (text.length <= longest ? text : `${text.slice(0, longest)}…`);
+
+/** Text of a file's, or about it, cut short and safe to print. */
+export const printable = (text: string): string =>
+  cut(text).replace(unprintable, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);
 
 /** A value in one short line: strings in quotes, short lists of numbers in full, larger things by their kind and size. */
 export function show(value: unknown): string {
   if (value === undefined) return "nothing";
-  if (typeof value === "string") return `"${printable(cut(value))}"`;
+  if (typeof value === "string") return `"${printable(value)}"`;
   if (value === null || typeof value !== "object") return cut(String(value));
   if (ArrayBuffer.isView(value)) return `an array of ${(value as Uint8Array).length} numbers`;
   if (!Array.isArray(value)) return "an object";
