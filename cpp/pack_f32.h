@@ -1,12 +1,12 @@
 // The packings of activations that the F32, F16 and BF16 products read: kinds 0 to 9 of pack.cpp's dispatch.
 //
-// Columns are padded with zeros to a multiple of 32, a "step". A step is 8 vectors of 4 columns, and the products keep one
-// accumulator for each: class c of 8. Which four columns of a step class c holds is the format's choice:
-//   natural    4c .. 4c+3
-//   even/odd   8(c/2) + (c mod 2) + {0, 2, 4, 6}: a 16-byte load of 16-bit weights, taken as four dwords, gives the even
-//              columns in their low halves and the odd ones in their high halves, without a shuffle
-// A packed token ("vec") is step after step. A tile of 4 tokens is class after class, in a class step after step, in a step
-// the four tokens' vectors: a product then needs one accumulator for a row and token, and no reduction until the end.
+// Columns are padded with zeros to a multiple of 8, a "step". A step is two vectors of 4 columns, and the products keep one
+// accumulator for each: class 0 and class 1. Which columns of a step they hold is the format's choice:
+//   natural    0, 1, 2, 3 and 4, 5, 6, 7
+//   even/odd   0, 2, 4, 6 and 1, 3, 5, 7: a 16-byte load of 16-bit weights, taken as four dwords, gives the even columns in
+//              their low halves and the odd ones in their high halves, without a shuffle
+// A packed token ("vec") is step after step. A tile of 4 tokens is class 0, then class 1; in a class step after step, in a
+// step the four tokens' vectors: a product then needs one accumulator for a row and token, and no reduction until the end.
 #pragma once
 #include <wasm_simd128.h>
 #include "kernels.h"
@@ -17,8 +17,8 @@ enum PackF32 : uint32_t {
   PACK_F32_KINDS = 10,  // the kinds from here on are the quantized formats'
 };
 
-inline constexpr uint32_t F32_STEP = 32;    // columns
-inline constexpr uint32_t F32_CLASSES = 8;  // accumulators of 4 lanes in a step
+inline constexpr uint32_t F32_STEP = 8;     // columns
+inline constexpr uint32_t F32_CLASSES = 2;  // vectors of a step
 inline constexpr uint32_t F32_TILE = 4;     // tokens
 
 // A half's bits shifted to a float's place make value * 2^-112. The activations carry 2^56 of the missing factor and the
@@ -45,8 +45,8 @@ inline uint32_t f32_panel_rows(uint32_t cols) {
 }
 inline uint32_t f32_scratch(uint32_t cols) { return f32_panel_rows(cols) * pack_f32_vec_bytes(0, cols); }
 
-// Columns [c, c + 8) of a row as two vectors in the kind's order; zeros from `cols` on.
-inline void pack_f32_eight(uint32_t order, const float* x, uint32_t c, uint32_t cols, v128_t out[2]) {
+// The step of columns [c, c + 8) of a row in the kind's order; zeros from `cols` on.
+inline void pack_f32_step(uint32_t order, const float* x, uint32_t c, uint32_t cols, v128_t out[F32_CLASSES]) {
   v128_t low, high;
   if (c + 8 <= cols) {
     low = wasm_v128_load(x + c);
@@ -73,7 +73,7 @@ inline uint32_t pack_f32_end(uint32_t col1, uint32_t cols) { return col1 == cols
 inline void pack_f32_vec(uint32_t kind, const float* x, uint8_t* dst, uint32_t cols, uint32_t col0, uint32_t col1) {
   v128_t* out = (v128_t*)dst;
   uint32_t end = pack_f32_end(col1, cols);
-  for (uint32_t c = col0; c < end; c += 8) pack_f32_eight(kind, x, c, cols, out + c / 4);
+  for (uint32_t c = col0; c < end; c += F32_STEP) pack_f32_step(kind, x, c, cols, out + c / 4);
 }
 
 inline void pack_f32_tile(uint32_t kind, const float* x, uint32_t stride, const uint32_t* index, uint32_t tokens, uint8_t* dst,
@@ -86,12 +86,10 @@ inline void pack_f32_tile(uint32_t kind, const float* x, uint32_t stride, const 
       uint32_t token = tile * F32_TILE + i;
       bool real = token < tokens;
       const float* row = real ? x + stride * (index ? index[token] : token) : x;
-      for (uint32_t c = col0; c < end; c += 8) {
-        v128_t pair[2];
-        pack_f32_eight(order, row, c, real ? cols : 0, pair);
-        uint32_t step = c / F32_STEP, cls = c % F32_STEP / 4;
-        out[(cls * steps + step) * F32_TILE + i] = pair[0];
-        out[((cls + 1) * steps + step) * F32_TILE + i] = pair[1];
+      for (uint32_t c = col0; c < end; c += F32_STEP) {
+        v128_t classes[F32_CLASSES];
+        pack_f32_step(order, row, c, real ? cols : 0, classes);
+        for (uint32_t k = 0; k < F32_CLASSES; k++) out[(k * steps + c / F32_STEP) * F32_TILE + i] = classes[k];
       }
     }
   }
