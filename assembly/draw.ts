@@ -53,13 +53,33 @@ export function uniform(state: usize): f64 {
 export function draw(logits: usize, n: i32, state: usize, scratch: usize): i32 {
   const share = uniform(state);
   exponentials(logits, n, maximum(logits, n), scratch);
-  let total: f64 = 0;
-  for (let i = 0; i < n; i++) total += <f64>load<f32>(at(scratch, i));
-  const limit = share * total;
+  const limit = share * sumTo(scratch, n, Infinity);
+  sumTo(scratch, n, limit);
+  return reached;
+}
+
+/** Where sumTo stopped; -1 where it did not. */
+let reached: i32 = -1;
+
+/** Adds up f32 [n] in order until the sum exceeds the limit. */
+function sumTo(values: usize, n: i32, limit: f64): f64 {
   let sum: f64 = 0;
-  for (let i = 0; i < n; i++) {
-    sum += <f64>load<f32>(at(scratch, i));
-    if (sum > limit) return i;
+  let i = 0;
+  while (i < n) {
+    // Four zeros at once: after top_k nearly all are.
+    if (i + 4 <= n && !v128.any_true(v128.load(at(values, i)))) {
+      i += 4;
+      continue;
+    }
+    const end = min(i + 4, n);
+    for (; i < end; i++) {
+      sum += <f64>load<f32>(at(values, i));
+      if (sum > limit) {
+        reached = i;
+        return sum;
+      }
+    }
   }
-  return -1;
+  reached = -1;
+  return sum;
 }

@@ -5,7 +5,14 @@ import { at, loadTail, storeTail } from "./vectors";
 /** The largest value; NaN where any value is NaN. */
 export function maximum(logits: usize, n: i32): f32 {
   let most = f32x4.splat(-Infinity);
+  let other = most;
   let i = 0;
+  // Two chains, because max takes several instructions, one waiting for the other.
+  for (; i + 8 <= n; i += 8) {
+    most = f32x4.max(most, v128.load(at(logits, i)));
+    other = f32x4.max(other, v128.load(at(logits, i + 4)));
+  }
+  most = f32x4.max(most, other);
   for (; i + 4 <= n; i += 4) most = f32x4.max(most, v128.load(at(logits, i)));
   if (i < n) most = f32x4.max(most, loadTail(logits, i, n, -Infinity));
   return max(

@@ -3,6 +3,7 @@
 // With a share of 1 the terms add up to the limit exactly, and rounding alone decides whether the last token stays. So
 // the steps are those of Hugging Face's class in float32, down to the order of PyTorch's sum.
 import { exp, log } from "./math";
+import { maximum } from "./softmax";
 import { at } from "./vectors";
 import { array, top_n } from "./warpers";
 
@@ -14,12 +15,14 @@ const MOST_TOKENS: i32 = 100;
  * least one. In place on logits f32 [n]; scratch: scratch_bytes(n) bytes.
  */
 export function top_h(logits: usize, n: i32, share: f32, scratch: usize): void {
+  const most = maximum(logits, n);
+  // NaN and infinity are left for the draw to find.
+  if (!(most < Infinity)) return;
   // Three lists of `count` values.
   const first = array(scratch, n, 0);
   const terms = array(scratch, n, 1);
   const weighted = array(scratch, n, 2);
   const count = top_n(logits, n, MOST_TOKENS, first, scratch);
-  const most = load<f32>(at(logits, load<i32>(first)));
   let sum: f64 = 0;
   for (let c = 0; c < count; c++) sum += exponential(logitOf(logits, first, c), most);
   const normalizer: f32 = most + <f32>log(sum);

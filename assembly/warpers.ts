@@ -2,9 +2,9 @@
 // Each follows the class of Hugging Face's of the same name. `keep` is min_tokens_to_keep. Among equal scores of which
 // only some stay, those with the lowest ids stay.
 //
-// scratch: scratch_bytes(n) bytes, a multiple of 16: the bins of select, then three arrays of n 32-bit values.
+// scratch: scratch_bytes(n) bytes, a multiple of 16: the bins of the selections, then three arrays of n 32-bit values.
 import { exp, log } from "./math";
-import { BINS_BYTES, countAbove, countEqual, select, selected, selectLargest, weightBelow } from "./select";
+import { BINS_BYTES, countAbove, countEqual, selectByWeight, selected, selectLargest, weightBelow } from "./select";
 import { exponentials, maximum, weightedShift } from "./softmax";
 import { at, loadTail, removeBelow, storeTail } from "./vectors";
 
@@ -40,7 +40,7 @@ export function top_k(logits: usize, n: i32, k: i32, scratch: usize): void {
   removeBelow(logits, logits, n, selected);
 }
 
-/** Removes everything smaller than the value that select found, and its equals but the first `equals`. */
+/** Removes everything smaller than the value that was selected, and its equals but the first `equals`. */
 function keepSelected(logits: usize, values: usize, n: i32, equals: i32, candidates: usize): void {
   removeBelow(logits, values, n, selected);
   for (let c = equals; c < countEqual; c++) store<f32>(at(logits, load<i32>(at(candidates, c))), -Infinity);
@@ -60,7 +60,7 @@ export function top_p(logits: usize, n: i32, p: f64, keep: i32, scratch: usize):
   const candidates = array(scratch, n, 2);
   const sum = exponentials(logits, n, maximum(logits, n), e);
   const target = (1 - p) * sum * (1 + ROUNDING);
-  select(logits, e, n, target, scratch, candidates);
+  selectByWeight(logits, e, n, target, scratch, candidates);
   const weight = <f64>load<f32>(at(e, load<i32>(candidates)));
   const removed = min(<i32>Math.floor((target - weightBelow) / weight), countEqual - 1);
   const equals = countEqual - max(removed, 0);
@@ -125,13 +125,14 @@ export function typical_p(logits: usize, n: i32, mass: f64, keep: i32, scratch: 
     store<f32>(at(nearness, i), -(<f32>abs(offset - <f64>load<f32>(at(logits, i)))));
   }
   // Walking down from the nearest until `mass` is reached leaves less than 1 - mass below.
-  select(nearness, e, n, (1 - mass) * sum * (1 + ROUNDING), scratch, candidates);
+  selectByWeight(nearness, e, n, (1 - mass) * sum * (1 + ROUNDING), scratch, candidates);
   if (keep > 1 && countAbove + countEqual < keep) keepLargest(logits, nearness, n, keep, scratch);
   else removeBelow(logits, nearness, n, selected);
 }
 
 /**
- * Indices of the k largest, largest first, the lowest id first among equals: i32 [k] at `out`. Returns min(k, n).
+ * Indices of the k largest, largest first, the lowest id first among equals: i32 [k] at `out`. Returns how many:
+ * min(k, n), or fewer where there are NaN.
  */
 export function top_n(logits: usize, n: i32, k: i32, out: usize, scratch: usize): i32 {
   k = min(k, n);
@@ -157,6 +158,7 @@ export function top_n(logits: usize, n: i32, k: i32, out: usize, scratch: usize)
       store<i32>(at(out, j + gap), id);
     }
   }
-  for (let c = 0; count < k; c++) store<i32>(at(out, count++), load<i32>(at(candidates, c)));
-  return k;
+  // NaN is larger than nothing, and not found above: then there are fewer than k.
+  for (let c = 0; c < countEqual && count < k; c++) store<i32>(at(out, count++), load<i32>(at(candidates, c)));
+  return count;
 }

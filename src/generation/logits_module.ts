@@ -48,7 +48,7 @@ export interface LogitsExports {
   log_softmax(logits: number, n: number, scratch: number): void;
   /** The first of the largest; -1 where any value is NaN. */
   argmax(logits: number, n: number): number;
-  /** Ids of the k largest, largest first, the lowest id first among equals: i32 at `out`. Returns min(k, n). */
+  /** Ids of the k largest, largest first, the lowest id first among equals: i32 at `out`. Returns min(k, n), fewer where there are NaN. */
   top_n(logits: number, n: number, k: number, out: number, scratch: number): number;
   /** One id drawn from softmax(logits); -1 where there is no distribution. */
   draw(logits: number, n: number, state: number, scratch: number): number;

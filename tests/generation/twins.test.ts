@@ -140,6 +140,26 @@ test("argmax and log_softmax at every size", () => {
   console.log(`\n# log_softmax: largest difference ${largest.toExponential(1)}`);
 });
 
+test("NaN and infinity pass through every warper, to be found by the sampler", () => {
+  for (const bad of [Number.NaN, Infinity]) {
+    for (const n of [5, 1024]) {
+      const x = Float32Array.from({ length: n }, (_, i) => (i % 7) / 3);
+      x[3] = bad;
+      const runs: ((n: number, s: number) => void)[] = [
+        (n, s) => exports.top_k(scoresAt, n, 2, s),
+        (n, s) => exports.top_p(scoresAt, n, 0.5, 1, s),
+        (n, s) => exports.min_p(scoresAt, n, 0.5, 1, s),
+        (n, s) => exports.typical_p(scoresAt, n, 0.5, 1, s),
+        (n, s) => exports.epsilon_cutoff(scoresAt, n, 0.5, 1, s),
+        (n, s) => exports.eta_cutoff(scoresAt, n, 0.5, 1, s),
+        (n, s) => exports.top_h(scoresAt, n, 0.5, s),
+      ];
+      for (const [which, run] of runs.entries())
+        assert.ok(Object.is(warp(x, run)[3], bad), `warper ${which}, ${n} scores`);
+    }
+  }
+});
+
 test("what it costs", () => {
   const next = random(1);
   const n = 32000;
