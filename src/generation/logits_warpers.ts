@@ -3,8 +3,19 @@
 import { LogitsProcessor, type LogitsRow } from "./logits_processor.ts";
 import { integer, number } from "./logits_rules.ts";
 
-const openShare = (v: number) => v > 0 && v < 1;
-const closedShare = (v: number) => v >= 0 && v <= 1;
+/** Warpers with one number and `min_tokens_to_keep`, which is above 1 for beams. */
+abstract class CutoffWarper extends LogitsProcessor {
+  protected readonly value: number;
+  protected readonly keep: number;
+  constructor(name: string, value: number, expected: string, holds: (value: number) => boolean, keep: number) {
+    super();
+    this.value = number(name, value, expected, holds);
+    this.keep = integer("min_tokens_to_keep", keep, 1);
+  }
+}
+
+const from0To1 = ["a number of 0 to 1", (v: number) => v >= 0 && v <= 1] as const;
+const between0And1 = ["a number above 0 and below 1", (v: number) => v > 0 && v < 1] as const;
 
 /** Divides the scores by the temperature. */
 export class TemperatureLogitsWarper extends LogitsProcessor {
@@ -46,77 +57,57 @@ export class TopKLogitsWarper extends LogitsProcessor {
 }
 
 /** Keeps the likeliest tokens whose probabilities together reach `top_p` ("The Curious Case of Neural Text Degeneration"). */
-export class TopPLogitsWarper extends LogitsProcessor {
-  private readonly top_p: number;
-  private readonly keep: number;
+export class TopPLogitsWarper extends CutoffWarper {
   /** @throws ConfigError unless in [0, 1] */
   constructor(top_p: number, min_tokens_to_keep = 1) {
-    super();
-    this.top_p = number("top_p", top_p, "a number of 0 to 1", closedShare);
-    this.keep = integer("min_tokens_to_keep", min_tokens_to_keep, 1);
+    super("top_p", top_p, ...from0To1, min_tokens_to_keep);
   }
   process({ workspace: w, logits }: LogitsRow): void {
-    w.exports.top_p(logits, w.vocab_size, this.top_p, this.keep, w.scratch);
+    w.exports.top_p(logits, w.vocab_size, this.value, this.keep, w.scratch);
   }
 }
 
 /** Removes tokens less likely than `min_p` times the likeliest ("Min-p Sampling", 2024). */
-export class MinPLogitsWarper extends LogitsProcessor {
-  private readonly min_p: number;
-  private readonly keep: number;
+export class MinPLogitsWarper extends CutoffWarper {
   /** @throws ConfigError unless in [0, 1] */
   constructor(min_p: number, min_tokens_to_keep = 1) {
-    super();
-    this.min_p = number("min_p", min_p, "a number of 0 to 1", closedShare);
-    this.keep = integer("min_tokens_to_keep", min_tokens_to_keep, 1);
+    super("min_p", min_p, ...from0To1, min_tokens_to_keep);
   }
   process({ workspace: w, logits }: LogitsRow): void {
-    w.exports.min_p(logits, w.vocab_size, this.min_p, this.keep, w.scratch);
+    w.exports.min_p(logits, w.vocab_size, this.value, this.keep, w.scratch);
   }
 }
 
 /** Keeps the tokens whose surprise is nearest to the entropy ("Locally Typical Sampling", 2022). */
-export class TypicalLogitsWarper extends LogitsProcessor {
-  private readonly typical_p: number;
-  private readonly keep: number;
+export class TypicalLogitsWarper extends CutoffWarper {
   /** @throws ConfigError unless in (0, 1) */
   constructor(typical_p: number, min_tokens_to_keep = 1) {
-    super();
-    this.typical_p = number("typical_p", typical_p, "a number above 0 and below 1", openShare);
-    this.keep = integer("min_tokens_to_keep", min_tokens_to_keep, 1);
+    super("typical_p", typical_p, ...between0And1, min_tokens_to_keep);
   }
   process({ workspace: w, logits }: LogitsRow): void {
-    w.exports.typical_p(logits, w.vocab_size, this.typical_p, this.keep, w.scratch);
+    w.exports.typical_p(logits, w.vocab_size, this.value, this.keep, w.scratch);
   }
 }
 
 /** Removes tokens of a probability below epsilon ("Truncation Sampling as Language Model Desmoothing", 2022). */
-export class EpsilonLogitsWarper extends LogitsProcessor {
-  private readonly epsilon: number;
-  private readonly keep: number;
+export class EpsilonLogitsWarper extends CutoffWarper {
   /** @throws ConfigError unless in (0, 1) */
   constructor(epsilon: number, min_tokens_to_keep = 1) {
-    super();
-    this.epsilon = number("epsilon_cutoff", epsilon, "a number above 0 and below 1", openShare);
-    this.keep = integer("min_tokens_to_keep", min_tokens_to_keep, 1);
+    super("epsilon_cutoff", epsilon, ...between0And1, min_tokens_to_keep);
   }
   process({ workspace: w, logits }: LogitsRow): void {
-    w.exports.epsilon_cutoff(logits, w.vocab_size, this.epsilon, this.keep, w.scratch);
+    w.exports.epsilon_cutoff(logits, w.vocab_size, this.value, this.keep, w.scratch);
   }
 }
 
 /** The same with a limit that falls as the entropy rises. */
-export class EtaLogitsWarper extends LogitsProcessor {
-  private readonly epsilon: number;
-  private readonly keep: number;
+export class EtaLogitsWarper extends CutoffWarper {
   /** @throws ConfigError unless in (0, 1) */
   constructor(epsilon: number, min_tokens_to_keep = 1) {
-    super();
-    this.epsilon = number("eta_cutoff", epsilon, "a number above 0 and below 1", openShare);
-    this.keep = integer("min_tokens_to_keep", min_tokens_to_keep, 1);
+    super("eta_cutoff", epsilon, ...between0And1, min_tokens_to_keep);
   }
   process({ workspace: w, logits }: LogitsRow): void {
-    w.exports.eta_cutoff(logits, w.vocab_size, this.epsilon, this.keep, w.scratch);
+    w.exports.eta_cutoff(logits, w.vocab_size, this.value, this.keep, w.scratch);
   }
 }
 

@@ -11,7 +11,7 @@ import type { CustomLogitsProcessor } from "../../src/generation/processors.ts";
 import { LogitsProcessorList } from "../../src/generation/processors.ts";
 import { type Array_, root } from "../fixtures.ts";
 
-const module = new WebAssembly.Module(readFileSync(join(root, "wasm", "logits.wasm")));
+export const module = new WebAssembly.Module(readFileSync(join(root, "wasm", "logits.wasm")));
 const memory = new WebAssembly.Memory({ initial: 64, maximum: 64, shared: true });
 export const exports: LogitsExports = loadLogits(module, memory);
 
@@ -19,7 +19,7 @@ export const exports: LogitsExports = loadLogits(module, memory);
 export const scoresAt = 1024;
 const workspaceAt = 2 * 1024 * 1024;
 
-/** A workspace on the tests' memory; one at a time. The bytes around the scores are filled with a pattern, see `intact`. */
+/** A workspace on the tests' memory; one at a time. */
 export function workspace(sizes: Partial<WorkspaceSizes> & { vocab_size: number }): LogitsWorkspace {
   return new LogitsWorkspace(exports, memory, workspaceAt, { rows: 4, ids: 100_000, ...sizes });
 }

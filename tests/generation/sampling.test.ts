@@ -2,11 +2,12 @@
 // exactly and by drawing, and what stays the same when the batch changes.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { InputError } from "../../src/errors.ts";
+import { EngineError, InputError } from "../../src/errors.ts";
+import { LogitsWorkspace, loadLogits } from "../../src/generation/logits_module.ts";
 import { build_logits_processors } from "../../src/generation/processors.ts";
 import { Sampler } from "../../src/generation/sampler.ts";
 import { json } from "../fixtures.ts";
-import { bytes, exports, processed, scoresAt, workspace } from "./harness.ts";
+import { bytes, exports, module, processed, scoresAt, workspace } from "./harness.ts";
 
 const { draws } = json("fixtures/logits/sampling.json");
 const stateAt = 512;
@@ -201,6 +202,34 @@ test("distinct draws: without replacement, the first with the probabilities of a
     w.view(scoresAt).fill(-Infinity)[2] = 0;
     sampler.draw_distinct(scoresAt, n, 0, 2);
   }, /no token can be chosen/);
+});
+
+test("works at the end of a memory of 4 GiB, and writes nothing beside its part", () => {
+  const memory = new WebAssembly.Memory({ initial: 65536, maximum: 65536, shared: true });
+  const high = loadLogits(module, memory);
+  const n = 1001;
+  const sizes = { vocab_size: n, rows: 1, ids: 3 };
+  const size = LogitsWorkspace.bytes(high, sizes);
+  const scores = 2 ** 32 - size - 64 * 128;
+  const w = new LogitsWorkspace(high, memory, 2 ** 32 - size, sizes);
+  const before = new Uint8Array(memory.buffer, scores - 4096, 4096).fill(0x5a);
+  w.view(scores).set(Float32Array.from({ length: n }, (_, i) => Math.sin(i) * 9));
+  const sampler = new Sampler(w, { do_sample: true, seed: 3, rows: 1 });
+  const config = { do_sample: true, temperature: 2, top_k: 40, top_p: 0.9, typical_p: 0.95, repetition_penalty: 1.1 };
+  build_logits_processors(config, { vocab_size: n, prompt_length: 1 }).process(w, [Int32Array.of(2, 8, 14)], scores);
+  const token = sampler.select(scores, 0);
+  assert.ok(w.view(scores)[token] > -Infinity);
+  assert.ok(before.every((byte) => byte === 0x5a));
+  assert.throws(() => new LogitsWorkspace(high, memory, 2 ** 32 - size + 16, sizes), /beyond the memory/);
+  assert.throws(() => new LogitsWorkspace(high, memory, 1028, sizes), /multiple of 16/);
+});
+
+test("a module needs a shared memory, and says so", () => {
+  const unshared = new WebAssembly.Memory({ initial: 1, maximum: 1 });
+  assert.throws(
+    () => loadLogits(module, unshared),
+    (e: unknown) => e instanceof EngineError && /logits\.wasm/.test(e.message),
+  );
 });
 
 test("top_n: the largest in order, the lowest id first among equals", () => {

@@ -1,5 +1,6 @@
 // TextStreamer: the pieces of a text word by word, with Mixtral's tokenizer over tokenizers/mixtral/stream.json, and by
 // hand for what Hugging Face's streamer does at line ends, CJK characters and prompts.
+import { spawnSync } from "node:child_process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { InputError } from "../../src/errors.ts";
@@ -97,6 +98,16 @@ test("ids go to token_callback_function, those of a skipped prompt do not", () =
   stream(plain, [1, 2], [3, 4], options);
   stream(plain, [1, 2], [3], { ...options, skip_prompt: true });
   assert.equal(seen, [[1, 2], [3], [4], [3]]);
+});
+
+test("without a callback the text goes to standard output, a line's end after it", () => {
+  const script = `
+    import { TextStreamer } from ${JSON.stringify(new URL("../../src/generation/streamers.js", import.meta.url).href)};
+    const streamer = new TextStreamer({ decode: (ids) => ids.map((id) => ["one", " two", " three"][id]).join("") });
+    for (const ids of [[0], [1], [2]]) streamer.put([ids]);
+    streamer.end();`;
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
+  assert.is(stdout, "one two three\n", stderr);
 });
 
 test("decode_kwargs reach the tokenizer; a second generation starts afresh; batches are refused", () => {
