@@ -17,6 +17,8 @@ interface StreamingTokenizer {
  * const ids = await model.generate({ input_ids: [1, 733, 16289], max_new_tokens: 40 });
  */
 export class MixtralForCausalLM extends MixtralPreTrainedModel {
+  static override readonly needs_head = true;
+
   /**
    * Generates until every row is finished.
    * @returns int32 (rows, length), prompt included; with `return_dict_in_generate` an object with what was asked for

@@ -112,6 +112,8 @@ class Generation {
   private readonly scores: number;
   private readonly finished: boolean[];
   private cache: KeyValueCache | undefined;
+  /** The cache's lengths after the last step that all rows finished. */
+  private mark: readonly number[] = [];
   private readonly kept: { scores: Tensor[]; logits: Tensor[] } = { scores: [], logits: [] };
 
   constructor(model: MixtralPreTrainedModel, inputs: GenerateInputs) {
@@ -226,6 +228,7 @@ class Generation {
       }
       streamer?.end();
     } catch (error) {
+      this.cache?.restore(this.mark);
       if (signal?.aborted && error === signal.reason && typeof error === "object" && error !== null)
         (error as { partial?: Tensor }).partial = this.sequences();
       throw error;
@@ -246,6 +249,7 @@ class Generation {
     const positions = (row: number) => prompt.rows[row].columns.length + added - 1;
     this.cache = given ?? model.create_cache(base, Math.max(...prompt.rows.map((_, row) => positions(row))));
     const { cache } = this;
+    this.mark = cache.mark();
     for (let row = 0; row < base; row++) cache.reserve(row, given ? positions(row) : prompt.rows[row].columns.length, model.context);
     await Promise.all(
       prompt.rows.map((row, b) => {
@@ -257,8 +261,10 @@ class Generation {
       }),
     );
     cache.advance(prompt.length);
+    this.mark = cache.mark();
     if (copies > 1) {
       this.cache = cache.repeat(copies);
+      this.mark = this.cache.mark();
       cache.dispose();
     }
   }
@@ -327,6 +333,7 @@ class Generation {
     }
     await Promise.all(parts);
     this.cache!.advance(1);
+    this.mark = this.cache!.mark();
   }
 
   /** What there is so far: int32 (rows, length). */

@@ -152,7 +152,7 @@ export class KeyValueCache {
   private columns: number;
   private readonly owner: CacheOwner;
   /** An object, so that `release` can share it without holding the cache. */
-  private readonly state = { disposed: false };
+  private readonly state = { disposed: false, incomplete: false };
 
   constructor(owner: CacheOwner, sequences: CachedSequence[], columns = 0) {
     this.owner = owner;
@@ -170,8 +170,22 @@ export class KeyValueCache {
     this.columns += columns;
   }
 
-  /** @throws {@link EngineError} after `dispose` */
+  /** What `restore` needs to take back what a call that failed has added. */
+  mark(): readonly number[] {
+    return this.sequences.map(({ length }) => length);
+  }
+
+  /** Forgets what was added since `mark`. A ring that has rolled over meanwhile has lost keys: then the cache is of no more use. */
+  restore(lengths: readonly number[]): void {
+    for (const [row, sequence] of this.sequences.entries()) {
+      if (sequence.length !== lengths[row] && sequence.length > sequence.ring.slots) this.state.incomplete = true;
+      sequence.length = lengths[row];
+    }
+  }
+
+  /** @throws {@link EngineError} after `dispose`, or after a call that was cut off beyond repair */
   check(): void {
+    if (this.state.incomplete) throw new EngineError("past_key_values: a call that was cut off has overwritten keys; make a new cache");
     if (this.state.disposed) throw new EngineError("past_key_values: this cache was disposed");
   }
 

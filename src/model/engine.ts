@@ -1,17 +1,17 @@
 // The engine: a loaded model. It owns the banks, the team of threads and the caches' memory; calls submit parts of steps.
 import { modelShape, type ModelShape } from "../config/shape.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import { EngineError, MemoryError } from "../errors.ts";
-import { type KernelInstance, instantiate } from "../kernels/abi.ts";
+import { CheckpointError, EngineError, MemoryError } from "../errors.ts";
+import { type KernelInstance, STACK_BYTES, instantiate } from "../kernels/abi.ts";
 import { type KernelBuild, loadKernels } from "../kernels/load.ts";
-import { MAX_BANK_BYTES, alignUp, createBank } from "../memory/bank.ts";
+import { MAX_BANK_BYTES, WASM_PAGE, alignUp, createBank } from "../memory/bank.ts";
 import { chooseFilling, emptyBanks, fillBanks, fillConstants, type Filling } from "../memory/fill.ts";
 import { Regions } from "../memory/regions.ts";
 import { type LogitsExports, loadLogits } from "../generation/logits_module.ts";
-import { type RunState, WORKSPACE_BYTES, hostStackTop, packKinds, planRunState } from "../memory/layout.ts";
+import { type PackKinds, type RunState, WORKSPACE_BYTES, hostStackTop, packKinds, planRunState } from "../memory/layout.ts";
 import { type WeightPlan, planWeights } from "../memory/plan.ts";
 import type { Platform } from "../platform/platform.ts";
-import { formats } from "../quant/formats.ts";
+import { type FormatName, formats } from "../quant/formats.ts";
 import { Team } from "../threads/team.ts";
 import { bind } from "../weights/bind.ts";
 import type { MixtralWeights } from "../weights/weights.ts";
@@ -25,6 +25,9 @@ const CHUNK_ROWS = 512;
 
 /** Rows whose logits one step gives: 64 sequences decoding at once, or 64 positions of a forward call. */
 const LOGIT_ROWS = 64;
+
+/** Weights that are read keep this alignment within a bank. */
+const DEFAULT_PAGE = 4096;
 
 /** What `model.info()` tells. */
 export interface ModelInfo {
@@ -53,65 +56,45 @@ export class Engine {
   /** The logits module on `home`, and the part of it that its users take their workspaces from. */
   readonly logits: LogitsExports;
   readonly workspaces: Regions;
-  private readonly build: KernelBuild;
-  private readonly plan: WeightPlan;
-  private readonly filling: Filling;
+  private readonly planned: EnginePlan;
   private readonly banks: WebAssembly.Memory[];
   private readonly team: Team;
   private readonly scheduler: Scheduler;
-  private readonly used: Record<string, number>;
   private disposed = false;
 
-  private constructor(parts: {
-    platform: Platform;
-    shape: ModelShape;
-    state: RunState;
-    build: KernelBuild;
-    plan: WeightPlan;
-    filling: Filling;
-    banks: WebAssembly.Memory[];
-    team: Team;
-    logits: WebAssembly.Module;
-    used: Record<string, number>;
-  }) {
-    this.platform = parts.platform;
-    this.shape = parts.shape;
-    this.state = parts.state;
-    this.build = parts.build;
-    this.plan = parts.plan;
-    this.filling = parts.filling;
-    this.banks = parts.banks;
-    this.team = parts.team;
-    this.used = parts.used;
-    this.home = parts.banks[0];
-    this.logits = loadLogits(parts.logits, this.home);
+  private constructor(
+    platform: Platform,
+    planned: EnginePlan,
+    banks: WebAssembly.Memory[],
+    team: Team,
+    logits: WebAssembly.Module,
+  ) {
+    this.platform = platform;
+    this.planned = planned;
+    this.shape = planned.shape;
+    this.state = planned.state;
+    this.banks = banks;
+    this.team = team;
+    this.home = banks[0];
+    this.logits = loadLogits(logits, this.home);
     this.workspaces = new Regions(this.state.workspaces, this.state.workspaces + WORKSPACE_BYTES, 64);
     this.store = new CacheStore(this.shape, this.state.end, this.banks.length, (index, memory) => this.addBank(index, memory));
     this.scheduler = new Scheduler(this.state.rows, this.state.logit_rows, (step) => this.team.step(step));
   }
 
   /**
-   * Loads a checkpoint's weights and starts the team. The checkpoint stays the caller's, to be closed when this returns.
+   * Loads a checkpoint's weights and starts the team; `head`: it must have a language-model head. The checkpoint stays the caller's, to be closed when this returns.
    * @throws MemoryError when a memory cannot be had, CheckpointError when a file fails, the signal's reason when aborted
    */
-  static async load(platform: Platform, checkpoint: Checkpoint, options: LoadOptions): Promise<Engine> {
-    checkOptions(options);
+  static async load(platform: Platform, checkpoint: Checkpoint, options: LoadOptions, head: boolean): Promise<Engine> {
     const { signal } = options;
     signal?.throwIfAborted();
-    const shape = modelShape(checkpoint.config);
-    const weights = bind(checkpoint);
-    const build = await loadKernels(platform, options.simd);
+    const planned = await planEngine(platform, checkpoint, options);
+    const { shape, build, kinds, state, filling, plan } = planned;
+    const { threads } = state;
+    if (head && !plan.model.lm_head)
+      throw new CheckpointError(`${checkpoint.path}: expected lm_head.weight (output.weight), found none: this is no language model`);
     const logits = await WebAssembly.compile((await platform.wasm("logits.wasm")) as BufferSource);
-    const sizes = instantiate(build.module, new WebAssembly.Memory({ initial: 16, maximum: 16, shared: true }), 65536);
-    const used = countFormats(weights);
-    const kinds = packKinds(sizes, Object.keys(used).map((name) => formats[name as keyof typeof formats]));
-    const threads = options.threads ?? platform.cores();
-    const rows = options.chunk_size ?? CHUNK_ROWS;
-    const state = planRunState(shape, sizes, kinds, threads, rows, Math.min(rows, LOGIT_ROWS));
-
-    const filling = await chooseFilling(platform, options.mmap ?? "auto", checkpoint.files.every((file) => file.mappable));
-    const page_size = filling.mapper?.page_size ?? 4096;
-    const plan = planWeights(weights, state.end, page_size, (options.bank_bytes ?? MAX_BANK_BYTES - state.end) + state.end);
     const available = platform.available_memory();
     if (!filling.mapper && available !== undefined && plan.weight_bytes > available) {
       throw new MemoryError(
@@ -134,7 +117,7 @@ export class Engine {
       if (results[0].status === "fulfilled") team = results[0].value;
       for (const result of results) if (result.status === "rejected") throw result.reason;
       signal?.throwIfAborted();
-      return new Engine({ platform, shape, state, build, plan, filling, banks, team: team!, logits, used });
+      return new Engine(platform, planned, banks, team!, logits);
     } catch (error) {
       await team?.dispose();
       emptyBanks(plan, banks, filling);
@@ -143,7 +126,7 @@ export class Engine {
   }
 
   private addBank(index: number, memory: WebAssembly.Memory): void {
-    const kernels: KernelInstance = instantiate(this.build.module, memory, hostStackTop(this.state.threads));
+    const kernels: KernelInstance = instantiate(this.planned.build.module, memory, hostStackTop(this.state.threads));
     const { rope_theta, rope_factor, head_dim } = this.shape;
     kernels.rope_inv_freq(rope_theta, rope_factor, head_dim, this.state.inv_freq);
     this.team.tell({ index, memory } satisfies BankAdded);
@@ -176,19 +159,7 @@ export class Engine {
   }
 
   info(): ModelInfo {
-    const { threads, end } = this.state;
-    const weight_bytes = this.plan.weight_bytes;
-    const constants = this.plan.constants.reduce((sum, { from }) => sum + from.rows * from.cols * 4, 0);
-    return {
-      threads,
-      simd: this.build.simd,
-      mapped: this.filling.mapper !== undefined,
-      ...(this.filling.mapper ? {} : { reason: this.filling.reason }),
-      weight_bytes,
-      private_bytes: end + constants + (this.filling.mapper ? 0 : weight_bytes),
-      cache_bytes: this.store.bytes,
-      formats: this.used,
-    };
+    return { ...describePlan(this.planned), cache_bytes: this.store.bytes };
   }
 
   /** Ends the threads and lets go of the files and the memory. Calling it twice is harmless. */
@@ -196,8 +167,52 @@ export class Engine {
     if (this.disposed) return;
     this.disposed = true;
     await this.team.dispose();
-    emptyBanks(this.plan, this.banks, this.filling);
+    emptyBanks(this.planned.plan, this.banks, this.planned.filling);
   }
+}
+
+/** What a model will be once it is loaded: decided from headers alone. */
+export interface EnginePlan {
+  readonly shape: ModelShape;
+  readonly build: KernelBuild;
+  readonly kinds: PackKinds;
+  readonly state: RunState;
+  readonly filling: Filling;
+  readonly plan: WeightPlan;
+  /** How many matrices have each format. */
+  readonly formats: Record<string, number>;
+}
+
+/** @throws CheckpointError when tensors are missing or wrong, MemoryError when a part cannot fit any memory, InputError */
+export async function planEngine(platform: Platform, checkpoint: Checkpoint, options: LoadOptions): Promise<EnginePlan> {
+  checkOptions(options);
+  const shape = modelShape(checkpoint.config);
+  const weights = bind(checkpoint);
+  const build = await loadKernels(platform, options.simd);
+  const used = countFormats(weights);
+  const sizes = instantiate(build.module, createBank(16 * WASM_PAGE, "a first memory"), STACK_BYTES);
+  const kinds = packKinds(sizes, Object.keys(used).map((name) => formats[name as FormatName]));
+  const rows = options.chunk_size ?? CHUNK_ROWS;
+  const state = planRunState(shape, sizes, kinds, options.threads ?? platform.cores(), rows, Math.min(rows, LOGIT_ROWS));
+  const filling = await chooseFilling(platform, options.mmap ?? "auto", checkpoint.files.every((file) => file.mappable));
+  const page_size = filling.mapper?.page_size ?? DEFAULT_PAGE;
+  const capacity = options.bank_bytes ? options.bank_bytes + state.end : MAX_BANK_BYTES;
+  const plan = planWeights(weights, state.end, page_size, capacity);
+  return { shape, build, kinds, state, filling, plan, formats: used };
+}
+
+/** The part of `ModelInfo` that is known before loading. */
+export function describePlan({ state, build, filling, plan, formats: used }: EnginePlan): Omit<ModelInfo, "cache_bytes"> {
+  const constants = plan.constants.reduce((sum, { from }) => sum + from.rows * from.cols * 4, 0);
+  return {
+    threads: state.threads,
+    simd: build.simd,
+    mapped: filling.mapper !== undefined,
+    ...(filling.mapper ? {} : { reason: filling.reason }),
+    weight_bytes: plan.weight_bytes,
+    private_bytes: state.end - WORKSPACE_BYTES + constants + (filling.mapper ? 0 : plan.weight_bytes),
+    formats: used,
+  };
 }
 
 /** How many matrices have each format. */

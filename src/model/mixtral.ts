@@ -37,6 +37,8 @@ export class MixtralPreTrainedModel extends Callable {
   /** The engine underneath, for the parts of this library. */
   readonly engine: Engine;
   private readonly options: LoadOptions;
+  /** Whether a checkpoint of this class must hold lm_head. */
+  static readonly needs_head: boolean = false;
 
   protected constructor(engine: Engine, config: MixtralConfig, generation_config: GenerationConfig, options: LoadOptions) {
     super();
@@ -52,7 +54,7 @@ export class MixtralPreTrainedModel extends Callable {
    * @throws CheckpointError, ConfigError or MemoryError; the signal's reason when aborted
    */
   static async from_pretrained<T extends MixtralPreTrainedModel>(
-    this: { prototype: T },
+    this: { prototype: T; needs_head: boolean },
     path: string,
     options: LoadOptions = {},
   ): Promise<T> {
@@ -64,7 +66,7 @@ export class MixtralPreTrainedModel extends Callable {
     tell("initiate");
     const checkpoint = await openCheckpoint(platform, path, { config: options.config as MixtralConfig | undefined });
     try {
-      const engine = await Engine.load(platform, checkpoint, options);
+      const engine = await Engine.load(platform, checkpoint, options, this.needs_head);
       tell("done");
       const generation_config = new GenerationConfig(checkpoint.generation_config);
       const Class = this as unknown as new (...args: unknown[]) => T;
@@ -129,12 +131,14 @@ export class MixtralPreTrainedModel extends Callable {
     const given = inputs.past_key_values;
     const cache = given ?? this.create_cache(rows.length, length);
     const out = new Collected(this, checked, keep, inputs);
+    const mark = cache.mark();
     try {
       for (const [b, row] of rows.entries()) cache.reserve(b, row.columns.length, this.context);
       await Promise.all(rows.map((row, b) => out.feed(b, row, cache.sequences[b])));
       cache.advance(length);
     } catch (error) {
-      if (!given) cache.dispose();
+      if (given) given.restore(mark);
+      else cache.dispose();
       throw error;
     }
     if (!given && !keeps_cache) cache.dispose();

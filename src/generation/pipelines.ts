@@ -1,0 +1,114 @@
+// pipeline("text-generation", …): texts or conversations in, texts out, with a model and its tokenizer loaded together.
+import { Callable } from "../callable.ts";
+import { InputError } from "../errors.ts";
+import type { LoadOptions } from "../model/options.ts";
+import { AutoTokenizer } from "../text/load_tokenizer.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import type { Tensor } from "../tensor.ts";
+import { AutoModelForCausalLM } from "./auto.ts";
+import type { MixtralForCausalLM } from "./causal_lm.ts";
+import type { GenerateInputs } from "./generate.ts";
+import type { Message } from "./session.ts";
+
+export interface TextGenerationOptions extends GenerateInputs {
+  /** Whether `generated_text` begins with the prompt (or holds the conversation); true by default. */
+  return_full_text?: boolean;
+  /** Whether the tokenizer adds its special tokens to a text; true by default. */
+  add_special_tokens?: boolean;
+}
+
+/** A text, or where a conversation was given, the conversation with the answer (or the answer alone). */
+export interface GeneratedText<T> {
+  generated_text: T;
+}
+
+type Chat = Message[];
+
+export interface TextGenerationPipeline {
+  (texts: string, options?: TextGenerationOptions): Promise<GeneratedText<string>[]>;
+  (texts: string[], options?: TextGenerationOptions): Promise<GeneratedText<string>[][]>;
+  (chat: Chat, options?: TextGenerationOptions): Promise<GeneratedText<Chat>[]>;
+  (chats: Chat[], options?: TextGenerationOptions): Promise<GeneratedText<Chat>[][]>;
+}
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
+export class TextGenerationPipeline extends Callable {
+  readonly task = "text-generation";
+  readonly model: MixtralForCausalLM;
+  readonly tokenizer: Tokenizer;
+
+  constructor(model: MixtralForCausalLM, tokenizer: Tokenizer) {
+    super();
+    this.model = model;
+    this.tokenizer = tokenizer;
+  }
+
+  async _call(input: string | string[] | Chat | Chat[], options: TextGenerationOptions = {}): Promise<unknown> {
+    const { return_full_text = true, add_special_tokens = true, ...generate } = options;
+    const single = typeof input === "string" || isChat(input);
+    const prompts = (single ? [input] : input) as (string | Chat)[];
+    if (!Array.isArray(prompts) || prompts.length === 0 || !prompts.every((p) => typeof p === "string" || isChat(p)))
+      throw new InputError("text-generation: expected a text, a conversation (messages with role and content), or an array of either");
+    const rows = prompts.map((prompt) =>
+      typeof prompt === "string"
+        ? this.tokenizer.encode(prompt, { add_special_tokens })
+        : this.tokenizer.apply_chat_template(prompt, { add_generation_prompt: true, return_dict: false, return_tensor: false }),
+    );
+    const inputs = padLeft(rows, this.tokenizer.pad_token_id ?? 0);
+    const sequences: Tensor = await this.model.generate({ tokenizer: this.tokenizer, ...generate, ...inputs, return_dict_in_generate: false } as GenerateInputs);
+    const copies = sequences.dims[0] / rows.length;
+    const length = inputs.input_ids[0].length;
+    const results = prompts.map((prompt, i) =>
+      Array.from({ length: copies }, (_, copy) => {
+        const ids: number[] = sequences.row(i * copies + copy).tolist();
+        return { generated_text: this.result(prompt, rows[i], ids.slice(length), return_full_text) };
+      }),
+    );
+    return single ? results[0] : results;
+  }
+
+  private result(prompt: string | Chat, ids: number[], answer: number[], full: boolean): string | Chat {
+    const decode = (tokens: number[]) => this.tokenizer.decode(tokens, { skip_special_tokens: true });
+    if (typeof prompt !== "string") {
+      const reply = { role: "assistant", content: decode(answer).trim() };
+      return full ? [...prompt, reply] : [reply];
+    }
+    // Decoded together: a text's first token has no space of its own.
+    const whole = decode([...ids, ...answer]);
+    const start = decode(ids).length;
+    return full ? prompt + whole.slice(start) : whole.slice(start);
+  }
+
+  dispose(): Promise<void> {
+    return this.model.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}
+
+const isChat = (value: unknown): value is Chat =>
+  Array.isArray(value) && value.length > 0 && value.every((m) => typeof m === "object" && m !== null && "role" in m);
+
+/** Rows of one length with the mask that tells what was added on the left. */
+function padLeft(rows: number[][], pad: number): { input_ids: number[][]; attention_mask: number[][] } {
+  const length = Math.max(...rows.map((row) => row.length));
+  return {
+    input_ids: rows.map((row) => [...Array(length - row.length).fill(pad), ...row]),
+    attention_mask: rows.map((row) => [...Array(length - row.length).fill(0), ...Array(row.length).fill(1)]),
+  };
+}
+
+/**
+ * Loads a model and its tokenizer for a task.
+ * @throws {@link InputError} for a task other than text-generation; what the loaders throw
+ * @example
+ * const generator = await pipeline("text-generation", "models/demo");
+ * const [{ generated_text }] = await generator("Mustard tastes", { max_new_tokens: 20 });
+ */
+export async function pipeline(task: "text-generation", path: string, options: LoadOptions = {}): Promise<TextGenerationPipeline> {
+  if (task !== "text-generation") throw new InputError(`pipeline: expected the task "text-generation", found ${JSON.stringify(task)}`);
+  const tokenizer = await AutoTokenizer.from_pretrained(path);
+  return new TextGenerationPipeline(await AutoModelForCausalLM.from_pretrained(path, options), tokenizer);
+}

@@ -1,0 +1,111 @@
+// A conversation's one timeline: what the model has seen stays in its cache, and each turn feeds only what is new.
+import type { KeyValueCache } from "../model/cache.ts";
+import type { MixtralForCausalLM } from "./causal_lm.ts";
+import type { GenerateInputs } from "./generate.ts";
+import { BaseStreamer } from "./streamers.ts";
+
+/** A chat turn as templates know it. */
+export type Message = { role: string; content: string };
+
+/** What a session needs of a tokenizer. */
+export interface ChatTokenizer {
+  apply_chat_template(
+    messages: Message[],
+    options: { add_generation_prompt: boolean; return_dict: false; return_tensor: false },
+  ): number[];
+  decode_stream(options: { skip_special_tokens: boolean }): { push(id: number): string; end(): string };
+}
+
+export class ChatSession {
+  readonly messages: Message[] = [];
+  /** Prompt tokens of the last turn, and how many of them the cache held already. */
+  prompt_tokens = 0;
+  cached_tokens = 0;
+  private readonly model: MixtralForCausalLM;
+  private readonly tokenizer: ChatTokenizer;
+  private cache: KeyValueCache | undefined;
+  /** The tokens that the cache holds, and those chosen after them. */
+  private ids: number[] = [];
+
+  constructor(model: MixtralForCausalLM, tokenizer: ChatTokenizer) {
+    this.model = model;
+    this.tokenizer = tokenizer;
+  }
+
+  /**
+   * Sends a message and streams the answer's text. Leaving the loop, or aborting, keeps what was answered so far.
+   * @throws TokenizerError when the template refuses; the conversation is then as before
+   */
+  async *send(content: string, options: GenerateInputs = {}): AsyncGenerator<string, void, void> {
+    this.messages.push({ role: "user", content });
+    let prompt: number[];
+    try {
+      const template = { add_generation_prompt: true, return_dict: false, return_tensor: false } as const;
+      prompt = this.tokenizer.apply_chat_template(this.messages, template);
+    } catch (error) {
+      this.messages.pop();
+      throw error;
+    }
+    this.prepare(prompt);
+    const recorder = new Recorder();
+    let answer = "";
+    try {
+      const inputs = { ...options, input_ids: [prompt], past_key_values: this.cache, tokenizer: this.tokenizer, streamer: recorder };
+      for await (const text of this.model.stream(inputs)) {
+        answer += text;
+        yield text;
+      }
+    } finally {
+      this.ids = [...prompt, ...recorder.ids].slice(0, this.cache!.get_seq_length());
+      this.messages.push({ role: "assistant", content: answer });
+    }
+  }
+
+  /** Makes the cache hold nothing but a beginning of `prompt`: what both have in common, where it can be cut back to that. */
+  private prepare(prompt: number[]): void {
+    let common = 0;
+    // The last token is always fed, for its logits.
+    while (common < this.ids.length && common < prompt.length - 1 && this.ids[common] === prompt[common]) common++;
+    if (this.cache && common < this.ids.length) {
+      try {
+        this.cache.crop(common);
+      } catch {
+        this.reset_cache(); // a window has rolled over the keys: begin anew
+        common = 0;
+      }
+    }
+    this.cache ??= this.model.create_cache(1, Math.min(prompt.length, this.model.context));
+    this.prompt_tokens = prompt.length;
+    this.cached_tokens = common;
+  }
+
+  private reset_cache(): void {
+    this.cache?.dispose();
+    this.cache = undefined;
+    this.ids = [];
+  }
+
+  /** Forgets the conversation. */
+  reset(): void {
+    this.messages.length = 0;
+    this.reset_cache();
+  }
+
+  /** Gives the cache back. */
+  dispose(): void {
+    this.reset_cache();
+  }
+}
+
+/** Keeps the ids that were chosen. */
+class Recorder extends BaseStreamer {
+  readonly ids: number[] = [];
+  private prompt = true;
+
+  put(value: readonly ArrayLike<number>[]): void {
+    if (!this.prompt) this.ids.push(value[0][0]);
+    this.prompt = false;
+  }
+
+  end(): void {}
+}
