@@ -1,0 +1,210 @@
+// Loading from folders and files, and what the files beside a tokenizer say.
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { TokenizerError } from "../../src/errors.ts";
+import { AutoTokenizer } from "../../src/text/load_tokenizer.ts";
+import { demo, fixture, json } from "../fixtures.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "tokenizer-"));
+test.after(() => rmSync(folder, { recursive: true }));
+
+/** A folder with these files; strings are written, others as JSON; `copy` names files of the demo model. */
+function files(copy: string[], written: Record<string, unknown>): string {
+  const made = mkdtempSync(join(folder, "case-"));
+  for (const name of copy) copyFileSync(join(demo, name), join(made, name));
+  for (const [name, content] of Object.entries(written))
+    writeFileSync(join(made, name), typeof content === "string" ? content : JSON.stringify(content));
+  return made;
+}
+
+const refused = (pattern: RegExp) => (error: unknown) => error instanceof TokenizerError && pattern.test(error.message);
+
+async function rejects(promise: Promise<unknown>, pattern: RegExp): Promise<void> {
+  const error = await promise.then(
+    () => undefined,
+    (e) => e,
+  );
+  assert.ok(refused(pattern)(error), `${pattern} expected, found ${error}`);
+}
+
+test("the demo model: the same ids from its files, and those of its reference", async () => {
+  const sources = [
+    await AutoTokenizer.from_pretrained(demo),
+    await AutoTokenizer.from_pretrained(demo, { file: "tokenizer.model" }),
+  ];
+  const gguf = fixture("models/demo/demo-Q8_0.gguf");
+  if (existsSync(gguf)) sources.push(await AutoTokenizer.from_pretrained(gguf));
+  const { greedy } = JSON.parse(readFileSync(join(demo, "expected", "expected.json"), "utf8"));
+  const { cases } = json("tokenizers/mixtral/encode.json");
+  for (const tokenizer of sources) {
+    for (const { text } of cases) assert.equal(tokenizer.encode(text), sources[0].encode(text), text);
+    for (const c of greedy) {
+      let ids = c.input_ids;
+      if (c.prompt !== undefined) ids = tokenizer.encode(c.prompt);
+      else if (c.messages)
+        ids = tokenizer.apply_chat_template(c.messages, { return_dict: false, return_tensor: false });
+      assert.equal(ids, c.input_ids, c.name);
+      assert.is(tokenizer.decode(c.new_ids, { skip_special_tokens: true }), c.text, c.name);
+    }
+    assert.equal(
+      [
+        tokenizer.vocab_size,
+        tokenizer.bos_token_id,
+        tokenizer.eos_token_id,
+        tokenizer.unk_token_id,
+        tokenizer.pad_token_id,
+      ],
+      [1536, 1, 2, 0, undefined],
+    );
+  }
+  assert.is(sources[0].model_max_length, 2048);
+  console.log(`\n# ${sources.length} sources of the demo model's tokenizer, ${greedy.length} prompts`);
+});
+
+test("tokens, ids and what they are to each other", async () => {
+  const tokenizer = await AutoTokenizer.from_pretrained(fixture("tokenizers/mixtral/tokenizer.json"));
+  assert.equal(
+    [tokenizer.vocab_size, tokenizer.bos_token, tokenizer.eos_token, tokenizer.unk_token, tokenizer.pad_token],
+    [32000, "<s>", "</s>", "<unk>", undefined],
+  );
+  assert.is(tokenizer.model_max_length, Number.POSITIVE_INFINITY);
+  assert.equal(tokenizer.all_special_ids, [0, 1, 2]);
+  assert.equal(tokenizer.tokenize("Hello world, é 🦩"), [
+    "▁Hello",
+    "▁world",
+    ",",
+    "▁é",
+    "▁",
+    "<0xF0>",
+    "<0x9F>",
+    "<0xA6>",
+    "<0xA9>",
+  ]);
+  assert.equal(tokenizer.tokenize("a", { add_special_tokens: true }), ["<s>", "▁a"]);
+  assert.equal(tokenizer.convert_tokens_to_ids(["▁Hello", "<0x0A>", "no such token"]), [22557, 13, 0]);
+  assert.is(tokenizer.convert_tokens_to_ids("</s>"), 2);
+  assert.equal(tokenizer.convert_ids_to_tokens([22557, 13, 32000]), ["▁Hello", "<0x0A>", undefined]);
+  assert.is(tokenizer.convert_ids_to_tokens(2), "</s>");
+  tokenizer.pad_token = tokenizer.eos_token;
+  assert.is(tokenizer.pad_token_id, 2);
+  tokenizer.pad_token = null;
+  assert.is(tokenizer.pad_token_id, undefined);
+});
+
+test("decode takes every form of ids", async () => {
+  const tokenizer = await AutoTokenizer.from_pretrained(demo);
+  const inputs = tokenizer("The sea");
+  const ids = tokenizer.encode("The sea");
+  for (const form of [ids, Int32Array.from(ids), inputs.input_ids, inputs.input_ids[0], [ids]])
+    assert.is(tokenizer.decode(form), "<s> The sea");
+  assert.equal(tokenizer.batch_decode(inputs.input_ids, { skip_special_tokens: true }), ["The sea"]);
+  assert.equal(tokenizer.batch_decode([ids, [1]], { skip_special_tokens: true }), ["The sea", ""]);
+});
+
+test("special tokens: tokenizer_config.json, then special_tokens_map.json, then config.json", async () => {
+  const path = files(["tokenizer.json"], {
+    "tokenizer_config.json": {
+      bos_token: { content: "<s>", lstrip: false },
+      pad_token: null,
+      padding_side: "left",
+      truncation_side: "left",
+    },
+    "special_tokens_map.json": { pad_token: "<unk>", unk_token: { content: "<unk>" } },
+    "config.json": { bos_token_id: 0, eos_token_id: [2, 1] },
+  });
+  const tokenizer = await AutoTokenizer.from_pretrained(path);
+  assert.equal(
+    [tokenizer.bos_token, tokenizer.eos_token, tokenizer.unk_token, tokenizer.pad_token],
+    ["<s>", "</s>", "<unk>", undefined],
+  );
+  assert.equal([tokenizer.padding_side, tokenizer.truncation_side], ["left", "left"]);
+});
+
+test("tokens that only tokenizer_config.json adds", async () => {
+  const config = {
+    bos_token: "<s>",
+    eos_token: "<|im_end|>",
+    added_tokens_decoder: {
+      1536: { content: "<|im_end|>", special: true },
+      1537: { content: "<|im_start|>", special: false, normalized: false },
+    },
+  };
+  for (const file of ["tokenizer.json", "tokenizer.model"]) {
+    const tokenizer = await AutoTokenizer.from_pretrained(files([file], { "tokenizer_config.json": config }));
+    assert.equal(tokenizer.encode("<|im_start|>a<|im_end|>", { add_special_tokens: false }), [
+      1537,
+      ...tokenizer.encode("a", { add_special_tokens: false }),
+      1536,
+    ]);
+    assert.is(tokenizer.eos_token_id, 1536);
+    assert.is(tokenizer.vocab_size, 1536);
+    assert.is(tokenizer.decode([1537, 1536], { skip_special_tokens: true }), "<|im_start|>");
+  }
+});
+
+test("tokenizer.model: which special tokens stand around a text", async () => {
+  for (const [config, expected] of [
+    [{}, [1]],
+    [{ add_bos_token: false }, []],
+    [{ add_bos_token: true, add_eos_token: true }, [1, 2]],
+  ] as const) {
+    const tokenizer = await AutoTokenizer.from_pretrained(
+      files(["tokenizer.model"], { "tokenizer_config.json": config }),
+    );
+    assert.equal(tokenizer.encode(""), expected);
+  }
+});
+
+test("chat templates: chat_template.jinja wins, a list has names", async () => {
+  const named = {
+    chat_template: [
+      { name: "default", template: "A" },
+      { name: "short", template: "B" },
+    ],
+  };
+  const both = await AutoTokenizer.from_pretrained(
+    files(["tokenizer.json", "chat_template.jinja"], { "tokenizer_config.json": named }),
+  );
+  assert.is(both.chat_template, readFileSync(join(demo, "chat_template.jinja"), "utf8"));
+  const list = await AutoTokenizer.from_pretrained(files(["tokenizer.json"], { "tokenizer_config.json": named }));
+  const render = (chat_template?: string) =>
+    list.apply_chat_template([{ role: "user", content: "hi" }], { tokenize: false, chat_template });
+  assert.equal([render(), render("short"), render("C")], ["A", "B", "C"]);
+});
+
+test("what is not there or not right is said", async () => {
+  await rejects(
+    AutoTokenizer.from_pretrained(join(folder, "nothing")),
+    /expected a folder or a file with a tokenizer, found nothing there/,
+  );
+  await rejects(
+    AutoTokenizer.from_pretrained(files([], {})),
+    /expected tokenizer.json, tokenizer.model or a .gguf file, found an empty folder/,
+  );
+  await rejects(AutoTokenizer.from_pretrained(files([], { "README.md": "hi" })), /found README.md/);
+  await rejects(AutoTokenizer.from_pretrained(demo, { file: "tokenizer_other.json" }), /expected tokenizer_other.json/);
+  await rejects(AutoTokenizer.from_pretrained(files([], { "tokenizer.json": "{" })), /tokenizer.json: expected JSON/);
+  for (const [config, pattern] of [
+    [[], /tokenizer_config.json: expected an object, found a list of 0/],
+    [{ bos_token: 5 }, /bos_token: expected an object, found 5/],
+    [{ pad_token: "[PAD]" }, /pad_token: "\[PAD\]" is no token of/],
+    [{ padding_side: "top" }, /padding_side: expected "left" or "right", found "top"/],
+    [{ model_max_length: "many" }, /model_max_length: expected a number above 0, found "many"/],
+    [{ chat_template: [{ name: "default" }] }, /chat_template\[0\].template: expected a string, found nothing/],
+    [{ added_tokens_decoder: { x: { content: "a" } } }, /added_tokens_decoder: key: expected an id, found "x"/],
+    [{ added_tokens_decoder: { 7: { content: "fresh" } } }, /id 7 is that of "<0x04>"/],
+    [
+      { added_tokens_decoder: { 1540: { content: "<s>" } } },
+      /expected 1, the id of "<s>" in the vocabulary, found 1540/,
+    ],
+  ] as const)
+    await rejects(
+      AutoTokenizer.from_pretrained(files(["tokenizer.json"], { "tokenizer_config.json": config })),
+      pattern,
+    );
+});
+
+test.run();
