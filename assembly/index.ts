@@ -1,6 +1,6 @@
 // logits.wasm: per-token work on the logits of one row, f32 [n] in the engine's own memory, in place. The module imports
 // that memory, allocates nothing and has no static data; pointers are byte offsets, multiples of 16 where not said
-// otherwise (lists of ids: of 4). src/generation/logits_module.ts is its typed twin.
+// otherwise (lists of ids: of 4). src/kernels/logits.ts is its typed twin.
 export { draw, pcg32_next, pcg32_start, seed_row, splitmix64, uniform } from "./draw";
 export {
   allow,

@@ -1,14 +1,10 @@
 // logits.wasm on a memory of the tests' own, and the comparison that fixtures/logits asks for.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import {
-  type LogitsExports,
-  LogitsWorkspace,
-  loadLogits,
-  type WorkspaceSizes,
-} from "../../src/generation/logits_module.ts";
+import { LogitsWorkspace, type WorkspaceSizes } from "../../src/generation/logits_module.ts";
 import type { CustomLogitsProcessor } from "../../src/generation/processors.ts";
 import { LogitsProcessorList } from "../../src/generation/processors.ts";
+import { type LogitsExports, loadLogits } from "../../src/kernels/logits.ts";
 import { type Array_, root } from "../fixtures.ts";
 
 export const module = new WebAssembly.Module(readFileSync(join(root, "wasm", "logits.wasm")));

@@ -3,9 +3,10 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { EngineError, InputError } from "../../src/errors.ts";
-import { LogitsWorkspace, loadLogits } from "../../src/generation/logits_module.ts";
+import { LogitsWorkspace } from "../../src/generation/logits_module.ts";
 import { build_logits_processors } from "../../src/generation/processors.ts";
 import { Sampler } from "../../src/generation/sampler.ts";
+import { loadLogits } from "../../src/kernels/logits.ts";
 import { json } from "../fixtures.ts";
 import { bytes, exports, module, processed, scoresAt, workspace } from "./harness.ts";
 
