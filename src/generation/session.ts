@@ -47,7 +47,7 @@ export class ChatSession {
       throw error;
     }
     this.prepare(prompt);
-    const recorder = new Recorder();
+    const recorder = new Recorder(options.streamer);
     let answer = "";
     try {
       const inputs = { ...options, input_ids: [prompt], past_key_values: this.cache, tokenizer: this.tokenizer, streamer: recorder };
@@ -101,11 +101,21 @@ export class ChatSession {
 class Recorder extends BaseStreamer {
   readonly ids: number[] = [];
   private prompt = true;
+  private readonly next: BaseStreamer | null | undefined;
+
+  /** @param next - a streamer of the caller's, which is told the same */
+  constructor(next: BaseStreamer | null | undefined) {
+    super();
+    this.next = next;
+  }
 
   put(value: readonly ArrayLike<number>[]): void {
     if (!this.prompt) this.ids.push(value[0][0]);
     this.prompt = false;
+    this.next?.put(value);
   }
 
-  end(): void {}
+  end(): void {
+    this.next?.end();
+  }
 }

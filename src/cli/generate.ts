@@ -1,0 +1,57 @@
+// tramontane generate PROMPT: streams one answer.
+import process from "node:process";
+import { Command } from "commander";
+import { MixtralForCausalLM } from "../generation/causal_lm.ts";
+import { AutoTokenizer } from "../text/load_tokenizer.ts";
+import { interruptible, say, write } from "./io.ts";
+import { generateOptions, loadOptions, type ModelFlags, type SamplingFlags, withModel, withSampling } from "./options.ts";
+import { progressBar, Stopwatch } from "./report.ts";
+
+export function generateCommand(): Command {
+  const command = new Command("generate")
+    .description("generate text after a prompt")
+    .argument("<prompt>", "the text to go on from; - reads it from standard input")
+    .option("--chat", "take the prompt as a message, and answer it by the model's chat template");
+  return withSampling(withModel(command), 256).action(run);
+}
+
+async function run(prompt: string, flags: ModelFlags & SamplingFlags & { chat?: boolean }): Promise<void> {
+  const text = prompt === "-" ? await readInput() : prompt;
+  await interruptible(async (signal) => {
+    const tokenizer = await AutoTokenizer.from_pretrained(flags.model);
+    await using model = await MixtralForCausalLM.from_pretrained(flags.model, {
+      ...loadOptions(flags),
+      progress_callback: progressBar(flags.quiet),
+      signal,
+    });
+    const inputs = flags.chat
+      ? tokenizer.apply_chat_template([{ role: "user", content: text }], { add_generation_prompt: true })
+      : tokenizer(text);
+    const watch = new Stopwatch();
+    // Decoded behind the prompt's own tokens: the first new token of a text has its space then.
+    const text_stream = tokenizer.decode_stream({ skip_special_tokens: true });
+    if (!flags.chat) for (const id of inputs.input_ids[0].tolist()) text_stream.push(id);
+    let answer = "";
+    const show = async (piece: string) => {
+      answer += piece;
+      if (!flags.json && piece) await write(piece);
+    };
+    if (!flags.chat && !flags.json) await write(text);
+    try {
+      for await (const id of model.stream({ ...inputs, ...generateOptions(flags), streamer: watch, signal })) {
+        await show(text_stream.push(id));
+      }
+      await show(text_stream.end());
+    } finally {
+      if (!flags.json) await write("\n");
+    }
+    if (flags.json) await write(`${JSON.stringify({ text: answer, ...watch.figures(), info: model.info() })}\n`);
+    else if (!flags.quiet) say(watch.line());
+  });
+}
+
+async function readInput(): Promise<string> {
+  const parts: Uint8Array[] = [];
+  for await (const part of process.stdin) parts.push(part);
+  return new TextDecoder().decode(Buffer.concat(parts)).replace(/\n$/, "");
+}

@@ -1,0 +1,34 @@
+#!/usr/bin/env node
+// The tramontane command: exit status 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import { Command, CommanderError } from "commander";
+import { chatCommand } from "./chat.ts";
+import { generateCommand } from "./generate.ts";
+import { infoCommand } from "./info.ts";
+import { INTERRUPTED, Interrupted, say } from "./io.ts";
+import { logitsCommand } from "./logits.ts";
+
+const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"));
+
+const program = new Command("tramontane")
+  .description("Mixtral in WebAssembly on the CPU")
+  .version(version)
+  .showHelpAfterError("(--help tells the options)");
+for (const command of [generateCommand(), chatCommand(), infoCommand(), logitsCommand()]) program.addCommand(command);
+for (const command of [program, ...program.commands]) command.exitOverride();
+
+// A reader that goes away (head, less) is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+  else if (error instanceof Interrupted) process.exitCode = INTERRUPTED;
+  else {
+    say(`tramontane: ${error instanceof Error ? error.message : String(error)}`);
+    if (process.env.TRAMONTANE_DEBUG) console.error(error);
+    process.exitCode = 1;
+  }
+}

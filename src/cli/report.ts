@@ -1,0 +1,75 @@
+// What commands say on standard error: a progress bar while loading, one line at the end.
+import process from "node:process";
+import { BaseStreamer } from "../generation/streamers.ts";
+import type { ProgressInfo } from "../model/options.ts";
+
+const WIDTH = 30;
+
+/** A progress bar for `progress_callback`: only on a terminal, and only for loads that take a while. */
+export function progressBar(quiet: boolean | undefined): ((info: ProgressInfo) => void) | undefined {
+  if (quiet || !process.stderr.isTTY) return undefined;
+  const start = performance.now();
+  let shown = false;
+  return ({ status, loaded, total }) => {
+    if (status === "progress" && performance.now() - start > 300) {
+      const filled = Math.round((WIDTH * loaded) / total);
+      const bar = "█".repeat(filled) + "░".repeat(WIDTH - filled);
+      process.stderr.write(`\rloading ${bar} ${bytes(loaded)} of ${bytes(total)}`);
+      shown = true;
+    } else if (status === "ready" && shown) process.stderr.write("\r\x1b[K");
+  };
+}
+
+export function bytes(n: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let i = 0;
+  while (n >= 1000 && i < units.length - 1) {
+    n /= 1000;
+    i++;
+  }
+  return `${n.toFixed(i && n < 100 ? 1 : 0)} ${units[i]}`;
+}
+
+/** Times a generation from the outside: a streamer that counts. */
+export class Stopwatch extends BaseStreamer {
+  generated = 0;
+  private readonly start = performance.now();
+  private first = 0;
+  private last = 0;
+  private prompt = true;
+  private prompt_tokens = 0;
+
+  put(value: readonly ArrayLike<number>[]): void {
+    if (this.prompt) {
+      this.prompt = false;
+      this.prompt_tokens = value[0].length;
+      return;
+    }
+    this.last = performance.now();
+    if (this.generated++ === 0) this.first = this.last;
+  }
+
+  end(): void {}
+
+  /** Figures of a generation whose prompt had `cached` tokens in the cache already. Rates are tokens a second. */
+  figures(cached = 0) {
+    const seconds = (ms: number) => ms / 1000;
+    const fed = this.prompt_tokens - cached;
+    return {
+      prompt_tokens: this.prompt_tokens,
+      cached_tokens: cached,
+      generated_tokens: this.generated,
+      first_token_ms: this.generated ? this.first - this.start : null,
+      prompt_rate: this.generated ? fed / seconds(this.first - this.start) : null,
+      generated_rate: this.generated > 1 ? (this.generated - 1) / seconds(this.last - this.first) : null,
+    };
+  }
+
+  line(cached = 0): string {
+    const { prompt_tokens, generated_tokens, first_token_ms, prompt_rate, generated_rate } = this.figures(cached);
+    const rate = (value: number | null) => (value === null ? "" : ` at ${value.toFixed(1)} tokens/s`);
+    const known = cached ? ` (${cached} known)` : "";
+    const first = first_token_ms === null ? "" : `; first token after ${first_token_ms.toFixed(0)} ms`;
+    return `prompt ${prompt_tokens} tokens${known}${rate(prompt_rate)}; generated ${generated_tokens}${rate(generated_rate)}${first}`;
+  }
+}
