@@ -15,9 +15,12 @@ KERNEL void add_rows(float* dst, uint32_t dst_stride, const uint32_t* index, con
 }
 
 KERNEL void silu_mul(float* gate, const float* up, uint32_t tokens, uint32_t cols, uint32_t stride) {
+  const Exp exp;
   for (uint32_t t = 0; t < tokens; t++, gate += stride, up += stride)
     f32x4_columns(cols, [&](uint32_t c, auto load, auto store) {
-      store(gate + c, wasm_f32x4_mul(silu_f32x4(load(gate + c)), load(up + c)));
+      v128_t x = load(gate + c);
+      v128_t silu = wasm_f32x4_div(x, wasm_f32x4_add(exp.one, exp(wasm_f32x4_neg(x))));  // x / (1 + e^-x)
+      store(gate + c, wasm_f32x4_mul(silu, load(up + c)));
     });
 }
 

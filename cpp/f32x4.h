@@ -1,8 +1,10 @@
 // Four floats at a time: the vocabulary of the kernels that compute in f32. Multiplies and adds are rounded separately
 // (-ffp-contract=off), so every engine and build gives the same bits.
 #pragma once
-#include <wasm_simd128.h>
-#include <stdint.h>
+#include "simd.h"
+
+// A constant for a loop, see `opaque`.
+INLINE v128_t constant_f32(float value) { return constant_u32(__builtin_bit_cast(uint32_t, value)); }
 
 inline v128_t f32x4_zero() { return wasm_f32x4_const_splat(0.0f); }
 

@@ -4,32 +4,39 @@
 #pragma once
 #include "f32x4.h"
 
-// e^x. Below -87.3365, where the result would be subnormal, it is 0.
-inline v128_t exp_f32x4(v128_t x) {
-  v128_t magic = wasm_f32x4_const_splat(0x1.8p23f);  // adding it rounds to an integer, in the low bits
-  v128_t t = f32x4_muladd(magic, x, wasm_f32x4_const_splat(0x1.715476p0f));
-  v128_t n = wasm_f32x4_sub(t, magic);
-  // ln 2 in two parts, the first of 10 bits, so that n times it is exact.
-  v128_t r = wasm_f32x4_sub(x, wasm_f32x4_mul(n, wasm_f32x4_const_splat(0.693359375f)));
-  r = f32x4_muladd(r, n, wasm_f32x4_const_splat(2.12194440e-4f));
-  // (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2, fitted by Remez exchange to 3e-9 of e^r.
-  v128_t p = f32x4_muladd(wasm_f32x4_const_splat(0.008368780553f), r, wasm_f32x4_const_splat(0.001381448613f));
-  p = f32x4_muladd(wasm_f32x4_const_splat(0.0416683939f), r, p);
-  p = f32x4_muladd(wasm_f32x4_const_splat(0.1666652011f), r, p);
-  p = f32x4_muladd(wasm_f32x4_const_splat(0.4999999341f), r, p);
-  p = wasm_f32x4_add(f32x4_muladd(r, wasm_f32x4_mul(r, r), p), wasm_f32x4_const_splat(1.0f));
-  v128_t result = wasm_i32x4_add(p, wasm_i32x4_shl(t, 23));  // times 2^n
-  v128_t small = wasm_f32x4_lt(x, wasm_f32x4_const_splat(-87.3365f));
-  v128_t large = wasm_f32x4_gt(x, wasm_f32x4_const_splat(88.72283f));
-  return wasm_v128_bitselect(wasm_f32x4_const_splat(__builtin_inff()), wasm_v128_andnot(result, small), large);
-}
+// e^x; below -87.3365, where the result would be subnormal, 0. Made once before a loop: its constants are opaque, because V8
+// builds a known vector anew at each use.
+struct Exp {
+  v128_t magic = constant_f32(0x1.8p23f);          // 1.5 * 2^23: adding it rounds to an integer, in the low bits
+  v128_t per_ln2 = constant_f32(0x1.715476p0f);    // 1 / ln 2
+  v128_t ln2_high = constant_f32(0.693359375f);    // ln 2 in two parts, the first of 10 bits, so that n times it is exact
+  v128_t ln2_low = constant_f32(2.12194440e-4f);   // what the first has too much
+  // (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2, fitted by Remez exchange to 3e-9 of e^r
+  v128_t c4 = constant_f32(0.001381448613f), c3 = constant_f32(0.008368780553f);
+  v128_t c2 = constant_f32(0.0416683939f), c1 = constant_f32(0.1666652011f);
+  v128_t c0 = constant_f32(0.4999999341f);
+  v128_t one = constant_f32(1.0f);
+  v128_t least = constant_f32(-87.3365f);
 
-inline float exp_f32(float x) { return wasm_f32x4_extract_lane(exp_f32x4(wasm_f32x4_splat(x)), 0); }
+  // For x <= 0.
+  INLINE v128_t decay(v128_t x) const { return wasm_v128_andnot(scaled(x), wasm_f32x4_lt(x, least)); }
 
-// x / (1 + e^-x)
-inline v128_t silu_f32x4(v128_t x) {
-  return wasm_f32x4_div(x, wasm_f32x4_add(wasm_f32x4_const_splat(1.0f), exp_f32x4(wasm_f32x4_neg(x))));
-}
+  INLINE v128_t operator()(v128_t x) const {
+    v128_t large = wasm_f32x4_gt(x, wasm_f32x4_const_splat(88.72283f));
+    return wasm_v128_bitselect(wasm_f32x4_const_splat(__builtin_inff()), decay(x), large);
+  }
+
+  // e^x where neither bound is passed.
+  INLINE v128_t scaled(v128_t x) const {
+    v128_t t = f32x4_muladd(magic, x, per_ln2), n = wasm_f32x4_sub(t, magic);
+    v128_t r = f32x4_muladd(wasm_f32x4_sub(x, wasm_f32x4_mul(n, ln2_high)), n, ln2_low);
+    v128_t p = f32x4_muladd(c0, r, f32x4_muladd(c1, r, f32x4_muladd(c2, r, f32x4_muladd(c3, r, c4))));
+    p = wasm_f32x4_add(f32x4_muladd(r, wasm_f32x4_mul(r, r), p), one);
+    return wasm_i32x4_add(p, wasm_i32x4_shl(t, 23));  // times 2^n
+  }
+};
+
+inline float exp_f32(float x) { return wasm_f32x4_extract_lane(Exp()(wasm_f32x4_splat(x)), 0); }
 
 inline double power_of_two(int n) { return __builtin_bit_cast(double, (uint64_t)(n + 1023) << 52); }
 

@@ -4,7 +4,6 @@
 // thus 8 partial sums, by column mod 8 in some order.
 #include "f32x4.h"
 #include "pack_f32.h"
-#include "simd.h"
 
 namespace {
 
