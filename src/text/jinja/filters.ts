@@ -1,5 +1,5 @@
 // Jinja's filters, as Python has them.
-import { capitalize, length, replace, strip, title } from "./strings.ts";
+import { capitalize, length, replace, strip } from "./strings.ts";
 import { iterate, test_named, wrong } from "./tests.ts";
 import {
   compare,
@@ -100,6 +100,9 @@ function extreme(value: Value, call: FilterCall, sign: 1 | -1): Value {
   return best;
 }
 
+/** What map, select and reject go over: nothing for what is false, as zero or none. */
+const candidates = (value: Value): readonly Value[] => (truth(value) ? iterate(value) : []);
+
 /** Keeps the items for which a test holds, or where none is named, that are true. */
 function keep(
   value: Value,
@@ -109,7 +112,7 @@ function keep(
   wanted: boolean,
 ): Value {
   const test = name === undefined ? truth : test_named(str(name));
-  return new List(iterate(value).filter((item) => test(key(item), ...args) === wanted));
+  return new List(candidates(value).filter((item) => test(key(item), ...args) === wanted));
 }
 
 function round(value: Value, call: FilterCall): Value {
@@ -119,6 +122,7 @@ function round(value: Value, call: FilterCall): Value {
   const scale = 10 ** digits;
   if (method === "ceil") return new Float(Math.ceil(x * scale) / scale);
   if (method === "floor") return new Float(Math.floor(x * scale) / scale);
+  if (!(value instanceof Float) && digits >= 0) return new Int(x);
   // Python rounds the exact value, halves to even: exact in binary only where no digits are kept.
   const low = Math.floor(x);
   if (digits <= 0 && x - low === 0.5) return new Float(low % 2 === 0 ? low : low + 1);
@@ -177,6 +181,8 @@ const fallback: Filter = (value, call) =>
     ? (argument(call, 0, "default_value") ?? new Str(""))
     : value;
 const HTML: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;" };
+/** Between the words that the filter title capitalizes; the method title goes by letters. */
+const WORD_GAP = /([-\s({[<]+)/;
 const escaped = text_filter((text) => text.replace(/[&<>"']/g, (c) => HTML[c]));
 
 const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
@@ -217,7 +223,7 @@ const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
         (x) => new Float(x),
       ),
   ],
-  ["indent", (value, call) => indent(str(value), call)],
+  ["indent", (value, call) => indent(value instanceof Str ? value.value : wrong("a string", value), call)],
   [
     "int",
     (value, call) =>
@@ -255,9 +261,11 @@ const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
       const otherwise = call.keywords.get("default");
       if (path === undefined) {
         const name = text_argument(call, 0, "filter") ?? wrong("a filter's name", UNDEFINED);
-        return new List(iterate(value).map((item) => filter_named(name)(item, { ...call, args: call.args.slice(1) })));
+        return new List(
+          candidates(value).map((item) => filter_named(name)(item, { ...call, args: call.args.slice(1) })),
+        );
       }
-      const found = iterate(value).map((item) => attribute(item, path_of(path)));
+      const found = candidates(value).map((item) => attribute(item, path_of(path)));
       return new List(otherwise ? found.map((item) => (item instanceof Undefined ? otherwise : item)) : found);
     },
   ],
@@ -283,7 +291,7 @@ const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
       value instanceof Str ? new Str([...value.value].reverse().join("")) : new List([...iterate(value)].reverse()),
   ],
   ["round", round],
-  ["safe", (value) => value],
+  ["safe", text_filter((text) => text)],
   ["select", (value, { args }) => keep(value, (item) => item, args[0], args.slice(1), true)],
   [
     "selectattr",
@@ -310,7 +318,7 @@ const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
       );
     },
   ],
-  ["title", text_filter(title)],
+  ["title", text_filter((text) => text.split(WORD_GAP).map(capitalize).join(""))],
   ["tojson", (value, call) => new Str(to_json(value, json_style(call)))],
   ["trim", (value, call) => new Str(strip(str(value), text_argument(call, 0, "chars")))],
   [

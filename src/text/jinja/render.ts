@@ -11,6 +11,7 @@ import { strftime } from "./strftime.ts";
 import { string_method } from "./strings.ts";
 import { contains, iterate, test_named } from "./tests.ts";
 import {
+  Bool,
   bool,
   compare,
   Dict,
@@ -72,8 +73,9 @@ function prepare(statements: Node[]): Node[] {
       if (Array.isArray(node[block])) node[block] = prepare(node[block]);
     if (node.type === "For") {
       const { iterable } = node;
-      if (iterable.type === "SelectExpression") iterable.lhs = { type: "Iterate", value: iterable.lhs };
-      else node.iterable = { type: "Iterate", value: iterable };
+      const unpack = node.loopvar.type === "TupleLiteral";
+      if (iterable.type === "SelectExpression") iterable.lhs = { type: "Iterate", value: iterable.lhs, unpack };
+      else node.iterable = { type: "Iterate", value: iterable, unpack };
     }
     return node;
   });
@@ -145,10 +147,10 @@ class PythonInterpreter extends Interpreter {
       case "Output":
         return new Str(str(this.evaluate(node.value, scope)));
       case "Iterate": {
-        const items = iterate(this.evaluate(node.value, scope)).map(unpackable);
+        const items = iterate(this.evaluate(node.value, scope));
         // The library makes a scope for every item before the first is run, which takes as long as 32 steps.
         this.spend(32 * items.length);
-        return new List(items);
+        return new List(node.unpack ? items.map(unpackable) : items);
       }
       case "Value":
         return node.value;
@@ -256,8 +258,8 @@ class PythonInterpreter extends Interpreter {
           [left, right],
           [right, left],
         ])
-          if (times instanceof Int && (item instanceof Str || item instanceof List))
-            return this.#repeat(item, Math.max(0, times.value));
+          if ((times instanceof Int || times instanceof Bool) && (item instanceof Str || item instanceof List))
+            return this.#repeat(item, Math.max(0, Number(times.value)));
         break;
     }
     const [a, b] = [number(left), number(right)];

@@ -43,7 +43,7 @@ const order =
     holds(compare(a, b ?? UNDEFINED));
 const equals: Test = (a, b) => equal(a, b ?? UNDEFINED);
 const differs: Test = (a, b) => !equals(a, b);
-const whole = (value: Value): number => (value instanceof Int ? value.value : wrong("an integer", value));
+const amount = (value: Value): number => number(value) ?? wrong("a number", value);
 const greater = order((sign) => sign > 0);
 const less = order((sign) => sign < 0);
 const at_least = order((sign) => sign >= 0);
@@ -62,11 +62,11 @@ const TESTS: ReadonlyMap<string, Test> = new Map<string, Test>([
   ["boolean", (value) => value instanceof Bool],
   ["callable", (value) => value instanceof Fn],
   ["defined", (value) => !(value instanceof Undefined)],
-  ["divisibleby", (value, by) => whole(value) % whole(by ?? UNDEFINED) === 0],
+  ["divisibleby", (value, by) => amount(value) % amount(by ?? UNDEFINED) === 0],
   ["eq", equals],
   ["equalto", equals],
   ["==", equals],
-  ["even", (value) => whole(value) % 2 === 0],
+  ["even", (value) => amount(value) % 2 === 0],
   ["false", (value) => value instanceof Bool && !value.value],
   ["float", (value) => value instanceof Float],
   ["ge", at_least],
@@ -91,7 +91,7 @@ const TESTS: ReadonlyMap<string, Test> = new Map<string, Test>([
   ["!=", differs],
   ["none", (value) => value instanceof None],
   ["number", (value) => number(value) !== undefined],
-  ["odd", (value) => Math.abs(whole(value) % 2) === 1],
+  ["odd", (value) => Math.abs(amount(value) % 2) === 1],
   [
     "sequence",
     (value) => value instanceof List || value instanceof Str || value instanceof Dict || value instanceof Undefined,
