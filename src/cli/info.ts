@@ -27,7 +27,7 @@ async function run(path: string, flags: { json?: boolean; tensors?: boolean }): 
     const cache = { positions, f32: cacheBytes(planned.shape, positions, "f32"), f16: cacheBytes(planned.shape, positions, "f16") };
     const tensors = [...checkpoint.tensors.values()].map(({ name, format, shape, file, offset, bytes: size }) => ({ name, format: format.name, shape, file: file.path, offset, bytes: size }));
     const files = checkpoint.files.map(({ path: name, size }) => ({ path: name, bytes: size }));
-    const facts = { path, kind: checkpoint.kind, config, files, banks: planned.plan.bank_bytes.length, ...plan, cache, available_bytes: platform.available_memory() };
+    const facts = { path, kind: checkpoint.kind, config, files, ...plan, cache, available_bytes: platform.available_memory() };
     if (flags.json) return await write(`${JSON.stringify({ ...facts, tensors: flags.tensors ? tensors : tensors.length }, null, 2)}\n`);
     const lines = [
       `${path}: Mixtral, ${checkpoint.kind}, ${files.length} file${files.length > 1 ? "s" : ""}, ${tensors.length} tensors`,

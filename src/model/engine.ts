@@ -38,6 +38,8 @@ export interface ModelInfo {
   reason?: string;
   /** Bytes of weights, as the files hold them. */
   weight_bytes: number;
+  /** Memories that the weights are spread over. */
+  banks: number;
   /** Bytes that are this process's own once used: buffers and constants, and the weights where they were read. */
   private_bytes: number;
   /** Bytes of caches now. */
@@ -210,6 +212,7 @@ export function describePlan({ state, build, filling, plan, formats: used }: Eng
     mapped: filling.mapper !== undefined,
     ...(filling.mapper ? {} : { reason: filling.reason }),
     weight_bytes: plan.weight_bytes,
+    banks: plan.bank_bytes.length,
     private_bytes: state.end - WORKSPACE_BYTES + constants + (filling.mapper ? 0 : plan.weight_bytes),
     formats: used,
   };

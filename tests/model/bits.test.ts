@@ -1,0 +1,106 @@
+// One set of bits: over the plain and relaxed builds, thread counts, mapped and read weights, one bank and many, one chunk
+// of prefill and many, alone and in a batch, with and without steps shared between calls.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { type LoadOptions, MemoryError, MixtralForCausalLM } from "../../src/index.ts";
+import { fixture } from "../fixtures.ts";
+import { sameBits } from "./compare.ts";
+
+const ids = Array.from({ length: 75 }, (_, i) => (i * 37 + 5) % 100);
+
+async function run(path: string, options: LoadOptions): Promise<Float32Array> {
+  await using model = await MixtralForCausalLM.from_pretrained(fixture(path), options);
+  const { logits } = await model({ input_ids: ids, use_cache: false });
+  return logits.data as Float32Array;
+}
+
+const ways: LoadOptions[] = [
+  { threads: 2, simd: "relaxed" },
+  { threads: 2, simd: "plain" },
+  { threads: 3 },
+  { threads: 5 },
+  { threads: 2, mmap: false },
+  { threads: 2, chunk_size: 1 },
+  { threads: 2, chunk_size: 2 },
+  { threads: 2, chunk_size: 7 },
+  { threads: 3, chunk_size: 33 },
+];
+
+const checkpoints = [
+  "fixtures/hf/base",
+  "fixtures/hf/odd_sizes",
+  "fixtures/hf/window_8",
+  "fixtures/hf/bf16",
+  "fixtures/hf/f16",
+  "fixtures/hf/fused",
+  "fixtures/gguf/forms/tiny-Q8_0.gguf",
+  ...["F16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q4_K_M"].map((type) => `fixtures/gguf/models/${type}.gguf`),
+];
+
+/** The smallest banks, in powers of two, that the checkpoint fits: its layers and experts are spread over several. */
+async function smallestBanks(path: string): Promise<number> {
+  for (let bytes = 1 << 16; ; bytes *= 2) {
+    try {
+      await using model = await MixtralForCausalLM.from_pretrained(fixture(path), { threads: 1, bank_bytes: bytes });
+      assert.ok(model.info().banks > 1);
+      return bytes;
+    } catch (error) {
+      if (!(error instanceof MemoryError)) throw error;
+    }
+  }
+}
+
+for (const path of checkpoints) {
+  test(path, async () => {
+    const base = await run(path, { threads: 1 });
+    assert.ok(base.every(Number.isFinite));
+    const bank_bytes = await smallestBanks(path);
+    const spread = [{ threads: 2, bank_bytes }, { threads: 3, bank_bytes, mmap: false, chunk_size: 7 }];
+    for (const options of [...ways, ...spread]) {
+      try {
+        assert.ok(sameBits(await run(path, options), base), "other bits");
+      } catch (error) {
+        throw new Error(`${JSON.stringify(options)}: ${(error as Error).message}`);
+      }
+    }
+  });
+}
+
+test("kv_dtype f16, chunk by chunk", async () => {
+  const path = "fixtures/hf/window_16";
+  const base = await run(path, { threads: 1, kv_dtype: "f16" });
+  for (const chunk_size of [1, 5, 16, 17]) assert.ok(sameBits(await run(path, { threads: 2, kv_dtype: "f16", chunk_size }), base));
+  assert.not.ok(sameBits(base, await run(path, { threads: 1 })), "f16 must round");
+});
+
+for (const path of ["fixtures/hf/base", "fixtures/hf/window_8", "fixtures/gguf/models/Q4_K.gguf"]) {
+  test(`${path}: a row alone, in a batch, and in steps shared with other calls`, async () => {
+    await using model = await MixtralForCausalLM.from_pretrained(fixture(path), { threads: 2 });
+    const rows = [3, 11, 7, 20].map((length, r) => Array.from({ length }, (_, i) => (i * 31 + r * 17 + 3) % 150));
+    const alone: Float32Array[] = [];
+    for (const row of rows) alone.push((await model({ input_ids: row, use_cache: false })).logits.data as Float32Array);
+
+    const width = Math.max(...rows.map((row) => row.length));
+    const padded = rows.map((row) => [...Array(width - row.length).fill(0), ...row]);
+    const attention_mask = rows.map((row) => [...Array(width - row.length).fill(0), ...Array(row.length).fill(1)]);
+    const position_ids = rows.map((row) => [...Array(width - row.length).fill(0), ...row.keys()]);
+    const { logits } = await model({ input_ids: padded, attention_mask, position_ids, use_cache: false });
+    rows.forEach((row, r) => {
+      const own = logits[r].slice(width - row.length).data;
+      assert.ok(sameBits(own, alone[r]), `row ${r} in the batch`);
+    });
+
+    const together = await Promise.all(rows.map((row) => model({ input_ids: row, use_cache: false })));
+    together.forEach((out, r) => {
+      assert.ok(sameBits(out.logits.data as Float32Array, alone[r]), `call ${r} beside others`);
+    });
+
+    const options = { max_new_tokens: 30, do_sample: true, top_k: 20, seed: 7 };
+    const answers: number[][] = [];
+    for (const row of rows) answers.push((await model.generate({ ...options, input_ids: row })).tolist()[0]);
+    const shared = await Promise.all(rows.map((row) => model.generate({ ...options, input_ids: row })));
+    assert.equal(shared.map((out) => out.tolist()[0]), answers);
+  });
+}
+
+test.run();

@@ -1,0 +1,79 @@
+// The demo model against transformers: greedy ids and text, one answer of 600 tokens far past its window of 256, all 49
+// facts, and its perplexity (1e-3 relative, the fixtures' tolerance).
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { AutoModelForCausalLM, AutoTokenizer, type Message, type MixtralForCausalLM, pipeline } from "../../src/index.ts";
+import { demo, safetensors } from "../fixtures.ts";
+
+const expected = JSON.parse(readFileSync(join(demo, "expected", "expected.json"), "utf8"));
+const { tensors } = safetensors(join(demo, "expected", "expected.safetensors"));
+const tokenizer = await AutoTokenizer.from_pretrained(demo);
+let model: MixtralForCausalLM;
+
+test.before(async () => {
+  model = await AutoModelForCausalLM.from_pretrained(demo, { threads: 2 });
+});
+test.after(() => model.dispose());
+
+for (const given of expected.greedy) {
+  test(`greedy ${given.name}`, async () => {
+    if (given.prompt !== undefined) assert.equal(tokenizer.encode(given.prompt), given.input_ids);
+    const out = await model.generate({
+      input_ids: given.input_ids,
+      ...(given.generate ?? {}),
+      max_new_tokens: given.max_new_tokens,
+      return_dict_in_generate: true,
+      output_logits: true,
+    });
+    out.past_key_values!.dispose();
+    const ids = out.sequences.tolist()[0].slice(given.input_ids.length);
+    assert.equal(ids, given.new_ids);
+    assert.equal(tokenizer.decode(ids, { skip_special_tokens: true }), given.text);
+    const logits = tensors[`${given.name}.logits`];
+    if (!logits) return;
+    const last = (await model({ input_ids: given.input_ids, logits_to_keep: 1, use_cache: false })).logits.data;
+    const difference = Math.max(...Array.from(logits.data as Float32Array, (value, i) => Math.abs(value - Number(last[i]))));
+    assert.ok(difference <= 2e-4, `the prompt's last logits differ by ${difference}`);
+  });
+}
+
+test("all 49 facts", async () => {
+  const generator = await pipeline("text-generation", demo, { threads: 2 });
+  const chats: Message[][] = expected.facts.map(({ ask }: { ask: string }) => [{ role: "user", content: ask }]);
+  const answers = await generator(chats, { max_new_tokens: 60 });
+  await generator.dispose();
+  const wrong = expected.facts.filter(({ answers: right }: { answers: string[] }, i: number) => {
+    const text = answers[i][0].generated_text.at(-1)!.content;
+    return !right.some((start) => text.startsWith(start));
+  });
+  assert.equal(wrong, []);
+  assert.is(expected.facts.length, 49);
+});
+
+test("perplexity", async () => {
+  const text = readFileSync(join(demo, "expected", "perplexity.txt"), "utf8");
+  const ids = tokenizer.encode(text);
+  for (const [name, { perplexity, tokens }] of Object.entries<any>(expected.perplexity)) {
+    const [length, stride] = name.match(/\d+/g)!.map(Number);
+    let sum = 0;
+    let count = 0;
+    let seen = 1; // the first token of the text is never predicted
+    for (let begin = 0; seen < ids.length; begin += stride) {
+      const end = Math.min(begin + length, ids.length);
+      const window = ids.slice(begin, end);
+      const labels = window.map((id, i) => (begin + i < seen ? -100 : id));
+      const news = labels.filter((label, i) => i > 0 && label !== -100).length;
+      if (news) sum += (await model({ input_ids: window, labels })).loss! * news;
+      count += news;
+      seen = end;
+    }
+    const found = Math.exp(sum / count);
+    console.log(`# perplexity, ${name}: ${found.toFixed(4)}, transformers ${perplexity.toFixed(4)}`);
+    assert.is(count, tokens);
+    assert.ok(Math.abs(found / perplexity - 1) <= 1e-3, `${found}, expected ${perplexity}`);
+  }
+});
+
+test.run();
