@@ -24,12 +24,15 @@ INLINE void dequantize_group(const F& f, const uint8_t* src, float* dst, uint32_
     }
   } else {
     float of_block[4];
-    wasm_v128_store(of_block, f.template scales<half>(src));
-    for (int i = 0; i < 8; i++) scale[i] = of_block[i / 2];
+    v128_t minimums = {};
     if constexpr (F::family == blocks::Family::Minimum) {
-      wasm_v128_store(of_block, f.template minimums<half>(src));
-      for (int i = 0; i < 8; i++) minimum[i] = of_block[i / 2];
+      wasm_v128_store(of_block, f.template scales<half>(src, minimums));
+    } else {
+      wasm_v128_store(of_block, f.template scales<half>(src));
     }
+    for (int i = 0; i < 8; i++) scale[i] = of_block[i / 2];
+    wasm_v128_store(of_block, minimums);
+    for (int i = 0; i < 8; i++) minimum[i] = of_block[i / 2];
   }
   constexpr bool has_minimum = F::family == blocks::Family::Minimum || F::grouped_minimums;
   for (uint32_t i = 0; i < count; i++) {

@@ -18,7 +18,7 @@ namespace blocks {
 // With s a f32 for a block, k an integer for 16 values:
 enum class Family {
   Scaled,   // s * (code - offset): scales(p) gives s of the four blocks
-  Minimum,  // s * code + m: scales(p), minimums(p)
+  Minimum,  // s * code + m: scales(p, m) gives s and m of the four blocks
   Grouped,  // s * k * (code - offset): super_scale(p) gives s in all lanes, group_scales(p) k of the 8 groups in i16;
             // with minimums s * k * code - t * l: super_minimum(p) gives t, group_minimums(p) l
 };
@@ -65,24 +65,25 @@ struct Nibbles {
       c[2 * b + 1] = wasm_v128_and(wasm_u16x8_shr(q, 4), nibble);
     }
   }
-  template <int half>
-  INLINE v128_t scales(const uint8_t* p) const {
-    return half_to_float.load<sizeof(Block)>(p);
-  }
 };
 
 struct Q4_0 : Nibbles<BlockQ4_0> {
   static constexpr Family family = Family::Scaled;
   static constexpr bool grouped_minimums = false;
   static constexpr int offset = 8, centre = offset;
+  template <int half>
+  INLINE v128_t scales(const uint8_t* p) const {
+    return half_to_float.load<sizeof(BlockQ4_0)>(p);
+  }
 };
 struct Q4_1 : Nibbles<BlockQ4_1> {
   static constexpr Family family = Family::Minimum;
   static constexpr bool grouped_minimums = false;
   static constexpr int offset = 0, centre = offset;
   template <int half>
-  INLINE v128_t minimums(const uint8_t* p) const {
-    return half_to_float.load<sizeof(BlockQ4_1)>(p + 2);
+  INLINE v128_t scales(const uint8_t* p, v128_t& minimums) const {
+    minimums = half_to_float.load<sizeof(BlockQ4_1)>(p + 2);
+    return half_to_float.load<sizeof(BlockQ4_1)>(p);
   }
 };
 
@@ -92,22 +93,18 @@ struct NibblesAndBits {
   static constexpr uint32_t unit = 128, bytes = 4 * sizeof(Block);
   HalfToFloat half_to_float;
   v128_t nibble = constant_u8(0x0f), sixteen = constant_u8(0x10);
-  v128_t bit_of_byte = wasm_i64x2_splat(static_cast<int64_t>(0x8040201008040201) + opaque(0));
+  v128_t bit_of_byte = constant_u64(0x8040201008040201, 0x8040201008040201);
+  v128_t first_bytes = constant_u64(0, 0x0101010101010101);
+  v128_t last_bytes = constant_u64(0x0202020202020202, 0x0303030303030303);
 
   template <int half>
   INLINE void codes(const uint8_t* p, v128_t c[8]) const {
     for (int b = 0; b < 4; b++) {
       const Block& block = reinterpret_cast<const Block*>(p)[b];
       v128_t q = wasm_v128_load(block.q), high = wasm_v128_load32_splat(block.high);
-      v128_t first = wasm_i8x16_shuffle(high, high, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
-      v128_t second = wasm_i8x16_shuffle(high, high, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
-      c[2 * b] = wasm_v128_or(wasm_v128_and(q, nibble), bits(first));
-      c[2 * b + 1] = wasm_v128_or(wasm_v128_and(wasm_u16x8_shr(q, 4), nibble), bits(second));
+      c[2 * b] = wasm_v128_or(wasm_v128_and(q, nibble), bits(pick_bytes(high, first_bytes)));
+      c[2 * b + 1] = wasm_v128_or(wasm_v128_and(wasm_u16x8_shr(q, 4), nibble), bits(pick_bytes(high, last_bytes)));
     }
-  }
-  template <int half>
-  INLINE v128_t scales(const uint8_t* p) const {
-    return half_to_float.load<sizeof(Block)>(p);
   }
 
  private:
@@ -121,21 +118,21 @@ struct Q5_0 : NibblesAndBits<BlockQ5_0> {
   static constexpr Family family = Family::Scaled;
   static constexpr bool grouped_minimums = false;
   static constexpr int offset = 16, centre = offset;
+  template <int half>
+  INLINE v128_t scales(const uint8_t* p) const {
+    return half_to_float.load<sizeof(BlockQ5_0)>(p);
+  }
 };
 struct Q5_1 : NibblesAndBits<BlockQ5_1> {
   static constexpr Family family = Family::Minimum;
   static constexpr bool grouped_minimums = false;
   static constexpr int offset = 0, centre = 16;
   template <int half>
-  INLINE v128_t minimums(const uint8_t* p) const {
-    return half_to_float.load<sizeof(BlockQ5_1)>(p + 2);
+  INLINE v128_t scales(const uint8_t* p, v128_t& minimums) const {
+    minimums = half_to_float.load<sizeof(BlockQ5_1)>(p + 2);
+    return half_to_float.load<sizeof(BlockQ5_1)>(p);
   }
 };
-
-// Four bytes to f32.
-INLINE v128_t float_of_bytes(uint32_t four) {
-  return wasm_f32x4_convert_i32x4(wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_i32x4_splat(four))));
-}
 
 // Q4_K and Q5_K share the scales: of 12 bytes, the first half's are the low 6 bits of bytes 0..3 (scales) and 4..7
 // (minimums); the second half's have their low 4 bits in the nibbles of bytes 8..11, the upper 2 above the first half's.
@@ -148,25 +145,25 @@ struct SuperScales {
   HalfToFloat half_to_float;
 
   template <int half>
-  INLINE v128_t scales(const uint8_t* p) const {
+  INLINE v128_t scales(const uint8_t* p, v128_t& minimums) const {
     const Block& block = *reinterpret_cast<const Block*>(p);
-    return wasm_f32x4_mul(half_to_float.splat(block.d), float_of_bytes(six_bits<half>(block.scales, 0)));
-  }
-  template <int half>
-  INLINE v128_t minimums(const uint8_t* p) const {
-    const Block& block = *reinterpret_cast<const Block*>(p);
-    return wasm_f32x4_neg(
-        wasm_f32x4_mul(half_to_float.splat(block.dmin), float_of_bytes(six_bits<half>(block.scales, 4))));
+    v128_t both = wasm_u16x8_extend_low_u8x16(wasm_i64x2_splat(six_bits<half>(block.scales)));
+    minimums = wasm_f32x4_mul(wasm_f32x4_neg(half_to_float.splat(block.dmin)),
+                              wasm_f32x4_convert_i32x4(wasm_u32x4_extend_high_u16x8(both)));
+    return wasm_f32x4_mul(half_to_float.splat(block.d), wasm_f32x4_convert_i32x4(wasm_u32x4_extend_low_u16x8(both)));
   }
 
  private:
+  // Four scales, then four minimums, a byte each.
   template <int half>
-  INLINE static uint32_t six_bits(const uint8_t* scales, uint32_t at) {
-    uint32_t first, last;
-    memcpy(&first, scales + at, 4);
+  INLINE static uint64_t six_bits(const uint8_t* scales) {
+    uint64_t first;
+    uint32_t last;
+    memcpy(&first, scales, 8);
     memcpy(&last, scales + 8, 4);
-    if (half == 0) return first & 0x3f3f3f3f;
-    return ((last >> at) & 0x0f0f0f0f) | ((first >> 2) & 0x30303030);
+    if (half == 0) return first & 0x3f3f3f3f3f3f3f3f;
+    uint64_t nibbles = last | static_cast<uint64_t>(last >> 4) << 32;
+    return (nibbles & 0x0f0f0f0f0f0f0f0f) | ((first >> 2) & 0x3030303030303030);
   }
 };
 
@@ -244,7 +241,7 @@ struct Q3_K {
   static constexpr int offset = 4, centre = offset;
   static constexpr bool grouped_minimums = false;
   HalfToFloat half_to_float;
-  v128_t three = constant_u8(3), four = constant_u8(4);
+  v128_t three = constant_u8(3), four = constant_u8(4), thirty_two = constant_i16(32);
 
   template <int half>
   INLINE void codes(const uint8_t* p, v128_t c[8]) const {
@@ -260,11 +257,13 @@ struct Q3_K {
   // Scale g of a half: nibble `half` of byte g, below bits 4 half + 2 (g / 4) of byte 8 + g mod 4.
   template <int half>
   INLINE v128_t group_scales(const uint8_t* p) const {
-    uint32_t word[3];
-    memcpy(word, reinterpret_cast<const BlockQ3_K*>(p)->scales, 12);
-    uint64_t first = ((word[0] >> (4 * half)) & 0x0f0f0f0f) | (((word[2] >> (4 * half)) & 0x03030303) << 4);
-    uint64_t last = ((word[1] >> (4 * half)) & 0x0f0f0f0f) | (((word[2] >> (4 * half + 2)) & 0x03030303) << 4);
-    return wasm_i16x8_sub(wasm_u16x8_extend_low_u8x16(wasm_i64x2_splat(first | last << 32)), wasm_i16x8_const_splat(32));
+    uint64_t low;
+    uint32_t last;
+    memcpy(&low, reinterpret_cast<const BlockQ3_K*>(p)->scales, 8);
+    memcpy(&last, reinterpret_cast<const BlockQ3_K*>(p)->scales + 8, 4);
+    uint64_t high = last | static_cast<uint64_t>(last >> 2) << 32;
+    uint64_t six = ((low >> (4 * half)) & 0x0f0f0f0f0f0f0f0f) | ((half ? high : high << 4) & 0x3030303030303030);
+    return wasm_i16x8_sub(wasm_u16x8_extend_low_u8x16(wasm_i64x2_splat(six)), thirty_two);
   }
   INLINE v128_t super_scale(const uint8_t* p) const {
     return half_to_float.splat(reinterpret_cast<const BlockQ3_K*>(p)->d);
@@ -307,15 +306,15 @@ struct Q2_K {
 
 }  // namespace blocks
 
-// Runs body(p) on every unit of a row: whole units in place, the blocks left over (formats of 32 values only) as a unit
+// Runs body(unit) on every unit of a row: whole units in place, the blocks left over (formats of 32 values only) as a unit
 // filled up with zero bytes, so that nothing is read beyond the row.
 template <class F, class Body>
 INLINE void for_each_unit(const uint8_t* row, uint32_t cols, Body body) {
-  uint32_t whole = cols / F::unit;
-  for (uint32_t u = 0; u < whole; u++) body(row + u * F::bytes);
-  if (uint32_t rest = cols % F::unit) {
+  const uint8_t* end = row + cols / F::unit * F::bytes;
+  for (; row < end; row += F::bytes) body(row);
+  if (uint32_t rest = F::unit == 256 ? 0 : cols % F::unit) {
     alignas(16) uint8_t copy[F::bytes] = {};
-    memcpy(copy, row + whole * F::bytes, rest * F::bytes / F::unit);
+    memcpy(copy, row, rest * F::bytes / F::unit);
     body(copy);
   }
 }

@@ -10,13 +10,13 @@ template <class F, bool wide>
 struct PanelGroup {
   v128_t codes[wide ? 16 : 8];
   v128_t scale;
-  v128_t minimum[F::family == blocks::Family::Minimum];
-  v128_t scales[F::family == blocks::Family::Grouped && !wide ? 2 : 0];
-  v128_t minimums[F::grouped_minimums ? 3 : 0];  // the super-block's, then those of first and second 16 values
+  v128_t minimum[F::family == blocks::Family::Minimum || F::grouped_minimums];
+  v128_t minimums[F::grouped_minimums];
+  v128_t scales[F::family == blocks::Family::Grouped && !wide ? 2 : 0];  // of first and second 16 values
 };
 
 // Bytes of a panel: about a third of a usual second-level cache, and always two rows.
-inline constexpr uint32_t PANEL_BYTES = 160 * 1024, LARGEST_PANEL_GROUP = 20 * sizeof(v128_t);
+inline constexpr uint32_t PANEL_BYTES = 160 * 1024, LARGEST_PANEL_GROUP = 19 * sizeof(v128_t);
 INLINE uint32_t panel_bytes(uint32_t cols) {
   uint32_t two = 2 * groups_of(cols) * LARGEST_PANEL_GROUP;
   return two > PANEL_BYTES ? two : PANEL_BYTES;
@@ -32,17 +32,11 @@ INLINE void unpack_group(const F& f, const uint8_t* w, PanelGroup<F, wide>& out)
     v128_t k = f.template group_scales<half>(w);
     scales[0] = first_groups(k);
     scales[1] = second_groups(k);
-    out.scale = f.super_scale(w);
-  } else {
-    out.scale = f.template scales<half>(w);
   }
-  if constexpr (F::family == blocks::Family::Minimum) out.minimum[0] = f.template minimums<half>(w);
-  if constexpr (F::grouped_minimums) {
-    v128_t l = f.template group_minimums<half>(w);
-    out.minimums[0] = f.super_minimum(w);
-    out.minimums[1] = first_groups(l);
-    out.minimums[2] = second_groups(l);
-  }
+  GroupScales s = group_scales_of<F, half>(f, w);
+  out.scale = s.scale;
+  if constexpr (F::family == blocks::Family::Minimum || F::grouped_minimums) out.minimum[0] = s.minimum;
+  if constexpr (F::grouped_minimums) out.minimums[0] = s.minimums;
   if constexpr (!wide) {
     for (int k = 0; k < 8; k++) out.codes[k] = dwords[k];
     if constexpr (F::family == blocks::Family::Grouped) {
@@ -140,17 +134,13 @@ INLINE void tile_product(const PanelGroup<F, wide>* w0, const PanelGroup<F, wide
     tile_dots<F>(w, x[g], ones, sums);
 #pragma unroll
     for (int r = 0; r < 2; r++) {
-      v128_t minimum = {}, minimums[2] = {};
-      if constexpr (F::family == blocks::Family::Minimum) minimum = w[r]->minimum[0];
-      if constexpr (F::grouped_minimums) {
-        minimum = w[r]->minimums[0];
-        minimums[0] = w[r]->minimums[1];
-        minimums[1] = w[r]->minimums[2];
-      }
+      GroupScales s;
+      s.scale = w[r]->scale;
+      if constexpr (F::family == blocks::Family::Minimum || F::grouped_minimums) s.minimum = w[r]->minimum[0];
+      if constexpr (F::grouped_minimums) s.minimums = w[r]->minimums[0];
 #pragma unroll
       for (int t = 0; t < 4; t++) {
-        acc[r][t] = wasm_f32x4_add(acc[r][t], contribution<F>(sums[r][t], x[g].sums[t], w[r]->scale, minimum,
-                                                              minimums[0], minimums[1]));
+        acc[r][t] = wasm_f32x4_add(acc[r][t], contribution<F>(sums[r][t], x[g].sums[t], s));
       }
     }
   }

@@ -9,16 +9,34 @@
 INLINE v128_t first_groups(v128_t k) { return wasm_i16x8_shuffle(k, k, 0, 0, 2, 2, 4, 4, 6, 6); }
 INLINE v128_t second_groups(v128_t k) { return wasm_i16x8_shuffle(k, k, 1, 1, 3, 3, 5, 5, 7, 7); }
 
-// The group's contribution to the accumulator, from the integer dots; one formula for every product. `w` holds what the
-// format's family needs: scale, minimum, and for Q2_K the minimums of 16 values.
-template <class F>
-INLINE v128_t contribution(v128_t dots, const GroupSums& x, v128_t scale, v128_t minimum, v128_t minimums0,
-                           v128_t minimums1) {
-  v128_t value = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(dots), wasm_f32x4_mul(scale, x.scale));
-  if constexpr (F::family == blocks::Family::Minimum) value = wasm_f32x4_add(value, wasm_f32x4_mul(minimum, x.sum));
+// What a group of weights brings besides its codes; members a format does not need stay zero.
+struct GroupScales {
+  v128_t scale = {};     // f32, s of Family
+  v128_t minimum = {};   // f32, m of Family, for Q2_K t
+  v128_t minimums = {};  // i16, l of Family
+};
+
+template <class F, int half>
+INLINE GroupScales group_scales_of(const F& f, const uint8_t* w) {
+  GroupScales s;
+  if constexpr (F::family == blocks::Family::Scaled) s.scale = f.template scales<half>(w);
+  if constexpr (F::family == blocks::Family::Minimum) s.scale = f.template scales<half>(w, s.minimum);
+  if constexpr (F::family == blocks::Family::Grouped) s.scale = f.super_scale(w);
   if constexpr (F::grouped_minimums) {
-    v128_t minus = wasm_i32x4_add(wasm_i32x4_dot_i16x8(x.neg0, minimums0), wasm_i32x4_dot_i16x8(x.neg1, minimums1));
-    value = wasm_f32x4_add(value, wasm_f32x4_mul(wasm_f32x4_convert_i32x4(minus), wasm_f32x4_mul(minimum, x.scale)));
+    s.minimum = f.super_minimum(w);
+    s.minimums = f.template group_minimums<half>(w);
+  }
+  return s;
+}
+
+// The group's contribution to the accumulator, from the integer dots; one formula for every product.
+template <class F>
+INLINE v128_t contribution(v128_t dots, const GroupSums& x, const GroupScales& w) {
+  v128_t value = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(dots), wasm_f32x4_mul(w.scale, x.scale));
+  if constexpr (F::family == blocks::Family::Minimum) value = wasm_f32x4_add(value, wasm_f32x4_mul(w.minimum, x.sum));
+  if constexpr (F::grouped_minimums) {
+    v128_t minus = wasm_f32x4_convert_i32x4(wasm_i32x4_dot_i16x8(x.neg_groups, w.minimums));
+    value = wasm_f32x4_add(value, wasm_f32x4_mul(minus, wasm_f32x4_mul(w.minimum, x.scale)));
   }
   return value;
 }
@@ -36,7 +54,11 @@ INLINE v128_t dots(const F& f, const uint8_t* w, const VecI8& x, v128_t ones) {
   v128_t c[8], p[8];
   f.template codes<half>(w, c);
   for (int i = 0; i < 8; i++) p[i] = dot_i8_u7(x.x[i], c[i]);
-  if constexpr (F::family == blocks::Family::Grouped) {
+  if constexpr (F::family == blocks::Family::Grouped && F::centre <= 4) {  // sums of 16 products fit i16
+    v128_t sums = sum_i16(p);
+    if constexpr (F::centre != 0) sums = wasm_i16x8_add(sums, times_i16<F::centre>(x.sums.neg_groups));
+    return wasm_i32x4_dot_i16x8(sums, f.template group_scales<half>(w));
+  } else if constexpr (F::family == blocks::Family::Grouped) {
     v128_t k = f.template group_scales<half>(w);
     v128_t first = sum_pairs_i16(p[0], p[2], p[4], p[6]), second = sum_pairs_i16(p[1], p[3], p[5], p[7]);
     if constexpr (F::centre != 0) {
@@ -82,17 +104,7 @@ INLINE v128_t dots(const F& f, const uint8_t* w, const VecI16& x, v128_t ones) {
 
 template <class F, int half, class Vec>
 INLINE v128_t group_product(const F& f, const uint8_t* w, const Vec& x, v128_t ones) {
-  v128_t sums = dots<F, half>(f, w, x, ones), none = {};
-  if constexpr (F::family == blocks::Family::Scaled) {
-    return contribution<F>(sums, x.sums, f.template scales<half>(w), none, none, none);
-  } else if constexpr (F::family == blocks::Family::Minimum) {
-    return contribution<F>(sums, x.sums, f.template scales<half>(w), f.template minimums<half>(w), none, none);
-  } else if constexpr (F::grouped_minimums) {
-    v128_t l = f.template group_minimums<half>(w);
-    return contribution<F>(sums, x.sums, f.super_scale(w), f.super_minimum(w), first_groups(l), second_groups(l));
-  } else {
-    return contribution<F>(sums, x.sums, f.super_scale(w), none, none, none);
-  }
+  return contribution<F>(dots<F, half>(f, w, x, ones), x.sums, group_scales_of<F, half>(f, w));
 }
 
 // out[r] for one packed token; see kernels.h.

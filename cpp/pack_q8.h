@@ -6,7 +6,7 @@
 
 enum PackQ8 : uint32_t { VEC_I8 = 10, VEC_I16 = 11, TILE_I8 = 12, TILE_I16 = 13 };
 
-// What a product needs of a group besides the values. The neg* vectors hold minus the sums of values, in i16: lane 2b
+// What a product needs of a group besides the values. The neg vectors hold minus the sums of values, in i16: lane 2b
 // over values 0, 1, 4, 5, 8, 9, ... of block b, lane 2b + 1 over the others, so that they can be added, times a weight's
 // offset, to the lanes in which the i16 dots gather.
 struct GroupSums {
@@ -15,6 +15,7 @@ struct GroupSums {
   v128_t neg;    // all 32 values of a block
   v128_t neg0;   // values 0..15
   v128_t neg1;   // values 16..31
+  v128_t neg_groups;  // one sum for 16 values: lane 2b values 0..15 of block b, lane 2b + 1 values 16..31
 };
 
 struct VecI8 {  // one token, columns in order
@@ -105,6 +106,7 @@ INLINE void quantize_group(const float* x, uint32_t count, v128_t values[8], Gro
   sums.neg0 = wasm_i16x8_neg(sum_pairs_i16(pairs[0], pairs[2], pairs[4], pairs[6]));
   sums.neg1 = wasm_i16x8_neg(sum_pairs_i16(pairs[1], pairs[3], pairs[5], pairs[7]));
   sums.neg = wasm_i16x8_add(sums.neg0, sums.neg1);
+  sums.neg_groups = wasm_i16x8_neg(sum_i16(pairs));
   v128_t total = wasm_i32x4_neg(wasm_i32x4_extadd_pairwise_i16x8(sums.neg));
   sums.sum = wasm_f32x4_mul(sums.scale, wasm_f32x4_convert_i32x4(total));
 }

@@ -20,6 +20,20 @@ INLINE v128_t constant_u8(uint8_t value) { return wasm_i8x16_splat(opaque(value)
 INLINE v128_t constant_i16(int16_t value) { return wasm_i16x8_splat(opaque(value)); }
 INLINE v128_t constant_u32(uint32_t value) { return wasm_i32x4_splat(opaque(value)); }
 
+INLINE v128_t constant_u64(uint64_t low, uint64_t high) {
+  const int64_t zero = opaque(0);
+  return wasm_i64x2_make(static_cast<int64_t>(low) + zero, static_cast<int64_t>(high) + zero);
+}
+
+// Byte j of the result is byte index[j], all below 16. The plain form costs x86 an addition that saturates larger ones.
+INLINE v128_t pick_bytes(v128_t v, v128_t index) {
+#if TRAMONTANE_RELAXED
+  return __builtin_wasm_relaxed_swizzle_i8x16(v, index);
+#else
+  return wasm_i8x16_swizzle(v, index);
+#endif
+}
+
 // i16[j] = a[2j] * b[2j] + a[2j+1] * b[2j+1], a signed bytes, b in 0..127 (else relaxed engines differ).
 INLINE v128_t dot_i8_u7(v128_t a, v128_t b) {
 #if TRAMONTANE_RELAXED
@@ -45,6 +59,17 @@ INLINE v128_t sum_pairs_i16(v128_t a, v128_t b, v128_t c, v128_t d) {
   v128_t ab = wasm_i16x8_add(wasm_i32x4_shuffle(a, b, 0, 4, 1, 5), wasm_i32x4_shuffle(a, b, 2, 6, 3, 7));
   v128_t cd = wasm_i16x8_add(wasm_i32x4_shuffle(c, d, 0, 4, 1, 5), wasm_i32x4_shuffle(c, d, 2, 6, 3, 7));
   return wasm_i16x8_add(wasm_i64x2_shuffle(ab, cd, 0, 2), wasm_i64x2_shuffle(ab, cd, 1, 3));
+}
+
+// Adds up eight i16x8 to one lane each.
+INLINE v128_t sum_i16(const v128_t p[8]) {
+  v128_t pairs[4];
+  for (int i = 0; i < 4; i++) {
+    v128_t a = p[2 * i], b = p[2 * i + 1];
+    pairs[i] = wasm_i16x8_add(wasm_i16x8_shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11),
+                              wasm_i16x8_shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15));
+  }
+  return sum_pairs_i16(pairs[0], pairs[1], pairs[2], pairs[3]);
 }
 
 // Adds up four i32x4 a, b, c, d to [a b c d].
@@ -80,14 +105,15 @@ struct HalfToFloat {
   INLINE v128_t operator()(v128_t upper) const {
     return wasm_f32x4_mul(wasm_v128_and(wasm_i32x4_shr(upper, 3), mask), scale);
   }
-  // Four f16 at p, `stride` bytes apart.
+  // Four f16 at p, `stride` >= 18 bytes apart. Whole loads that have them in lanes 3, 5 and 7 and blends, for clang gives
+  // loads of single lanes an addition each.
   template <uint32_t stride>
   INLINE v128_t load(const uint8_t* p) const {
-    v128_t v = wasm_v128_load16_splat(p);
-    v = wasm_v128_load16_lane(p + stride, v, 3);
-    v = wasm_v128_load16_lane(p + 2 * stride, v, 5);
-    v = wasm_v128_load16_lane(p + 3 * stride, v, 7);
-    return (*this)(v);
+    v128_t first = wasm_v128_load16_splat(p), second = wasm_v128_load(p + stride - 6);
+    v128_t third = wasm_v128_load(p + 2 * stride - 10), fourth = wasm_v128_load(p + 3 * stride - 14);
+    v128_t low = wasm_i16x8_shuffle(first, second, 0, 1, 10, 11, 4, 5, 6, 7);
+    v128_t high = wasm_i16x8_shuffle(third, fourth, 0, 1, 2, 3, 4, 5, 14, 15);
+    return (*this)(wasm_i64x2_shuffle(low, high, 0, 3));
   }
   // One f16 in all lanes.
   INLINE v128_t splat(const uint8_t* p) const { return (*this)(wasm_v128_load16_splat(p)); }
