@@ -2,8 +2,6 @@
 import { EngineError, MemoryError } from "../errors.ts";
 import type { LogitsExports } from "../kernels/logits.ts";
 
-export { type LogitsExports, loadLogits } from "../kernels/logits.ts";
-
 export interface WorkspaceSizes {
   vocab_size: number;
   /** Rows that have a generator. */

@@ -7,7 +7,7 @@ import { type KernelBuild, loadKernels } from "../kernels/load.ts";
 import { MAX_BANK_BYTES, WASM_PAGE, alignUp, createBank } from "../memory/bank.ts";
 import { chooseFilling, emptyBanks, fillBanks, fillConstants, type Filling } from "../memory/fill.ts";
 import { Regions } from "../memory/regions.ts";
-import { type LogitsExports, loadLogits } from "../generation/logits_module.ts";
+import { type LogitsExports, loadLogits } from "../kernels/logits.ts";
 import { type PackKinds, type RunState, WORKSPACE_BYTES, hostStackTop, packKinds, planRunState } from "../memory/layout.ts";
 import { type WeightPlan, planWeights } from "../memory/plan.ts";
 import type { Platform } from "../platform/platform.ts";
