@@ -7,8 +7,8 @@
 //   values   sixteen dims at a time, for all queries: 2 queries x 16 dims over the keys that the row sees, first to last
 // Nothing in this depends on the tile's other rows, nor on whether a key stood in the ring or in the chunk.
 //
-// f32 rows of whole sixteens are read where they are. Others pass through a small buffer as f32, padded with zeros; there,
-// and in the queries and sums, an f16 cache has each eight dims as 0, 2, 4, 6, 1, 3, 5, 7, which costs no shuffle.
+// f32 keys of whole sixteens are read where they are. Others, and all values, pass through a small buffer as f32, padded with
+// zeros; there, and in the queries and sums, an f16 cache has each eight dims as 0, 2, 4, 6, 1, 3, 5, 7, at no shuffle's cost.
 #include "kernels.h"
 #include "math.h"
 
@@ -36,7 +36,7 @@ struct Tile {
   uint32_t count;
   uint32_t head_dim, dim;  // dim: padded
   uint32_t type;
-  bool direct;             // cached rows are read where they are
+  bool direct;             // keys are read where they are
   const uint8_t* keys[BLOCK];
   const uint8_t* values[BLOCK];
   uint8_t* zeros;      // [dim] f32
@@ -159,24 +159,21 @@ INLINE void softmax_block(Query& query, const Exp& exp) {
   query.max = new_max;
 }
 
-// out[d..d+16) = out * rescale + sum over the keys that the first query sees of probability * value.
+// out[d..d+16) = out * rescale + sum over the keys that the first query sees of probability * value; values [BLOCK][STRIP].
 template <uint32_t Queries>
-INLINE void add_values_strip(const Query* queries, const float* const* values, uint32_t offset, uint32_t d) {
-  const float* p[Queries];
-  for (uint32_t i = 0; i < Queries; i++) p[i] = queries[i].scores;
+INLINE void add_values_strip(const Query* queries, const float* values, uint32_t d) {
   v128_t sum[Queries][4];
   for (auto& row : sum)
     for (v128_t& s : row) s = f32x4_zero();
-  uint32_t high = queries[0].high;
-#pragma clang loop unroll_count(2)
-  for (uint32_t j = queries[0].low; j < high; j++) {
-    const float* row = values[j] + offset;
-    v128_t value[4] = {wasm_v128_load(row), wasm_v128_load(row + 4), wasm_v128_load(row + 8), wasm_v128_load(row + 12)};
+  uint32_t low = queries[0].low, count = queries[0].high - low;
+  const float *value = values + low * STRIP, *p[Queries];
+  for (uint32_t i = 0; i < Queries; i++) p[i] = queries[i].scores + low;
+#pragma clang loop unroll(disable)
+  for (uint32_t j = 0; j < count; j++, value += STRIP)
     for (uint32_t i = 0; i < Queries; i++) {
-      v128_t probability = wasm_v128_load32_splat(p[i] + j);
-      for (uint32_t k = 0; k < 4; k++) sum[i][k] = f32x4_muladd(sum[i][k], probability, value[k]);
+      v128_t probability = wasm_v128_load32_splat(p[i]++);
+      for (uint32_t k = 0; k < 4; k++) sum[i][k] = f32x4_muladd(sum[i][k], probability, wasm_v128_load(value + 4 * k));
     }
-  }
   for (uint32_t i = 0; i < Queries; i++) {
     float* out = queries[i].out + d;
     v128_t rescale = wasm_f32x4_splat(queries[i].rescale);
@@ -185,21 +182,19 @@ INLINE void add_values_strip(const Query* queries, const float* const* values, u
   }
 }
 
-// Adds the values of the block's keys [low, high) to the queries' sums.
+// Adds the values of the block's keys [low, high) to the queries' sums. Sixteen dims of them are copied together first:
+// rows 512 bytes apart would share few sets of the cache.
 void add_values(const Tile& tile, uint32_t low, uint32_t high) {
-  const float* copies[BLOCK];
-  for (uint32_t j = low; j < high; j++) copies[j] = tile.value_copy + j * STRIP;
-  const float* const* values = tile.direct ? (const float* const*)tile.values : copies;
   for (uint32_t d = 0; d < tile.dim; d += STRIP) {
-    if (!tile.direct) convert_strip(tile, tile.values + low, high - low, d, tile.value_copy + low * STRIP, STRIP);
+    convert_strip(tile, tile.values + low, high - low, d, tile.value_copy + low * STRIP, STRIP);
     for (uint32_t i = 0; i < tile.count;) {
       const Query* q = tile.queries + i;
       bool two = i + 1 < tile.count && q[1].low == q[0].low && q[1].high == q[0].high;
       if (q[0].low < q[0].high) {
         if (two)
-          add_values_strip<2>(q, values, tile.direct ? d : 0, d);
+          add_values_strip<2>(q, tile.value_copy, d);
         else
-          add_values_strip<1>(q, values, tile.direct ? d : 0, d);
+          add_values_strip<1>(q, tile.value_copy, d);
       }
       i += two ? 2 : 1;
     }
