@@ -4,7 +4,7 @@ import { InputError, TokenizerError } from "../errors.ts";
 import { RaisedByTemplate, render } from "./jinja/render.ts";
 import { strip_end } from "./jinja/strings.ts";
 
-export { TEMPLATE_LIMITS } from "./jinja/render.ts";
+export { TEMPLATE_LIMITS } from "./jinja/limits.ts";
 
 /** A message as the template wants it; `content` is a text or a list of parts. */
 export interface ChatMessage {

@@ -211,6 +211,17 @@ test("a template cannot take time or memory without end", () => {
     "deep lists": `{{ ${"[".repeat(30_000)}1${"]".repeat(30_000)} }}`,
     "long source": "x".repeat(100_000),
     "itself in itself": "{% set ns = namespace() %}{% set ns.me = ns %}{{ ns }}",
+    "a list in itself twice":
+      "{% set ns = namespace(l=[1]) %}{% for i in range(50) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l }}",
+    "the same as JSON":
+      "{% set ns = namespace(l=[1]) %}{% for i in range(50) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l | tojson }}",
+    "the same compared":
+      "{% set ns = namespace(a=[1], b=[1]) %}{% for i in range(50) %}{% set ns.a = [ns.a, ns.a] %}{% set ns.b = [ns.b, ns.b] %}{% endfor %}{{ ns.a == ns.b }}",
+    "a long text as a list": "{{ ('x' * 10 ** 7) | list }}",
+    "a long text split": "{{ ('x ' * 10 ** 6).split() }}{{ ('x ' * 10 ** 6).split('x') }}",
+    "a long text by lines": "{{ ('\\n' * 10 ** 6).splitlines() }}",
+    "places in a long text":
+      "{% set s = 'x' * 10 ** 7 %}{% for i in range(60000) %}{% if s[i] == 'y' %}y{% endif %}{% endfor %}",
     "much output": "{% for i in range(60000) %}{{ 'x' * 10000 }}{% endfor %}",
     "many lists":
       "{% set ns = namespace(l=[]) %}{% for i in range(60000) %}{% set ns.l = [ns.l, range(60000)] %}{% endfor %}",

@@ -1,5 +1,6 @@
 // Jinja's filters, as Python has them.
-import { capitalize, length, replace, strip } from "./strings.ts";
+import { count_items, count_text, TemplateError } from "./limits.ts";
+import { capitalize, characters, length, replace, strip } from "./strings.ts";
 import { iterate, test_named, wrong } from "./tests.ts";
 import {
   compare,
@@ -13,7 +14,6 @@ import {
   numeric,
   Str,
   str,
-  TemplateError,
   Tuple,
   to_json,
   truth,
@@ -22,12 +22,10 @@ import {
   type Value,
 } from "./values.ts";
 
-/** What a filter is called with, and what of the interpreter it needs. */
+/** What a filter is called with,. */
 export interface FilterCall {
   readonly args: readonly Value[];
   readonly keywords: ReadonlyMap<string, Value>;
-  /** Called with the length of a result before it is made. */
-  readonly room: (length: number) => void;
 }
 
 type Filter = (value: Value, call: FilterCall) => Value;
@@ -68,13 +66,12 @@ const sort_key = (value: Value, case_sensitive: boolean): Value =>
 function sorted(
   items: readonly Value[],
   by: (item: Value) => Value,
-  call: FilterCall,
   reverse: boolean,
   case_sensitive: boolean,
 ): Value[] {
   const keyed = items.map((item) => ({ item, key: sort_key(by(item), case_sensitive) }));
   keyed.sort((a, b) => (reverse ? compare(b.key, a.key) : compare(a.key, b.key)));
-  call.room(items.length);
+  count_items(items.length);
   return keyed.map(({ item }) => item);
 }
 
@@ -160,11 +157,17 @@ function indent(text: string, call: FilterCall): Value {
   const [first, blank] = [flag(call, 1, "first"), flag(call, 2, "blank")];
   const lines = text.split("\n");
   const pad_length = width instanceof Str ? width.value.length : integer(call, 0, "width", 4);
-  call.room(text.length + lines.length * pad_length);
+  count_text(text.length + lines.length * pad_length);
   const pad = width instanceof Str ? width.value : " ".repeat(pad_length);
   return new Str(
     lines.map((line, i) => ((i === 0 && !first) || (line === "" && !blank && i > 0) ? line : pad + line)).join("\n"),
   );
+}
+
+/** The first (`at` 0) or last (−1) item; of a string also where it is too long to be a list of characters. */
+function end_of(value: Value, at: 0 | -1): Value {
+  const text = value instanceof Str && (at === 0 ? value.value.slice(0, 2) : value.value.slice(-2));
+  return iterate(typeof text === "string" ? new Str(text) : value).at(at) ?? UNDEFINED;
 }
 
 const text_filter =
@@ -200,19 +203,13 @@ const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
       );
       const by = text_argument(call, 1, "by") === "value" ? 1 : 0;
       return new List(
-        sorted(
-          pairs,
-          (pair) => (pair.value as Value[])[by],
-          call,
-          flag(call, 2, "reverse"),
-          flag(call, 0, "case_sensitive"),
-        ),
+        sorted(pairs, (pair) => (pair.value as Value[])[by], flag(call, 2, "reverse"), flag(call, 0, "case_sensitive")),
       );
     },
   ],
   ["e", escaped],
   ["escape", escaped],
-  ["first", (value) => iterate(value)[0] ?? UNDEFINED],
+  ["first", (value) => end_of(value, 0)],
   [
     "float",
     (value, call) =>
@@ -246,11 +243,11 @@ const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
     (value, call) => {
       const separator = text_argument(call, 0, "d") ?? "";
       const texts = iterate(value).map(by_attribute(call, 1)).map(str);
-      call.room(texts.reduce((n, text) => n + text.length + separator.length, 0));
+      count_text(texts.reduce((n, text) => n + text.length + separator.length, 0));
       return new Str(texts.join(separator));
     },
   ],
-  ["last", (value) => iterate(value).at(-1) ?? UNDEFINED],
+  ["last", (value) => end_of(value, -1)],
   ["length", size],
   ["list", (value) => new List([...iterate(value)])],
   ["lower", text_filter((text) => text.toLowerCase())],
@@ -280,15 +277,15 @@ const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
     "replace",
     (value, call) => {
       const [from, to] = [argument(call, 0, "old"), argument(call, 1, "new")];
-      return new Str(
-        replace(str(value), str(from ?? UNDEFINED), str(to ?? UNDEFINED), integer(call, 2, "count", -1), call.room),
-      );
+      return new Str(replace(str(value), str(from ?? UNDEFINED), str(to ?? UNDEFINED), integer(call, 2, "count", -1)));
     },
   ],
   [
     "reverse",
     (value) =>
-      value instanceof Str ? new Str([...value.value].reverse().join("")) : new List([...iterate(value)].reverse()),
+      value instanceof Str
+        ? new Str(characters(value.value).reverse().join(""))
+        : new List([...iterate(value)].reverse()),
   ],
   ["round", round],
   ["safe", text_filter((text) => text)],
@@ -301,7 +298,7 @@ const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
     "sort",
     (value, call) =>
       new List(
-        sorted(iterate(value), by_attribute(call, 2), call, flag(call, 0, "reverse"), flag(call, 1, "case_sensitive")),
+        sorted(iterate(value), by_attribute(call, 2), flag(call, 0, "reverse"), flag(call, 1, "case_sensitive")),
       ),
   ],
   ["string", text_filter((text) => text)],
@@ -336,7 +333,14 @@ const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
     },
   ],
   ["upper", text_filter((text) => text.toUpperCase())],
-  ["wordcount", (value) => new Int(str(value).match(/[\p{L}\p{N}_]+/gu)?.length ?? 0)],
+  [
+    "wordcount",
+    (value) =>
+      new Int(
+        str(value).replace(/[\p{L}\p{N}_]+|[^\p{L}\p{N}_]+/gu, (part) => (/^[\p{L}\p{N}_]/u.test(part) ? "w" : ""))
+          .length,
+      ),
+  ],
 ]);
 
 /** @throws TemplateError when there is none of that name */

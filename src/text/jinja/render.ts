@@ -3,10 +3,11 @@
 // anything, `None` printed nothing, lists printed as JSON, an undefined value's attribute was silently undefined.
 //
 // A template comes with a checkpoint, so it is somebody's program. It can only compute text: it has no access to
-// JavaScript. Its work is counted and bounded by TEMPLATE_LIMITS. What remains: within the limits it may take a second
+// JavaScript. Its work is counted and bounded by TEMPLATE_LIMITS. What remains: within the limits it may take some seconds
 // and some hundred megabytes, and what it writes is what the model is told.
 import { filter_named } from "./filters.ts";
 import { Environment, Interpreter, type Node, parse, type Scope, type Token, tokenize } from "./library.ts";
+import { count_items, count_text, counted, spend, TEMPLATE_LIMITS, TemplateError } from "./limits.ts";
 import { strftime } from "./strftime.ts";
 import { string_method } from "./strings.ts";
 import { contains, iterate, test_named } from "./tests.ts";
@@ -26,26 +27,12 @@ import {
   numeric,
   Str,
   str,
-  TemplateError,
   Tuple,
   UNDEFINED,
   Undefined,
   type Value,
   value_of,
 } from "./values.ts";
-
-export const TEMPLATE_LIMITS = {
-  /** UTF-16 units of a template's source; the longest in use have some 20,000. */
-  source: 2 ** 16,
-  /** White space in a row in the source: the library's lexer takes time by its square. */
-  blank: 2000,
-  /** UTF-16 units of any text that a template makes, the rendered one included. */
-  text: 2 ** 24,
-  /** Items of any list that it makes or loops over. */
-  items: 2 ** 16,
-  /** Steps in all: one for each node that is evaluated, one for every 4 units of text, four for every item of a list. */
-  steps: 2 ** 25,
-};
 
 /** Thrown where a template calls raise_exception. */
 export class RaisedByTemplate extends Error {}
@@ -99,45 +86,13 @@ function bind_tilde(tokens: Token[]): Token[] {
 }
 
 class PythonInterpreter extends Interpreter {
-  #steps = 0;
-
-  /** Counts work. @throws TemplateError when it is more than a template may do */
-  spend(steps: number): void {
-    this.#steps += steps;
-    if (this.#steps > TEMPLATE_LIMITS.steps) throw new TemplateError(`more than ${TEMPLATE_LIMITS.steps} steps`);
-  }
-
-  /** Counts a text before it is made. */
-  readonly room = (length: number): void => {
-    if (length > TEMPLATE_LIMITS.text)
-      throw new TemplateError(`a text of ${length} characters; at most ${TEMPLATE_LIMITS.text} are allowed`);
-    this.spend(length / 4);
-  };
-
-  #items(count: number): void {
-    if (count > TEMPLATE_LIMITS.items)
-      throw new TemplateError(`a list of ${count} items; at most ${TEMPLATE_LIMITS.items} are allowed`);
-    this.spend(4 * count);
-  }
-
-  range(args: readonly Value[]): Value {
-    const [a, b, step = 1] = args.map((value) =>
-      value instanceof Int ? value.value : fail("range: expected integers"),
-    );
-    const [start, stop] = b === undefined ? [0, a] : [a, b];
-    if (args.length === 0 || step === 0) fail("range: expected a stop, and a step other than 0");
-    const count = Math.max(0, Math.ceil((stop - start) / step));
-    this.#items(count);
-    return new List(Array.from({ length: count }, (_, i) => new Int(start + i * step)));
-  }
-
   override evaluate(node: Node | undefined, scope: Scope): Value {
-    this.spend(1);
+    spend(1);
     if (!node) return UNDEFINED;
     const result = this.#evaluate(node, scope);
     if (node.type !== "Identifier" && node.type !== "Value") {
-      if (result instanceof Str) this.room(result.value.length);
-      else if (result instanceof List) this.#items(result.value.length);
+      if (result instanceof Str) count_text(result.value.length);
+      else if (result instanceof List) count_items(result.value.length);
     }
     return result;
   }
@@ -149,7 +104,7 @@ class PythonInterpreter extends Interpreter {
       case "Iterate": {
         const items = iterate(this.evaluate(node.value, scope));
         // The library makes a scope for every item before the first is run, which takes as long as 32 steps.
-        this.spend(32 * items.length);
+        spend(32 * items.length);
         return new List(node.unpack ? items.map(unpackable) : items);
       }
       case "Value":
@@ -181,19 +136,22 @@ class PythonInterpreter extends Interpreter {
       else args.push(this.evaluate(argument, scope));
     }
     const name: string = filter.type === "CallExpression" ? filter.callee.value : filter.value;
-    return filter_named(name)(value, { args, keywords, room: this.room });
+    return filter_named(name)(value, { args, keywords });
   }
 
   #member(node: Node, scope: Scope): Value {
     const object = this.evaluate(node.object, scope);
     if (object instanceof Undefined) fail("an undefined value has no attributes");
-    if (node.computed && node.property.type === "SliceExpression")
+    if (node.computed && node.property.type === "SliceExpression") {
+      if (object instanceof Str) spend(object.value.length);
       return super.evaluate({ ...node, object: { type: "Value", value: object } }, scope);
+    }
     const key = node.computed
       ? this.evaluate(node.property, scope)
       : node.property.type === "IntegerLiteral"
         ? new Int(node.property.value)
         : new Str(node.property.value);
+    if (object instanceof Str) spend(object.value.length / 4);
     if (key instanceof Int) {
       if (object instanceof List) return object.value.at(key.value) ?? UNDEFINED;
       if (object instanceof Str) return character_at(object.value, key.value);
@@ -207,7 +165,7 @@ class PythonInterpreter extends Interpreter {
   }
 
   #method(object: Value, name: string): Value | undefined {
-    if (object instanceof Str) return string_method(object.value, name, this.room);
+    if (object instanceof Str) return string_method(object.value, name);
     if (!(object instanceof Dict)) return undefined;
     const map = object.value;
     switch (name) {
@@ -270,10 +228,10 @@ class PythonInterpreter extends Interpreter {
 
   #repeat(item: Value & { value: string | Value[] }, times: number): Value {
     if (item instanceof Str) {
-      this.room(item.value.length * times);
+      count_text(item.value.length * times);
       return new Str(item.value.repeat(times));
     }
-    this.#items(item.value.length * times);
+    count_items(item.value.length * times);
     return new List(Array.from({ length: times }, () => item.value as Value[]).flat());
   }
 }
@@ -303,6 +261,15 @@ function arithmetic(operator: string, a: number, b: number, ...from: Value[]): V
 /** The library unpacks lists into several loop variables, but not tuples. */
 const unpackable = (item: Value): Value => (item instanceof Tuple ? new List(item.value) : item);
 
+function range(args: readonly Value[]): Value {
+  const [a, b, step = 1] = args.map((value) => (value instanceof Int ? value.value : fail("range: expected integers")));
+  const [start, stop] = b === undefined ? [0, a] : [a, b];
+  if (args.length === 0 || step === 0) fail("range: expected a stop, and a step other than 0");
+  const count = Math.max(0, Math.ceil((stop - start) / step));
+  count_items(count);
+  return new List(Array.from({ length: count }, (_, i) => new Int(start + i * step)));
+}
+
 function character_at(text: string, index: number): Value {
   const character = [...text].at(index);
   return character === undefined ? UNDEFINED : new Str(character);
@@ -326,7 +293,6 @@ export function render(template: string, variables: Readonly<Record<string, unkn
   const program = parse(bind_tilde(tokenize(template, { lstrip_blocks: true, trim_blocks: true })));
   program.body = prepare(program.body);
   const environment = new Environment();
-  const interpreter = new PythonInterpreter(environment);
   const globals: Record<string, Value> = {
     true: bool(true),
     false: bool(false),
@@ -334,7 +300,7 @@ export function render(template: string, variables: Readonly<Record<string, unkn
     True: bool(true),
     False: bool(false),
     None: NONE,
-    range: new Fn((args) => interpreter.range(args)),
+    range: new Fn(range),
     dict: new Fn(([given]) =>
       given?.type === "KeywordArgumentsValue"
         ? new Dict(new Map(given.value as Map<string, Value>))
@@ -351,5 +317,5 @@ export function render(template: string, variables: Readonly<Record<string, unkn
   };
   for (const [name, value] of Object.entries(globals)) environment.setVariable(name, value);
   for (const [name, value] of Object.entries(variables)) environment.setVariable(name, value_of(value));
-  return str(interpreter.run(program));
+  return counted(() => str(new PythonInterpreter(environment).run(program)));
 }

@@ -1,10 +1,11 @@
 // Python's string methods, for templates: lengths and places count code points, and white space is Python's.
-import { bool, Fn, Int, List, Str, str, TemplateError, type Value } from "./values.ts";
+import { count_items, count_text, TEMPLATE_LIMITS, TemplateError } from "./limits.ts";
+import { bool, Fn, Int, List, Str, str, type Value } from "./values.ts";
 
 const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: Python ends lines at these too
-const LINE_END = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/u;
+const LINE_END = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/gu;
 
 const character_class = (characters: string | undefined): string =>
   `[${characters === undefined ? SPACE : characters.replace(/[\\\]^-]/g, "\\$&")}]`;
@@ -31,28 +32,42 @@ export const strip = (text: string, characters?: string): string =>
 export const title = (text: string): string => text.replace(/\p{L}+/gu, (word) => capitalize(word));
 
 export function capitalize(text: string): string {
-  const [first = "", ...rest] = text;
-  return first.toUpperCase() + rest.join("").toLowerCase();
+  if (text === "") return text;
+  const first = String.fromCodePoint(text.codePointAt(0)!);
+  return first.toUpperCase() + text.slice(first.length).toLowerCase();
 }
 
-/** Every occurrence, or the first `count`; an empty pattern stands before each character and at the end. */
-export function replace(
-  text: string,
-  pattern: string,
-  content: string,
-  count: number,
-  room: (length: number) => void,
-): string {
-  const parts = pattern === "" ? ["", ...text, ""] : text.split(pattern);
-  const done = count < 0 ? parts.length - 1 : Math.min(count, parts.length - 1);
-  room(text.length + done * content.length);
-  return (
-    parts.slice(0, done + 1).join(content) +
-    parts
-      .slice(done + 1)
-      .map((part) => pattern + part)
-      .join("")
-  );
+/** The characters of a text that is short enough to be a list of them. */
+export function characters(text: string): string[] {
+  count_items(text.length);
+  return [...text];
+}
+
+/** How often a pattern occurs, `most` at most, and where the last of these ends. */
+function occurrences(text: string, pattern: string, most: number): { count: number; end: number } {
+  let [count, end] = [0, 0];
+  for (let at = 0; count < most && (at = text.indexOf(pattern, end)) >= 0; count++) end = at + pattern.length;
+  return { count, end };
+}
+
+/** Every occurrence replaced, or the first `count`; an empty pattern stands before each character and at the end. */
+export function replace(text: string, pattern: string, content: string, count: number): string {
+  const most = count < 0 ? Number.POSITIVE_INFINITY : count;
+  if (pattern === "") {
+    const parts = ["", ...characters(text)];
+    const done = Math.min(most, parts.length);
+    count_text(text.length + done * content.length);
+    return parts.map((part, i) => part + (i < done ? content : "")).join("");
+  }
+  const found = occurrences(text, pattern, most);
+  count_text(text.length + found.count * content.length);
+  return text.slice(0, found.end).replaceAll(pattern, () => content) + text.slice(found.end);
+}
+
+/** Adds to a list whose length is not known beforehand. */
+function grow(list: string[], item: string): void {
+  if (list.length === TEMPLATE_LIMITS.items) count_items(list.length + 1);
+  list.push(item);
 }
 
 function split(text: string, separator: string | undefined, most: number): string[] {
@@ -64,13 +79,23 @@ function split(text: string, separator: string | undefined, most: number): strin
     const at =
       most >= 0 && parts.length === most ? -1 : separator === undefined ? rest.search(gap) : rest.indexOf(separator);
     if (at < 0) return [...parts, rest];
-    parts.push(rest.slice(0, at));
+    grow(parts, rest.slice(0, at));
     rest = separator === undefined ? strip_start(rest.slice(at)) : rest.slice(at + separator.length);
   }
   return parts;
 }
 
-const length = (text: string): number => {
+function split_lines(text: string): string[] {
+  const lines: string[] = [];
+  let start = 0;
+  for (const { 0: end, index } of text.matchAll(LINE_END)) {
+    grow(lines, text.slice(start, index));
+    start = index + end.length;
+  }
+  return start < text.length ? [...lines, text.slice(start)] : lines;
+}
+
+export const length = (text: string): number => {
   let n = 0;
   for (const _ of text) n++;
   return n;
@@ -122,7 +147,7 @@ class Arguments {
   }
 }
 
-type Method = (text: string, args: Arguments, room: (length: number) => void) => Value;
+type Method = (text: string, args: Arguments) => Value;
 const as_text =
   (change: (text: string, characters?: string) => string): Method =>
   (text, args) =>
@@ -145,24 +170,22 @@ const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
     (text, args) => new Str(text.endsWith(args.text(0)) ? text.slice(0, text.length - args.text(0).length) : text),
   ],
   ["split", (text, args) => list_of(split(text, args.optional_text(0), args.integer(1, -1)))],
+  ["splitlines", (text) => list_of(split_lines(text))],
+  ["replace", (text, args) => new Str(replace(text, args.text(0), args.text(1), args.integer(2, -1)))],
   [
-    "splitlines",
-    (text) => {
-      const lines = text.split(LINE_END);
-      return list_of(lines.at(-1) === "" ? lines.slice(0, -1) : lines);
-    },
+    "count",
+    (text, args) =>
+      new Int(args.text(0) === "" ? length(text) + 1 : occurrences(text, args.text(0), Number.POSITIVE_INFINITY).count),
   ],
-  ["replace", (text, args, room) => new Str(replace(text, args.text(0), args.text(1), args.integer(2, -1), room))],
-  ["count", (text, args) => new Int(args.text(0) === "" ? length(text) + 1 : text.split(args.text(0)).length - 1)],
   [
     "find",
     (text, args) => new Int(text.includes(args.text(0)) ? length(text.slice(0, text.indexOf(args.text(0)))) : -1),
   ],
   [
     "join",
-    (text, args, room) => {
+    (text, args) => {
       const items = args.list(0).map((item) => (item instanceof Str ? item.value : fail_join(item)));
-      room(items.reduce((n, item) => n + item.length + text.length, 0));
+      count_text(items.reduce((n, item) => n + item.length + text.length, 0));
       return new Str(items.join(text));
     },
   ],
@@ -173,13 +196,8 @@ const fail_join = (item: Value): never => {
   throw new TemplateError(`join: expected strings, found a ${item.type}`);
 };
 
-/**
- * A method of a string, or undefined where there is none of that name.
- * @param room - called with the length of a result before it is made
- */
-export function string_method(text: string, name: string, room: (length: number) => void): Value | undefined {
+/** A method of a string, or undefined where there is none of that name. */
+export function string_method(text: string, name: string): Value | undefined {
   const method = METHODS.get(name);
-  return method && new Fn((args) => method(text, new Arguments(args, name), room));
+  return method && new Fn((args) => method(text, new Arguments(args, name)));
 }
-
-export { length };

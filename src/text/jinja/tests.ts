@@ -1,4 +1,6 @@
 // Jinja's tests (`is …`), and what Python iterates over and looks into.
+import { TemplateError } from "./limits.ts";
+import { characters } from "./strings.ts";
 import {
   Bool,
   compare,
@@ -13,7 +15,6 @@ import {
   number,
   Str,
   str,
-  TemplateError,
   UNDEFINED,
   Undefined,
   type Value,
@@ -31,7 +32,7 @@ export function wrong(expected: string, found: Value): never {
 /** The items that Python iterates over: of a list, the characters of a string, the keys of a dict. */
 export function iterate(value: Value): Value[] {
   if (value instanceof List) return value.value;
-  if (value instanceof Str) return Array.from(value.value, (c) => new Str(c));
+  if (value instanceof Str) return characters(value.value).map((c) => new Str(c));
   if (value instanceof Dict) return Array.from(value.value.keys(), (key) => new Str(key));
   if (value instanceof Undefined) return [];
   return wrong("something to iterate over", value);

@@ -1,6 +1,8 @@
 // The library's runtime values, which it does not export, and what Python does with them: print, compare, test, JSON.
 import { Environment, Interpreter, parse, type Scope, tokenize, type Value } from "./library.ts";
 
+import { spend, TemplateError } from "./limits.ts";
+
 export type { Value } from "./library.ts";
 
 type Kind<T> = new (value: T) => Value & { readonly value: T };
@@ -27,9 +29,6 @@ export const Tuple = kind(new Interpreter(scope).evaluate(parse(tokenize("{{ (1,
 export const NONE = new None(null);
 export const UNDEFINED = new Undefined(undefined);
 export const bool = (value: boolean): Value => new Bool(value);
-
-/** What a template did that Python would refuse. */
-export class TemplateError extends Error {}
 
 export const truth = (value: Value): boolean => value.__bool__().value;
 
@@ -65,6 +64,7 @@ const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", "\n": "\\n", "
 const unprintable = /[\\\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu;
 
 function repr_text(text: string): string {
+  spend(text.length / 4);
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
   const escaped = text.replace(unprintable, (c) => {
     const point = c.codePointAt(0)!;
@@ -81,6 +81,7 @@ export function repr(value: Value): string {
 
 /** Python's str, as `{{ }}` prints. */
 export function str(value: Value): string {
+  spend(4);
   if (value instanceof Str) return value.value;
   if (value instanceof Undefined) return "";
   if (value instanceof None) return "None";
@@ -97,6 +98,7 @@ export function str(value: Value): string {
 
 /** Python's ==, also for what lists and dicts hold. */
 export function equal(a: Value, b: Value): boolean {
+  spend(4);
   const [x, y] = [number(a), number(b)];
   if (x !== undefined || y !== undefined) return x === y;
   if (a instanceof List && b instanceof List) {
@@ -128,7 +130,9 @@ export interface JSONStyle {
 
 /** Python's json.dumps. @throws TemplateError for what JSON cannot hold, undefined values among it */
 export function to_json(value: Value, style: JSONStyle, depth = 0): string {
+  spend(4);
   const text = (s: string) => {
+    spend(s.length / 4);
     const quoted = JSON.stringify(s);
     return style.ascii
       ? quoted.replace(/[\x7f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)

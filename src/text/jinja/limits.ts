@@ -1,0 +1,51 @@
+// What a template may do, counted. The count is the module's own: rendering is synchronous, and every filter, method
+// and printed value has to take part in it.
+
+export const TEMPLATE_LIMITS = {
+  /** UTF-16 units of a template's source; the longest in use have some 20,000. */
+  source: 2 ** 16,
+  /** White space in a row in the source: the library's lexer takes time by its square. */
+  blank: 2000,
+  /** UTF-16 units of any text that a template makes, the rendered one included. */
+  text: 2 ** 24,
+  /** Items of any list that it makes or loops over. */
+  items: 2 ** 16,
+  /** Steps in all: one for each node that is evaluated, one for every 4 units of text, four for every item of a list. */
+  steps: 2 ** 25,
+};
+
+/** What a template did that Python would refuse, or that goes beyond the limits. */
+export class TemplateError extends Error {}
+
+let steps = 0;
+
+/** Runs with a count of its own. */
+export function counted<T>(run: () => T): T {
+  const outer = steps;
+  steps = 0;
+  try {
+    return run();
+  } finally {
+    steps = outer;
+  }
+}
+
+/** Counts work. @throws TemplateError when it is more than a template may do */
+export function spend(more: number): void {
+  steps += more;
+  if (steps > TEMPLATE_LIMITS.steps) throw new TemplateError(`more than ${TEMPLATE_LIMITS.steps} steps`);
+}
+
+/** Counts a text, before it is made where it can be much longer than what it is made of. */
+export function count_text(length: number): void {
+  if (length > TEMPLATE_LIMITS.text)
+    throw new TemplateError(`a text of ${length} characters; at most ${TEMPLATE_LIMITS.text} are allowed`);
+  spend(length / 4);
+}
+
+/** Counts the items of a list, before they are made where that is possible. */
+export function count_items(count: number): void {
+  if (count > TEMPLATE_LIMITS.items)
+    throw new TemplateError(`a list of ${count} items; at most ${TEMPLATE_LIMITS.items} are allowed`);
+  spend(4 * count);
+}
