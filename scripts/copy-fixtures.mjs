@@ -1,0 +1,77 @@
+// node scripts/copy-fixtures.mjs [FROM]: copies the fixtures that a fresh clone tests itself with from the full sets
+// (../shared unless FROM says otherwise) to tests/fixtures. Each behaviour keeps a fixture, but not each size and format
+// of it: the full sets take 65 MB, this selection under 20. Every folder's README says what made it, with which versions,
+// and the tolerances; the scripts that made them are copied too.
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const from = process.argv[2] ?? join(root, "..", "shared");
+const to = join(root, "tests", "fixtures");
+const LIMIT = 20e6;
+
+/** What is copied, and what it is there for. Paths as `fixture()` of tests/fixtures.ts takes them. */
+const chosen = {
+  "fixtures/make_hf.py": "made hf/",
+  "fixtures/hf/README.md": "tolerances",
+  "fixtures/hf/base": "every output of the forward pass",
+  "fixtures/hf/odd_sizes": "the same where no dimension suits a SIMD lane",
+  "fixtures/hf/generation": "greedy answers, padded batches, stop tokens, processors",
+  "fixtures/hf/window_8": "prompts shorter than, as long as and longer than the window, and far past it",
+  "fixtures/hf/fused": "all experts of a layer in one tensor",
+  "fixtures/hf/one_expert": "a router without a choice",
+  "fixtures/hf/bare_model": "a checkpoint without a head",
+
+  "fixtures/make_gguf.py": "made gguf/",
+  "fixtures/gguf/README.md": "tolerances",
+  "fixtures/gguf/blocks": "dequantization of every format, bit for bit, and products",
+  "fixtures/gguf/forms": "one model in every form of file that GGUF allows",
+  "fixtures/gguf/bad": "files that must be refused, and files that must not",
+  "fixtures/gguf/expected.json": "what quantized activations may cost, for each format",
+  "fixtures/gguf/models/Q4_K_M.gguf": "a whole model of mixed formats: Q4_K, Q6_K, Q8_0",
+  "fixtures/gguf/expected/Q4_K_M.safetensors": "its logits",
+
+  "fixtures/make_logits.py": "made logits/",
+  "fixtures/logits": "processors and warpers, chains of them, sampling, stop strings",
+
+  "fixtures/make_cache.py": "made cache/",
+  "fixtures/cache": "which keys a window shows, update by update",
+
+  "tokenizers/make_cases.py": "made tokenizers/",
+  "tokenizers/spm_to_json.py": "made the tokenizer.json files",
+  "tokenizers/README.md": "which reference is the truth",
+  "tokenizers/chat.json": "chat templates",
+  "tokenizers/mixtral": "Mixtral's tokenizer in its four forms, with ids, decodings, streams and padding",
+};
+
+/** Formats that the engine does not compute with. */
+const leftOut = /\/blocks\/IQ4_(NL|XS)\.safetensors$/;
+
+const place = (name) => join(to, name.replace(/^fixtures\//, ""));
+const bytes = (path) => {
+  const stat = statSync(path);
+  return stat.isDirectory() ? readdirSync(path).reduce((sum, name) => sum + bytes(join(path, name)), 0) : stat.size;
+};
+
+/** Copies the bytes only: the originals may be write-protected. */
+function copy(source, target) {
+  if (leftOut.test(source)) return;
+  if (statSync(source).isDirectory()) {
+    for (const name of readdirSync(source)) copy(join(source, name), join(target, name));
+  } else {
+    mkdirSync(dirname(target), { recursive: true });
+    writeFileSync(target, readFileSync(source));
+  }
+}
+
+const missing = Object.keys(chosen).filter((name) => !existsSync(join(from, name)));
+if (missing.length) throw new Error(`${from}: expected ${missing.join(", ")}, found none`);
+rmSync(to, { recursive: true, force: true });
+for (const name of Object.keys(chosen)) {
+  copy(join(from, name), place(name));
+  console.log(`${(bytes(place(name)) / 1e6).toFixed(2).padStart(6)} MB  ${name}: ${chosen[name]}`);
+}
+const total = bytes(to);
+console.log(`${(total / 1e6).toFixed(2).padStart(6)} MB  in all`);
+if (total > LIMIT) throw new Error(`tests/fixtures: expected at most ${LIMIT} bytes, found ${total}`);
