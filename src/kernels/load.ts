@@ -27,8 +27,8 @@ export function loadKernels(platform: Platform, wanted: "auto" | "plain" | "rela
 
 async function load(platform: Platform, wanted: "auto" | "plain" | "relaxed"): Promise<KernelBuild> {
   if (wanted !== "plain") {
-    platform.enable_relaxed_simd();
     const bytes = (await platform.wasm("kernels-relaxed.wasm")) as BufferSource;
+    if (!WebAssembly.validate(bytes)) platform.enable_relaxed_simd();
     if (WebAssembly.validate(bytes)) {
       const module = await WebAssembly.compile(bytes);
       if (dotAgrees(module)) return { module, simd: "relaxed" };

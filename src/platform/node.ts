@@ -70,7 +70,7 @@ export const node: Platform = {
     mapper ??= loadMapper();
     return mapper;
   },
-  // Node 20 has relaxed SIMD behind a flag of V8's; later ones ignore the flag.
+  // Node 20 has relaxed SIMD behind a flag of V8's; later ones need none and do not know it.
   enable_relaxed_simd: () => v8.setFlagsFromString("--experimental-wasm-relaxed-simd"),
   spawn,
   host_port() {

@@ -1,0 +1,228 @@
+// Loading, cancelling, faults and caches: what an engine does beside computing.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import {
+  AutoTokenizer,
+  EngineError,
+  InputError,
+  MemoryError,
+  MixtralForCausalLM,
+  type ProgressInfo,
+  TextStreamer,
+  type TramontaneError,
+} from "../../src/index.ts";
+import { demo, fixture } from "../fixtures.ts";
+import { sameBits } from "./compare.ts";
+
+const small = fixture("fixtures/hf/base");
+const windowed = fixture("fixtures/hf/window_8");
+const ids = (count: number) => Array.from({ length: count }, (_, i) => (i * 37 + 5) % 150);
+
+/** What a promise rejects with. */
+async function failure(promise: Promise<unknown>): Promise<TramontaneError> {
+  try {
+    await promise;
+  } catch (error) {
+    return error as TramontaneError;
+  }
+  throw new Error("expected a rejection");
+}
+
+test("info says how the weights came in", async () => {
+  for (const mmap of [true, false]) {
+    await using model = await MixtralForCausalLM.from_pretrained(small, { threads: 2, mmap });
+    const info = model.info();
+    assert.is(info.mapped, mmap);
+    assert.is(info.reason, mmap ? undefined : "mmap: false was given");
+    assert.is(info.threads, 2);
+    assert.equal(Object.keys(info.formats), ["F32"]);
+  }
+});
+
+test("progress is told, and ends", async () => {
+  const told: ProgressInfo[] = [];
+  const model = await MixtralForCausalLM.from_pretrained(small, { threads: 1, mmap: false, progress_callback: (info) => told.push(info) });
+  await model.dispose();
+  assert.is(told[0].status, "initiate");
+  assert.is(told.at(-1)!.status, "ready");
+  const last = told.filter(({ status }) => status === "progress").at(-1)!;
+  assert.is(last.loaded, last.total);
+});
+
+test("bad options name themselves", async () => {
+  for (const [options, word] of [
+    [{ threads: 0 }, "threads"],
+    [{ threads: 1.5 }, "threads"],
+    [{ kv_dtype: "q9" }, "kv_dtype"],
+    [{ mmap: "yes" }, "mmap"],
+    [{ context: -1 }, "context"],
+    [{ dtype: "q3" }, "dtype"],
+  ] as [object, string][]) {
+    const error = await failure(MixtralForCausalLM.from_pretrained(small, options));
+    assert.instance(error, InputError);
+    assert.match(error.message, word);
+  }
+});
+
+test("bad inputs name themselves", async () => {
+  await using model = await MixtralForCausalLM.from_pretrained(small, { threads: 2 });
+  for (const [inputs, word] of [
+    [{}, /input_ids/],
+    [{ input_ids: [] }, /at least one token/],
+    [{ input_ids: [1, 160] }, /input_ids\[0\]\[1\].*160/],
+    [{ input_ids: [1, -1] }, /input_ids/],
+    [{ input_ids: [1.5] }, /integer/],
+    [{ input_ids: [[1, 2], [3]] }, /row 1 has 1/],
+    [{ input_ids: [[1, 2]], attention_mask: [[1]] }, /attention_mask/],
+    [{ input_ids: [[1, 2]], attention_mask: [[0, 0]] }, /only padding/],
+    [{ input_ids: [1, 2], position_ids: [0, -4] }, /position_ids/],
+    [{ input_ids: [1, 2], labels: [1, 999] }, /labels/],
+    [{ input_ids: [1, 2], logits_to_keep: [5] }, /logits_to_keep/],
+    [{ input_ids: [1, 2], output_attentions: true }, /output_attentions/],
+  ] as [object, RegExp][]) {
+    const error = await failure(model(inputs));
+    assert.instance(error, InputError, JSON.stringify(inputs));
+    assert.match(error.message, word);
+  }
+  for (const [inputs, word] of [
+    [{ input_ids: [1, 2], max_new_tokens: 100000 }, /max_new_tokens/],
+    [{ input_ids: [1, 2, 3], max_length: 3 }, /max_length/],
+    [{ input_ids: [1, 2], num_beams: 2 }, /num_beams/],
+    [{ input_ids: [1, 2], temprature: 2 }, /temprature/],
+    [{ input_ids: [1, 2], stop_strings: "a" }, /tokenizer/],
+    [{ input_ids: [1, 2], top_k: "many" }, /top_k/],
+  ] as [any, RegExp][]) {
+    const error = await failure(model.generate(inputs));
+    assert.match(error.message, word);
+  }
+  const { logits } = await model({ input_ids: [1, 2] });
+  assert.equal(logits.dims, [1, 2, 160], "the engine goes on after all of these");
+});
+
+test("a context too small is said before anything runs", async () => {
+  await using model = await MixtralForCausalLM.from_pretrained(small, { threads: 1, context: 10 });
+  assert.match((await failure(model({ input_ids: ids(11) }))).message, /context holds 10/);
+  assert.is((await model.generate({ input_ids: ids(4) })).dims[1], 10, "the default length is cut to it");
+});
+
+test("aborting: loading, before, in prefill, in decode; the engine goes on", async () => {
+  const reason = new Error("enough");
+  const loading = new AbortController();
+  const load = MixtralForCausalLM.from_pretrained(demo, { threads: 1, mmap: false, signal: loading.signal, progress_callback: ({ status }) => status === "progress" && loading.abort(reason) });
+  assert.is(await failure(load), reason as never);
+  assert.is(await failure(MixtralForCausalLM.from_pretrained(demo, { signal: AbortSignal.abort(reason) })), reason as never);
+
+  await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2, chunk_size: 16 });
+  const prompt = ids(400);
+  const expected = (await model.generate({ input_ids: prompt, max_new_tokens: 8 })).tolist();
+  const before = model.info().cache_bytes;
+
+  const prefill = new AbortController();
+  const call = model({ input_ids: prompt, signal: prefill.signal });
+  setTimeout(() => prefill.abort(reason), 5);
+  assert.is(await failure(call), reason as never);
+
+  const decode = new AbortController();
+  let steps = 0;
+  const streamer = { put: () => void (++steps === 4 && decode.abort(reason)), end() {} };
+  const error = await failure(model.generate({ input_ids: prompt, max_new_tokens: 100, streamer, signal: decode.signal }));
+  assert.is(error, reason as never);
+  const partial = (error as unknown as { partial: { tolist(): number[][] } }).partial.tolist()[0];
+  assert.equal(partial, expected[0].slice(0, prompt.length + 3), "what was generated so far is on the error");
+
+  assert.equal((await model.generate({ input_ids: prompt, max_new_tokens: 8 })).tolist(), expected);
+  assert.is(model.info().cache_bytes, before, "no cache is left behind");
+});
+
+test("leaving a stream ends its generation", async () => {
+  await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2 });
+  const tokens: number[] = [];
+  for await (const token of model.stream({ input_ids: ids(5), max_new_tokens: 500, min_new_tokens: 500 })) {
+    tokens.push(token);
+    if (tokens.length === 3) break;
+  }
+  assert.is(tokens.length, 3);
+  assert.is(model.info().cache_bytes, 0);
+  assert.is((await model.generate({ input_ids: ids(5), max_new_tokens: 2 })).dims[1], 7);
+});
+
+test("dispose during a step rejects it; later calls are refused; disposing twice is harmless", async () => {
+  const model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2 });
+  const call = failure(model({ input_ids: ids(1500) }));
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  await model.dispose();
+  assert.instance(await call, EngineError);
+  assert.instance(await failure(model({ input_ids: [1] })), EngineError);
+  await model.dispose();
+});
+
+test("a cache: continuing, cropping, forking, saving", async () => {
+  for (const path of [small, windowed]) {
+    await using model = await MixtralForCausalLM.from_pretrained(path, { threads: 2 });
+    const whole = await model({ input_ids: ids(20), use_cache: false });
+    const first = await model({ input_ids: ids(6) });
+    const cache = first.past_key_values!;
+    assert.is(cache.get_seq_length(), 6);
+    const fork = cache.fork();
+    const rest = await model({ input_ids: ids(20).slice(6), past_key_values: cache });
+    assert.is(rest.past_key_values, cache);
+    assert.ok(sameBits(rest.logits.data as Float32Array, whole.logits[0].slice(6).data));
+
+    fork.crop(4);
+    assert.is(fork.get_seq_length(), 4);
+    const again = await model({ input_ids: ids(8).slice(4), past_key_values: fork });
+    assert.ok(sameBits(again.logits.data as Float32Array, whole.logits[0].slice(4, 8).data));
+
+    const { mkdtempSync, rmSync } = await import("node:fs");
+    const { tmpdir } = await import("node:os");
+    const { join } = await import("node:path");
+    const folder = mkdtempSync(join(tmpdir(), "tramontane-"));
+    await fork.save(join(folder, "cache"));
+    const loaded = await model.load_cache(join(folder, "cache"));
+    const third = await model({ input_ids: ids(20).slice(8), past_key_values: loaded });
+    assert.ok(sameBits(third.logits.data as Float32Array, whole.logits[0].slice(8).data));
+    assert.instance(await failure(model.load_cache(path + "/config.json")), InputError);
+    rmSync(folder, { recursive: true });
+    for (const held of [cache, fork, loaded]) held.dispose();
+    assert.is(model.info().cache_bytes, 0);
+    assert.instance(await failure(model({ input_ids: [1], past_key_values: cache })), EngineError);
+  }
+  await using model = await MixtralForCausalLM.from_pretrained(windowed, { threads: 1 });
+  const rolled = (await model({ input_ids: ids(20) })).past_key_values!;
+  assert.throws(() => rolled.crop(10), /overwritten/);
+});
+
+test("a rolling cache costs the same at any position", async () => {
+  await using model = await MixtralForCausalLM.from_pretrained(windowed, { threads: 2 });
+  let cache = (await model({ input_ids: ids(8) })).past_key_values!;
+  const bytes = model.info().cache_bytes;
+  for (let i = 0; i < 10; i++) cache = (await model({ input_ids: ids(40), past_key_values: cache })).past_key_values!;
+  assert.is(cache.get_seq_length(), 408);
+  assert.is(model.info().cache_bytes, bytes);
+});
+
+test("more threads than cores wait and do not spin", async () => {
+  await using one = await MixtralForCausalLM.from_pretrained(demo, { threads: 1 });
+  await using many = await MixtralForCausalLM.from_pretrained(demo, { threads: 8 });
+  const [a, b] = await Promise.all([one, many].map((model) => model.generate({ input_ids: ids(30), max_new_tokens: 10 })));
+  assert.equal(a.tolist(), b.tolist());
+});
+
+test("memory that cannot be had is named", async () => {
+  const error = await failure(MixtralForCausalLM.from_pretrained(small, { threads: 1, bank_bytes: 65536 }));
+  assert.instance(error, MemoryError);
+  assert.ok((error as MemoryError).needed > 65536);
+});
+
+test("stop strings and a text streamer", async () => {
+  const tokenizer = await AutoTokenizer.from_pretrained(demo);
+  await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2 });
+  const inputs = tokenizer("My favourite condiment is");
+  let text = "";
+  const streamer = new TextStreamer(tokenizer, { skip_prompt: true, callback_function: (piece) => (text += piece) });
+  const out = await model.generate({ ...inputs, max_new_tokens: 40, stop_strings: ["India"], tokenizer, streamer });
+  assert.match(tokenizer.decode(out.tolist()[0], { skip_special_tokens: true }), /chutney\. In India$/);
+  assert.is(text.trim(), "chutney. In India");
+});
+
+test.run();
