@@ -271,6 +271,24 @@ test("queries see the keys that transformers' masks show", () => {
   console.log(`# window rule: ${checked} queries of transformers' cases`);
 });
 
+test("infinite and NaN halves of the cache stay what they are", () => {
+  const shape: Shape = { length: 70, group: 2, head_dim: 20, window: 0, slots: 70, type: 1 };
+  const input = sequence(shape, 7);
+  input.q.fill(1);
+  input.k[30 * 20 + 2] = -1e5; // a score of -Infinity: key 30 has no weight
+  const without = { ...input, v: input.v.slice() };
+  without.v.fill(123, 30 * 20, 31 * 20);
+  assert.equal(bits(attend(kernels[0], shape, input, [70])), bits(attend(kernels[0], shape, without, [70])));
+  input.v[3 * 20 + 5] = -1e5;
+  input.v[65 * 20 + 17] = NaN;
+  const out = attend(kernels[0], shape, input, [70]);
+  for (const [at, value] of out.entries()) {
+    const p = Math.floor(at / 40);
+    if (p >= 3 && at % 20 === 5) assert.is(value, -Infinity);
+    else assert.is(Number.isNaN(value), p >= 65 && at % 20 === 17, `row ${p}, dim ${at % 20}: ${value}`);
+  }
+});
+
 test("extreme scores neither overflow nor lose the largest key", () => {
   const shape: Shape = { length: 130, group: 1, head_dim: 4, window: 0, slots: 130, type: 0 };
   const q = new Float32Array(130 * 4).fill(1000);
