@@ -3,7 +3,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type LoadOptions, MemoryError, MixtralForCausalLM } from "../../src/index.ts";
-import { fixture } from "../fixtures.ts";
+import { fixture, hasFixture } from "../fixtures.ts";
 import { sameBits } from "./compare.ts";
 
 const ids = Array.from({ length: 75 }, (_, i) => (i * 37 + 5) % 100);
@@ -26,7 +26,7 @@ const ways: LoadOptions[] = [
   { threads: 3, chunk_size: 33 },
 ];
 
-const checkpoints = [
+const all = [
   "fixtures/hf/base",
   "fixtures/hf/odd_sizes",
   "fixtures/hf/window_8",
@@ -34,8 +34,13 @@ const checkpoints = [
   "fixtures/hf/f16",
   "fixtures/hf/fused",
   "fixtures/gguf/forms/tiny-Q8_0.gguf",
-  ...["F16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q4_K_M"].map((type) => `fixtures/gguf/models/${type}.gguf`),
+  ...["F16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q4_K_M"].map(
+    (type) => `fixtures/gguf/models/${type}.gguf`,
+  ),
 ];
+const checkpoints = all.filter(hasFixture);
+if (checkpoints.length < all.length)
+  console.log(`# ${all.length - checkpoints.length} of ${all.length} checkpoints are not among the copied fixtures`);
 
 /** The smallest banks, in powers of two, that the checkpoint fits: its layers and experts are spread over several. */
 async function smallestBanks(path: string): Promise<number> {
@@ -55,7 +60,10 @@ for (const path of checkpoints) {
     const base = await run(path, { threads: 1 });
     assert.ok(base.every(Number.isFinite));
     const bank_bytes = await smallestBanks(path);
-    const spread = [{ threads: 2, bank_bytes }, { threads: 3, bank_bytes, mmap: false, chunk_size: 7 }];
+    const spread = [
+      { threads: 2, bank_bytes },
+      { threads: 3, bank_bytes, mmap: false, chunk_size: 7 },
+    ];
     for (const options of [...ways, ...spread]) {
       try {
         assert.ok(sameBits(await run(path, options), base), "other bits");
@@ -67,13 +75,14 @@ for (const path of checkpoints) {
 }
 
 test("kv_dtype f16, chunk by chunk", async () => {
-  const path = "fixtures/hf/window_16";
+  const path = "fixtures/hf/window_8";
   const base = await run(path, { threads: 1, kv_dtype: "f16" });
-  for (const chunk_size of [1, 5, 16, 17]) assert.ok(sameBits(await run(path, { threads: 2, kv_dtype: "f16", chunk_size }), base));
+  for (const chunk_size of [1, 5, 8, 17])
+    assert.ok(sameBits(await run(path, { threads: 2, kv_dtype: "f16", chunk_size }), base));
   assert.not.ok(sameBits(base, await run(path, { threads: 1 })), "f16 must round");
 });
 
-for (const path of ["fixtures/hf/base", "fixtures/hf/window_8", "fixtures/gguf/models/Q4_K.gguf"]) {
+for (const path of ["fixtures/hf/base", "fixtures/hf/window_8", "fixtures/gguf/models/Q4_K_M.gguf"]) {
   test(`${path}: a row alone, in a batch, and in steps shared with other calls`, async () => {
     await using model = await MixtralForCausalLM.from_pretrained(fixture(path), { threads: 2 });
     const rows = [3, 11, 7, 20].map((length, r) => Array.from({ length }, (_, i) => (i * 31 + r * 17 + 3) % 150));
@@ -99,7 +108,10 @@ for (const path of ["fixtures/hf/base", "fixtures/hf/window_8", "fixtures/gguf/m
     const answers: number[][] = [];
     for (const row of rows) answers.push((await model.generate({ ...options, input_ids: row })).tolist()[0]);
     const shared = await Promise.all(rows.map((row) => model.generate({ ...options, input_ids: row })));
-    assert.equal(shared.map((out) => out.tolist()[0]), answers);
+    assert.equal(
+      shared.map((out) => out.tolist()[0]),
+      answers,
+    );
   });
 }
 
