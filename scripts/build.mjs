@@ -16,7 +16,8 @@ const bin = (name) => join(root, "node_modules", ".bin", name);
 
 function run(command, args, options = {}) {
   const result = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2], ...options });
-  if (result.status !== 0) throw new Error(`${command} ${args.join(" ")}: exit status ${result.status ?? result.error}`);
+  if (result.status !== 0)
+    throw new Error(`${command} ${args.join(" ")}: exit status ${result.status ?? result.error}`);
 }
 
 /** SHA-256 over the names and bytes of the files of a folder that a binary is made from. */
@@ -65,7 +66,10 @@ function findEmscripten(scratch) {
 /** The explicit list of the kernels' exports: one name a line in cpp/exports.txt, `#` begins a comment. */
 function exportedNames() {
   const text = readFileSync(join(root, "cpp", "exports.txt"), "utf8");
-  return text.split("\n").map((line) => line.replace(/#.*/, "").trim()).filter(Boolean);
+  return text
+    .split("\n")
+    .map((line) => line.replace(/#.*/, "").trim())
+    .filter(Boolean);
 }
 
 const compileFlags =
@@ -77,23 +81,48 @@ function buildKernels(target) {
   try {
     const tools = findEmscripten(scratch);
     if (!tools) throw new Error("building the kernels needs Emscripten with LLVM 19 or newer: see CONTRIBUTING.md");
-    const sources = readdirSync(join(root, "cpp")).filter((name) => name.endsWith(".cpp")).sort();
+    const sources = readdirSync(join(root, "cpp"))
+      .filter((name) => name.endsWith(".cpp"))
+      .sort();
     const features = {};
     for (const [name, flags] of Object.entries(builds)) {
       const objects = sources.map((source) => {
         const object = join(scratch, `${name}-${source}.o`);
-        run("em++", [...compileFlags.split(" "), ...flags, "-c", join("cpp", source), "-o", object], { env: tools.env });
+        run("em++", [...compileFlags.split(" "), ...flags, "-c", join("cpp", source), "-o", object], {
+          env: tools.env,
+        });
         return object;
       });
       const linked = join(scratch, `${name}.wasm`);
       const exported = [...exportedNames(), "__stack_pointer"].map((e) => `--export=${e}`);
       run(tools.linker, [
-        "--no-entry", "--import-memory", "--shared-memory", "--initial-memory=1048576", "--max-memory=4294967296", "-z", "stack-size=65536",
-        "--strip-all", "--gc-sections", ...exported, ...objects, "-o", linked,
+        "--no-entry",
+        "--import-memory",
+        "--shared-memory",
+        "--initial-memory=1048576",
+        "--max-memory=4294967296",
+        "-z",
+        "stack-size=65536",
+        "--strip-all",
+        "--gc-sections",
+        ...exported,
+        ...objects,
+        "-o",
+        linked,
       ]);
       // V8 and JavaScriptCore optimize again; wasm-opt is for size and for what clang leaves behind.
-      const enabled = ["--enable-simd", "--enable-threads", "--enable-bulk-memory", "--enable-mutable-globals", "--enable-sign-ext",
-        "--enable-nontrapping-float-to-int", "--enable-bulk-memory-opt", "--enable-multivalue", "--enable-reference-types", ...(name === "relaxed" ? ["--enable-relaxed-simd"] : [])];
+      const enabled = [
+        "--enable-simd",
+        "--enable-threads",
+        "--enable-bulk-memory",
+        "--enable-mutable-globals",
+        "--enable-sign-ext",
+        "--enable-nontrapping-float-to-int",
+        "--enable-bulk-memory-opt",
+        "--enable-multivalue",
+        "--enable-reference-types",
+        ...(name === "relaxed" ? ["--enable-relaxed-simd"] : []),
+      ];
       run(bin("wasm-opt"), [...enabled, "-O2", linked, "-o", join(target, `kernels-${name}.wasm`)]);
       features[name] = ["simd128", "threads", "bulk-memory", ...(name === "relaxed" ? ["relaxed-simd"] : [])];
     }
@@ -108,8 +137,14 @@ function buildKernels(target) {
 
 function buildAssembly(target) {
   run(bin("asc"), ["assembly/index.ts", "--config", "asconfig.json", "--outFile", join(target, "logits.wasm")]);
-  const version = JSON.parse(readFileSync(join(root, "node_modules", "assemblyscript", "package.json"), "utf8")).version;
-  return { sources: hashSources("assembly", [".ts"]), compiler: `assemblyscript ${version}`, features: ["simd128", "threads"] };
+  const version = JSON.parse(
+    readFileSync(join(root, "node_modules", "assemblyscript", "package.json"), "utf8"),
+  ).version;
+  return {
+    sources: hashSources("assembly", [".ts"]),
+    compiler: `assemblyscript ${version}`,
+    features: ["simd128", "threads"],
+  };
 }
 
 // ---- the parts -------------------------------------------------------------------------------------------------
@@ -128,7 +163,8 @@ function buildTypeScript() {
   rmSync(join(root, "dist"), { recursive: true, force: true });
   run(bin("tsc"), ["-p", "tsconfig.json"], { shell: process.platform === "win32" });
   mkdirSync(join(root, "dist", "wasm"), { recursive: true });
-  for (const name of readdirSync(join(root, "wasm"))) cpSync(join(root, "wasm", name), join(root, "dist", "wasm", name));
+  for (const name of readdirSync(join(root, "wasm")))
+    cpSync(join(root, "wasm", name), join(root, "dist", "wasm", name));
   writeFileSync(join(root, "dist", ".built"), "");
 }
 
@@ -141,7 +177,8 @@ function check() {
     if (fresh.sources !== manifest[part].sources) wrong.push(`${part}: sources changed since wasm/ was built`);
     for (const [name, hash] of Object.entries(manifest[part].binaries)) {
       if (sha256(join(root, "wasm", name)) !== hash) wrong.push(`wasm/${name}: not the binary that the manifest names`);
-      if (fresh.compiler === manifest[part].compiler && fresh.binaries[name] !== hash) wrong.push(`wasm/${name}: differs from a fresh build`);
+      if (fresh.compiler === manifest[part].compiler && fresh.binaries[name] !== hash)
+        wrong.push(`wasm/${name}: differs from a fresh build`);
     }
   }
   rmSync(target, { recursive: true, force: true });

@@ -31,6 +31,7 @@ if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(join(root, 
 if (!process.argv.includes("--dependencies-only")) {
   const built = join(root, "dist", ".built");
   const sources = ["src", "tests", "bench", "wasm", "tsconfig.json", "package.json"].map((name) => join(root, name));
-  const stale = !existsSync(built) || sources.some((path) => existsSync(path) && newest(path) > statSync(built).mtimeMs);
+  const stale =
+    !existsSync(built) || sources.some((path) => existsSync(path) && newest(path) > statSync(built).mtimeMs);
   if (stale) run(process.execPath, [join(root, "scripts", "build.mjs"), "ts"]);
 }

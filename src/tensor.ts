@@ -34,7 +34,8 @@ export class Tensor {
     const typed = ArrayBuffer.isView(data) ? (data as TensorData) : fromArray(type, data as ArrayLike<number>);
     if (typeOf(typed) !== type) throw new InputError(`Tensor: expected data of type ${type}, found ${typeOf(typed)}`);
     const size = dims.reduce((a, b) => a * b, 1);
-    if (typed.length !== size) throw new InputError(`Tensor: dims [${dims}] need ${size} values, found ${typed.length}`);
+    if (typed.length !== size)
+      throw new InputError(`Tensor: dims [${dims}] need ${size} values, found ${typed.length}`);
     this.type = type;
     this.data = typed;
     this.dims = [...dims];
@@ -117,7 +118,8 @@ export function toRows(ids: TokenIds, what = "input_ids"): Int32Array[] {
     const out = new Int32Array(values.length);
     for (let i = 0; i < values.length; i++) {
       const v = Number(values[i]);
-      if (!Number.isInteger(v) || v !== (v | 0)) throw new InputError(`${what}[${at}][${i}]: expected an integer, found ${values[i]}`);
+      if (!Number.isInteger(v) || v !== (v | 0))
+        throw new InputError(`${what}[${at}][${i}]: expected an integer, found ${values[i]}`);
       out[i] = v;
     }
     return out;
@@ -128,15 +130,19 @@ export function toRows(ids: TokenIds, what = "input_ids"): Int32Array[] {
     else if (ids.dims.length === 2) rows = Array.from({ length: ids.dims[0] }, (_, i) => row(ids.row(i).data, i));
     else throw new InputError(`${what}: expected dims [rows, length], found [${ids.dims}]`);
   } else if (ids instanceof Int32Array) rows = [row(ids, 0)];
-  else if (!Array.isArray(ids)) throw new InputError(`${what}: expected number[], number[][], Int32Array or Tensor, found ${typeof ids}`);
+  else if (!Array.isArray(ids))
+    throw new InputError(`${what}: expected number[], number[][], Int32Array or Tensor, found ${typeof ids}`);
   else if (ids.length > 0 && typeof ids[0] !== "number") {
     rows = (ids as ArrayLike<number>[]).map((r, i) => {
-      if (!Array.isArray(r) && !ArrayBuffer.isView(r)) throw new InputError(`${what}[${i}]: expected a row of integers, found ${typeof r}`);
+      if (!Array.isArray(r) && !ArrayBuffer.isView(r))
+        throw new InputError(`${what}[${i}]: expected a row of integers, found ${typeof r}`);
       return row(r, i);
     });
   } else rows = [row(ids as number[], 0)];
   const ragged = rows.findIndex((r) => r.length !== rows[0].length);
   if (ragged > 0)
-    throw new InputError(`${what}: row ${ragged} has ${rows[ragged].length} ids, row 0 has ${rows[0].length}; pad them to one length`);
+    throw new InputError(
+      `${what}: row ${ragged} has ${rows[ragged].length} ids, row 0 has ${rows[0].length}; pad them to one length`,
+    );
   return rows;
 }

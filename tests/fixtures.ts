@@ -9,7 +9,8 @@ export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const full = join(root, "..", "shared");
 const copies = join(root, "tests", "fixtures");
 
-export const fixturesFrom = existsSync(join(full, "fixtures")) && process.env.TRAMONTANE_FIXTURES !== "copy" ? "../shared" : "tests/fixtures";
+export const fixturesFrom =
+  existsSync(join(full, "fixtures")) && process.env.TRAMONTANE_FIXTURES !== "copy" ? "../shared" : "tests/fixtures";
 
 /** Path of a fixture file or folder, named as in ../shared: `fixtures/hf/base`, `tokenizers/mixtral/encode.json`. */
 export function fixture(name: string): string {
@@ -38,9 +39,18 @@ export function safetensors(path: string): { tensors: Record<string, Array_>; me
   const { __metadata__: metadata = {}, ...entries } = header;
   const tensors: Record<string, Array_> = {};
   for (const [name, entry] of Object.entries<any>(entries)) {
-    const copy = bytes.buffer.slice(bytes.byteOffset + 8 + length + entry.data_offsets[0], bytes.byteOffset + 8 + length + entry.data_offsets[1]) as ArrayBuffer;
+    const copy = bytes.buffer.slice(
+      bytes.byteOffset + 8 + length + entry.data_offsets[0],
+      bytes.byteOffset + 8 + length + entry.data_offsets[1],
+    ) as ArrayBuffer;
     const data =
-      entry.dtype === "F32" ? new Float32Array(copy) : entry.dtype === "I32" ? new Int32Array(copy) : entry.dtype === "I64" ? new BigInt64Array(copy) : new Uint8Array(copy);
+      entry.dtype === "F32"
+        ? new Float32Array(copy)
+        : entry.dtype === "I32"
+          ? new Int32Array(copy)
+          : entry.dtype === "I64"
+            ? new BigInt64Array(copy)
+            : new Uint8Array(copy);
     tensors[name] = { shape: entry.shape, data };
   }
   return { tensors, metadata };

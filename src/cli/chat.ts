@@ -6,7 +6,14 @@ import { MixtralForCausalLM } from "../generation/causal_lm.ts";
 import { ChatSession } from "../generation/session.ts";
 import { AutoTokenizer } from "../text/load_tokenizer.ts";
 import { Interrupted, interruptible, say, write } from "./io.ts";
-import { generateOptions, loadOptions, type ModelFlags, type SamplingFlags, withModel, withSampling } from "./options.ts";
+import {
+  generateOptions,
+  loadOptions,
+  type ModelFlags,
+  type SamplingFlags,
+  withModel,
+  withSampling,
+} from "./options.ts";
 import { progressBar, Stopwatch } from "./report.ts";
 
 const HELP = "/reset forgets the conversation, /exit ends it, Ctrl-C stops an answer";
@@ -19,12 +26,21 @@ export function chatCommand(): Command {
 async function run(flags: ModelFlags & SamplingFlags): Promise<void> {
   const tokenizer = await AutoTokenizer.from_pretrained(flags.model);
   await using model = await interruptible((signal) =>
-    MixtralForCausalLM.from_pretrained(flags.model, { ...loadOptions(flags), progress_callback: progressBar(flags.quiet), signal }),
+    MixtralForCausalLM.from_pretrained(flags.model, {
+      ...loadOptions(flags),
+      progress_callback: progressBar(flags.quiet),
+      signal,
+    }),
   );
   const session = new ChatSession(model, tokenizer);
   const terminal = !!process.stdin.isTTY && !!process.stdout.isTTY;
   if (!flags.quiet) say(HELP);
-  const lines = readline.createInterface({ input: process.stdin, output: terminal ? process.stdout : undefined, prompt: "> ", terminal });
+  const lines = readline.createInterface({
+    input: process.stdin,
+    output: terminal ? process.stdout : undefined,
+    prompt: "> ",
+    terminal,
+  });
   let stop: (() => void) | undefined;
   const interrupt = () => {
     if (stop) stop();
@@ -59,7 +75,12 @@ async function run(flags: ModelFlags & SamplingFlags): Promise<void> {
   }
 }
 
-async function answer(session: ChatSession, text: string, flags: ModelFlags & SamplingFlags, signal: AbortSignal): Promise<void> {
+async function answer(
+  session: ChatSession,
+  text: string,
+  flags: ModelFlags & SamplingFlags,
+  signal: AbortSignal,
+): Promise<void> {
   const watch = new Stopwatch();
   let whole = "";
   try {

@@ -4,7 +4,14 @@ import { Command } from "commander";
 import { MixtralForCausalLM } from "../generation/causal_lm.ts";
 import { AutoTokenizer } from "../text/load_tokenizer.ts";
 import { interruptible, say, write } from "./io.ts";
-import { generateOptions, loadOptions, type ModelFlags, type SamplingFlags, withModel, withSampling } from "./options.ts";
+import {
+  generateOptions,
+  loadOptions,
+  type ModelFlags,
+  type SamplingFlags,
+  withModel,
+  withSampling,
+} from "./options.ts";
 import { progressBar, Stopwatch } from "./report.ts";
 
 export function generateCommand(): Command {

@@ -24,20 +24,46 @@ async function run(path: string, flags: { json?: boolean; tensors?: boolean }): 
     const plan = describePlan(planned);
     const { config } = checkpoint;
     const positions = config.sliding_window ?? config.max_position_embeddings;
-    const cache = { positions, f32: cacheBytes(planned.shape, positions, "f32"), f16: cacheBytes(planned.shape, positions, "f16") };
-    const tensors = [...checkpoint.tensors.values()].map(({ name, format, shape, file, offset, bytes: size }) => ({ name, format: format.name, shape, file: file.path, offset, bytes: size }));
+    const cache = {
+      positions,
+      f32: cacheBytes(planned.shape, positions, "f32"),
+      f16: cacheBytes(planned.shape, positions, "f16"),
+    };
+    const tensors = [...checkpoint.tensors.values()].map(({ name, format, shape, file, offset, bytes: size }) => ({
+      name,
+      format: format.name,
+      shape,
+      file: file.path,
+      offset,
+      bytes: size,
+    }));
     const files = checkpoint.files.map(({ path: name, size }) => ({ path: name, bytes: size }));
-    const facts = { path, kind: checkpoint.kind, config, files, ...plan, cache, available_bytes: platform.available_memory() };
-    if (flags.json) return await write(`${JSON.stringify({ ...facts, tensors: flags.tensors ? tensors : tensors.length }, null, 2)}\n`);
+    const facts = {
+      path,
+      kind: checkpoint.kind,
+      config,
+      files,
+      ...plan,
+      cache,
+      available_bytes: platform.available_memory(),
+    };
+    if (flags.json)
+      return await write(
+        `${JSON.stringify({ ...facts, tensors: flags.tensors ? tensors : tensors.length }, null, 2)}\n`,
+      );
     const lines = [
       `${path}: Mixtral, ${checkpoint.kind}, ${files.length} file${files.length > 1 ? "s" : ""}, ${tensors.length} tensors`,
       `  shape     ${config.num_hidden_layers} layers, hidden ${config.hidden_size}, heads ${config.num_attention_heads} (${config.num_key_value_heads} for keys), ${config.num_local_experts} experts of ${config.intermediate_size}, ${config.num_experts_per_tok} a token, vocabulary ${config.vocab_size}`,
       `  positions ${config.max_position_embeddings}, ${config.sliding_window ? `window ${config.sliding_window}` : "no window"}, rope theta ${config.rope_theta}`,
-      `  formats   ${Object.entries(plan.formats).map(([name, n]) => `${name} × ${n}`).join(", ")}`,
+      `  formats   ${Object.entries(plan.formats)
+        .map(([name, n]) => `${name} × ${n}`)
+        .join(", ")}`,
       `  weights   ${bytes(plan.weight_bytes)} in ${facts.banks} bank${facts.banks > 1 ? "s" : ""}, ${plan.mapped ? "mapped from the file" : `read: ${plan.reason}`}`,
       `  private   ${bytes(plan.private_bytes)} at most with ${plan.threads} thread${plan.threads > 1 ? "s" : ""}, ${plan.simd} SIMD`,
       `  cache     ${bytes(cache.f32)} (f32) or ${bytes(cache.f16)} (f16) for ${cache.positions} positions`,
-      ...(flags.tensors ? tensors.map((t) => `  ${t.name}  ${t.format} [${t.shape.join(", ")}]  ${t.bytes} bytes at ${t.offset}`) : []),
+      ...(flags.tensors
+        ? tensors.map((t) => `  ${t.name}  ${t.format} [${t.shape.join(", ")}]  ${t.bytes} bytes at ${t.offset}`)
+        : []),
     ];
     await write(`${lines.join("\n")}\n`);
   } finally {

@@ -15,7 +15,8 @@ export function logitsCommand(): Command {
 
 function parseIds(text: string): number[] {
   return text.split(",").map((part) => {
-    if (!/^\s*\d+\s*$/.test(part)) throw new InvalidArgumentError(`expected token ids separated by commas, found ${JSON.stringify(part)}`);
+    if (!/^\s*\d+\s*$/.test(part))
+      throw new InvalidArgumentError(`expected token ids separated by commas, found ${JSON.stringify(part)}`);
     return Number(part);
   });
 }
@@ -32,7 +33,10 @@ async function run(flags: ModelFlags & { ids: number[]; hash?: boolean }): Promi
     if (flags.json) return write(`${JSON.stringify({ ids: flags.ids, logits: logits[0].tolist() })}\n`);
     for (const [i, id] of flags.ids.entries()) {
       const row: number[] = logits[0][i].tolist();
-      const top = row.map((value, token) => ({ value, token })).sort((a, b) => b.value - a.value).slice(0, 5);
+      const top = row
+        .map((value, token) => ({ value, token }))
+        .sort((a, b) => b.value - a.value)
+        .slice(0, 5);
       await write(`${i} ${id}: ${top.map(({ value, token }) => `${token} ${value.toFixed(4)}`).join(", ")}\n`);
     }
   });
@@ -41,7 +45,7 @@ async function run(flags: ModelFlags & { ids: number[]; hash?: boolean }): Promi
 async function sha256(values: Float32Array<ArrayBuffer>): Promise<string> {
   const bytes = new Uint8Array(values.length * 4);
   const view = new DataView(bytes.buffer);
-  values.forEach((value, i) => view.setFloat32(i * 4, value, true));
+  for (const [i, value] of values.entries()) view.setFloat32(i * 4, value, true);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,5 +1,5 @@
 // The options that commands share, and how they become those of the library.
-import { Command, InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { GenerateInputs } from "../generation/generate.ts";
 import type { LoadOptions } from "../model/options.ts";
 
@@ -28,7 +28,8 @@ export interface SamplingFlags {
 
 const number = (check: (n: number) => boolean, what: string) => (text: string) => {
   const value = Number(text);
-  if (text.trim() === "" || !check(value)) throw new InvalidArgumentError(`expected ${what}, found ${JSON.stringify(text)}`);
+  if (text.trim() === "" || !check(value))
+    throw new InvalidArgumentError(`expected ${what}, found ${JSON.stringify(text)}`);
   return value;
 };
 const count = number((n) => Number.isInteger(n) && n > 0, "a whole number above 0");
@@ -46,7 +47,9 @@ export function withModel(command: Command): Command {
     .addOption(new Option("--kv-dtype <type>", "how the cache stores keys and values").choices(["f32", "f16"]))
     .option("--chunk-size <n>", "tokens of a prefill chunk at most", count)
     .option("--no-mmap", "read the weights instead of mapping them")
-    .addOption(new Option("--simd <build>", "the kernel build (default: the fastest that runs)").choices(["plain", "relaxed"]))
+    .addOption(
+      new Option("--simd <build>", "the kernel build (default: the fastest that runs)").choices(["plain", "relaxed"]),
+    )
     .option("--json", "print one JSON object")
     .option("--quiet", "print nothing but the result");
 }

@@ -29,7 +29,9 @@ export class MixtralForCausalLM extends MixtralPreTrainedModel {
   generate(inputs: GenerateInputs): Promise<Tensor>;
   async generate(inputs: GenerateInputs): Promise<Tensor | GenerateOutput> {
     const output = await generate(this, inputs);
-    return (inputs.return_dict_in_generate ?? inputs.generation_config?.return_dict_in_generate ?? false) ? output : output.sequences;
+    return (inputs.return_dict_in_generate ?? inputs.generation_config?.return_dict_in_generate ?? false)
+      ? output
+      : output.sequences;
   }
 
   /**

@@ -1,7 +1,11 @@
 // generate: prefill the prompts, then step by step process the logits, choose tokens, stream them, and ask whether to stop.
-import { GenerationConfig, type GenerationOptions, type ResolvedGenerationConfig } from "../config/generation_config.ts";
+import {
+  GenerationConfig,
+  type GenerationOptions,
+  type ResolvedGenerationConfig,
+} from "../config/generation_config.ts";
 import { InputError } from "../errors.ts";
-import { KeyValueCache } from "../model/cache.ts";
+import type { KeyValueCache } from "../model/cache.ts";
 import type { Engine } from "../model/engine.ts";
 import { type CheckedInputs, checkInputs } from "../model/inputs.ts";
 import type { MixtralPreTrainedModel } from "../model/mixtral.ts";
@@ -9,7 +13,7 @@ import { feed } from "../model/sequence.ts";
 import { Tensor, type TokenIds, toRows } from "../tensor.ts";
 import { LogitsWorkspace } from "./logits_module.ts";
 import { idList } from "./logits_rules.ts";
-import { type LogitsProcessorList, build_logits_processors, type ProcessorContext } from "./processors.ts";
+import { build_logits_processors, type LogitsProcessorList, type ProcessorContext } from "./processors.ts";
 import { Sampler } from "./sampler.ts";
 import {
   type CustomStoppingCriteria,
@@ -164,7 +168,9 @@ class Generation {
     const bytes = scores + LogitsWorkspace.bytes(this.engine.logits, sizes);
     const address = this.engine.workspaces.take(bytes);
     if (address === undefined) {
-      throw new InputError(`${this.rows} rows of ${this.max_length} tokens need ${bytes} bytes for logits, ${this.engine.workspaces.available} are free`);
+      throw new InputError(
+        `${this.rows} rows of ${this.max_length} tokens need ${bytes} bytes for logits, ${this.engine.workspaces.available} are free`,
+      );
     }
     this.workspace_at = { address, bytes };
     this.scores = address;
@@ -185,10 +191,16 @@ class Generation {
   /** Prompt and new tokens together, at most. @param hidden - prompt positions without ids (embeddings) */
   private resolveLength(hidden: number): number {
     const { config, model, prompt_length } = this;
-    const given = { ...model.generation_config.to_dict(), ...definedOf(this.inputs.generation_config), ...definedOf(this.inputs) };
+    const given = {
+      ...model.generation_config.to_dict(),
+      ...definedOf(this.inputs.generation_config),
+      ...definedOf(this.inputs),
+    };
     const limit = model.context - hidden;
     if (prompt_length > limit || (hidden > 0 && limit <= 0))
-      throw new InputError(`input_ids: a prompt of ${prompt_length + hidden} tokens, the context holds ${model.context}`);
+      throw new InputError(
+        `input_ids: a prompt of ${prompt_length + hidden} tokens, the context holds ${model.context}`,
+      );
     let length: number;
     if (config.max_new_tokens !== null) length = prompt_length + config.max_new_tokens;
     else if (given.max_length !== undefined) {
@@ -197,7 +209,9 @@ class Generation {
         throw new InputError(`max_length: expected more than the prompt's ${prompt_length} tokens, found ${length}`);
     } else length = prompt_length + DEFAULT_NEW_TOKENS;
     if (length > limit && config.max_new_tokens !== null)
-      throw new InputError(`max_new_tokens: ${prompt_length + hidden} prompt tokens and ${config.max_new_tokens} new ones, the context holds ${model.context}`);
+      throw new InputError(
+        `max_new_tokens: ${prompt_length + hidden} prompt tokens and ${config.max_new_tokens} new ones, the context holds ${model.context}`,
+      );
     return Math.min(length, limit);
   }
 
@@ -205,7 +219,8 @@ class Generation {
     const { config, inputs } = this;
     const criteria: CustomStoppingCriteria[] = [new MaxLengthCriteria(this.max_length)];
     if (config.max_time !== null) criteria.push(new MaxTimeCriteria(config.max_time));
-    if (config.stop_strings !== null) criteria.push(new StopStringCriteria(inputs.tokenizer as TokenBytes, config.stop_strings));
+    if (config.stop_strings !== null)
+      criteria.push(new StopStringCriteria(inputs.tokenizer as TokenBytes, config.stop_strings));
     if (this.eos.length) criteria.push(new EosTokenCriteria(this.eos));
     criteria.push(...toStoppingCriteria(inputs.stopping_criteria).criteria);
     return toStoppingCriteria(criteria);
@@ -250,11 +265,16 @@ class Generation {
     this.cache = given ?? model.create_cache(base, Math.max(...prompt.rows.map((_, row) => positions(row))));
     const { cache } = this;
     this.mark = cache.mark();
-    for (let row = 0; row < base; row++) cache.reserve(row, given ? positions(row) : prompt.rows[row].columns.length, model.context);
+    for (let row = 0; row < base; row++)
+      cache.reserve(row, given ? positions(row) : prompt.rows[row].columns.length, model.context);
     await Promise.all(
       prompt.rows.map((row, b) => {
         const last = row.columns.length - 1;
-        const options = { wants: (i: number) => i === last, chunk: prefill_chunk_size ?? undefined, signal: inputs.signal };
+        const options = {
+          wants: (i: number) => i === last,
+          chunk: prefill_chunk_size ?? undefined,
+          signal: inputs.signal,
+        };
         return feed(engine, cache.sequences[b], row, options, ({ logits, wanted }) => {
           if (wanted.length) for (let copy = 0; copy < copies; copy++) this.takeLogits(b * copies + copy, logits);
         });
@@ -286,17 +306,27 @@ class Generation {
   private choose(): void {
     const { config, length, ids } = this;
     if (config.output_logits) this.kept.logits.push(this.snapshot());
-    this.processors.process(this.workspace, ids.map((row) => row.subarray(0, length)), this.scores);
+    this.processors.process(
+      this.workspace,
+      ids.map((row) => row.subarray(0, length)),
+      this.scores,
+    );
     if (config.output_scores) this.kept.scores.push(this.snapshot());
     for (let row = 0; row < this.rows; row++) {
-      if (!this.finished[row]) ids[row][length] = this.sampler.select(this.scores + row * this.engine.shape.vocab * 4, row);
+      if (!this.finished[row])
+        ids[row][length] = this.sampler.select(this.scores + row * this.engine.shape.vocab * 4, row);
     }
     this.length++;
   }
 
   private stop(): void {
-    const scores = this.inputs.stopping_criteria ? new Tensor("float32", this.workspace.view(this.scores, this.rows), [this.rows, this.engine.shape.vocab]) : undefined;
-    const done = this.criteria._call(this.ids.map((row) => row.subarray(0, this.length)), scores);
+    const scores = this.inputs.stopping_criteria
+      ? new Tensor("float32", this.workspace.view(this.scores, this.rows), [this.rows, this.engine.shape.vocab])
+      : undefined;
+    const done = this.criteria._call(
+      this.ids.map((row) => row.subarray(0, this.length)),
+      scores,
+    );
     const { vocab } = this.engine.shape;
     for (let row = 0; row < this.rows; row++) {
       if (!done[row] || this.finished[row]) continue;
@@ -339,7 +369,7 @@ class Generation {
   /** What there is so far: int32 (rows, length). */
   private sequences(): Tensor {
     const data = new Int32Array(this.rows * this.length);
-    this.ids.forEach((row, i) => data.set(row.subarray(0, this.length), i * this.length));
+    for (const [i, row] of this.ids.entries()) data.set(row.subarray(0, this.length), i * this.length);
     return new Tensor("int32", data, [this.rows, this.length]);
   }
 
@@ -376,11 +406,17 @@ function resolve(model: MixtralPreTrainedModel, inputs: GenerateInputs): Resolve
   const unknown = Object.keys(own).find((name) => own[name as keyof typeof own] != null && !(name in call));
   if (unknown) throw new InputError(`generate: unknown option ${unknown}`);
   const { bos_token_id, eos_token_id, pad_token_id } = model.config;
-  const config = GenerationConfig.resolve(call, inputs.generation_config, model.generation_config, { bos_token_id, eos_token_id, pad_token_id });
+  const config = GenerationConfig.resolve(call, inputs.generation_config, model.generation_config, {
+    bos_token_id,
+    eos_token_id,
+    pad_token_id,
+  });
   if (config.num_beams > 1) throw new InputError("num_beams: this version has no beam search");
-  if (config.guidance_scale !== null && config.guidance_scale !== 1) throw new InputError("guidance_scale: this version has no guidance");
+  if (config.guidance_scale !== null && config.guidance_scale !== 1)
+    throw new InputError("guidance_scale: this version has no guidance");
   if (config.output_attentions) throw new InputError("output_attentions: this version computes no attention maps");
-  if (config.output_hidden_states) throw new InputError("output_hidden_states: generate does not collect hidden states; call the model");
+  if (config.output_hidden_states)
+    throw new InputError("output_hidden_states: generate does not collect hidden states; call the model");
   return config;
 }
 
@@ -393,7 +429,12 @@ interface Prompt {
   readonly padding: number[];
 }
 
-function promptOf(model: MixtralPreTrainedModel, inputs: GenerateInputs, config: ResolvedGenerationConfig, eos: readonly number[]): Prompt {
+function promptOf(
+  model: MixtralPreTrainedModel,
+  inputs: GenerateInputs,
+  config: ResolvedGenerationConfig,
+  eos: readonly number[],
+): Prompt {
   const { shape } = model.engine;
   if (inputs.inputs_embeds !== undefined) {
     const { input_ids, inputs_embeds, attention_mask, past_key_values } = inputs;
@@ -402,13 +443,17 @@ function promptOf(model: MixtralPreTrainedModel, inputs: GenerateInputs, config:
   }
   let ids = inputs.input_ids === undefined ? [] : toRows(inputs.input_ids);
   if (ids.length === 0 || ids[0].length === 0) {
-    if (config.bos_token_id === null) throw new InputError("input_ids: expected a prompt, as the model has no bos_token_id to begin with");
+    if (config.bos_token_id === null)
+      throw new InputError("input_ids: expected a prompt, as the model has no bos_token_id to begin with");
     ids = [Int32Array.of(config.bos_token_id)];
   }
   const past = inputs.past_key_values;
   const seen = past?.get_seq_length() ?? 0;
   const length = ids[0].length;
-  if (seen >= length) throw new InputError(`input_ids: expected more than the ${seen} tokens that past_key_values holds, found ${length}`);
+  if (seen >= length)
+    throw new InputError(
+      `input_ids: expected more than the ${seen} tokens that past_key_values holds, found ${length}`,
+    );
   const { pad_token_id } = config;
   const mask =
     inputs.attention_mask !== undefined

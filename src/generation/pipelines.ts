@@ -2,9 +2,9 @@
 import { Callable } from "../callable.ts";
 import { InputError } from "../errors.ts";
 import type { LoadOptions } from "../model/options.ts";
+import type { Tensor } from "../tensor.ts";
 import { AutoTokenizer } from "../text/load_tokenizer.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { Tensor } from "../tensor.ts";
 import { AutoModelForCausalLM } from "./auto.ts";
 import type { MixtralForCausalLM } from "./causal_lm.ts";
 import type { GenerateInputs } from "./generate.ts";
@@ -48,14 +48,25 @@ export class TextGenerationPipeline extends Callable {
     const single = typeof input === "string" || isChat(input);
     const prompts = (single ? [input] : input) as (string | Chat)[];
     if (!Array.isArray(prompts) || prompts.length === 0 || !prompts.every((p) => typeof p === "string" || isChat(p)))
-      throw new InputError("text-generation: expected a text, a conversation (messages with role and content), or an array of either");
+      throw new InputError(
+        "text-generation: expected a text, a conversation (messages with role and content), or an array of either",
+      );
     const rows = prompts.map((prompt) =>
       typeof prompt === "string"
         ? this.tokenizer.encode(prompt, { add_special_tokens })
-        : this.tokenizer.apply_chat_template(prompt, { add_generation_prompt: true, return_dict: false, return_tensor: false }),
+        : this.tokenizer.apply_chat_template(prompt, {
+            add_generation_prompt: true,
+            return_dict: false,
+            return_tensor: false,
+          }),
     );
     const inputs = padLeft(rows, this.tokenizer.pad_token_id ?? 0);
-    const sequences: Tensor = await this.model.generate({ tokenizer: this.tokenizer, ...generate, ...inputs, return_dict_in_generate: false } as GenerateInputs);
+    const sequences: Tensor = await this.model.generate({
+      tokenizer: this.tokenizer,
+      ...generate,
+      ...inputs,
+      return_dict_in_generate: false,
+    } as GenerateInputs);
     const copies = sequences.dims[0] / rows.length;
     const length = inputs.input_ids[0].length;
     const results = prompts.map((prompt, i) =>
@@ -107,8 +118,13 @@ function padLeft(rows: number[][], pad: number): { input_ids: number[][]; attent
  * const generator = await pipeline("text-generation", "models/demo");
  * const [{ generated_text }] = await generator("Mustard tastes", { max_new_tokens: 20 });
  */
-export async function pipeline(task: "text-generation", path: string, options: LoadOptions = {}): Promise<TextGenerationPipeline> {
-  if (task !== "text-generation") throw new InputError(`pipeline: expected the task "text-generation", found ${JSON.stringify(task)}`);
+export async function pipeline(
+  task: "text-generation",
+  path: string,
+  options: LoadOptions = {},
+): Promise<TextGenerationPipeline> {
+  if (task !== "text-generation")
+    throw new InputError(`pipeline: expected the task "text-generation", found ${JSON.stringify(task)}`);
   const tokenizer = await AutoTokenizer.from_pretrained(path);
   return new TextGenerationPipeline(await AutoModelForCausalLM.from_pretrained(path, options), tokenizer);
 }

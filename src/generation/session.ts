@@ -50,7 +50,13 @@ export class ChatSession {
     const recorder = new Recorder(options.streamer);
     let answer = "";
     try {
-      const inputs = { ...options, input_ids: [prompt], past_key_values: this.cache, tokenizer: this.tokenizer, streamer: recorder };
+      const inputs = {
+        ...options,
+        input_ids: [prompt],
+        past_key_values: this.cache,
+        tokenizer: this.tokenizer,
+        streamer: recorder,
+      };
       for await (const text of this.model.stream(inputs)) {
         answer += text;
         yield text;

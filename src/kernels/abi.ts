@@ -27,9 +27,7 @@ export interface KernelExports {
     ]
   >;
   matmul_scratch: Kernel<[cols: number], number>;
-  rms_norm: Kernel<
-    [x: number, weight: number, dst: number, rows: number, cols: number, stride: number, eps: number]
-  >;
+  rms_norm: Kernel<[x: number, weight: number, dst: number, rows: number, cols: number, stride: number, eps: number]>;
   add_rows: Kernel<
     [
       dst: number,
@@ -51,32 +49,14 @@ export interface KernelExports {
   attention_scratch: Kernel<[group: number, head_dim: number], number>;
   attention: Kernel<[args: number]>;
   router: Kernel<
-    [
-      x: number,
-      gate: number,
-      cols: number,
-      experts: number,
-      k: number,
-      logits: number,
-      picked: number,
-      weights: number,
-    ]
+    [x: number, gate: number, cols: number, experts: number, k: number, logits: number, picked: number, weights: number]
   >;
   probe_dot: Kernel<[a: number, b: number, out: number]>;
 }
 
 export type Matvec = Kernel<[w: number, x: number, out: number, cols: number, rows: number]>;
 export type Matmul = Kernel<
-  [
-    w: number,
-    x: number,
-    out: number,
-    cols: number,
-    rows: number,
-    tokens: number,
-    out_stride: number,
-    scratch: number,
-  ]
+  [w: number, x: number, out: number, cols: number, rows: number, tokens: number, out_stride: number, scratch: number]
 >;
 export type Dequantize = Kernel<[src: number, dst: number, n: number]>;
 

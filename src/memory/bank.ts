@@ -15,7 +15,11 @@ export const MAX_BANK_BYTES = 65536 * WASM_PAGE;
 export function createBank(bytes: number, what: string): WebAssembly.Memory {
   const pages = Math.ceil(bytes / WASM_PAGE);
   if (pages * WASM_PAGE > MAX_BANK_BYTES)
-    throw new MemoryError(`${what}: needs ${bytes} bytes in one memory, which holds at most ${MAX_BANK_BYTES}`, bytes, MAX_BANK_BYTES);
+    throw new MemoryError(
+      `${what}: needs ${bytes} bytes in one memory, which holds at most ${MAX_BANK_BYTES}`,
+      bytes,
+      MAX_BANK_BYTES,
+    );
   if (typeof SharedArrayBuffer === "undefined") {
     throw new MemoryError(
       `${what}: this runtime has no SharedArrayBuffer (a browser page must be cross-origin isolated to have it)`,

@@ -2,9 +2,9 @@
 // the buffers that a bank's work touches become resident there.
 import type { ModelShape } from "../config/shape.ts";
 import { MemoryError } from "../errors.ts";
-import { type KernelExports, STACK_BYTES, attentionArgs } from "../kernels/abi.ts";
+import { attentionArgs, type KernelExports, STACK_BYTES } from "../kernels/abi.ts";
 import type { BlockFormat } from "../quant/formats.ts";
-import { MAX_BANK_BYTES, WASM_PAGE, alignUp } from "./bank.ts";
+import { alignUp, MAX_BANK_BYTES, WASM_PAGE } from "./bank.ts";
 
 /** Bytes [0, 1024) belong to the logits module (assembly/). */
 const LOGITS_MODULE_BYTES = 1024;
@@ -144,7 +144,10 @@ export function planRunState(
   const start = alignUp(next, 4096);
   const end = alignUp(start + private_bytes * threads, WASM_PAGE);
   if (end > MAX_BANK_BYTES / 2) {
-    throw new MemoryError(`a step of ${rows} tokens of this model needs ${end} bytes of buffers, of at most ${MAX_BANK_BYTES / 2}`, end);
+    throw new MemoryError(
+      `a step of ${rows} tokens of this model needs ${end} bytes of buffers, of at most ${MAX_BANK_BYTES / 2}`,
+      end,
+    );
   }
   return {
     rows,
@@ -190,7 +193,8 @@ export function threadState(shape: ModelShape, kernels: KernelExports, state: Ru
 }
 
 /** The top of a thread's stack; the host's instances use thread === threads. */
-export const hostStackTop = (thread: number): number => alignUp(LOGITS_MODULE_BYTES, STACK_BYTES) + (thread + 1) * STACK_BYTES;
+export const hostStackTop = (thread: number): number =>
+  alignUp(LOGITS_MODULE_BYTES, STACK_BYTES) + (thread + 1) * STACK_BYTES;
 
 /** The distinct packing kinds of some formats. */
 export function packKinds(kernels: KernelExports, used: Iterable<BlockFormat>): PackKinds {

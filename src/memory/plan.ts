@@ -1,9 +1,9 @@
 // Decides which bank holds which weights, and at which address. A unit (a layer's attention, one expert, the embedding
 // with the head) stays within one bank, so that a product's input and output cross between banks only at its edges.
 import { MemoryError } from "../errors.ts";
+import type { SourceFile } from "../platform/platform.ts";
 import { type BlockFormat, rowBytes } from "../quant/formats.ts";
 import type { ExpertWeights, MatrixRef, MixtralWeights } from "../weights/weights.ts";
-import type { SourceFile } from "../platform/platform.ts";
 import { alignUp } from "./bank.ts";
 
 /** A matrix in a bank. Plain data: it is sent to the threads. */
@@ -88,7 +88,10 @@ export function planWeights(weights: MixtralWeights, low: number, page_size: num
   const layers = weights.layers.map((layer, i) => layerUnits(layer, i));
   const shared: Unit = {
     what: "embedding and head",
-    matrices: [weights.embed_tokens, ...(weights.lm_head && weights.lm_head !== weights.embed_tokens ? [weights.lm_head] : [])],
+    matrices: [
+      weights.embed_tokens,
+      ...(weights.lm_head && weights.lm_head !== weights.embed_tokens ? [weights.lm_head] : []),
+    ],
     constants: [weights.norm],
   };
 
@@ -100,7 +103,11 @@ export function planWeights(weights: MixtralWeights, low: number, page_size: num
   const put = (unit: Unit) => {
     const bytes = need([unit]);
     if (bytes > capacity - low)
-      throw new MemoryError(`${unit.what}: needs ${bytes} bytes in one bank, which has ${capacity - low} for weights`, bytes, capacity - low);
+      throw new MemoryError(
+        `${unit.what}: needs ${bytes} bytes in one bank, which has ${capacity - low} for weights`,
+        bytes,
+        capacity - low,
+      );
     if (bytes > room) {
       banks.push([]);
       room = capacity - low;

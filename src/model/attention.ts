@@ -9,7 +9,7 @@ import type { ModelShape } from "../config/shape.ts";
 import { attentionArgs } from "../kernels/abi.ts";
 import { share } from "../threads/barrier.ts";
 import type { BankView, ThreadMemory } from "./product.ts";
-import { type SequenceRows, type Step, kvTypes } from "./step.ts";
+import { kvTypes, type SequenceRows, type Step } from "./step.ts";
 
 /**
  * Queries, keys and values stand in the layer's bank at state.q, .k, .v as projected; the outputs replace the queries.

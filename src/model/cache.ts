@@ -3,9 +3,9 @@
 // Rings live in memories of their own, the cache banks.
 import type { ModelShape } from "../config/shape.ts";
 import { EngineError, InputError, MemoryError } from "../errors.ts";
-import { MAX_BANK_BYTES, WASM_PAGE, alignUp, createBank } from "../memory/bank.ts";
+import { alignUp, createBank, MAX_BANK_BYTES, WASM_PAGE } from "../memory/bank.ts";
 import { Regions } from "../memory/regions.ts";
-import { type KvType, type Ring, kvTypes } from "./step.ts";
+import { type KvType, kvTypes, type Ring } from "./step.ts";
 
 /** A first cache bank holds at least this much, each further one twice the one before: few banks, no waste. */
 const FIRST_BANK_BYTES = 1 << 26;
@@ -185,7 +185,8 @@ export class KeyValueCache {
 
   /** @throws {@link EngineError} after `dispose`, or after a call that was cut off beyond repair */
   check(): void {
-    if (this.state.incomplete) throw new EngineError("past_key_values: a call that was cut off has overwritten keys; make a new cache");
+    if (this.state.incomplete)
+      throw new EngineError("past_key_values: a call that was cut off has overwritten keys; make a new cache");
     if (this.state.disposed) throw new EngineError("past_key_values: this cache was disposed");
   }
 
@@ -196,13 +197,17 @@ export class KeyValueCache {
   crop(length: number): void {
     this.check();
     const target = length < 0 ? this.columns + length : length;
-    if (!Number.isInteger(target) || target < 0) throw new InputError(`crop: expected a length up to ${this.columns}, found ${length}`);
+    if (!Number.isInteger(target) || target < 0)
+      throw new InputError(`crop: expected a length up to ${this.columns}, found ${length}`);
     if (target >= this.columns) return;
     const drop = this.columns - target;
     for (const [row, { length: seen, ring }] of this.sequences.entries()) {
-      if (drop > seen) throw new InputError(`crop: row ${row} has ${seen} tokens after its padding, cannot drop ${drop}`);
+      if (drop > seen)
+        throw new InputError(`crop: row ${row} has ${seen} tokens after its padding, cannot drop ${drop}`);
       if (seen > ring.slots) {
-        throw new InputError(`crop: row ${row} has ${seen} tokens in a ring of ${ring.slots}, so the keys before were overwritten`);
+        throw new InputError(
+          `crop: row ${row} has ${seen} tokens in a ring of ${ring.slots}, so the keys before were overwritten`,
+        );
       }
     }
     for (const sequence of this.sequences) sequence.length -= drop;
@@ -236,7 +241,9 @@ export class KeyValueCache {
     const { shape, store } = this.owner;
     const header = { columns: this.columns, shape: cacheShape(shape), sequences: this.sequences.map(describeSequence) };
     const json = new TextEncoder().encode(JSON.stringify(header));
-    const parts = this.sequences.flatMap(({ ring }) => Array.from({ length: shape.layers }, (_, layer) => store.layer(ring, layer)));
+    const parts = this.sequences.flatMap(({ ring }) =>
+      Array.from({ length: shape.layers }, (_, layer) => store.layer(ring, layer)),
+    );
     const size = parts.reduce((sum, part) => sum + part.length, 0);
     const data = new Uint8Array(CACHE_MAGIC.length + 4 + json.length + size);
     data.set(CACHE_MAGIC);
@@ -253,7 +260,8 @@ export class KeyValueCache {
   /** Reads what `save` wrote. @throws {@link InputError} when the file is no cache, or one of another model */
   static load(owner: CacheOwner, data: Uint8Array, path: string): KeyValueCache {
     const bad = (what: string) => new InputError(`${path}: ${what}`);
-    if (data.length < CACHE_MAGIC.length + 4 || CACHE_MAGIC.some((byte, i) => data[i] !== byte)) throw bad("not a cache file");
+    if (data.length < CACHE_MAGIC.length + 4 || CACHE_MAGIC.some((byte, i) => data[i] !== byte))
+      throw bad("not a cache file");
     const length = new DataView(data.buffer, data.byteOffset).getUint32(CACHE_MAGIC.length, true);
     let at = CACHE_MAGIC.length + 4 + length;
     if (at > data.length) throw bad(`the header of ${length} bytes goes beyond the end`);
@@ -266,8 +274,13 @@ export class KeyValueCache {
     const { shape, store } = owner;
     const [expected, found] = [JSON.stringify(cacheShape(shape)), JSON.stringify(header.shape)];
     if (expected !== found) throw bad(`expected the cache of a model with ${expected}, found ${found}`);
-    const counts = (s: ReturnType<typeof describeSequence>) => [s.length, s.slots].every((n) => Number.isSafeInteger(n) && n >= 0);
-    if (!Array.isArray(header.sequences) || !Number.isSafeInteger(header.columns) || !header.sequences.every((s) => s.type in kvTypes && counts(s))) {
+    const counts = (s: ReturnType<typeof describeSequence>) =>
+      [s.length, s.slots].every((n) => Number.isSafeInteger(n) && n >= 0);
+    if (
+      !Array.isArray(header.sequences) ||
+      !Number.isSafeInteger(header.columns) ||
+      !header.sequences.every((s) => s.type in kvTypes && counts(s))
+    ) {
       throw bad("the header does not describe a cache");
     }
     const size = header.sequences.reduce((sum, s) => sum + shape.layers * layerBytes(shape, s.slots, s.type), 0);

@@ -1,15 +1,23 @@
 // The engine: a loaded model. It owns the banks, the team of threads and the caches' memory; calls submit parts of steps.
-import { modelShape, type ModelShape } from "../config/shape.ts";
+
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { type ModelShape, modelShape } from "../config/shape.ts";
 import { CheckpointError, EngineError, MemoryError } from "../errors.ts";
-import { type KernelInstance, STACK_BYTES, instantiate } from "../kernels/abi.ts";
+import { instantiate, type KernelInstance, STACK_BYTES } from "../kernels/abi.ts";
 import { type KernelBuild, loadKernels } from "../kernels/load.ts";
-import { MAX_BANK_BYTES, WASM_PAGE, alignUp, createBank } from "../memory/bank.ts";
-import { chooseFilling, emptyBanks, fillBanks, fillConstants, type Filling } from "../memory/fill.ts";
-import { Regions } from "../memory/regions.ts";
 import { type LogitsExports, loadLogits } from "../kernels/logits.ts";
-import { type PackKinds, type RunState, WORKSPACE_BYTES, hostStackTop, packKinds, planRunState } from "../memory/layout.ts";
-import { type WeightPlan, planWeights } from "../memory/plan.ts";
+import { alignUp, createBank, MAX_BANK_BYTES, WASM_PAGE } from "../memory/bank.ts";
+import { chooseFilling, emptyBanks, type Filling, fillBanks, fillConstants } from "../memory/fill.ts";
+import {
+  hostStackTop,
+  type PackKinds,
+  packKinds,
+  planRunState,
+  type RunState,
+  WORKSPACE_BYTES,
+} from "../memory/layout.ts";
+import { planWeights, type WeightPlan } from "../memory/plan.ts";
+import { Regions } from "../memory/regions.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type FormatName, formats } from "../quant/formats.ts";
 import { Team } from "../threads/team.ts";
@@ -80,7 +88,9 @@ export class Engine {
     this.home = banks[0];
     this.logits = loadLogits(logits, this.home);
     this.workspaces = new Regions(this.state.workspaces, this.state.workspaces + WORKSPACE_BYTES, 64);
-    this.store = new CacheStore(this.shape, this.state.end, this.banks.length, (index, memory) => this.addBank(index, memory));
+    this.store = new CacheStore(this.shape, this.state.end, this.banks.length, (index, memory) =>
+      this.addBank(index, memory),
+    );
     this.scheduler = new Scheduler(this.state.rows, this.state.logit_rows, (step) => this.team.step(step));
   }
 
@@ -95,7 +105,9 @@ export class Engine {
     const { shape, build, kinds, state, filling, plan } = planned;
     const { threads } = state;
     if (head && !plan.model.lm_head)
-      throw new CheckpointError(`${checkpoint.path}: expected lm_head.weight (output.weight), found none: this is no language model`);
+      throw new CheckpointError(
+        `${checkpoint.path}: expected lm_head.weight (output.weight), found none: this is no language model`,
+      );
     const logits = await WebAssembly.compile((await platform.wasm("logits.wasm")) as BufferSource);
     const available = platform.available_memory();
     if (!filling.mapper && available !== undefined && plan.weight_bytes > available) {
@@ -186,17 +198,35 @@ export interface EnginePlan {
 }
 
 /** @throws CheckpointError when tensors are missing or wrong, MemoryError when a part cannot fit any memory, InputError */
-export async function planEngine(platform: Platform, checkpoint: Checkpoint, options: LoadOptions): Promise<EnginePlan> {
+export async function planEngine(
+  platform: Platform,
+  checkpoint: Checkpoint,
+  options: LoadOptions,
+): Promise<EnginePlan> {
   checkOptions(options);
   const shape = modelShape(checkpoint.config);
   const weights = bind(checkpoint);
   const build = await loadKernels(platform, options.simd);
   const used = countFormats(weights);
   const sizes = instantiate(build.module, createBank(16 * WASM_PAGE, "a first memory"), STACK_BYTES);
-  const kinds = packKinds(sizes, Object.keys(used).map((name) => formats[name as FormatName]));
+  const kinds = packKinds(
+    sizes,
+    Object.keys(used).map((name) => formats[name as FormatName]),
+  );
   const rows = options.chunk_size ?? CHUNK_ROWS;
-  const state = planRunState(shape, sizes, kinds, options.threads ?? platform.cores(), rows, Math.min(rows, LOGIT_ROWS));
-  const filling = await chooseFilling(platform, options.mmap ?? "auto", checkpoint.files.every((file) => file.mappable));
+  const state = planRunState(
+    shape,
+    sizes,
+    kinds,
+    options.threads ?? platform.cores(),
+    rows,
+    Math.min(rows, LOGIT_ROWS),
+  );
+  const filling = await chooseFilling(
+    platform,
+    options.mmap ?? "auto",
+    checkpoint.files.every((file) => file.mappable),
+  );
   const page_size = filling.mapper?.page_size ?? DEFAULT_PAGE;
   const capacity = options.bank_bytes ? options.bank_bytes + state.end : MAX_BANK_BYTES;
   const plan = planWeights(weights, state.end, page_size, capacity);
@@ -204,7 +234,13 @@ export async function planEngine(platform: Platform, checkpoint: Checkpoint, opt
 }
 
 /** The part of `ModelInfo` that is known before loading. */
-export function describePlan({ state, build, filling, plan, formats: used }: EnginePlan): Omit<ModelInfo, "cache_bytes"> {
+export function describePlan({
+  state,
+  build,
+  filling,
+  plan,
+  formats: used,
+}: EnginePlan): Omit<ModelInfo, "cache_bytes"> {
   const constants = plan.constants.reduce((sum, { from }) => sum + from.rows * from.cols * 4, 0);
   return {
     threads: state.threads,
@@ -240,5 +276,6 @@ function progressOf(options: LoadOptions, checkpoint: Checkpoint, plan: WeightPl
   const total = plan.weight_bytes;
   const name = checkpoint.path;
   const file = checkpoint.files[0].path;
-  return (loaded) => progress_callback({ status: "progress", name, file, loaded, total, progress: (100 * loaded) / total });
+  return (loaded) =>
+    progress_callback({ status: "progress", name, file, loaded, total, progress: (100 * loaded) / total });
 }

@@ -75,7 +75,11 @@ export class Experts {
     const { state, own } = memory;
     const { hidden } = this.shape;
     const units = assignments.map(({ tokens }) => (tokens < TILE_FROM ? tokens : Math.ceil(tokens / 4)));
-    const [from, to] = share(units.reduce((a, b) => a + b, 0), this.thread, this.threads);
+    const [from, to] = share(
+      units.reduce((a, b) => a + b, 0),
+      this.thread,
+      this.threads,
+    );
     let before = 0;
     for (const [i, { expert, start, tokens, slot }] of assignments.entries()) {
       const bank = memory.banks[expert.w1.bank];
@@ -120,8 +124,26 @@ export class Experts {
       const row0 = (unit % strips) * STRIP;
       const row1 = Math.min(row0 + STRIP, intermediate);
       const input = slot * state.expert_x.slot;
-      memory.product(bank, w1, row0, row1, memory.part(state.expert_x, kernels, w1.format, tokens) + input, tokens, own.gate, STRIP);
-      memory.product(bank, w3, row0, row1, memory.part(state.expert_x, kernels, w3.format, tokens) + input, tokens, own.up, STRIP);
+      memory.product(
+        bank,
+        w1,
+        row0,
+        row1,
+        memory.part(state.expert_x, kernels, w1.format, tokens) + input,
+        tokens,
+        own.gate,
+        STRIP,
+      );
+      memory.product(
+        bank,
+        w3,
+        row0,
+        row1,
+        memory.part(state.expert_x, kernels, w3.format, tokens) + input,
+        tokens,
+        own.up,
+        STRIP,
+      );
       const gate = act === "gelu" ? kernels.gelu_mul : kernels.silu_mul;
       gate(own.gate, own.up, tokens, row1 - row0, STRIP);
       // The strip holds columns row0 … row1 of h: its address is taken back to where column 0 would be.

@@ -72,7 +72,12 @@ export class Forward {
     const used = new Set(step.sequences.flatMap(({ ring }) => ring.banks));
     for (const index of used) {
       for (let r = from; r < to; r++) {
-        banks[index].kernels.rope_table(step.positions[r], state.inv_freq, shape.head_dim / 2, state.rope + r * shape.head_dim * 4);
+        banks[index].kernels.rope_table(
+          step.positions[r],
+          state.inv_freq,
+          shape.head_dim / 2,
+          state.rope + r * shape.head_dim * 4,
+        );
       }
     }
   }
@@ -187,7 +192,15 @@ export class Forward {
   }
 
   /** Packs this thread's rows for the products with some matrices, once for each kind of packing. */
-  private pack(bank: BankView, matrices: readonly Placed[], x: number, stride: number, rows: number, from: number, to: number): void {
+  private pack(
+    bank: BankView,
+    matrices: readonly Placed[],
+    x: number,
+    stride: number,
+    rows: number,
+    from: number,
+    to: number,
+  ): void {
     const { memory } = this;
     for (const format of memory.packings(bank.kernels, matrices, rows)) {
       const region = memory.part(memory.state.packed, bank.kernels, format, rows);

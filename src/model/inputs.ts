@@ -49,7 +49,7 @@ export function checkInputs(inputs: ForwardInputs, shape: ModelShape): CheckedIn
   if (inputs.output_attentions) throw new InputError("output_attentions: this version computes no attention maps");
   past_key_values?.check();
   const ids = input_ids === undefined ? undefined : toRows(input_ids);
-  ids?.forEach((row, b) => checkTokens(row, shape.vocab, `input_ids[${b}]`));
+  for (const [b, row] of ids?.entries() ?? []) checkTokens(row, shape.vocab, `input_ids[${b}]`);
   const embeds = inputs_embeds === undefined ? undefined : checkEmbeds(inputs_embeds, shape.hidden);
   const batch = ids?.length ?? embeds!.length;
   const length = ids?.[0]?.length ?? embeds?.[0]?.length ?? 0;
@@ -57,8 +57,11 @@ export function checkInputs(inputs: ForwardInputs, shape: ModelShape): CheckedIn
   if (batch === 0 || tokens === 0) throw new InputError("input_ids: expected at least one token, found none");
   const past = past_key_values?.get_seq_length() ?? 0;
   if (past_key_values && past_key_values.sequences.length !== batch)
-    throw new InputError(`past_key_values: expected a cache of ${batch} rows, found ${past_key_values.sequences.length}`);
-  const masks = inputs.attention_mask === undefined ? undefined : checkMask(inputs.attention_mask, batch, past + tokens, shape);
+    throw new InputError(
+      `past_key_values: expected a cache of ${batch} rows, found ${past_key_values.sequences.length}`,
+    );
+  const masks =
+    inputs.attention_mask === undefined ? undefined : checkMask(inputs.attention_mask, batch, past + tokens, shape);
   const positions = inputs.position_ids === undefined ? undefined : checkPositions(inputs.position_ids, batch, tokens);
   const rows = Array.from({ length: batch }, (_, b): InputRow => {
     const all = Uint32Array.from({ length: tokens }, (_, i) => i);
@@ -80,7 +83,12 @@ export function checkTokens(ids: Int32Array, vocab: number, what: string): void 
 }
 
 function checkEmbeds(embeds: Tensor, hidden: number): Float32Array[] {
-  if (!(embeds instanceof Tensor) || embeds.type !== "float32" || embeds.dims.length !== 3 || embeds.dims[2] !== hidden) {
+  if (
+    !(embeds instanceof Tensor) ||
+    embeds.type !== "float32" ||
+    embeds.dims.length !== 3 ||
+    embeds.dims[2] !== hidden
+  ) {
     const found = embeds instanceof Tensor ? `${embeds.type} [${embeds.dims}]` : typeof embeds;
     throw new InputError(`inputs_embeds: expected a float32 Tensor [rows, length, ${hidden}], found ${found}`);
   }
@@ -91,14 +99,17 @@ function checkEmbeds(embeds: Tensor, hidden: number): Float32Array[] {
 
 function gatherEmbeds(row: Float32Array, columns: Uint32Array, hidden: number): Float32Array {
   const out = new Float32Array(columns.length * hidden);
-  columns.forEach((column, i) => out.set(row.subarray(column * hidden, (column + 1) * hidden), i * hidden));
+  for (const [i, column] of columns.entries())
+    out.set(row.subarray(column * hidden, (column + 1) * hidden), i * hidden);
   return out;
 }
 
 function checkMask(mask: TokenIds, batch: number, length: number, shape: ModelShape): Int32Array[] {
   const rows = toRows(mask, "attention_mask");
   if (rows.length !== batch || rows[0].length !== length)
-    throw new InputError(`attention_mask: expected [${batch}, ${length}] (past included), found [${rows.length}, ${rows[0]?.length}]`);
+    throw new InputError(
+      `attention_mask: expected [${batch}, ${length}] (past included), found [${rows.length}, ${rows[0]?.length}]`,
+    );
   rows.forEach((row, b) => {
     const wrong = row.findIndex((v) => v !== 0 && v !== 1);
     if (wrong >= 0) throw new InputError(`attention_mask[${b}][${wrong}]: expected 0 or 1, found ${row[wrong]}`);
@@ -106,7 +117,9 @@ function checkMask(mask: TokenIds, batch: number, length: number, shape: ModelSh
     if (first < 0) throw new InputError(`attention_mask[${b}]: expected at least one 1, found only padding`);
     // Without its padding a row is shorter; distances between tokens, which a window counts, must stay as they were.
     if (shape.window && length > shape.window && row.subarray(first, row.lastIndexOf(1)).includes(0))
-      throw new InputError(`attention_mask[${b}]: padding between tokens cannot go with a sliding window shorter than the row`);
+      throw new InputError(
+        `attention_mask[${b}]: padding between tokens cannot go with a sliding window shorter than the row`,
+      );
   });
   return rows;
 }
@@ -117,7 +130,8 @@ function checkPositions(position_ids: TokenIds, batch: number, length: number): 
     throw new InputError(`position_ids: expected [${batch}, ${length}], found [${rows.length}, ${rows[0]?.length}]`);
   rows.forEach((row, b) => {
     const wrong = row.findIndex((p) => p < 0 || p >= 1 << 24);
-    if (wrong >= 0) throw new InputError(`position_ids[${b}][${wrong}]: expected a position in [0, ${1 << 24}), found ${row[wrong]}`);
+    if (wrong >= 0)
+      throw new InputError(`position_ids[${b}][${wrong}]: expected a position in [0, ${1 << 24}), found ${row[wrong]}`);
   });
   return rows;
 }

@@ -1,7 +1,8 @@
 // A loaded Mixtral as callers hold it: model({ input_ids }) runs the forward pass; info, caches and disposal. What
 // generates text is built on it in generation/.
-import { openCheckpoint } from "../checkpoint/open.ts";
+
 import { Callable } from "../callable.ts";
+import { openCheckpoint } from "../checkpoint/open.ts";
 import { GenerationConfig } from "../config/generation_config.ts";
 import type { MixtralConfig } from "../config/mixtral_config.ts";
 import { InputError } from "../errors.ts";
@@ -9,7 +10,7 @@ import { currentPlatform } from "../platform/index.ts";
 import { Tensor, toRows } from "../tensor.ts";
 import { type CachedSequence, KeyValueCache } from "./cache.ts";
 import { Engine, type ModelInfo } from "./engine.ts";
-import { checkInputs, type CheckedInputs, type ForwardInputs, keptColumns } from "./inputs.ts";
+import { type CheckedInputs, checkInputs, type ForwardInputs, keptColumns } from "./inputs.ts";
 import type { LoadOptions } from "./options.ts";
 import { feed } from "./sequence.ts";
 
@@ -40,7 +41,12 @@ export class MixtralPreTrainedModel extends Callable {
   /** Whether a checkpoint of this class must hold lm_head. */
   static readonly needs_head: boolean = false;
 
-  protected constructor(engine: Engine, config: MixtralConfig, generation_config: GenerationConfig, options: LoadOptions) {
+  protected constructor(
+    engine: Engine,
+    config: MixtralConfig,
+    generation_config: GenerationConfig,
+    options: LoadOptions,
+  ) {
     super();
     this.engine = engine;
     this.config = config;
@@ -62,7 +68,14 @@ export class MixtralPreTrainedModel extends Callable {
     options.signal?.throwIfAborted();
     const { progress_callback } = options;
     const tell = (status: "initiate" | "done" | "ready") =>
-      progress_callback?.({ status, name: path, file: path, loaded: 0, total: 0, progress: status === "initiate" ? 0 : 100 });
+      progress_callback?.({
+        status,
+        name: path,
+        file: path,
+        loaded: 0,
+        total: 0,
+        progress: status === "initiate" ? 0 : 100,
+      });
     tell("initiate");
     const checkpoint = await openCheckpoint(platform, path, { config: options.config as MixtralConfig | undefined });
     try {
@@ -185,8 +198,12 @@ class Collected {
       this.place[column] = i;
     });
     this.logits = new Float32Array(rows.length * keep.length * vocab);
-    const { output_hidden_states = model.config.output_hidden_states, output_router_logits = model.config.output_router_logits } = inputs;
-    const states = (count: number, width: number) => Array.from({ length: count }, () => new Float32Array(positions * width));
+    const {
+      output_hidden_states = model.config.output_hidden_states,
+      output_router_logits = model.config.output_router_logits,
+    } = inputs;
+    const states = (count: number, width: number) =>
+      Array.from({ length: count }, () => new Float32Array(positions * width));
     this.hidden = output_hidden_states ? states(layers + 1, hidden) : undefined;
     this.router = output_router_logits ? states(layers, experts) : undefined;
   }
@@ -224,8 +241,10 @@ class Collected {
     const { rows, length } = this.checked;
     const { vocab, hidden, experts } = this.engine.shape;
     const out: ForwardOutput = { logits: new Tensor("float32", this.logits, [rows.length, this.keep.length, vocab]) };
-    if (this.hidden) out.hidden_states = this.hidden.map((data) => new Tensor("float32", data, [rows.length, length, hidden]));
-    if (this.router) out.router_logits = this.router.map((data) => new Tensor("float32", data, [rows.length * length, experts]));
+    if (this.hidden)
+      out.hidden_states = this.hidden.map((data) => new Tensor("float32", data, [rows.length, length, hidden]));
+    if (this.router)
+      out.router_logits = this.router.map((data) => new Tensor("float32", data, [rows.length * length, experts]));
     if (this.inputs.labels !== undefined) out.loss = this.loss(toRows(this.inputs.labels, "labels"));
     return out;
   }
@@ -235,7 +254,9 @@ class Collected {
     const { rows, length } = this.checked;
     const { vocab } = this.engine.shape;
     if (labels.length !== rows.length || labels[0].length !== length)
-      throw new InputError(`labels: expected [${rows.length}, ${length}], found [${labels.length}, ${labels[0]?.length}]`);
+      throw new InputError(
+        `labels: expected [${rows.length}, ${length}], found [${labels.length}, ${labels[0]?.length}]`,
+      );
     let sum = 0;
     let count = 0;
     for (const [b, row] of labels.entries()) {

@@ -46,7 +46,9 @@ export function checkOptions(options: LoadOptions): void {
   const choice = (name: keyof LoadOptions, choices: readonly unknown[]) => {
     const value = options[name];
     if (value !== undefined && !choices.includes(value))
-      throw new InputError(`${name}: expected one of ${choices.map((c) => JSON.stringify(c)).join(", ")}, found ${JSON.stringify(value)}`);
+      throw new InputError(
+        `${name}: expected one of ${choices.map((c) => JSON.stringify(c)).join(", ")}, found ${JSON.stringify(value)}`,
+      );
   };
   integer("threads", 1, 256);
   integer("context", 1, 1 << 24);

@@ -1,7 +1,14 @@
 // One thread's view of the banks, and the matrix product in its two forms: packed tokens one by one while they are few,
 // in tiles of 4 from TILE_FROM on. Both give the same bits.
-import { type KernelInstance, instantiate } from "../kernels/abi.ts";
-import { type PackKinds, type Region, type RunState, type ThreadState, TILE_FROM, threadState } from "../memory/layout.ts";
+import { instantiate, type KernelInstance } from "../kernels/abi.ts";
+import {
+  type PackKinds,
+  type Region,
+  type RunState,
+  type ThreadState,
+  TILE_FROM,
+  threadState,
+} from "../memory/layout.ts";
 import type { Placed } from "../memory/plan.ts";
 import type { BlockFormat } from "../quant/formats.ts";
 import type { Setup } from "./step.ts";
@@ -52,7 +59,9 @@ export class ThreadMemory {
   part(region: Region, kernels: KernelInstance, format: BlockFormat, tokens: number): number {
     const { vec, tile } = this.kinds;
     const index =
-      tokens < TILE_FROM ? vec.indexOf(kernels.vec_kind(format.id)) : vec.length + tile.indexOf(kernels.tile_kind(format.id));
+      tokens < TILE_FROM
+        ? vec.indexOf(kernels.vec_kind(format.id))
+        : vec.length + tile.indexOf(kernels.tile_kind(format.id));
     return region.address + index * region.bytes;
   }
 
@@ -67,7 +76,16 @@ export class ThreadMemory {
    * Rows [from, to) of a product: out[t · out_stride + r − from] for each of the tokens packed at `packed`.
    * @param out - f32, room for 3 tokens more, of which the last tile writes
    */
-  product(bank: BankView, matrix: Placed, from: number, to: number, packed: number, tokens: number, out: number, out_stride: number): void {
+  product(
+    bank: BankView,
+    matrix: Placed,
+    from: number,
+    to: number,
+    packed: number,
+    tokens: number,
+    out: number,
+    out_stride: number,
+  ): void {
     if (from >= to) return;
     const { kernels } = bank;
     const { matvec, matmul } = kernels.format(matrix.format);

@@ -1,7 +1,8 @@
 // Feeds tokens of one sequence to the engine, chunk by chunk, extending its ring.
-import type { InputRow } from "./inputs.ts";
+
 import type { CachedSequence } from "./cache.ts";
 import type { Engine } from "./engine.ts";
+import type { InputRow } from "./inputs.ts";
 
 /** What to do with the results of one chunk, while they stand in the engine's memory. */
 export interface ChunkResults {

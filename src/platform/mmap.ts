@@ -31,13 +31,20 @@ export function createMapper(libc: Libc, system: string, page_size: number): Map
     page_size,
     map(memory: WebAssembly.Memory, address: number, file: SourceFile, file_offset: number, length: number) {
       if (address % page_size || file_offset % page_size || address + length > memory.buffer.byteLength) {
-        throw new MemoryError(`${file.path}: cannot map ${length} bytes from ${file_offset} to ${address}: not whole pages`, length);
+        throw new MemoryError(
+          `${file.path}: cannot map ${length} bytes from ${file_offset} to ${address}: not whole pages`,
+          length,
+        );
       }
       const own = file.descriptor === undefined;
       const fd = file.descriptor ?? libc.open(file.path, O_RDONLY);
       if (fd < 0) throw new MemoryError(`${file.path}: cannot be opened for mapping`, length);
       try {
-        check(libc.mmap(view(memory, address), length, PROT_READ_WRITE, MAP_PRIVATE | MAP_FIXED, fd, file_offset), file.path, length);
+        check(
+          libc.mmap(view(memory, address), length, PROT_READ_WRITE, MAP_PRIVATE | MAP_FIXED, fd, file_offset),
+          file.path,
+          length,
+        );
       } finally {
         if (own) libc.close(fd);
       }

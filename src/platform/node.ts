@@ -16,7 +16,9 @@ async function loadMapper(): Promise<Mapper | { reason: string }> {
   try {
     koffi = (await import("koffi")).default;
   } catch (error) {
-    return { reason: `koffi, the optional package that maps files in Node, cannot be loaded: ${(error as Error).message}` };
+    return {
+      reason: `koffi, the optional package that maps files in Node, cannot be loaded: ${(error as Error).message}`,
+    };
   }
   try {
     const library = koffi.load(null);
@@ -76,7 +78,10 @@ export const node: Platform = {
   host_port() {
     const port = parentPort;
     if (!port) throw new Error("host_port: this is not a thread of a team");
-    return { post: (message) => port.postMessage(message), on_message: (listener) => void port.on("message", listener) };
+    return {
+      post: (message) => port.postMessage(message),
+      on_message: (listener) => void port.on("message", listener),
+    };
   },
   write_stdout: (text) => void process.stdout.write(text),
 };

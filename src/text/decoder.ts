@@ -28,6 +28,13 @@ function utf8_state(bytes: readonly number[]): "whole" | "begun" | "broken" {
 const byte_pattern = /^<0x([0-9A-Fa-f]{2})>$/;
 const BROKEN = "\ufffd";
 
+/** The bytes that a token stands for in the middle of a text: a byte token is its byte, `▁` a space. */
+export function tokenBytes(form: DecoderForm, token: string): Uint8Array {
+  for (const { pattern, content } of form.replace) token = token.replaceAll(pattern, () => content);
+  const byte = form.byte_fallback ? byte_pattern.exec(token) : null;
+  return byte ? Uint8Array.of(Number.parseInt(byte[1], 16)) : new TextEncoder().encode(token);
+}
+
 /**
  * Decodes a stream of tokens. A run of byte tokens is text when all of it is valid UTF-8; otherwise each byte of the
  * run is one U+FFFD, also those of its whole characters.

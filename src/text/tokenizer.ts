@@ -1,10 +1,11 @@
 // The tokenizer as callers use it: callable on texts, with the methods and option names of transformers.js. What a text
 // becomes is decided by the vocabulary it was read from; this file only puts the parts together.
+import { Callable } from "../callable.ts";
 import { InputError, TokenizerError } from "../errors.ts";
 import { Tensor, type TokenIds, toRows } from "../tensor.ts";
 import { BytePairEncoder } from "./bpe.ts";
 import { type ChatMessage, render_chat_template } from "./chat_template.ts";
-import { TokenStream } from "./decoder.ts";
+import { TokenStream, tokenBytes } from "./decoder.ts";
 import {
   type ApplyChatTemplateOptions,
   type BatchEncoding,
@@ -28,16 +29,6 @@ import {
 } from "./special_tokens.ts";
 import { normalize, pre_tokenize } from "./text_form.ts";
 import type { AddedToken, Vocabulary } from "./vocabulary.ts";
-
-/** Makes its instances callable, as transformers.js does, without evaluating code (which pages may forbid). */
-abstract class Callable {
-  constructor() {
-    const self = (...args: unknown[]) => (self as unknown as { _call(...args: unknown[]): unknown })._call(...args);
-    // biome-ignore lint/correctness/noConstructorReturn: the instance is the function
-    return Object.setPrototypeOf(self, new.target.prototype);
-  }
-  abstract _call(...args: never[]): unknown;
-}
 
 export interface Tokenizer {
   /**
@@ -278,6 +269,12 @@ export class Tokenizer extends Callable {
       },
       end: () => stream.end(),
     };
+  }
+
+  /** The bytes that a token adds to the middle of a text (special tokens: their literal text); none for what is no id. */
+  token_bytes(id: number): Uint8Array {
+    const token = this.#tokens.get(id);
+    return token === undefined ? new Uint8Array() : tokenBytes(this.#vocabulary.decoder, token);
   }
 
   /** The id of a token, or of each; the unknown token's (or undefined, where there is none) for what is no token. */

@@ -38,7 +38,11 @@ export class Barrier {
       Atomics.notify(words, GENERATION);
       return;
     }
-    for (let i = 0; i < SPINS; i++) if (Atomics.load(words, GENERATION) !== generation) return this.check();
+    for (let i = 0; i < SPINS; i++) {
+      if (Atomics.load(words, GENERATION) === generation) continue;
+      this.check();
+      return;
+    }
     while (Atomics.load(words, GENERATION) === generation) Atomics.wait(words, GENERATION, generation);
     this.check();
   }

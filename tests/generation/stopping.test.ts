@@ -11,7 +11,8 @@ import {
   StopStringCriteria,
   toStoppingCriteria,
 } from "../../src/generation/stopping.ts";
-import { json } from "../fixtures.ts";
+import { AutoTokenizer } from "../../src/text/load_tokenizer.ts";
+import { fixture, json } from "../fixtures.ts";
 
 interface StopCase {
   tokenizer: string;
@@ -43,6 +44,19 @@ for (const tokenizer of ["mixtral", "byte_level"]) {
     console.log(`\n# stop strings: ${list.length} sequences of ${tokenizer}, ${tokens} tokens, all alike`);
   });
 }
+
+test("the tokenizer gives the same bytes for each id, and stops at the same tokens", async () => {
+  const tokenizer = await AutoTokenizer.from_pretrained(fixture("tokenizers/mixtral"));
+  for (const c of cases.filter((c) => c.tokenizer === "mixtral")) {
+    for (const [i, id] of c.ids.entries())
+      assert.is(Buffer.from(tokenizer.token_bytes(id)).toString("hex"), c.pieces_hex[i], `id ${id}`);
+    const criterion = new StopStringCriteria(tokenizer, c.stop_strings);
+    assert.equal(
+      c.ids.map((_, n) => criterion._call([c.ids.slice(0, n + 1)])[0]),
+      c.matched_after_each_token,
+    );
+  }
+});
 
 test("all 290 stop cases were there, and some stop", () => {
   assert.is(cases.length, 290);

@@ -4,7 +4,11 @@ import type { Tensor } from "../../src/tensor.ts";
 import type { Array_ } from "../fixtures.ts";
 
 /** The largest absolute difference over the rows (of the last dimension) that count. NaN counts as infinite. */
-export function largestDifference(found: Tensor, expected: Array_, counts: (row: number) => boolean = () => true): number {
+export function largestDifference(
+  found: Tensor,
+  expected: Array_,
+  counts: (row: number) => boolean = () => true,
+): number {
   assert.equal(found.dims, expected.shape);
   const width = expected.shape[expected.shape.length - 1];
   let largest = 0;

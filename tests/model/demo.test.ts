@@ -4,7 +4,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { AutoModelForCausalLM, AutoTokenizer, type Message, type MixtralForCausalLM, pipeline } from "../../src/index.ts";
+import {
+  AutoModelForCausalLM,
+  AutoTokenizer,
+  type Message,
+  type MixtralForCausalLM,
+  pipeline,
+} from "../../src/index.ts";
 import { demo, safetensors } from "../fixtures.ts";
 
 const expected = JSON.parse(readFileSync(join(demo, "expected", "expected.json"), "utf8"));
@@ -34,7 +40,9 @@ for (const given of expected.greedy) {
     const logits = tensors[`${given.name}.logits`];
     if (!logits) return;
     const last = (await model({ input_ids: given.input_ids, logits_to_keep: 1, use_cache: false })).logits.data;
-    const difference = Math.max(...Array.from(logits.data as Float32Array, (value, i) => Math.abs(value - Number(last[i]))));
+    const difference = Math.max(
+      ...Array.from(logits.data as Float32Array, (value, i) => Math.abs(value - Number(last[i]))),
+    );
     assert.ok(difference <= 2e-4, `the prompt's last logits differ by ${difference}`);
   });
 }

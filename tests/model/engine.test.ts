@@ -41,7 +41,11 @@ test("info says how the weights came in", async () => {
 
 test("progress is told, and ends", async () => {
   const told: ProgressInfo[] = [];
-  const model = await MixtralForCausalLM.from_pretrained(small, { threads: 1, mmap: false, progress_callback: (info) => told.push(info) });
+  const model = await MixtralForCausalLM.from_pretrained(small, {
+    threads: 1,
+    mmap: false,
+    progress_callback: (info) => told.push(info),
+  });
   await model.dispose();
   assert.is(told[0].status, "initiate");
   assert.is(told.at(-1)!.status, "ready");
@@ -108,9 +112,17 @@ test("a context too small is said before anything runs", async () => {
 test("aborting: loading, before, in prefill, in decode; the engine goes on", async () => {
   const reason = new Error("enough");
   const loading = new AbortController();
-  const load = MixtralForCausalLM.from_pretrained(demo, { threads: 1, mmap: false, signal: loading.signal, progress_callback: ({ status }) => status === "progress" && loading.abort(reason) });
+  const load = MixtralForCausalLM.from_pretrained(demo, {
+    threads: 1,
+    mmap: false,
+    signal: loading.signal,
+    progress_callback: ({ status }) => status === "progress" && loading.abort(reason),
+  });
   assert.is(await failure(load), reason as never);
-  assert.is(await failure(MixtralForCausalLM.from_pretrained(demo, { signal: AbortSignal.abort(reason) })), reason as never);
+  assert.is(
+    await failure(MixtralForCausalLM.from_pretrained(demo, { signal: AbortSignal.abort(reason) })),
+    reason as never,
+  );
 
   await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2, chunk_size: 16 });
   const prompt = ids(400);
@@ -125,7 +137,9 @@ test("aborting: loading, before, in prefill, in decode; the engine goes on", asy
   const decode = new AbortController();
   let steps = 0;
   const streamer = { put: () => void (++steps === 4 && decode.abort(reason)), end() {} };
-  const error = await failure(model.generate({ input_ids: prompt, max_new_tokens: 100, streamer, signal: decode.signal }));
+  const error = await failure(
+    model.generate({ input_ids: prompt, max_new_tokens: 100, streamer, signal: decode.signal }),
+  );
   assert.is(error, reason as never);
   const partial = (error as unknown as { partial: { tolist(): number[][] } }).partial.tolist()[0];
   assert.equal(partial, expected[0].slice(0, prompt.length + 3), "what was generated so far is on the error");
@@ -181,7 +195,7 @@ test("a cache: continuing, cropping, forking, saving", async () => {
     const loaded = await model.load_cache(join(folder, "cache"));
     const third = await model({ input_ids: ids(20).slice(8), past_key_values: loaded });
     assert.ok(sameBits(third.logits.data as Float32Array, whole.logits[0].slice(8).data));
-    assert.instance(await failure(model.load_cache(path + "/config.json")), InputError);
+    assert.instance(await failure(model.load_cache(`${path}/config.json`)), InputError);
     rmSync(folder, { recursive: true });
     for (const held of [cache, fork, loaded]) held.dispose();
     assert.is(model.info().cache_bytes, 0);
@@ -204,7 +218,9 @@ test("a rolling cache costs the same at any position", async () => {
 test("more threads than cores wait and do not spin", async () => {
   await using one = await MixtralForCausalLM.from_pretrained(demo, { threads: 1 });
   await using many = await MixtralForCausalLM.from_pretrained(demo, { threads: 8 });
-  const [a, b] = await Promise.all([one, many].map((model) => model.generate({ input_ids: ids(30), max_new_tokens: 10 })));
+  const [a, b] = await Promise.all(
+    [one, many].map((model) => model.generate({ input_ids: ids(30), max_new_tokens: 10 })),
+  );
   assert.equal(a.tolist(), b.tolist());
 });
 

@@ -20,7 +20,9 @@ for (const file of readdirSync(fixture("fixtures/gguf/models"))) {
   test(`models/${file}`, async () => {
     const { tensors } = safetensors(fixture(`fixtures/gguf/expected/${type}.safetensors`));
     const entry = expected.types[type];
-    await using model = await MixtralForCausalLM.from_pretrained(fixture(`fixtures/gguf/models/${file}`), { threads: 2 });
+    await using model = await MixtralForCausalLM.from_pretrained(fixture(`fixtures/gguf/models/${file}`), {
+      threads: 2,
+    });
     const ids = [Array.from(tensors.input_ids.data, Number)];
     const { logits } = await model({ input_ids: ids });
     const truth = tensors.logits.data as Float32Array;
@@ -40,7 +42,9 @@ for (const file of readdirSync(fixture("fixtures/gguf/models"))) {
     const rms = Math.sqrt(squares / truth.length);
     kl /= truth.length / vocab;
     const allowance = entry.allowance[/^(B?F)/.test(type) ? "f32_activations" : "int8_activations_per_32"];
-    console.log(`# ${type}: max ${max.toExponential(2)} of ${allowance.max_abs}, rms ${rms.toExponential(2)}, kl ${kl.toExponential(2)}`);
+    console.log(
+      `# ${type}: max ${max.toExponential(2)} of ${allowance.max_abs}, rms ${rms.toExponential(2)}, kl ${kl.toExponential(2)}`,
+    );
     assert.ok(max <= allowance.max_abs, `max ${max}, allowed ${allowance.max_abs}`);
     if (allowance.rms !== undefined) assert.ok(rms <= allowance.rms, `rms ${rms}, allowed ${allowance.rms}`);
     if (allowance.mean_kl !== undefined) assert.ok(kl <= allowance.mean_kl, `kl ${kl}, allowed ${allowance.mean_kl}`);
@@ -69,7 +73,9 @@ for (const [form, { equals }] of Object.entries<any>(forms)) {
 
 for (const name of ["tiny-F32"]) {
   test(`forms/${name} against Hugging Face`, async () => {
-    await using model = await MixtralForCausalLM.from_pretrained(fixture(`fixtures/gguf/forms/${name}.gguf`), { threads: 1 });
+    await using model = await MixtralForCausalLM.from_pretrained(fixture(`fixtures/gguf/forms/${name}.gguf`), {
+      threads: 1,
+    });
     const difference = largestDifference((await model({ input_ids: ids })).logits, formsExpected[`${name}.logits`]);
     assert.ok(difference <= 1e-3, `differs by ${difference}`);
   });

@@ -57,7 +57,13 @@ for (const folder of readdirSync(fixture("fixtures/hf")).filter((name) => !name.
 }
 
 /** Greedy ids exactly, and the processed scores of each step up to each row's end. */
-async function checkGreedy(model: MixtralForCausalLM, given: any, expected: any, scores: Array_ | undefined, where: string) {
+async function checkGreedy(
+  model: MixtralForCausalLM,
+  given: any,
+  expected: any,
+  scores: Array_ | undefined,
+  where: string,
+) {
   if (given.generate.num_beams > 1) return; // beams come with a later version
   const options = { ...given.inputs, ...given.generate, return_dict_in_generate: true, output_scores: true } as const;
   const out = await model.generate({ ...options, return_dict_in_generate: true });
