@@ -1,9 +1,9 @@
 // Speed of the product kernels beside the machine's roofs, all through WebAssembly in one process and one run:
 //   node dist/bench/kernels.js [FORMAT…] [--build relaxed|simd] [--threads 1,2] [--tokens 128] [--repeats 7] [--wasm DIR[,DIR]]
 // One-token products read 256 MB of weights and are given in GB/s of weights and as a share of the roof of reading;
-// many-token products in G multiply-adds a second and as a share of the fastest exact dot's peak. Every figure is the best
-// of the repeats, which take turns between formats, so that a passing disturbance meets them all. Two folders given to
-// --wasm take turns as well: a change is judged against its parent in one run.
+// many-token products in G multiply-adds a second and as a share of the fastest exact dot's peak. Work is timed in pieces
+// of one to a few milliseconds, and every figure is the best piece: on a busy machine a longer one is always disturbed.
+// Formats take turns, and so do the folders given to --wasm: a change is judged against its parent in one run.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -12,7 +12,7 @@ import { isMainThread, Worker, workerData } from "node:worker_threads";
 import { formats, rowBytes } from "../src/quant/formats.ts";
 import { root } from "../tests/fixtures.ts";
 
-v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
+if (Number.parseInt(process.versions.node, 10) < 22) v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
 
 type Kernel = (...args: number[]) => number;
 
@@ -100,32 +100,37 @@ function time(path: number, calls: Call[]): number {
   return (performance.now() - start) / 1000;
 }
 
-/** A thing to measure: the work it does (bytes or multiply-adds) and the calls of `threads` threads. */
+/** A thing to measure: the work of one piece (bytes or multiply-adds) and the pieces' calls, one for each thread. */
 interface Case {
   label: string;
   work: number;
-  calls: (threads: number, path: number) => Call[];
+  pieces: (threads: number, path: number) => Call[][];
 }
 
-const split = (threads: number, call: (thread: number) => Call): Call[] =>
-  Array.from({ length: threads }, (_, t) => call(t));
-const roofBytes = weightsBytes / 2;
-const steps = 40_000_000;
+const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+const pieceBytes = 32 << 20;
+const pieces = range(weightsBytes / pieceBytes);
+const steps = 4_000_000;
 const roofs: Case[] = [
   {
     label: "read",
-    work: weightsBytes,
-    calls: (n) =>
-      split(n, (t) => ({ name: "roof_read", args: [weights + t * roofBytes, n === 1 ? weightsBytes : roofBytes] })),
+    work: pieceBytes,
+    pieces: (n) =>
+      pieces.map((p) =>
+        range(n).map((t) => ({
+          name: "roof_read",
+          args: [weights + p * pieceBytes + (t * pieceBytes) / n, pieceBytes / n],
+        })),
+      ),
   },
   ...(["dot_i32", "dot_i16", "product_i16", "f32"] as const).map((name) => ({
     label: name,
     work: steps * { dot_i32: 16, dot_i16: 16, product_i16: 8, f32: 4 }[name],
-    calls: (n: number) => split(n, () => ({ name: `roof_${name}`, args: [steps / n] })),
+    pieces: (n: number) => [range(n).map(() => ({ name: `roof_${name}`, args: [steps / n] }))],
   })),
 ];
 
-const out = alloc(4 * Math.max((weightsBytes / rowBytes(formats.Q2_K, cols)) | 0, 1024 * tokens) + 64);
+const out = alloc(4 * Math.max((pieceBytes / rowBytes(formats.Q2_K, cols)) | 0, 128 * (tokens + 4)) + 64);
 const scratch = [0, 1].map(() => alloc(Math.max(...kernels.map((k) => k.matmul_scratch(cols)))));
 const vectors = alloc(
   Math.max(...chosen.flatMap((f) => kernels.map((k) => k.vec_bytes(k.vec_kind(f.id), cols)))) * paths.length,
@@ -136,32 +141,40 @@ const tiles = alloc(
 
 const matvecs: Case[] = chosen.map((f) => {
   const bytes = rowBytes(f, cols);
-  const rows = Math.floor(weightsBytes / bytes / 2) * 2;
+  const rows = Math.floor(pieceBytes / bytes / 2) * 2;
   return {
     label: f.name,
     work: rows * bytes,
-    calls: (n, path) => {
+    pieces: (n, path) => {
       const k = kernels[path];
       const kind = k.vec_kind(f.id);
       k.pack_vec(kind, x, vectors, cols, 0, cols);
-      return split(n, (t) => ({
-        name: `matvec_${f.name.toLowerCase()}`,
-        args: [weights + (t * rows * bytes) / n, vectors, out + (4 * t * rows) / n, cols, rows / n],
-      }));
+      return pieces.map((p) =>
+        range(n).map((t) => ({
+          name: `matvec_${f.name.toLowerCase()}`,
+          args: [
+            weights + p * rows * bytes + (t * rows * bytes) / n,
+            vectors,
+            out + (4 * t * rows) / n,
+            cols,
+            rows / n,
+          ],
+        })),
+      );
     },
   };
 });
 
 const matmuls: Case[] = chosen.map((f) => {
-  const rows = 512;
+  const rows = 128;
   return {
     label: f.name,
     work: rows * cols * tokens,
-    calls: (n, path) => {
+    pieces: (n, path) => {
       const k = kernels[path];
       const kind = k.tile_kind(f.id);
       k.pack_tile(kind, x, cols, 0, tokens, tiles, cols, 0, cols, 0, Math.ceil(tokens / 4));
-      return split(n, (t) => ({
+      const call = (t: number): Call => ({
         name: `matmul_${f.name.toLowerCase()}`,
         args: [
           weights + (t * rows * rowBytes(f, cols)) / n,
@@ -173,19 +186,30 @@ const matmuls: Case[] = chosen.map((f) => {
           rows,
           scratch[t],
         ],
-      }));
+      });
+      return range(4).map(() => range(n).map(call));
     },
   };
 });
 
+/** Runs a case until the engine has optimized its code in every instance. */
+function warm(c: Case, threads: number): void {
+  paths.forEach((_, path) => {
+    const calls = c.pieces(threads, path);
+    for (const end = performance.now() + 150; performance.now() < end; ) time(path, calls[0]);
+  });
+}
+
 /** The best rate (work a second, in units of 1e9) of each case and folder, repeats taking turns. */
 function measure(cases: Case[], threads: number, repeats: number): number[][] {
   const best = cases.map(() => paths.map(() => 0));
-  for (let repeat = -1; repeat < repeats; repeat++) {
+  for (const c of cases) warm(c, threads);
+  for (let repeat = 0; repeat < repeats; repeat++) {
     cases.forEach((c, i) => {
       paths.forEach((_, path) => {
-        const seconds = time(path, c.calls(threads, path));
-        best[i][path] = Math.max(best[i][path], c.work / seconds / 1e9);
+        for (const calls of c.pieces(threads, path)) {
+          best[i][path] = Math.max(best[i][path], c.work / time(path, calls) / 1e9);
+        }
       });
     });
   }
