@@ -3,6 +3,7 @@ import process from "node:process";
 import readline from "node:readline";
 import { Command } from "commander";
 import { MixtralForCausalLM } from "../generation/causal_lm.ts";
+import type { GenerateInputs } from "../generation/generate.ts";
 import { ChatSession } from "../generation/session.ts";
 import { AutoTokenizer } from "../text/load_tokenizer.ts";
 import { Interrupted, interruptible, say, write } from "./io.ts";
@@ -63,7 +64,7 @@ async function run(flags: ModelFlags & SamplingFlags): Promise<void> {
       else if (text !== "") {
         const controller = new AbortController();
         stop = () => controller.abort(new Interrupted());
-        await answer(session, text, flags, controller.signal);
+        await answer(session, text, { ...generateOptions(flags, tokenizer), signal: controller.signal }, flags);
         stop = undefined;
       }
       if (terminal) lines.prompt();
@@ -75,16 +76,11 @@ async function run(flags: ModelFlags & SamplingFlags): Promise<void> {
   }
 }
 
-async function answer(
-  session: ChatSession,
-  text: string,
-  flags: ModelFlags & SamplingFlags,
-  signal: AbortSignal,
-): Promise<void> {
+async function answer(session: ChatSession, text: string, options: GenerateInputs, flags: ModelFlags): Promise<void> {
   const watch = new Stopwatch();
   let whole = "";
   try {
-    for await (const piece of session.send(text, { ...generateOptions(flags), streamer: watch, signal })) {
+    for await (const piece of session.send(text, { ...options, streamer: watch })) {
       whole += piece;
       if (!flags.json) await write(piece);
     }

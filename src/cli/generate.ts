@@ -45,7 +45,12 @@ async function run(prompt: string, flags: ModelFlags & SamplingFlags & { chat?: 
     };
     if (!flags.chat && !flags.json) await write(text);
     try {
-      for await (const id of model.stream({ ...inputs, ...generateOptions(flags), streamer: watch, signal })) {
+      for await (const id of model.stream({
+        ...inputs,
+        ...generateOptions(flags, tokenizer),
+        streamer: watch,
+        signal,
+      })) {
         await show(text_stream.push(id));
       }
       await show(text_stream.end());

@@ -11,12 +11,10 @@ import { logitsCommand } from "./logits.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"));
 
-const program = new Command("tramontane")
-  .description("Mixtral in WebAssembly on the CPU")
-  .version(version)
-  .showHelpAfterError("(--help tells the options)");
+const program = new Command("tramontane").description("Mixtral in WebAssembly on the CPU").version(version);
 for (const command of [generateCommand(), chatCommand(), infoCommand(), logitsCommand()]) program.addCommand(command);
-for (const command of [program, ...program.commands]) command.exitOverride();
+for (const command of [program, ...program.commands])
+  command.exitOverride().showHelpAfterError("(--help tells the options)");
 
 // A reader that goes away (head, less) is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
