@@ -1,0 +1,85 @@
+// The command line as its users meet it: a process with three streams and an exit status.
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { join } from "node:path";
+import process from "node:process";
+import { root } from "../fixtures.ts";
+
+export const main = join(root, "dist", "src", "cli", "main.js");
+
+export interface Outcome {
+  /** The exit status; null when a signal ended the process. */
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** One run of the command, from the project's root, that can be spoken to while it goes on. */
+export class Command {
+  readonly process: ChildProcessWithoutNullStreams;
+  stdout = "";
+  stderr = "";
+  readonly ended: Promise<Outcome>;
+  private changed: () => void = () => {};
+
+  constructor(args: readonly string[]) {
+    this.process = spawn(process.execPath, [main, ...args], { cwd: root, env: { ...process.env, NO_COLOR: "1" } });
+    const decode = (stream: NodeJS.ReadableStream, add: (text: string) => void) => {
+      stream.setEncoding("utf8");
+      stream.on("data", (text: string) => {
+        add(text);
+        this.changed();
+      });
+    };
+    decode(this.process.stdout, (text) => {
+      this.stdout += text;
+    });
+    decode(this.process.stderr, (text) => {
+      this.stderr += text;
+    });
+    this.ended = new Promise((resolve, reject) => {
+      this.process.on("error", reject);
+      this.process.on("close", (status) => {
+        this.changed();
+        resolve({ status, stdout: this.stdout, stderr: this.stderr });
+      });
+    });
+  }
+
+  say(line: string): void {
+    this.process.stdin.write(`${line}\n`);
+  }
+
+  interrupt(): void {
+    this.process.kill("SIGINT");
+  }
+
+  /** Waits until the output so far satisfies a condition. @throws when it does not within a minute, or the process ends */
+  async until(condition: () => boolean, what: string): Promise<void> {
+    const deadline = Date.now() + 60_000;
+    while (!condition()) {
+      const { exitCode } = this.process;
+      if (exitCode !== null || Date.now() > deadline) {
+        this.process.kill("SIGKILL");
+        throw new Error(`waiting for ${what} (status ${exitCode}): stdout ${this.stdout}, stderr ${this.stderr}`);
+      }
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, 1000);
+        this.changed = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+}
+
+/** Runs the command to its end. */
+export function tramontane(args: readonly string[], input = ""): Promise<Outcome> {
+  const command = new Command(args);
+  command.process.stdin.on("error", () => {}); // it may end before it has read
+  command.process.stdin.end(input);
+  return command.ended;
+}
+
+/** Options of an answer that is long (1287 tokens of the demo model's, drawn almost evenly) and the same each time. */
+export const rambling = ["--temperature", "100", "--top-k", "0", "--seed", "2", "-n", "4000"];

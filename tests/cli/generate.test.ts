@@ -1,0 +1,90 @@
+// tramontane generate: what goes to which stream, sampling, stop strings, interruption.
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { demo } from "../fixtures.ts";
+import { Command, main, rambling, tramontane } from "./command.ts";
+
+const { greedy } = JSON.parse(readFileSync(join(demo, "expected", "expected.json"), "utf8"));
+const given = (name: string) => greedy.find((c: { name: string }) => c.name === name);
+const model = ["-m", "models/demo"];
+const report = /^prompt \d+ tokens at [\d.]+ tokens\/s; generated \d+ at [\d.]+ tokens\/s; first token after \d+ ms\n$/;
+
+test("a prompt is gone on from, the report goes to standard error", async () => {
+  const { prompt, text } = given("prompt_0");
+  const { status, stdout, stderr } = await tramontane(["generate", ...model, prompt]);
+  assert.is(stdout, `${prompt} ${text}\n`);
+  assert.match(stderr, report);
+  assert.is(status, 0);
+});
+
+test("--chat answers a message, --quiet leaves the report out", async () => {
+  const { messages, text } = given("chat_2_0");
+  const { status, stdout, stderr } = await tramontane(["generate", ...model, "--quiet", "--chat", messages[0].content]);
+  assert.equal([status, stdout, stderr], [0, `${text}\n`, ""]);
+});
+
+test("- reads the prompt from standard input, --json prints one object", async () => {
+  const { prompt, text, input_ids, new_ids } = given("prompt_5"); // characters of several tokens
+  const { status, stdout, stderr } = await tramontane(["generate", ...model, "--json", "-"], `${prompt}\n`);
+  assert.equal([status, stderr], [0, ""]);
+  const answer = JSON.parse(stdout);
+  assert.is(answer.text.trim(), text);
+  assert.is(answer.prompt_tokens, input_ids.length);
+  assert.is(answer.generated_tokens, new_ids.length);
+  assert.ok(answer.first_token_ms > 0);
+  assert.is(answer.info.threads > 0, true);
+});
+
+test("-n bounds the answer", async () => {
+  const { stdout } = await tramontane(["generate", ...model, "--json", "-n", "3", "Recipe for pesto"]);
+  assert.is(JSON.parse(stdout).generated_tokens, 3);
+});
+
+test("--stop ends the answer behind one of some texts", async () => {
+  const ask = ["generate", ...model, "--quiet", "--chat", "What is pesto made of?"];
+  const whole = (await tramontane(ask)).stdout;
+  const { stdout } = await tramontane([...ask, "--stop", "never there", "garlic"]);
+  assert.ok(whole.includes("garlic") && whole.length > stdout.length);
+  assert.is(stdout, `${whole.slice(0, whole.indexOf("garlic"))}garlic\n`);
+});
+
+test("a seed gives one text, other seeds others", async () => {
+  const run = async (seed: number) =>
+    (await tramontane(["generate", ...model, "--quiet", "--temperature", "1.5", "--seed", `${seed}`, "My favourite"]))
+      .stdout;
+  const texts: string[] = [];
+  for (const seed of [1, 2, 3]) texts.push(await run(seed));
+  assert.is(new Set(texts).size, 3);
+  assert.is(await run(1), texts[0]);
+});
+
+test("temperature 0 is greedy, whatever else is given", async () => {
+  const { prompt, text } = given("prompt_0");
+  const { stdout } = await tramontane(["generate", ...model, "--quiet", "--temperature", "0", "--seed", "5", prompt]);
+  assert.is(stdout, `${prompt} ${text}\n`);
+});
+
+test("Ctrl-C ends it with status 130, behind what was written", async () => {
+  const command = new Command(["generate", ...model, ...rambling, "The"]);
+  await command.until(() => command.stdout.length > 40, "the first words");
+  command.interrupt();
+  const { status, stdout, stderr } = await command.ended;
+  assert.is(status, 130);
+  assert.ok(stdout.endsWith("\n"));
+  assert.is(stderr, "");
+});
+
+test("a reader that goes away is no failure", () => {
+  const quote = (text: string) => `'${text}'`;
+  const command = [process.execPath, main, "generate", "-m", demo, ...rambling, "The"].map(quote).join(" ");
+  const script = `${command} | head -c 20; echo " \${PIPESTATUS[0]}"`;
+  const { stdout, stderr } = spawnSync("bash", ["-c", script], { encoding: "utf8" });
+  assert.match(stdout, /^The[\s\S]{17} 0\n$/);
+  assert.is(stderr, "");
+});
+
+test.run();

@@ -1,0 +1,87 @@
+// tramontane info and logits: what a checkpoint is, and the hash that must be the same everywhere.
+import { createHash } from "node:crypto";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { fixture, hasFixture } from "../fixtures.ts";
+import { tramontane } from "./command.ts";
+
+test("info tells the shape, the formats and the memory", async () => {
+  const { status, stdout, stderr } = await tramontane(["info", "models/demo"]);
+  assert.equal([status, stderr], [0, ""]);
+  assert.match(stdout, /Mixtral, safetensors, 1 file, 189 tensors/);
+  assert.match(stdout, /6 layers, hidden 256, heads 8 \(2 for keys\), 8 experts of 256, 2 a token, vocabulary 1536/);
+  assert.match(stdout, /window 256/);
+  assert.match(stdout, /BF16 × 170/);
+  assert.match(stdout, /22\.4 MB in 1 bank, (mapped from the file|read: )/);
+});
+
+test("info --json, with --tensors", async () => {
+  const facts = JSON.parse((await tramontane(["info", "--json", "models/demo"])).stdout);
+  assert.is(facts.kind, "safetensors");
+  assert.is(facts.tensors, 189);
+  assert.is(facts.config.num_local_experts, 8);
+  // Keys and values of 2 heads of 32, for 256 positions in 6 layers, of 4 bytes.
+  assert.equal(facts.cache, { positions: 256, f32: 2 * 2 * 32 * 256 * 6 * 4, f16: 2 * 2 * 32 * 256 * 6 * 2 });
+  const { tensors } = JSON.parse((await tramontane(["info", "--json", "--tensors", "models/demo"])).stdout);
+  const embedding = tensors.find(({ name }: { name: string }) => name === "model.embed_tokens.weight");
+  assert.equal([embedding.format, embedding.shape, embedding.bytes], ["BF16", [1536, 256], 1536 * 256 * 2]);
+});
+
+test("info of a GGUF file", async () => {
+  const { status, stdout } = await tramontane(["info", fixture("fixtures/gguf/models/Q4_K_M.gguf")]);
+  assert.is(status, 0);
+  assert.match(stdout, /Mixtral, gguf/);
+  for (const format of ["Q4_K", "Q6_K", "Q8_0"]) assert.match(stdout, new RegExp(`${format} × \\d`));
+});
+
+const ids = "1,20,300,7,7,1000,45,12,9,600,33";
+const ways = [
+  ["--threads", "1"],
+  ["--threads", "2"],
+  ["--threads", "3"],
+  ["--threads", "5"],
+  ["--simd", "plain"],
+  ["--simd", "relaxed"],
+  ["--no-mmap"],
+  ["--chunk-size", "1"],
+  ["--chunk-size", "4"],
+];
+const checkpoints = ["models/demo", "fixtures/gguf/models/Q4_K_M.gguf", "models/demo/demo-Q8_0.gguf"];
+
+for (const name of checkpoints) {
+  const path = name === "models/demo" ? name : fixture(name);
+  if (name !== "models/demo" && !hasFixture(name)) {
+    console.log(`# ${name} is not among the copied fixtures`);
+    continue;
+  }
+  test(`logits --hash of ${name} is one, however it is computed`, async () => {
+    // The fixture's vocabulary is smaller.
+    const list = name.includes("gguf/")
+      ? ids.replaceAll("300", "30").replaceAll("1000", "100").replaceAll("600", "60")
+      : ids;
+    const hashes = new Map<string, string[]>();
+    for (const way of ways) {
+      const { status, stdout, stderr } = await tramontane(["logits", "-m", path, "--ids", list, "--hash", ...way]);
+      assert.is(status, 0, stderr);
+      assert.match(stdout, /^[0-9a-f]{64}\n$/);
+      hashes.set(stdout, [...(hashes.get(stdout) ?? []), way.join(" ")]);
+    }
+    assert.is(hashes.size, 1, JSON.stringify([...hashes]));
+    console.log(`# ${name}: ${[...hashes.keys()][0].slice(0, 16)}…, ${ways.length} ways`);
+  });
+}
+
+test("logits --json gives the numbers that --hash hashes", async () => {
+  const run = (...args: string[]) => tramontane(["logits", "-m", "models/demo", "--ids", "1,20,300", ...args]);
+  const { logits } = JSON.parse((await run("--json")).stdout);
+  assert.equal([logits.length, logits[0].length], [3, 1536]);
+  const hash = createHash("sha256")
+    .update(new Uint8Array(Float32Array.from(logits.flat()).buffer))
+    .digest("hex");
+  assert.is((await run("--hash")).stdout, `${hash}\n`);
+  const lines = (await run()).stdout.trim().split("\n");
+  const best = logits[2].indexOf(Math.max(...logits[2]));
+  assert.match(lines[2], new RegExp(`^2 300: ${best} `));
+});
+
+test.run();

@@ -1,0 +1,78 @@
+// Exit statuses and messages: 2 for wrong usage, 1 for what failed, each with the thing and what was expected of it.
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { tramontane } from "./command.ts";
+
+const model = ["-m", "models/demo"];
+
+const usage: [string[], RegExp][] = [
+  [[], /Usage: tramontane/],
+  [["frobnicate"], /unknown command 'frobnicate'/],
+  [["generate", "hello"], /required option '-m, --model <path>'/],
+  [["generate", ...model], /missing required argument 'prompt'/],
+  [["generate", ...model, "hello", "--frob"], /unknown option '--frob'/],
+  [["generate", ...model, "hello", "--threads", "0"], /expected a whole number above 0, found "0"/],
+  [["generate", ...model, "hello", "-n", "many"], /expected a whole number above 0, found "many"/],
+  [["generate", ...model, "hello", "--top-p", "1.5"], /expected a number from 0 to 1, found "1\.5"/],
+  [["generate", ...model, "hello", "--temperature", "-1"], /expected a number of at least 0, found "-1"/],
+  [["generate", ...model, "hello", "--kv-dtype", "q8"], /Allowed choices are f32, f16/],
+  [["logits", ...model, "--ids", "1,x"], /expected token ids separated by commas, found "x"/],
+  [["info"], /missing required argument 'path'/],
+];
+for (const [args, message] of usage) {
+  test(`usage: tramontane ${args.join(" ")}`, async () => {
+    const { status, stdout, stderr } = await tramontane(args);
+    assert.is(status, 2, stderr);
+    assert.is(stdout, "");
+    assert.match(stderr, message);
+    if (args.length) assert.match(stderr, /--help tells the options/);
+  });
+}
+
+const folder = mkdtempSync(join(tmpdir(), "tramontane-cli-"));
+writeFileSync(join(folder, "broken.gguf"), "GGUF");
+
+const failures: [string[], RegExp][] = [
+  [
+    ["info", "no/such/model"],
+    /^tramontane: no\/such\/model: expected a checkpoint's folder or a \.gguf file, found nothing\n$/,
+  ],
+  [["generate", "-m", "no/such/model", "hello"], /^tramontane: no\/such\/model: expected .*, found nothing there\n$/],
+  [["chat", "-m", "no/such/model"], /^tramontane: no\/such\/model: expected .*\n$/],
+  [["info", join(folder, "broken.gguf")], /^tramontane: .*broken\.gguf: .*\n$/],
+  [
+    ["logits", ...model, "--ids", "1,99999"],
+    /^tramontane: input_ids\[0\]\[1\]: expected a token id in \[0, 1536\), found 99999\n$/,
+  ],
+  [
+    ["generate", ...model, "hello", "--chunk-size", "5000"],
+    /^tramontane: chunk_size: expected an integer from 1 to 4096, found 5000\n$/,
+  ],
+];
+for (const [args, message] of failures) {
+  test(`failure: tramontane ${args.join(" ").replace(folder, "…")}`, async () => {
+    const { status, stdout, stderr } = await tramontane(args);
+    assert.equal([status, stdout], [1, ""]);
+    assert.match(stderr, message);
+  });
+}
+
+test("--help and --version", async () => {
+  for (const args of [
+    ["--help"],
+    ["generate", "--help"],
+    ["chat", "--help"],
+    ["info", "--help"],
+    ["logits", "--help"],
+  ]) {
+    const { status, stdout, stderr } = await tramontane(args);
+    assert.equal([status, stderr], [0, ""]);
+    assert.match(stdout, /Usage: tramontane/);
+  }
+  assert.match((await tramontane(["--version"])).stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test.run();
