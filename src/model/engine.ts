@@ -25,6 +25,8 @@ import { bind } from "../weights/bind.ts";
 import type { MixtralWeights } from "../weights/weights.ts";
 import { CacheStore } from "./cache.ts";
 import { checkOptions, type LoadOptions } from "./options.ts";
+import type { PhaseRecord } from "./phases.ts";
+import { Profile } from "./profile.ts";
 import { Scheduler } from "./scheduler.ts";
 import type { BankAdded, Setup, Step } from "./step.ts";
 
@@ -66,6 +68,8 @@ export class Engine {
   /** The logits module on `home`, and the part of it that its users take their workspaces from. */
   readonly logits: LogitsExports;
   readonly workspaces: Regions;
+  /** What every step took, where the option `profile` was given. */
+  readonly profile: Profile | undefined;
   private readonly planned: EnginePlan;
   private readonly banks: WebAssembly.Memory[];
   private readonly team: Team;
@@ -78,7 +82,9 @@ export class Engine {
     banks: WebAssembly.Memory[],
     team: Team,
     logits: WebAssembly.Module,
+    profile: Profile | undefined,
   ) {
+    this.profile = profile;
     this.platform = platform;
     this.planned = planned;
     this.shape = planned.shape;
@@ -91,7 +97,10 @@ export class Engine {
     this.store = new CacheStore(this.shape, this.state.end, this.banks.length, (index, memory) =>
       this.addBank(index, memory),
     );
-    this.scheduler = new Scheduler(this.state.rows, this.state.logit_rows, (step) => this.team.step(step));
+    this.scheduler = new Scheduler(this.state.rows, this.state.logit_rows, async (step) => {
+      const results = await this.team.step(step);
+      this.profile?.add(step, results as PhaseRecord[][]);
+    });
   }
 
   /**
@@ -121,7 +130,15 @@ export class Engine {
     let team: Team | undefined;
     try {
       const kernels = banks.map((memory) => instantiate(build.module, memory, hostStackTop(threads)));
-      const setup: Setup = { module: build.module, shape, state, kinds, model: plan.model, banks };
+      const setup: Setup = {
+        module: build.module,
+        shape,
+        state,
+        kinds,
+        model: plan.model,
+        banks,
+        profile: !!options.profile,
+      };
       // Threads start while the weights come in; a failure of either is waited for with the other.
       const results = await Promise.allSettled([
         Team.start(platform, threads, setup),
@@ -131,7 +148,7 @@ export class Engine {
       if (results[0].status === "fulfilled") team = results[0].value;
       for (const result of results) if (result.status === "rejected") throw result.reason;
       signal?.throwIfAborted();
-      return new Engine(platform, planned, banks, team!, logits);
+      return new Engine(platform, planned, banks, team!, logits, options.profile ? new Profile(threads) : undefined);
     } catch (error) {
       await team?.dispose();
       emptyBanks(plan, banks, filling);

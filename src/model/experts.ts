@@ -1,10 +1,11 @@
 // The mixture of experts of a step: x[t] += Σ_k weight[t,k] · w2·(act(w1·xn[t]) ⊙ w3·xn[t]) over the experts that the
 // router picked. Tokens are grouped by expert, so each expert's weights are read once for all of them; a token's experts
-// are added in ascending order, as in Hugging Face. Three phases, a barrier after each.
+// are added in ascending order, as in Hugging Face.
 import type { ModelShape } from "../config/shape.ts";
 import { STRIP, TILE_FROM } from "../memory/layout.ts";
 import type { PlacedExpert, PlacedLayer } from "../memory/plan.ts";
-import { type Barrier, share } from "../threads/barrier.ts";
+import { share } from "../threads/barrier.ts";
+import type { Phases } from "./phases.ts";
 import type { BankView, ThreadMemory } from "./product.ts";
 
 /** The tokens of one expert in a step. */
@@ -20,27 +21,24 @@ interface Assignment {
 export class Experts {
   private readonly memory: ThreadMemory;
   private readonly shape: ModelShape;
-  private readonly barrier: Barrier;
+  private readonly phases: Phases;
   private readonly thread: number;
   private readonly threads: number;
 
-  constructor(memory: ThreadMemory, shape: ModelShape, barrier: Barrier, thread: number, threads: number) {
+  constructor(memory: ThreadMemory, shape: ModelShape, phases: Phases, thread: number, threads: number) {
     this.memory = memory;
     this.shape = shape;
-    this.barrier = barrier;
+    this.phases = phases;
     this.thread = thread;
     this.threads = threads;
   }
 
   /** @param layer_bank - holds xn, the router's picks and x, which is added to */
-  run(layer: PlacedLayer, layer_bank: BankView, rows: number): void {
+  run(layer: PlacedLayer, index: number, layer_bank: BankView, rows: number): void {
     const assignments = this.assign(layer, layer_bank, rows);
-    this.packInputs(assignments, layer_bank);
-    this.barrier.wait();
-    this.gate(assignments);
-    this.barrier.wait();
-    this.down(assignments, layer_bank);
-    this.barrier.wait();
+    this.phases.run("experts pack", index, () => this.packInputs(assignments, layer_bank));
+    this.phases.run("experts w1, w3", index, () => this.gate(assignments));
+    this.phases.run("experts w2", index, () => this.down(assignments, layer_bank));
   }
 
   /** Sorts the step's (row, expert) pairs by expert; every thread does so for itself. */

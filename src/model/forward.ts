@@ -1,5 +1,5 @@
 // The forward pass, as every thread of the team runs it: the same steps in the same order, each thread on its share.
-// A barrier stands wherever one thread reads what another wrote.
+// Each phase ends with a barrier: the next reads what other threads wrote in it.
 //
 //   h += o_proj · attention(RMSNorm(h));  h += experts(RMSNorm(h))   for each layer;   logits = lm_head · RMSNorm(h)
 import type { ModelShape } from "../config/shape.ts";
@@ -8,6 +8,7 @@ import type { Placed, PlacedLayer } from "../memory/plan.ts";
 import { type Barrier, share } from "../threads/barrier.ts";
 import { attention } from "./attention.ts";
 import { Experts } from "./experts.ts";
+import { type PhaseRecord, Phases } from "./phases.ts";
 import { type BankView, ThreadMemory } from "./product.ts";
 import type { BankAdded, Setup, Step } from "./step.ts";
 
@@ -15,7 +16,7 @@ export class Forward {
   private readonly memory: ThreadMemory;
   private readonly setup: Setup;
   private readonly shape: ModelShape;
-  private readonly barrier: Barrier;
+  private readonly phases: Phases;
   private readonly thread: number;
   private readonly threads: number;
   private readonly experts: Experts;
@@ -23,30 +24,32 @@ export class Forward {
   constructor(setup: Setup, thread: number, threads: number, barrier: Barrier) {
     this.setup = setup;
     this.shape = setup.shape;
-    this.barrier = barrier;
     this.thread = thread;
     this.threads = threads;
     this.memory = new ThreadMemory(setup, thread);
-    this.experts = new Experts(this.memory, setup.shape, barrier, thread, threads);
+    this.phases = new Phases(barrier, this.memory.counter, setup.profile);
+    this.experts = new Experts(this.memory, setup.shape, this.phases, thread, threads);
   }
 
   addBank({ index, memory }: BankAdded): void {
     this.memory.addBank(index, memory);
   }
 
-  run(step: Step): void {
+  /** @returns what each phase took, where the engine profiles */
+  run(step: Step): PhaseRecord[] | undefined {
     const { banks } = this.memory;
     const { layers } = this.setup.model;
-    this.embed(step, banks[layers[0].bank]);
+    this.phases.run("embed", -1, () => this.embed(step, banks[layers[0].bank]));
     for (const [i, layer] of layers.entries()) {
       const bank = banks[layer.bank];
       if (i > 0) this.carryRows(banks[layers[i - 1].bank], bank, step.rows);
       this.capture(step, i, bank);
       this.attention(step, i, layer, bank);
-      this.route(step, i, layer, bank);
-      this.experts.run(layer, bank, step.rows);
+      this.phases.run("router", i, () => this.route(step, i, layer, bank));
+      this.experts.run(layer, i, bank, step.rows);
     }
     this.head(step, banks[layers[layers.length - 1].bank]);
+    return this.phases.take();
   }
 
   /** The rows of a step that this thread norms and packs: whole tiles of 4 where the step is packed in tiles. */
@@ -99,34 +102,35 @@ export class Forward {
   }
 
   private attention(step: Step, index: number, layer: PlacedLayer, bank: BankView): void {
-    const { memory, shape, barrier } = this;
+    const { memory, shape, phases } = this;
     const { state, own } = memory;
     const { kernels } = bank;
     const { rows } = step;
     const [row0, row1] = this.ownRows(rows);
-    this.norm(bank, layer.input_layernorm, row0, row1);
-    this.pack(bank, [layer.q_proj, layer.k_proj, layer.v_proj], state.xn, shape.hidden, rows, row0, row1);
-    barrier.wait();
-
-    this.project(bank, layer.q_proj, rows, state.q, state.q_stride);
-    this.project(bank, layer.k_proj, rows, state.k, state.kv_stride);
-    this.project(bank, layer.v_proj, rows, state.v, state.kv_stride);
-    barrier.wait();
-
-    attention(memory, shape, this.setup.model.qk_interleaved, step, index, bank, this.thread, this.threads);
-    barrier.wait();
-
-    this.pack(bank, [layer.o_proj], state.q, state.q_stride, rows, row0, row1);
-    barrier.wait();
-
-    const packed = memory.part(state.packed, kernels, layer.o_proj.format, rows);
-    const [from, to] = share(shape.hidden, this.thread, this.threads, 16);
-    for (let r = from; r < to; r += STRIP) {
-      const end = Math.min(r + STRIP, to);
-      memory.product(bank, layer.o_proj, r, end, packed, rows, own.gate, STRIP);
-      kernels.add_rows(state.x + r * 4, shape.hidden, 0, own.gate, STRIP, 0, rows, end - r);
-    }
-    barrier.wait();
+    phases.run("attention norm", index, () => {
+      this.norm(bank, layer.input_layernorm, row0, row1);
+      this.pack(bank, [layer.q_proj, layer.k_proj, layer.v_proj], state.xn, shape.hidden, rows, row0, row1);
+    });
+    phases.run("q, k, v", index, () => {
+      this.project(bank, layer.q_proj, rows, state.q, state.q_stride);
+      this.project(bank, layer.k_proj, rows, state.k, state.kv_stride);
+      this.project(bank, layer.v_proj, rows, state.v, state.kv_stride);
+    });
+    phases.run("attention", index, () => {
+      attention(memory, shape, this.setup.model.qk_interleaved, step, index, bank, this.thread, this.threads);
+    });
+    phases.run("attention pack", index, () => {
+      this.pack(bank, [layer.o_proj], state.q, state.q_stride, rows, row0, row1);
+    });
+    phases.run("o", index, () => {
+      const packed = memory.part(state.packed, kernels, layer.o_proj.format, rows);
+      const [from, to] = share(shape.hidden, this.thread, this.threads, 16);
+      for (let r = from; r < to; r += STRIP) {
+        const end = Math.min(r + STRIP, to);
+        memory.product(bank, layer.o_proj, r, end, packed, rows, own.gate, STRIP);
+        kernels.add_rows(state.x + r * 4, shape.hidden, 0, own.gate, STRIP, 0, rows, end - r);
+      }
+    });
   }
 
   /** xn = RMSNorm(x), and the experts that each row goes to. */
@@ -152,7 +156,6 @@ export class Forward {
       bank.f32.subarray(logits + from * experts, logits + to * experts),
       (index * step.rows + from) * experts,
     );
-    this.barrier.wait();
   }
 
   /** The final norm, and the logits of the rows that were asked for. */
@@ -177,11 +180,12 @@ export class Forward {
     }
     const wanted = step.logit_rows;
     if (!lm_head || wanted.length === 0) return;
-    const [from, to] = this.ownRows(wanted.length);
-    for (let i = from; i < to; i++) normed(wanted[i], state.xn + i * hidden * 4);
-    this.pack(home, [lm_head], state.xn, hidden, wanted.length, from, to);
-    this.barrier.wait();
-    this.project(home, lm_head, wanted.length, state.logits, state.logits_stride);
+    this.phases.run("head norm", -1, () => {
+      const [from, to] = this.ownRows(wanted.length);
+      for (let i = from; i < to; i++) normed(wanted[i], state.xn + i * hidden * 4);
+      this.pack(home, [lm_head], state.xn, hidden, wanted.length, from, to);
+    });
+    this.phases.run("head", -1, () => this.project(home, lm_head, wanted.length, state.logits, state.logits_stride));
   }
 
   private norm(bank: BankView, weight: number, from: number, to: number): void {

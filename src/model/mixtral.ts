@@ -12,6 +12,7 @@ import { type CachedSequence, KeyValueCache } from "./cache.ts";
 import { Engine, type ModelInfo } from "./engine.ts";
 import { type CheckedInputs, checkInputs, type ForwardInputs, keptColumns } from "./inputs.ts";
 import type { LoadOptions } from "./options.ts";
+import type { Profile } from "./profile.ts";
 import { feed } from "./sequence.ts";
 
 export interface ForwardOutput {
@@ -157,6 +158,11 @@ export class MixtralPreTrainedModel extends Callable {
     if (!given && !keeps_cache) cache.dispose();
     else if (!given) cache.disposeWhenForgotten();
     return { ...out.output(), ...(keeps_cache ? { past_key_values: cache } : {}) };
+  }
+
+  /** What every step took, phase by phase; undefined unless the option `profile` was given. */
+  get profile(): Profile | undefined {
+    return this.engine.profile;
   }
 
   info(): ModelInfo {

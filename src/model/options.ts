@@ -32,6 +32,8 @@ export interface LoadOptions {
   chunk_size?: number;
   /** Which kernel build: relaxed SIMD where the runtime has it (`auto`), or one by name. The results are the same bits. */
   simd?: "auto" | "plain" | "relaxed";
+  /** Times every phase of every step: see `model.profile`. */
+  profile?: boolean;
   /** Bytes of one weight bank at most, for tests of models that span several. */
   bank_bytes?: number;
 }
@@ -58,5 +60,6 @@ export function checkOptions(options: LoadOptions): void {
   choice("mmap", ["auto", true, false]);
   choice("dtype", ["auto"]);
   choice("device", ["cpu"]);
+  choice("profile", [true, false]);
   choice("simd", ["auto", "plain", "relaxed"]);
 }

@@ -11,6 +11,7 @@ import {
 } from "../memory/layout.ts";
 import type { Placed } from "../memory/plan.ts";
 import type { BlockFormat } from "../quant/formats.ts";
+import { Counter } from "./phases.ts";
 import type { Setup } from "./step.ts";
 
 /** A bank as a thread uses it: its own kernel instance, and views of all bytes. */
@@ -25,6 +26,8 @@ export class ThreadMemory {
   readonly banks: BankView[] = [];
   readonly state: RunState;
   readonly own: ThreadState;
+  /** What products have read and multiplied. */
+  readonly counter = new Counter();
   private readonly kinds: PackKinds;
   private readonly module: WebAssembly.Module;
 
@@ -90,6 +93,8 @@ export class ThreadMemory {
     const { kernels } = bank;
     const { matvec, matmul } = kernels.format(matrix.format);
     const w = matrix.address + from * matrix.row_bytes;
+    this.counter.bytes += (to - from) * matrix.row_bytes;
+    this.counter.macs += (to - from) * matrix.cols * tokens;
     if (tokens < TILE_FROM) {
       const bytes = kernels.vec_bytes(kernels.vec_kind(matrix.format.id), matrix.cols);
       for (let t = 0; t < tokens; t++) matvec(w, packed + t * bytes, out + t * out_stride * 4, matrix.cols, to - from);

@@ -52,6 +52,8 @@ export interface Setup {
   readonly model: PlacedModel;
   /** The weight banks. Cache banks follow by `BankAdded`. */
   readonly banks: readonly WebAssembly.Memory[];
+  /** Whether every phase of every step is timed. */
+  readonly profile: boolean;
 }
 
 /** Tells the threads of a new cache bank; `index` continues the weight banks'. */

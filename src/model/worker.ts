@@ -19,8 +19,8 @@ port.on_message((message) => {
       reply({ type: "ready" });
     } else if (order.type === "tell") forward!.addBank(order.message as BankAdded);
     else {
-      forward!.run(order.work as Step);
-      reply({ type: "done", step: order.step });
+      const result = forward!.run(order.work as Step);
+      reply({ type: "done", step: order.step, result });
     }
   } catch (error) {
     const { name, message, stack } = error as Error;

@@ -1,5 +1,5 @@
-// The team: workers that all run the same steps in lockstep. The host posts a step to each and awaits the first thread's
-// word; messages to a thread are handled in the order in which they were posted.
+// The team: workers that all run the same steps in lockstep. The host posts a step to each and awaits them
+// all; messages to a thread are handled in the order in which they were posted.
 import { EngineError } from "../errors.ts";
 import type { Platform, TeamWorker } from "../platform/platform.ts";
 import { CONTROL_BYTES, failBarrier } from "./barrier.ts";
@@ -20,9 +20,9 @@ export type Order =
 interface Pending {
   step: number;
   waiting: number;
-  /** What thread 0 returned. */
-  result: unknown;
-  resolve(result: unknown): void;
+  /** (thread) what each returned. */
+  results: unknown[];
+  resolve(results: unknown[]): void;
   reject(error: Error): void;
 }
 
@@ -81,16 +81,16 @@ export class Team {
   }
 
   /**
-   * Runs one step on all threads; gives what thread 0 returns. One step at a time.
+   * Runs one step on all threads; gives what each returns. One step at a time.
    * @throws {@link EngineError} when a thread dies, with its cause, or the team was disposed
    */
-  step(work: unknown): Promise<unknown> {
+  step(work: unknown): Promise<unknown[]> {
     if (this.disposed) return Promise.reject(new EngineError("the engine was disposed"));
     if (this.failure) return Promise.reject(this.failure);
     if (this.pending) return Promise.reject(new EngineError("a step is running already"));
     const step = ++this.steps;
     return new Promise((resolve, reject) => {
-      this.pending = { step, waiting: this.threads, result: undefined, resolve, reject };
+      this.pending = { step, waiting: this.threads, results: [], resolve, reject };
       for (const worker of this.workers) {
         worker.ref();
         worker.post({ type: "step", step, work } satisfies Order);
@@ -103,10 +103,10 @@ export class Team {
       const { name, message, stack } = reply.error;
       this.fail(thread, Object.assign(new Error(message), { name, stack }));
     } else if (reply.type === "done" && this.pending?.step === reply.step) {
-      if (thread === 0) this.pending.result = reply.result;
+      this.pending.results[thread] = reply.result;
       if (--this.pending.waiting > 0) return;
-      const { resolve, result } = this.settle();
-      resolve(result);
+      const { resolve, results } = this.settle();
+      resolve(results);
     }
   }
 
