@@ -1,5 +1,5 @@
 // Speed of the product kernels beside the machine's roofs, all through WebAssembly in one process and one run:
-//   node dist/bench/kernels.js [FORMAT…] [--build relaxed|simd] [--threads 1,2] [--tokens 128] [--repeats 7] [--wasm DIR[,DIR]]
+//   node dist/bench/kernels.js [FORMAT…] [--build relaxed|simd] [--threads 1,2] [--tokens 128] [--repeats 7] [--wasm DIR[,DIR]] [--json]
 // One-token products read 256 MB of weights and are given in GB/s of weights and as a share of the roof of reading;
 // many-token products in G multiply-adds a second and as a share of the fastest exact dot's peak. Work is timed in pieces
 // of one to a few milliseconds, and every figure is the best piece: on a busy machine a longer one is always disturbed.
@@ -55,6 +55,7 @@ const { values: options, positionals } = parseArgs({
     tokens: { type: "string", default: "128" },
     repeats: { type: "string", default: "7" },
     wasm: { type: "string", default: join(root, "wasm") },
+    json: { type: "boolean", default: false },
   },
 });
 const paths = options.wasm.split(",").map((folder) => join(folder, `kernels-${options.build}.wasm`));
@@ -216,24 +217,37 @@ function measure(cases: Case[], threads: number, repeats: number): number[][] {
   return best;
 }
 
+/** What `--json` prints of each number of threads: rates in 1e9 a second, of the first folder. */
+interface Rates {
+  threads: number;
+  /** Bytes read, and multiply-adds of each kind. */
+  roofs: Record<string, number>;
+  formats: { name: string; one: number; many: number; peak: number }[];
+}
+
 const repeats = Number(options.repeats);
 const percent = (share: number): string => `${(100 * share).toFixed(0).padStart(3)} %`;
-console.log(`# ${process.release.name} ${process.version}, ${options.build}, ${cols} columns, best of ${repeats}`);
+const print = (line: string) => options.json || console.log(line);
+const rates: Rates[] = [];
+print(`# ${process.release.name} ${process.version}, ${options.build}, ${cols} columns, best of ${repeats}`);
 for (const threads of options.threads.split(",").map(Number)) {
-  const roof = measure(roofs, threads, repeats).map((rates) => Math.max(...rates));
-  console.log(
+  const roof = measure(roofs, threads, repeats).map((each) => Math.max(...each));
+  print(
     `\n${threads} thread${threads > 1 ? "s" : ""}: ${roofs.map((r, i) => `${r.label} ${roof[i].toFixed(1)}`).join(", ")} (GB/s, G multiply-adds/s)`,
   );
-  const [read, dotI32, dotI16, productI16] = roof;
-  const peak = options.build === "simd" ? productI16 : Math.max(dotI32, dotI16, productI16);
+  const [read, dotI32, dotI16, productI16, f32] = roof;
+  const dot = options.build === "simd" ? productI16 : Math.max(dotI32, dotI16, productI16);
   const one = measure(matvecs, threads, repeats);
   const many = measure(matmuls, threads, repeats);
-  console.log(`format   one token GB/s, of reading   ${tokens} tokens G/s, of the peak`);
+  print(`format   one token GB/s, of reading   ${tokens} tokens G/s, of the peak`);
+  rates.push({ threads, roofs: Object.fromEntries(roofs.map((r, i) => [r.label, roof[i]])), formats: [] });
   chosen.forEach((f, i) => {
-    const dot = f.name === "Q8_0" ? productI16 : peak;
-    const cell = (rates: number[], over: number) =>
-      rates.map((r) => `${r.toFixed(1).padStart(6)} ${percent(r / over)}`).join("  | ");
-    console.log(`${f.name.padEnd(8)} ${cell(one[i], read)}      ${cell(many[i], dot)}`);
+    const peak = !f.quantized ? f32 : f.name === "Q8_0" ? productI16 : dot;
+    const cell = (each: number[], over: number) =>
+      each.map((r) => `${r.toFixed(1).padStart(6)} ${percent(r / over)}`).join("  | ");
+    print(`${f.name.padEnd(8)} ${cell(one[i], read)}      ${cell(many[i], peak)}`);
+    rates[rates.length - 1].formats.push({ name: f.name, one: one[i][0], many: many[i][0], peak });
   });
 }
+if (options.json) console.log(JSON.stringify(rates));
 await worker.terminate();
