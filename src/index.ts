@@ -35,6 +35,7 @@ export type { ModelInfo } from "./model/engine.ts";
 export type { ForwardInputs } from "./model/inputs.ts";
 export type { ForwardOutput } from "./model/mixtral.ts";
 export type { LoadOptions, ProgressInfo } from "./model/options.ts";
+export { type AssetLocations, configure } from "./platform/assets.ts";
 export { Tensor, type TokenIds } from "./tensor.ts";
 export { AutoTokenizer } from "./text/load_tokenizer.ts";
 export { Tokenizer } from "./text/tokenizer.ts";

@@ -4,7 +4,7 @@ import process from "node:process";
 import { fileMethods } from "./files.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
 import type { Mapper, Platform } from "./platform.ts";
-import { hostPort, spawnWebWorker } from "./web_worker.ts";
+import { spawnThread, threadPort } from "./threads.ts";
 
 const api = (globalThis as unknown as { Bun: { version: string } }).Bun;
 
@@ -20,7 +20,7 @@ async function loadMapper(): Promise<Mapper | { reason: string }> {
   if (refused) return { reason: refused };
   try {
     const name = "bun:ffi"; // a variable, so that bundlers for other runtimes leave it alone
-    const { dlopen } = (await import(name)) as BunFfi;
+    const { dlopen } = (await import(/* webpackIgnore: true */ /* @vite-ignore */ name)) as BunFfi;
     const c = dlopen(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6", {
       mmap: { args: ["ptr", "usize", "i32", "i32", "i32", "i64"], returns: "i64" },
       madvise: { args: ["ptr", "usize", "i32"], returns: "i32" },
@@ -51,7 +51,7 @@ export const bun: Platform = {
     return mapper;
   },
   enable_relaxed_simd() {},
-  spawn: spawnWebWorker,
-  host_port: hostPort,
+  spawn: spawnThread,
+  host_port: threadPort,
   write_stdout: (text) => void process.stdout.write(text),
 };

@@ -1,8 +1,8 @@
-// Deno 2: files by node:fs, threads by Deno's own Worker, mapping by Deno.dlopen where --allow-ffi is given.
+// Deno 2: files by node:fs, threads by node:worker_threads, mapping by Deno.dlopen where --allow-ffi is given.
 import { fileMethods } from "./files.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
 import type { Mapper, Platform } from "./platform.ts";
-import { hostPort, spawnWebWorker } from "./web_worker.ts";
+import { spawnThread, threadPort } from "./threads.ts";
 
 /** The part of Deno's API used here. */
 interface DenoApi {
@@ -77,8 +77,8 @@ export const deno: Platform = {
     return Promise.resolve(mapper);
   },
   enable_relaxed_simd() {},
-  spawn: spawnWebWorker,
-  host_port: hostPort,
+  spawn: spawnThread,
+  host_port: threadPort,
   write_stdout(text) {
     const bytes = new TextEncoder().encode(text);
     for (let done = 0; done < bytes.length; ) done += api.stdout.writeSync(bytes.subarray(done));

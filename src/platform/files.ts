@@ -1,8 +1,8 @@
 // Files by way of node:fs, which Node, Deno and Bun all have.
 import { constants, promises as fs } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { CheckpointError } from "../errors.ts";
+import { readWasm } from "./installed.ts";
 import type { Platform, SourceFile } from "./platform.ts";
 
 /** One read call takes at most this many bytes: every runtime manages it, and progress and cancelling stay lively. */
@@ -78,7 +78,5 @@ export const fileMethods = (real_descriptor: boolean) =>
     async write_file(path, data) {
       await fs.writeFile(path, data);
     },
-    async wasm(name) {
-      return fs.readFile(fileURLToPath(new URL(`../../wasm/${name}`, import.meta.url)));
-    },
+    wasm: readWasm,
   }) satisfies Partial<Platform>;

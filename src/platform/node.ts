@@ -2,10 +2,10 @@
 import os from "node:os";
 import process from "node:process";
 import v8 from "node:v8";
-import { parentPort, Worker } from "node:worker_threads";
 import { fileMethods } from "./files.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
-import type { Mapper, Platform, TeamWorker } from "./platform.ts";
+import type { Mapper, Platform } from "./platform.ts";
+import { spawnThread, threadPort } from "./threads.ts";
 
 let mapper: Promise<Mapper | { reason: string }> | undefined;
 
@@ -14,7 +14,8 @@ async function loadMapper(): Promise<Mapper | { reason: string }> {
   if (refused) return { reason: refused };
   let koffi: typeof import("koffi").default;
   try {
-    koffi = (await import("koffi")).default;
+    const name = "koffi"; // a variable, so that bundlers leave it to be found, or not, where the program runs
+    koffi = (await import(/* webpackIgnore: true */ /* @vite-ignore */ name)).default;
   } catch (error) {
     return {
       reason: `koffi, the optional package that maps files in Node, cannot be loaded: ${(error as Error).message}`,
@@ -35,33 +36,6 @@ async function loadMapper(): Promise<Mapper | { reason: string }> {
   }
 }
 
-function spawn(name: string): TeamWorker {
-  // The same file name as this one's: .ts when the sources run as they are, .js when compiled.
-  const entry = new URL(`../model/worker${import.meta.url.slice(-3)}`, import.meta.url);
-  const worker = new Worker(entry, { name });
-  let ended = false;
-  return {
-    post: (message, transfer) => worker.postMessage(message, transfer as []),
-    on_message: (listener) => void worker.on("message", listener),
-    on_failure(listener) {
-      worker.on("error", (cause) => {
-        if (!ended) listener(cause);
-        ended = true;
-      });
-      worker.on("exit", (status) => {
-        if (!ended) listener(new Error(`the thread ended with status ${status}`));
-        ended = true;
-      });
-    },
-    async terminate() {
-      ended = true;
-      await worker.terminate();
-    },
-    ref: () => worker.ref(),
-    unref: () => worker.unref(),
-  };
-}
-
 export const node: Platform = {
   name: "node",
   version: process.version,
@@ -74,14 +48,7 @@ export const node: Platform = {
   },
   // Node 20 has relaxed SIMD behind a flag of V8's; later ones need none and do not know it.
   enable_relaxed_simd: () => v8.setFlagsFromString("--experimental-wasm-relaxed-simd"),
-  spawn,
-  host_port() {
-    const port = parentPort;
-    if (!port) throw new Error("host_port: this is not a thread of a team");
-    return {
-      post: (message) => port.postMessage(message),
-      on_message: (listener) => void port.on("message", listener),
-    };
-  },
+  spawn: spawnThread,
+  host_port: threadPort,
   write_stdout: (text) => void process.stdout.write(text),
 };

@@ -1,0 +1,46 @@
+// Where the files are that the engine loads as it runs: the .wasm binaries, and the script of the team's threads.
+// They lie beside the code; a bundle that leaves them behind is told with `configure` where they are.
+import { InputError } from "../errors.ts";
+
+export interface AssetLocations {
+  /** The folder of `kernels-simd.wasm`, `kernels-relaxed.wasm` and `logits.wasm` (the package's `dist/wasm`). */
+  wasm_url?: string | URL;
+  /** The threads' script: `tramontane/worker`, bundled on its own. */
+  worker_url?: string | URL;
+}
+
+let wasm_url: URL | undefined;
+let worker_url: URL | undefined;
+
+/**
+ * Says where the .wasm files and the threads' script are. Needed only in a bundle that runs where the package is not
+ * installed, and to be called before the first model is loaded.
+ * @throws {@link InputError} when a location is no absolute URL
+ * @example
+ * configure({
+ *   wasm_url: new URL("./wasm/", import.meta.url),
+ *   worker_url: new URL("./tramontane-worker.js", import.meta.url),
+ * });
+ */
+export function configure(locations: AssetLocations): void {
+  if (locations.wasm_url !== undefined) wasm_url = absolute("wasm_url", locations.wasm_url, true);
+  if (locations.worker_url !== undefined) worker_url = absolute("worker_url", locations.worker_url, false);
+}
+
+function absolute(name: string, location: string | URL, folder: boolean): URL {
+  try {
+    const url = new URL(location);
+    if (folder && !url.pathname.endsWith("/")) url.pathname += "/";
+    return url;
+  } catch (cause) {
+    throw new InputError(`configure: ${name}: expected an absolute URL, found ${JSON.stringify(String(location))}`, {
+      cause,
+    });
+  }
+}
+
+/** Where `configure` says that a file of `wasm/` is, if it does. */
+export const configuredWasm = (name: string): URL | undefined => wasm_url && new URL(name, wasm_url);
+
+/** Where `configure` says that the threads' script is, if it does. */
+export const configuredWorker = (): URL | undefined => worker_url;

@@ -1,0 +1,66 @@
+// Finds the package's own files in Node, Deno and Bun: where `configure` says, else beside this file, else, when a bundler
+// has moved this code away from them, in the package as it is installed.
+import { existsSync, promises as fs } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { EngineError } from "../errors.ts";
+import { configuredWasm, configuredWorker } from "./assets.ts";
+
+/** A bundle in CommonJS has no import.meta.url, but a file name. */
+const here: string = import.meta.url ?? pathToFileURL(__filename).href;
+
+/** Each URL is written out, for that is what bundlers see and copy the file for. */
+const beside: Record<string, () => URL> = {
+  "kernels-simd.wasm": () => new URL("../../wasm/kernels-simd.wasm", import.meta.url),
+  "kernels-relaxed.wasm": () => new URL("../../wasm/kernels-relaxed.wasm", import.meta.url),
+  "logits.wasm": () => new URL("../../wasm/logits.wasm", import.meta.url),
+};
+
+/** Whether something may be at a URL: what is on the network is believed. */
+const exists = (url: URL) => url.protocol !== "file:" || existsSync(url);
+
+/** The folder that the package is installed in, as seen from a bundle, or undefined. */
+function packageFolder(): URL | undefined {
+  try {
+    return new URL(".", pathToFileURL(createRequire(here).resolve("tramontane/package.json")));
+  } catch {
+    return undefined;
+  }
+}
+
+function locate(name: string): URL {
+  const configured = configuredWasm(name);
+  if (configured) return configured;
+  const own = import.meta.url ? beside[name]() : undefined;
+  if (own && exists(own)) return own;
+  const folder = packageFolder();
+  const installed = folder && new URL(`dist/wasm/${name}`, folder);
+  if (installed && exists(installed)) return installed;
+  throw new EngineError(
+    `${name}: expected it ${own ? `at ${own.href}, or ` : ""}in an installed package tramontane, found neither; a bundle that runs without the package says with configure({ wasm_url, worker_url }) where its files are`,
+  );
+}
+
+/** The bytes of a file of `wasm/`. @throws {@link EngineError} when it cannot be found or read */
+export async function readWasm(name: string): Promise<Uint8Array> {
+  const url = locate(name);
+  try {
+    if (url.protocol === "file:") return await fs.readFile(fileURLToPath(url));
+    const response = await fetch(url);
+    if (!response.ok) throw new Error(`the server answered ${response.status}`);
+    return new Uint8Array(await response.arrayBuffer());
+  } catch (cause) {
+    throw new EngineError(`${url.href}: cannot be read: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** The threads' script where it is not `../model/worker.js` as seen from this folder; else undefined. */
+export function workerElsewhere(): URL | undefined {
+  const configured = configuredWorker();
+  if (configured) return configured;
+  // Whoever moved this code and took the binaries along took the threads' script along, too.
+  if (import.meta.url && exists(beside["logits.wasm"]()))
+    return here.endsWith(".ts") ? new URL("../model/worker.ts", here) : undefined;
+  const folder = packageFolder();
+  return folder && new URL("dist/src/model/worker.js", folder);
+}

@@ -1,0 +1,48 @@
+// Threads by node:worker_threads, which Node, Deno and Bun all have. Not by the web's Worker, which Deno and Bun have too:
+// Deno's cannot be unreferenced, and a program that forgets to dispose of its model would never end.
+import { parentPort, Worker } from "node:worker_threads";
+import { workerElsewhere } from "./installed.ts";
+import type { HostPort, TeamWorker } from "./platform.ts";
+
+function start(name: string): Worker {
+  const elsewhere = workerElsewhere();
+  if (elsewhere) return new Worker(elsewhere, { name });
+  // In the form that bundlers know: they make the script a bundle of its own.
+  return new Worker(new URL("../model/worker.js", import.meta.url), { name });
+}
+
+/** `spawn` of a Platform. */
+export function spawnThread(name: string): TeamWorker {
+  const worker = start(name);
+  let ended = false;
+  return {
+    post: (message, transfer) => worker.postMessage(message, transfer as []),
+    on_message: (listener) => void worker.on("message", listener),
+    on_failure(listener) {
+      worker.on("error", (cause) => {
+        if (!ended) listener(cause);
+        ended = true;
+      });
+      worker.on("exit", (status) => {
+        if (!ended) listener(new Error(`the thread ended with status ${status}`));
+        ended = true;
+      });
+    },
+    async terminate() {
+      ended = true;
+      await worker.terminate();
+    },
+    ref: () => void worker.ref(),
+    unref: () => void worker.unref(),
+  };
+}
+
+/** `host_port` of a Platform. */
+export function threadPort(): HostPort {
+  const port = parentPort;
+  if (!port) throw new Error("host_port: this is not a thread of a team");
+  return {
+    post: (message) => port.postMessage(message),
+    on_message: (listener) => void port.on("message", listener),
+  };
+}
