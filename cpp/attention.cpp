@@ -204,9 +204,8 @@ void add_values(const Tile& tile, uint32_t low, uint32_t high) {
 // The first key that the query at index p sees.
 uint32_t first_visible(const AttentionArgs& a, uint32_t p) { return a.window && p >= a.window ? p - a.window + 1 : 0; }
 
-// Attention of chunk rows [row0, row1), at most tile_rows(group) of them.
-void attend_tile(const AttentionArgs& a, Tile& tile, uint32_t row0, uint32_t row1) {
-  const Exp exp;
+// Makes chunk rows [row0, row1), at most tile_rows(group) of them, the tile's queries.
+void load_queries(const AttentionArgs& a, Tile& tile, uint32_t row0, uint32_t row1) {
   tile.count = (row1 - row0) * a.group;
   for (uint32_t i = 0; i < tile.count; i++) {
     Query& query = tile.queries[i];
@@ -219,22 +218,10 @@ void attend_tile(const AttentionArgs& a, Tile& tile, uint32_t row0, uint32_t row
     query.max = -__builtin_inff();
     query.sum = 0;
   }
+}
 
-  uint32_t begin = first_visible(a, a.first + row0), end = a.first + row1;
-  for (uint32_t base = begin / BLOCK * BLOCK; base < end; base += BLOCK) {
-    uint32_t low = begin > base ? begin - base : 0, high = end - base < BLOCK ? end - base : BLOCK;
-    find_block(a, tile, base, low, high);
-    score_block(tile, low, high, a.scale);
-    for (uint32_t i = 0; i < tile.count; i++) {
-      Query& query = tile.queries[i];
-      uint32_t p = a.first + row0 + i / a.group, visible = first_visible(a, p);
-      query.low = visible > base ? visible - base : 0;
-      query.high = p < base ? 0 : p - base + 1 < BLOCK ? p - base + 1 : BLOCK;
-      if (query.low < query.high) softmax_block(query, exp);
-    }
-    add_values(tile, low, high);
-  }
-
+// Writes what the queries have summed up, divided by their softmax's sum.
+void store_outputs(const AttentionArgs& a, const Tile& tile, uint32_t row0) {
   for (uint32_t i = 0; i < tile.count; i++) {
     const Query& query = tile.queries[i];
     float* out = a.out + (row0 + i / a.group) * a.out_stride + i % a.group * a.head_dim;
@@ -244,6 +231,93 @@ void attend_tile(const AttentionArgs& a, Tile& tile, uint32_t row0, uint32_t row
       if (to < a.head_dim) out[to] = query.out[d] * inverse;
     }
   }
+}
+
+// Which keys of the block at `base` the query of a chunk row sees.
+void see_block(const AttentionArgs& a, Query& query, uint32_t row, uint32_t base) {
+  uint32_t p = a.first + row, visible = first_visible(a, p);
+  query.low = visible > base ? visible - base : 0;
+  query.high = p < base ? 0 : p - base + 1 < BLOCK ? p - base + 1 : BLOCK;
+}
+
+// Attention of chunk rows [row0, row1).
+void attend_tile(const AttentionArgs& a, Tile& tile, uint32_t row0, uint32_t row1) {
+  const Exp exp;
+  load_queries(a, tile, row0, row1);
+  uint32_t begin = first_visible(a, a.first + row0), end = a.first + row1;
+  for (uint32_t base = begin / BLOCK * BLOCK; base < end; base += BLOCK) {
+    uint32_t low = begin > base ? begin - base : 0, high = end - base < BLOCK ? end - base : BLOCK;
+    find_block(a, tile, base, low, high);
+    score_block(tile, low, high, a.scale);
+    for (uint32_t i = 0; i < tile.count; i++) {
+      Query& query = tile.queries[i];
+      see_block(a, query, row0 + i / a.group, base);
+      if (query.low < query.high) softmax_block(query, exp);
+    }
+    add_values(tile, low, high);
+  }
+  store_outputs(a, tile, row0);
+}
+
+// The columns of a score matrix's row: whole blocks.
+uint32_t matrix_columns(uint32_t keys) { return (keys + BLOCK - 1) / BLOCK * BLOCK; }
+
+// Calls body(base, low, high, column) for each block of keys that rows [row0, row1) see; `column` is the block's first in
+// the matrix, whose columns begin with the first block that the chunk's first row sees.
+template <class Body>
+void each_block(const AttentionArgs& a, uint32_t row0, uint32_t row1, Body body) {
+  uint32_t origin = first_visible(a, a.first + a.row0) / BLOCK * BLOCK;
+  uint32_t begin = first_visible(a, a.first + row0), end = a.first + row1;
+  for (uint32_t base = begin / BLOCK * BLOCK; base < end; base += BLOCK)
+    body(base, begin > base ? begin - base : 0, end - base < BLOCK ? end - base : BLOCK, base - origin);
+}
+
+// All scores of chunk rows [row0, row1) into the matrix, -inf where a key is not seen.
+void eager_scores(const AttentionArgs& a, Tile& tile, uint32_t row0, uint32_t row1, uint32_t columns) {
+  load_queries(a, tile, row0, row1);
+  each_block(a, row0, row1, [&](uint32_t base, uint32_t low, uint32_t high, uint32_t column) {
+    find_block(a, tile, base, low, high);
+    score_block(tile, low, high, a.scale);
+    for (uint32_t i = 0; i < tile.count; i++) {
+      Query& query = tile.queries[i];
+      see_block(a, query, row0 + i / a.group, base);
+      float* row = a.matrix + ((row0 - a.row0) * a.group + i) * columns + column;
+      for (uint32_t j = 0; j < BLOCK; j++) row[j] = j >= query.low && j < query.high ? query.scores[j] : -__builtin_inff();
+    }
+  });
+}
+
+// The softmax of a row of the matrix, over columns [from, to), whole blocks.
+void eager_softmax(float* row, uint32_t from, uint32_t to) {
+  const Exp exp;
+  v128_t max = wasm_f32x4_splat(-__builtin_inff());
+  for (uint32_t j = from; j < to; j += 4) max = wasm_f32x4_pmax(max, wasm_v128_load(row + j));
+  max = wasm_f32x4_splat(f32x4_hmax(max));
+  v128_t sum = f32x4_zero();
+  for (uint32_t j = from; j < to; j += 4) {
+    v128_t p = exp.decay(wasm_f32x4_sub(wasm_v128_load(row + j), max));
+    wasm_v128_store(row + j, p);
+    sum = wasm_f32x4_add(sum, p);
+  }
+  v128_t inverse = wasm_f32x4_splat(1.0f / f32x4_hsum(sum));
+  for (uint32_t j = from; j < to; j += 4) wasm_v128_store(row + j, wasm_f32x4_mul(wasm_v128_load(row + j), inverse));
+}
+
+// The values weighted by the matrix's rows.
+void eager_values(const AttentionArgs& a, Tile& tile, uint32_t row0, uint32_t row1, uint32_t columns) {
+  load_queries(a, tile, row0, row1);
+  each_block(a, row0, row1, [&](uint32_t base, uint32_t low, uint32_t high, uint32_t column) {
+    find_block(a, tile, base, low, high);
+    for (uint32_t i = 0; i < tile.count; i++) {
+      Query& query = tile.queries[i];
+      see_block(a, query, row0 + i / a.group, base);
+      const float* row = a.matrix + ((row0 - a.row0) * a.group + i) * columns + column;
+      for (uint32_t j = 0; j < BLOCK; j++) query.scores[j] = row[j];
+      query.rescale = query.sum = 1;
+    }
+    add_values(tile, low, high);
+  });
+  store_outputs(a, tile, row0);
 }
 
 // Takes the next `bytes` of scratch, a multiple of 16.
@@ -279,8 +353,9 @@ KERNEL uint32_t attention_scratch(uint32_t group, uint32_t head_dim) {
   return records + (queries * (2 * dim + BLOCK) + 5 * dim + BLOCK * STRIP) * (uint32_t)sizeof(float);
 }
 
-KERNEL void attention(const AttentionArgs* args) {
-  const AttentionArgs& a = *args;
+// Lays out the scratch, then calls body(tile, row0, row1) for the rows, tile by tile.
+template <class Body>
+INLINE void each_tile(const AttentionArgs& a, Body body) {
   uint32_t rows = tile_rows(a.group), dim = padded_dim(a.head_dim), row_bytes = dim * sizeof(float);
   uint8_t* scratch = a.scratch;
   Tile tile;
@@ -298,6 +373,27 @@ KERNEL void attention(const AttentionArgs* args) {
   __builtin_memset(tile.zeros, 0, row_bytes);
   tile.key_copy = take<float>(scratch, 4 * row_bytes);
   tile.value_copy = take<float>(scratch, BLOCK * STRIP * sizeof(float));
-  for (uint32_t row = a.row0; row < a.row1; row += rows)
-    attend_tile(a, tile, row, row + rows < a.row1 ? row + rows : a.row1);
+  for (uint32_t row = a.row0; row < a.row1; row += rows) body(tile, row, row + rows < a.row1 ? row + rows : a.row1);
+}
+
+KERNEL void attention(const AttentionArgs* args) {
+  each_tile(*args, [args](Tile& tile, uint32_t row0, uint32_t row1) { attend_tile(*args, tile, row0, row1); });
+}
+
+KERNEL uint32_t attention_matrix(uint32_t group, uint32_t rows, uint32_t keys) {
+  // The first block may begin BLOCK - 1 keys before the first that is seen.
+  return group * rows * matrix_columns(keys + BLOCK - 1) * (uint32_t)sizeof(float);
+}
+
+KERNEL void attention_eager(const AttentionArgs* args) {
+  const AttentionArgs& a = *args;
+  uint32_t origin = first_visible(a, a.first + a.row0) / BLOCK * BLOCK;
+  uint32_t columns = matrix_columns(a.first + a.row1 - origin);
+  each_tile(a, [&](Tile& tile, uint32_t row0, uint32_t row1) { eager_scores(a, tile, row0, row1, columns); });
+  for (uint32_t i = 0; i < (a.row1 - a.row0) * a.group; i++) {
+    uint32_t p = a.first + a.row0 + i / a.group;
+    uint32_t from = first_visible(a, p) / BLOCK * BLOCK - origin, to = (p / BLOCK + 1) * BLOCK - origin;
+    eager_softmax(a.matrix + i * columns, from, to);
+  }
+  each_tile(a, [&](Tile& tile, uint32_t row0, uint32_t row1) { eager_values(a, tile, row0, row1, columns); });
 }

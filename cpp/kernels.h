@@ -101,9 +101,15 @@ struct AttentionArgs {
   uint32_t type;                 // the cache's storage
   float scale;                   // head_dim^-0.5
   uint8_t* scratch;              // attention_scratch(group, head_dim) bytes, 16-aligned
+  float* matrix;                 // attention_eager alone: attention_matrix bytes, 16-aligned
 };
 KERNEL uint32_t attention_scratch(uint32_t group, uint32_t head_dim);
 KERNEL void attention(const AttentionArgs* args);
+
+// The same with the whole score matrix in memory, as eager implementations have it, (row, head of the group, key): all
+// scores first, then a softmax over each row, then the values. Equal to `attention` but for rounding. For comparison.
+KERNEL uint32_t attention_matrix(uint32_t group, uint32_t rows, uint32_t keys);  // keys: at most, the chunk's included
+KERNEL void attention_eager(const AttentionArgs* args);
 
 // ---- Router (router.cpp) -------------------------------------------------------------------------------------------
 // One token: logits[e] = x . gate[e] (f32 [experts][cols]); softmax over all experts in f32; the k largest in descending

@@ -48,6 +48,8 @@ export interface KernelExports {
   store_kv: Kernel<[src: number, dst: number, n: number, type: number]>;
   attention_scratch: Kernel<[group: number, head_dim: number], number>;
   attention: Kernel<[args: number]>;
+  attention_matrix: Kernel<[group: number, rows: number, keys: number], number>;
+  attention_eager: Kernel<[args: number]>;
   router: Kernel<
     [x: number, gate: number, cols: number, experts: number, k: number, logits: number, picked: number, weights: number]
   >;
@@ -118,5 +120,6 @@ export const attentionArgs = {
   type: 16,
   scale: 17,
   scratch: 18,
-  words: 19,
+  matrix: 19,
+  words: 20,
 } as const;

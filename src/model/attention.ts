@@ -28,7 +28,7 @@ export function attention(
   const [from, to] = share(step.sequences.length * shape.kv_heads, thread, threads);
   for (let unit = from; unit < to; unit++) {
     const sequence = step.sequences[Math.floor(unit / shape.kv_heads)];
-    attendHead(memory, shape, interleaved, sequence, layer, layer_bank, unit % shape.kv_heads);
+    attendHead(memory, shape, interleaved, sequence, layer, layer_bank, unit % shape.kv_heads, thread);
   }
 }
 
@@ -40,6 +40,7 @@ function attendHead(
   layer: number,
   layer_bank: BankView,
   head: number,
+  thread: number,
 ): void {
   const { state, own } = memory;
   const { head_dim } = shape;
@@ -91,7 +92,10 @@ function attendHead(
   u32[args + attentionArgs.type] = type;
   f32[args + attentionArgs.scale] = 1 / Math.sqrt(head_dim);
   u32[args + attentionArgs.scratch] = own.attention_scratch;
-  kernels.attention(own.attention_args);
+  if (ring.matrices) {
+    u32[args + attentionArgs.matrix] = ring.matrices.addresses[layer] + thread * ring.matrices.bytes;
+    kernels.attention_eager(own.attention_args);
+  } else kernels.attention(own.attention_args);
 
   for (let r = row; r < row + rows; r++) {
     memory.carry(bank, layer_bank, state.q + r * state.q_stride * 4 + q_part, group * head_dim);

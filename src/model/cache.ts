@@ -33,6 +33,7 @@ export class CacheStore {
   private readonly low: number;
   private readonly firstIndex: number;
   private readonly announce: (index: number, memory: WebAssembly.Memory) => void;
+  private readonly matrices: { threads: number; bytes(slots: number): number } | undefined;
   private readonly banks: CacheBank[] = [];
   /** Bytes in rings now. */
   bytes = 0;
@@ -41,8 +42,16 @@ export class CacheStore {
    * @param low - bytes of the low region that every bank begins with
    * @param firstIndex - the index of the first cache bank among all banks
    * @param announce - tells the threads of a new bank
+   * @param matrices - for eager attention: the bytes of one thread's score matrix for a ring of some slots
    */
-  constructor(shape: ModelShape, low: number, firstIndex: number, announce: CacheStore["announce"]) {
+  constructor(
+    shape: ModelShape,
+    low: number,
+    firstIndex: number,
+    announce: CacheStore["announce"],
+    matrices?: { threads: number; bytes(slots: number): number },
+  ) {
+    this.matrices = matrices;
     this.shape = shape;
     this.low = low;
     this.firstIndex = firstIndex;
@@ -63,20 +72,36 @@ export class CacheStore {
         MAX_BANK_BYTES - this.low,
       );
     }
-    const banks: number[] = [];
-    const addresses: number[] = [];
+    const matrix = this.matrices ? { bytes: this.matrices.bytes(slots), addresses: [] as number[] } : undefined;
+    const all_matrices = matrix ? matrix.bytes * this.matrices!.threads : 0;
+    const ring = { type, slots, banks: [] as number[], addresses: [] as number[], matrices: matrix };
     try {
       for (let layer = 0; layer < this.shape.layers; layer++) {
-        const { bank, address } = this.take(bytes, bytes * (this.shape.layers - layer));
-        banks.push(bank);
-        addresses.push(address);
+        const { bank, address } = this.take(bytes, bytes * (this.shape.layers - layer) + all_matrices);
+        ring.banks.push(bank);
+        ring.addresses.push(address);
         this.bytes += bytes;
+        if (matrix) matrix.addresses.push(this.matrixIn(ring, layer, all_matrices));
       }
     } catch (error) {
-      this.free({ type, slots, banks, addresses });
+      this.free(ring);
       throw error;
     }
-    return { type, slots, banks, addresses };
+    return ring;
+  }
+
+  /** Where a layer's score matrices are: layers in the same bank share them. */
+  private matrixIn({ banks, matrices, slots }: Ring, layer: number, bytes: number): number {
+    const sharing = banks.indexOf(banks[layer]);
+    if (sharing < layer) return matrices!.addresses[sharing];
+    const address = this.banks[banks[layer] - this.firstIndex].regions.take(bytes);
+    if (address === undefined) {
+      throw new MemoryError(
+        `eager attention over ${slots} positions needs ${bytes} bytes beside the cache, in one memory`,
+        bytes,
+      );
+    }
+    return address;
   }
 
   private take(bytes: number, rest: number): { bank: number; address: number } {
@@ -96,8 +121,12 @@ export class CacheStore {
   free(ring: Ring): void {
     const bytes = layerBytes(this.shape, ring.slots, ring.type);
     for (const [layer, bank] of ring.banks.entries()) {
-      this.banks[bank - this.firstIndex].regions.give(ring.addresses[layer], bytes);
+      const { regions } = this.banks[bank - this.firstIndex];
+      regions.give(ring.addresses[layer], bytes);
       this.bytes -= bytes;
+      const matrix = ring.matrices?.addresses[layer];
+      if (matrix !== undefined && ring.banks.indexOf(bank) === layer)
+        regions.give(matrix, ring.matrices!.bytes * this.matrices!.threads);
     }
   }
 

@@ -70,6 +70,7 @@ export class Engine {
   readonly workspaces: Regions;
   /** What every step took, where the option `profile` was given. */
   readonly profile: Profile | undefined;
+  private readonly host: KernelInstance;
   private readonly planned: EnginePlan;
   private readonly banks: WebAssembly.Memory[];
   private readonly team: Team;
@@ -83,7 +84,9 @@ export class Engine {
     team: Team,
     logits: WebAssembly.Module,
     profile: Profile | undefined,
+    eager: boolean,
   ) {
+    this.host = instantiate(planned.build.module, banks[0], hostStackTop(planned.state.threads));
     this.profile = profile;
     this.platform = platform;
     this.planned = planned;
@@ -94,9 +97,14 @@ export class Engine {
     this.home = banks[0];
     this.logits = loadLogits(logits, this.home);
     this.workspaces = new Regions(this.state.workspaces, this.state.workspaces + WORKSPACE_BYTES, 64);
-    this.store = new CacheStore(this.shape, this.state.end, this.banks.length, (index, memory) =>
-      this.addBank(index, memory),
-    );
+    const { heads, kv_heads } = this.shape;
+    const { threads, rows, end } = this.state;
+    const matrices = {
+      threads,
+      bytes: (slots: number) => alignUp(this.host.attention_matrix(heads / kv_heads, rows, slots + rows), 64),
+    };
+    const announce = (index: number, memory: WebAssembly.Memory) => this.addBank(index, memory);
+    this.store = new CacheStore(this.shape, end, banks.length, announce, eager ? matrices : undefined);
     this.scheduler = new Scheduler(this.state.rows, this.state.logit_rows, async (step) => {
       const results = await this.team.step(step);
       this.profile?.add(step, results as PhaseRecord[][]);
@@ -148,7 +156,15 @@ export class Engine {
       if (results[0].status === "fulfilled") team = results[0].value;
       for (const result of results) if (result.status === "rejected") throw result.reason;
       signal?.throwIfAborted();
-      return new Engine(platform, planned, banks, team!, logits, options.profile ? new Profile(threads) : undefined);
+      return new Engine(
+        platform,
+        planned,
+        banks,
+        team!,
+        logits,
+        options.profile ? new Profile(threads) : undefined,
+        options.attn_implementation === "eager",
+      );
     } catch (error) {
       await team?.dispose();
       emptyBanks(plan, banks, filling);

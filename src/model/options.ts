@@ -21,6 +21,11 @@ export interface LoadOptions {
   context?: number;
   /** How caches store keys and values. */
   kv_dtype?: KvType;
+  /**
+   * `tiled` (flash attention, the default) never stores the scores of more than 64 keys; `eager` stores the whole matrix
+   * of a chunk, as Hugging Face's eager attention does. They differ by rounding alone.
+   */
+  attn_implementation?: "tiled" | "eager";
   /** Weights: mapped where possible, only mapped, or read. */
   mmap?: "auto" | boolean;
   /** How weights are stored; `auto` is as they are. */
@@ -57,6 +62,7 @@ export function checkOptions(options: LoadOptions): void {
   integer("chunk_size", 1, 4096);
   integer("bank_bytes", 65536, 2 ** 32);
   choice("kv_dtype", ["f32", "f16"]);
+  choice("attn_implementation", ["tiled", "eager"]);
   choice("mmap", ["auto", true, false]);
   choice("dtype", ["auto"]);
   choice("device", ["cpu"]);

@@ -15,6 +15,8 @@ export interface Ring {
   /** (layer) the bank that holds the layer's part, and its address there. */
   readonly banks: readonly number[];
   readonly addresses: readonly number[];
+  /** Eager attention's score matrices: (layer) the address of the first thread's, and the bytes of each thread's. */
+  readonly matrices?: { readonly addresses: readonly number[]; readonly bytes: number };
 }
 
 /** Consecutive rows of a step that belong to one sequence. */
