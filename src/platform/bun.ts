@@ -19,8 +19,8 @@ async function loadMapper(): Promise<Mapper | { reason: string }> {
   const refused = unmappableSystem(process.platform);
   if (refused) return { reason: refused };
   try {
-    const name = "bun:ffi"; // a variable, so that bundlers for other runtimes leave it alone
-    const { dlopen } = (await import(/* webpackIgnore: true */ /* @vite-ignore */ name)) as BunFfi;
+    // @ts-expect-error: only Bun knows it, and bundlers for other runtimes are to leave it alone
+    const { dlopen } = (await import(/* webpackIgnore: true */ /* @vite-ignore */ "bun:ffi")) as BunFfi;
     const c = dlopen(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6", {
       mmap: { args: ["ptr", "usize", "i32", "i32", "i32", "i64"], returns: "i64" },
       madvise: { args: ["ptr", "usize", "i32"], returns: "i32" },

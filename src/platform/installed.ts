@@ -28,22 +28,28 @@ function packageFolder(): URL | undefined {
   }
 }
 
-function locate(name: string): URL {
-  const configured = configuredWasm(name);
-  if (configured) return configured;
-  const own = import.meta.url ? beside[name]() : undefined;
-  if (own && exists(own)) return own;
+/** A file of `wasm/` where this code says that it is, if it is there. */
+function besideThis(name: string): URL | undefined {
+  const url = import.meta.url ? beside[name]() : undefined;
+  return url && exists(url) ? url : undefined;
+}
+
+const ADVICE =
+  "a bundle that runs without the package says with configure({ wasm_url, worker_url }) where its files are";
+
+function locateWasm(name: string): URL {
+  const own = configuredWasm(name) ?? besideThis(name);
+  if (own) return own;
   const folder = packageFolder();
-  const installed = folder && new URL(`dist/wasm/${name}`, folder);
-  if (installed && exists(installed)) return installed;
+  if (folder) return new URL(`dist/wasm/${name}`, folder);
   throw new EngineError(
-    `${name}: expected it ${own ? `at ${own.href}, or ` : ""}in an installed package tramontane, found neither; a bundle that runs without the package says with configure({ wasm_url, worker_url }) where its files are`,
+    `${name}: expected it beside ${here}, or in an installed package tramontane, found neither; ${ADVICE}`,
   );
 }
 
 /** The bytes of a file of `wasm/`. @throws {@link EngineError} when it cannot be found or read */
 export async function readWasm(name: string): Promise<Uint8Array> {
-  const url = locate(name);
+  const url = locateWasm(name);
   try {
     if (url.protocol === "file:") return await fs.readFile(fileURLToPath(url));
     const response = await fetch(url);
@@ -54,13 +60,21 @@ export async function readWasm(name: string): Promise<Uint8Array> {
   }
 }
 
-/** The threads' script where it is not `../model/worker.js` as seen from this folder; else undefined. */
-export function workerElsewhere(): URL | undefined {
+/**
+ * The threads' script, or undefined in a bundle that made it a file of its own.
+ * @throws {@link EngineError} when it is nowhere
+ */
+export function locateWorker(): URL | undefined {
   const configured = configuredWorker();
   if (configured) return configured;
-  // Whoever moved this code and took the binaries along took the threads' script along, too.
-  if (import.meta.url && exists(beside["logits.wasm"]()))
-    return here.endsWith(".ts") ? new URL("../model/worker.ts", here) : undefined;
+  // Run as it is, or as compiled. Not written out: a bundler would copy this one file without what it imports.
+  const own = new URL(`../model/worker${here.endsWith(".ts") ? ".ts" : ".js"}`, here);
+  if (exists(own)) return own;
   const folder = packageFolder();
-  return folder && new URL("dist/src/model/worker.js", folder);
+  if (folder) return new URL("dist/src/model/worker.js", folder);
+  // Who has the binaries beside it was built by a bundler that saw the script, too.
+  if (besideThis("logits.wasm")) return undefined;
+  throw new EngineError(
+    `the threads' script: expected it at ${own.href}, or in an installed package tramontane, found neither; ${ADVICE}`,
+  );
 }

@@ -14,8 +14,8 @@ async function loadMapper(): Promise<Mapper | { reason: string }> {
   if (refused) return { reason: refused };
   let koffi: typeof import("koffi").default;
   try {
-    const name = "koffi"; // a variable, so that bundlers leave it to be found, or not, where the program runs
-    koffi = (await import(/* webpackIgnore: true */ /* @vite-ignore */ name)).default;
+    // Bundlers are to leave it to be found, or not, where the program runs.
+    koffi = (await import(/* webpackIgnore: true */ /* @vite-ignore */ "koffi")).default;
   } catch (error) {
     return {
       reason: `koffi, the optional package that maps files in Node, cannot be loaded: ${(error as Error).message}`,

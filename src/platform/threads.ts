@@ -1,14 +1,16 @@
 // Threads by node:worker_threads, which Node, Deno and Bun all have. Not by the web's Worker, which Deno and Bun have too:
 // Deno's cannot be unreferenced, and a program that forgets to dispose of its model would never end.
-import { parentPort, Worker } from "node:worker_threads";
-import { workerElsewhere } from "./installed.ts";
+import * as threads from "node:worker_threads";
+import { locateWorker } from "./installed.ts";
 import type { HostPort, TeamWorker } from "./platform.ts";
 
-function start(name: string): Worker {
-  const elsewhere = workerElsewhere();
-  if (elsewhere) return new Worker(elsewhere, { name });
-  // In the form that bundlers know: they make the script a bundle of its own.
-  return new Worker(new URL("../model/worker.js", import.meta.url), { name });
+function start(name: string): threads.Worker {
+  const script = locateWorker();
+  if (script) return new threads.Worker(script, { name });
+  // Reached only in webpack's bundles. In this form webpack makes the script a bundle of its own, and puts the Worker of
+  // node:worker_threads in place of the global one.
+  const bundled = new Worker(new URL("../model/worker.js", import.meta.url), { name });
+  return bundled as unknown as threads.Worker;
 }
 
 /** `spawn` of a Platform. */
@@ -39,7 +41,7 @@ export function spawnThread(name: string): TeamWorker {
 
 /** `host_port` of a Platform. */
 export function threadPort(): HostPort {
-  const port = parentPort;
+  const port = threads.parentPort;
   if (!port) throw new Error("host_port: this is not a thread of a team");
   return {
     post: (message) => port.postMessage(message),
