@@ -69,7 +69,7 @@ const renamed = [
 /**
  * A Mixtral's shape and settings. Unknown keys are kept as properties; generation settings (`temperature`, …) in a
  * config are dropped, as transformers drops them.
- * @example new MixtralConfig({ hidden_size: 64, num_attention_heads: 4 }).resolved_head_dim // 16
+ * @example new MixtralConfig({ hidden_size: 64, num_attention_heads: 4, num_key_value_heads: 2 }).resolved_head_dim // 16
  * Source: transformers 5, configuration_mixtral.py; the checks of one field against another are this engine's own.
  */
 export class MixtralConfig {

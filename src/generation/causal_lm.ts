@@ -14,7 +14,7 @@ interface StreamingTokenizer {
  * Mixtral with its language-model head.
  * @example
  * const model = await MixtralForCausalLM.from_pretrained("models/demo");
- * const ids = await model.generate({ input_ids: [1, 733, 16289], max_new_tokens: 40 });
+ * const ids = await model.generate({ input_ids: [1, 20, 300], max_new_tokens: 40 });
  */
 export class MixtralForCausalLM extends MixtralPreTrainedModel {
   static override readonly needs_head = true;
@@ -38,8 +38,9 @@ export class MixtralForCausalLM extends MixtralPreTrainedModel {
    * Generates one row as an async iterable, without the prompt: pieces of text where a tokenizer is given (special tokens
    * skipped), else token ids. Leaving the loop early ends the generation.
    */
-  stream(inputs: GenerateInputs & { tokenizer: StreamingTokenizer }): AsyncGenerator<string, void, void>;
-  stream(inputs: GenerateInputs): AsyncGenerator<number, void, void>;
+  stream<T extends GenerateInputs>(
+    inputs: T,
+  ): AsyncGenerator<T extends { tokenizer: StreamingTokenizer } ? string : number, void, void>;
   async *stream(inputs: GenerateInputs): AsyncGenerator<string | number, void, void> {
     const tokenizer = inputs.tokenizer as StreamingTokenizer | undefined;
     const text = tokenizer?.decode_stream({ skip_special_tokens: true });

@@ -11,7 +11,8 @@ import * as warper from "./logits_warpers.ts";
 /**
  * A processor of the caller's: changes `scores` (float32 [rows, vocab_size], a view of the engine's memory) in place, or
  * returns others of the same size. An object with this as `_call`, as in transformers.js, will do as well.
- * @example (input_ids, scores) => { for (const row of scores) row.data[13] = -Infinity; }
+ * @example
+ * const never13: LogitsProcessorFunction = (_input_ids, scores) => { for (const row of scores) row.data[13] = -Infinity; };
  */
 export type LogitsProcessorFunction = (input_ids: number[][], scores: Tensor) => unknown;
 
