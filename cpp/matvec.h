@@ -76,14 +76,15 @@ INLINE v128_t dots(const F& f, const uint8_t* w, const VecI8& x, v128_t ones) {
   }
 }
 
-// The same from activations in i16, for plain SIMD and for weights of 8 bits.
+// The same from activations in i16, for plain SIMD.
 template <class F, int half>
-INLINE v128_t dots(const F& f, const uint8_t* w, const VecI16& x, v128_t ones) {
+INLINE v128_t dots(const F& f, const uint8_t* w, const VecSplit& x, v128_t ones) {
+  const v128_t low_byte = constant_i16(0xff);
   v128_t c[8], p[8];
   f.template codes<half>(w, c);
   for (int i = 0; i < 8; i++) {
-    p[i] = wasm_i32x4_add(wasm_i32x4_dot_i16x8(x.x[2 * i], wasm_i16x8_extend_low_i8x16(c[i])),
-                          wasm_i32x4_dot_i16x8(x.x[2 * i + 1], wasm_i16x8_extend_high_i8x16(c[i])));
+    p[i] = wasm_i32x4_add(wasm_i32x4_dot_i16x8(x.x[2 * i], wasm_v128_and(c[i], low_byte)),
+                          wasm_i32x4_dot_i16x8(x.x[2 * i + 1], wasm_u16x8_shr(c[i], 8)));
   }
   if constexpr (F::family == blocks::Family::Grouped) {
     v128_t k = f.template group_scales<half>(w);
@@ -100,6 +101,21 @@ INLINE v128_t dots(const F& f, const uint8_t* w, const VecI16& x, v128_t ones) {
     if constexpr (F::offset == 0) return sums;
     return wasm_i32x4_add(sums, wasm_i32x4_dot_i16x8(times_i16<F::offset>(x.sums.neg), ones));
   }
+}
+
+// The same for weights of 8 bits, in either build. Loads that extend eight bytes are 10 % faster in Node 24 and as much
+// slower in Node 20, which keeps sixteen of them in flight and spills.
+template <class F, int half>
+INLINE v128_t dots(const F& f, const uint8_t* w, const VecI16& x, v128_t) {
+  static_assert(F::family == blocks::Family::Scaled && F::offset == 0);
+  v128_t c[8], p[8];
+  f.template codes<half>(w, c);
+  for (int i = 0; i < 8; i++) {
+    p[i] = wasm_i32x4_add(wasm_i32x4_dot_i16x8(x.x[2 * i], wasm_i16x8_extend_low_i8x16(c[i])),
+                          wasm_i32x4_dot_i16x8(x.x[2 * i + 1], wasm_i16x8_extend_high_i8x16(c[i])));
+  }
+  return sum_i32(wasm_i32x4_add(p[0], p[1]), wasm_i32x4_add(p[2], p[3]), wasm_i32x4_add(p[4], p[5]),
+                 wasm_i32x4_add(p[6], p[7]));
 }
 
 template <class F, int half, class Vec>

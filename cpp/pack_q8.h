@@ -4,7 +4,7 @@
 #include "kernels.h"
 #include "simd.h"
 
-enum PackQ8 : uint32_t { VEC_I8 = 10, VEC_I16 = 11, TILE_I8 = 12, TILE_I16 = 13 };
+enum PackQ8 : uint32_t { VEC_I8 = 10, VEC_I16 = 11, VEC_SPLIT = 12, TILE_I8 = 13, TILE_I16 = 14 };
 
 // What a product needs of a group besides the values. The neg vectors hold minus the sums of values, in i16: lane 2b
 // over values 0, 1, 4, 5, 8, 9, ... of block b, lane 2b + 1 over the others, so that they can be added, times a weight's
@@ -26,6 +26,10 @@ struct VecI16 {
   v128_t x[16];
   GroupSums sums;
 };
+struct VecSplit {  // i16, of each 16 columns the even ones, then the odd: codes taken as i16 are split by a mask and a shift
+  v128_t x[16];
+  GroupSums sums;
+};
 struct TileI8 {  // four tokens: x[k][t] is dword k, values 4k .. 4k + 3, of the four blocks of token t
   v128_t x[8][4];
   GroupSums sums[4];
@@ -40,14 +44,16 @@ struct TileI16 {  // x[k][t] is the pair 2k, 2k + 1 of the four blocks of token 
 using Vec = VecI8;
 using Tile = TileI8;
 #else
-using Vec = VecI16;
+using Vec = VecSplit;
 using Tile = TileI16;
 #endif
 
 inline constexpr uint32_t GROUP = 128;
 INLINE uint32_t groups_of(uint32_t cols) { return (cols + GROUP - 1) / GROUP; }
 
-inline uint32_t pack_q8_vec_kind(uint32_t format) { return TRAMONTANE_RELAXED && format != Q8_0 ? VEC_I8 : VEC_I16; }
+inline uint32_t pack_q8_vec_kind(uint32_t format) {
+  return format == Q8_0 ? VEC_I16 : TRAMONTANE_RELAXED ? VEC_I8 : VEC_SPLIT;
+}
 inline uint32_t pack_q8_tile_kind(uint32_t format) { return TRAMONTANE_RELAXED && format != Q8_0 ? TILE_I8 : TILE_I16; }
 
 inline uint32_t pack_q8_vec_bytes(uint32_t kind, uint32_t cols) {
@@ -127,10 +133,12 @@ inline void pack_q8_vec(uint32_t kind, const float* x, uint8_t* dst, uint32_t co
       for (uint32_t i = 0; i < 8; i++) out.x[i] = values[i];
       out.sums = sums;
     } else {
+      static_assert(sizeof(VecI16) == sizeof(VecSplit));
       VecI16& out = reinterpret_cast<VecI16*>(dst)[g];
       for (uint32_t i = 0; i < 8; i++) {
-        out.x[2 * i] = wasm_i16x8_extend_low_i8x16(values[i]);
-        out.x[2 * i + 1] = wasm_i16x8_extend_high_i8x16(values[i]);
+        v128_t v = values[i], even = wasm_i16x8_shr(wasm_i16x8_shl(v, 8), 8), odd = wasm_i16x8_shr(v, 8);
+        out.x[2 * i] = kind == VEC_SPLIT ? even : wasm_i16x8_extend_low_i8x16(v);
+        out.x[2 * i + 1] = kind == VEC_SPLIT ? odd : wasm_i16x8_extend_high_i8x16(v);
       }
       out.sums = sums;
     }
