@@ -1,0 +1,84 @@
+// Random weights in any block format: whole blocks of random bytes whose scales are set so that the values are of one size.
+import { type BlockFormat, type FormatName, formats } from "../src/quant/formats.ts";
+
+/** The standard deviation that weights are meant to have, roughly. */
+const deviation = 0.04;
+/** The smallest f16 that is not subnormal: engines may be slower on less. */
+const smallest = 2 ** -14;
+
+/**
+ * The f16 fields of a block: where each stands, and its value in units of `deviation`, from the spread of the other
+ * bits where all are random. Minima undo the mean that the quants have.
+ */
+const fields: Partial<Record<FormatName, readonly (readonly [at: number, value: number])[]>> = {
+  Q4_0: [[0, 1 / 4.6]],
+  Q4_1: [
+    [0, 1 / 4.6],
+    [2, -7.5 / 4.6],
+  ],
+  Q5_0: [[0, 1 / 9.2]],
+  Q5_1: [
+    [0, 1 / 9.2],
+    [2, -15.5 / 9.2],
+  ],
+  Q8_0: [[0, 1 / 74]],
+  Q2_K: [
+    [80, 1 / 14],
+    [82, 1.5 / 14],
+  ],
+  Q3_K: [[108, 1 / 43]],
+  Q4_K: [
+    [0, 1 / 255],
+    [2, 7.5 / 255],
+  ],
+  Q5_K: [
+    [0, 1 / 521],
+    [2, 15.5 / 521],
+  ],
+  Q6_K: [[208, 1 / 1367]],
+};
+
+/** xorshift32: the same bytes in every run. */
+export function randomWords(words: Uint32Array, seed: number): Uint32Array {
+  let x = seed || 1;
+  for (let i = 0; i < words.length; i++) {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    words[i] = x;
+  }
+  return words;
+}
+
+/** `blocks` blocks of a format. @throws TypeError for F32, which the caller knows how to make */
+export function randomBlocks(format: BlockFormat, blocks: number, seed: number): Uint8Array {
+  const length = blocks * format.block_bytes;
+  const bytes = new Uint8Array(randomWords(new Uint32Array(Math.ceil(length / 4)), seed).buffer, 0, length);
+  const view = new DataView(bytes.buffer);
+  if (format === formats.BF16 || format === formats.F16) {
+    // Any sign and mantissa; of exponents the two that give 1/32 to 1/8.
+    const [bits, bias] = format === formats.BF16 ? [7, 127] : [10, 15];
+    const keep = 0x8000 | ((1 << bits) - 1);
+    for (let at = 0; at < length; at += 2) {
+      const word = view.getUint16(at, true);
+      const exponent = bias - 5 + ((word >> bits) & 1);
+      view.setUint16(at, (word & keep) | (exponent << bits), true);
+    }
+    return bytes;
+  }
+  const scales = fields[format.name];
+  if (!scales) throw new TypeError(`${format.name}: no random blocks of this format`);
+  for (let at = 0; at < length; at += format.block_bytes) {
+    // Blocks differ by a quarter either way, as real ones do.
+    const jitter = 0.75 + bytes[at] / 512;
+    for (const [field, value] of scales) view.setUint16(at + field, half(value * deviation * jitter), true);
+  }
+  return bytes;
+}
+
+/** The f16 bits of a normal number, rounded towards zero. */
+function half(value: number): number {
+  const magnitude = Math.max(Math.abs(value), smallest);
+  const exponent = Math.floor(Math.log2(magnitude));
+  return (value < 0 ? 0x8000 : 0) | ((exponent + 15) << 10) | Math.floor((magnitude / 2 ** exponent - 1) * 1024);
+}
