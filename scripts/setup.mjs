@@ -16,8 +16,12 @@ function run(command, args) {
   }
 }
 
+/** Folders that hold no sources: what the bench installs, writes and measures. */
+const ignored = ["node_modules", "cache", "results"].map((name) => join(root, "bench", name));
+
 /** The newest modification time under a folder, in milliseconds. */
 function newest(path) {
+  if (ignored.includes(path)) return 0;
   const stat = statSync(path);
   if (!stat.isDirectory()) return stat.mtimeMs;
   return Math.max(stat.mtimeMs, ...readdirSync(path).map((name) => newest(join(path, name))));

@@ -1,0 +1,114 @@
+// npm run bench [-- PART…]: measures the parts named, or all of them, and writes one report.
+//   PART            kernels model batches load threads length eager peers; whole (26 GB on disk) only when named
+//   --quick         seconds on tiny models: shows that everything runs, the figures mean nothing
+//   --threads N     threads of the team (as many as cores)
+//   --runtime CMD   runs the models in another runtime: --runtime "deno run -A"
+//   --compare FILE  prints before → after for each figure of a saved report.json
+//   --out DIR       where the report goes (bench/results/…): report.md, report.html, report.json, and its charts as SVG
+//   --clean         removes the synthetic checkpoints in bench/cache afterwards
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { type FormatName, formats } from "../src/quant/formats.ts";
+import { root } from "../tests/fixtures.ts";
+import { drawCharts } from "./charts.ts";
+import { ownRuntime } from "./child.ts";
+import { installCompanions } from "./companions.ts";
+import { compare } from "./compare.ts";
+import { describeMachine } from "./machine.ts";
+import { toMarkdown } from "./markdown.ts";
+import { toPage } from "./page.ts";
+import { type Context, modelFormats, type Part } from "./part.ts";
+import { batches } from "./parts/batches.ts";
+import { eager } from "./parts/eager.ts";
+import { kernels } from "./parts/kernels.ts";
+import { length } from "./parts/length.ts";
+import { load } from "./parts/load.ts";
+import { model } from "./parts/model.ts";
+import { peers } from "./parts/peers.ts";
+import { threads } from "./parts/threads.ts";
+import { whole } from "./parts/whole.ts";
+import type { Report, Section } from "./report.ts";
+import { measureKernels } from "./roofs.ts";
+import { removeModels } from "./synth.ts";
+
+const parts: readonly Part[] = [kernels, model, peers, batches, threads, load, length, eager];
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: "boolean", default: false },
+    threads: { type: "string", default: String(os.availableParallelism()) },
+    runtime: { type: "string" },
+    compare: { type: "string" },
+    out: { type: "string" },
+    clean: { type: "boolean", default: false },
+  },
+});
+const known = [...parts, whole];
+const unknown = positionals.find((name) => !known.some((part) => part.name === name));
+if (unknown) {
+  console.error(`bench: unknown part ${unknown}; there are ${known.map(({ name }) => name).join(", ")}`);
+  process.exit(2);
+}
+const chosen = positionals.length ? known.filter(({ name }) => positionals.includes(name)) : parts;
+
+const log = (line: string) => console.error(line);
+if (!options.quick && !installCompanions()) log("the packages of bench/ could not be installed: no charts, no peers");
+const machine = describeMachine();
+const start = performance.now();
+const context = await measureRoofs();
+const sections: Section[] = [];
+for (const part of chosen) {
+  log(`${part.title} …`);
+  const { name, title } = part;
+  const found = await part.run(context);
+  const targets = options.quick ? [] : found.targets;
+  sections.push({ name, title, command: `npm run bench -- ${name}`, ...found, targets });
+}
+if (options.clean) removeModels();
+const command = ["npm run bench", ...(process.argv.length > 2 ? ["--", ...process.argv.slice(2)] : [])].join(" ");
+const report: Report = { machine, command, seconds: (performance.now() - start) / 1000, sections };
+write(report);
+if (options.compare) {
+  const before: Report = JSON.parse(readFileSync(options.compare, "utf8"));
+  for (const line of compare(before, report)) console.log(line);
+}
+
+/** The roofs and the kernels' rates, which every part's figures stand beside. */
+async function measureRoofs(): Promise<Context> {
+  log("roofs and kernels …");
+  const team = Number(options.threads);
+  // Two is what kernels.ts can time at once.
+  const counts = team > 1 ? [1, 2] : [1];
+  const all = Object.keys(formats).filter((name) => name !== "F32") as FormatName[];
+  const wanted = options.quick || !chosen.includes(kernels) ? modelFormats : all;
+  const rates = await measureKernels(wanted, { build: "relaxed", repeats: options.quick ? 1 : 7, threads: counts });
+  return {
+    quick: options.quick,
+    threads: team,
+    features: machine.features,
+    runtime: options.runtime?.split(" ") ?? ownRuntime,
+    rates: { one: rates[0], all: rates.at(-1)! },
+    log,
+  };
+}
+
+function write(written: Report): void {
+  const stamp = written.machine.date.slice(0, 19).replaceAll(":", "");
+  const folder = options.out ?? join(root, "bench", "results", `${stamp}-${written.machine.commit.replace("*", "+")}`);
+  mkdirSync(folder, { recursive: true });
+  const svgs = written.sections.map(({ charts }) => drawCharts(charts));
+  const names = svgs.map((list, i) => list.map((_, j) => `${written.sections[i].name}-${j + 1}.svg`));
+  svgs.forEach((list, i) => {
+    list.forEach((svg, j) => {
+      writeFileSync(join(folder, names[i][j]), svg);
+    });
+  });
+  writeFileSync(join(folder, "report.json"), `${JSON.stringify(written, null, 1)}\n`);
+  writeFileSync(join(folder, "report.md"), toMarkdown(written, names));
+  writeFileSync(join(folder, "report.html"), toPage(written, svgs));
+  log(`written to ${folder}`);
+}

@@ -1,0 +1,53 @@
+// What every part of the bench is, and what it is given.
+import type { FormatName } from "../src/quant/formats.ts";
+import { measureModel } from "./child.ts";
+import type { Measurement, Task } from "./measure.ts";
+import type { Section } from "./report.ts";
+import type { Rates } from "./roofs.ts";
+import { activeBytes, activeWeights, type ShapeName, shapes, synthesize } from "./synth.ts";
+
+/** The formats whose models are measured. */
+export const modelFormats: readonly FormatName[] = ["Q4_0", "Q4_K", "Q8_0", "BF16"];
+
+export interface Context {
+  /** Seconds instead of minutes, on tiny models: shows that the bench works, its figures mean nothing. */
+  readonly quick: boolean;
+  /** Threads of the team where a part does not vary them. */
+  readonly threads: number;
+  /** Instruction sets of the machine, as Linux names them. */
+  readonly features: readonly string[];
+  /** The command that models run in; the kernels always run in this process' runtime. */
+  readonly runtime: readonly string[];
+  /** The roofs and kernels for 1 thread and for `threads`, measured at the beginning of this run. */
+  readonly rates: { readonly one: Rates; readonly all: Rates };
+  /** Says on standard error what is being done. */
+  log(line: string): void;
+}
+
+export interface Part {
+  readonly name: string;
+  readonly title: string;
+  run(context: Context): Promise<Omit<Section, "name" | "title" | "command">>;
+}
+
+/** Writes the model if need be and measures it in a fresh process. */
+export async function measure(
+  context: Context,
+  [shape, format]: readonly [ShapeName, FormatName],
+  tasks: readonly Task[],
+  threads = context.threads,
+): Promise<Measurement> {
+  const path = await synthesize(shape, format);
+  context.log(`${shape} ${format}, ${threads} threads`);
+  return measureModel({ path, options: { threads }, tasks: [...tasks] }, context.runtime);
+}
+
+/** Generated tokens a second if reading the weights at the machine's bandwidth were all there is. */
+export const readingRoof = ({ rates }: Context, shape: ShapeName, format: FormatName): number =>
+  (rates.all.roofs.read * 1e9) / activeBytes(shapes[shape], format);
+
+/** Prompt tokens a second if nothing but the products were computed, at `rate` G multiply-adds a second. */
+export const productRate = (shape: ShapeName, rate: number): number =>
+  (rate * 1e9) / activeWeights(shapes[shape]).layers;
+
+export const times = <T>(count: number, value: T): T[] => Array.from({ length: count }, () => value);

@@ -1,0 +1,138 @@
+// One sequence through whole models: prompts, generation at an empty and a full window, load time, memory.
+import { type Context, measure, modelFormats, type Part, productRate, readingRoof, times } from "../part.ts";
+import { type Cell, figure, memoryFigure, type Target, target } from "../report.ts";
+import { ratesOf } from "../roofs.ts";
+import { activeBytes, type ShapeName, shapes } from "../synth.ts";
+
+export const model: Part = {
+  name: "model",
+  title: "One sequence",
+  async run(context) {
+    const { quick } = context;
+    const sizes = quick
+      ? { short: 16, long: 64, tokens: 4, runs: 1, shapes: ["tiny"] as const }
+      : { short: 512, long: 4096, tokens: 32, runs: 3, shapes: ["small", "mid"] as const };
+    const speed: Cell[][] = [];
+    const memory: Cell[][] = [];
+    const targets: Target[] = [];
+    const shares = new Map<string, { decode: number; prefill: number }>();
+    for (const shape of sizes.shapes) {
+      for (const format of modelFormats) {
+        const m = await measure(
+          context,
+          [shape, format],
+          [
+            // What the first call does besides computing (touching pages, compiling) is not measured with the others.
+            { kind: "generate", prompt: sizes.short, tokens: 2 },
+            ...times(sizes.runs, { kind: "generate" as const, prompt: sizes.short, tokens: 2 }),
+            ...times(sizes.runs, { kind: "generate" as const, prompt: 4, tokens: sizes.tokens + 1 }),
+            { kind: "generate", prompt: sizes.long, tokens: sizes.tokens + 1 },
+          ],
+        );
+        const prompts = m.results.slice(1, 1 + sizes.runs);
+        const decodes = m.results.slice(1 + sizes.runs, -1);
+        const full = m.results.at(-1)!;
+        const { one, many, peak } = ratesOf(context.rates.all, format);
+        const key = `${shape} ${format}`;
+        const roofs = {
+          reading: { what: "reading", roof: readingRoof(context, shape, format) },
+          peak: { what: "peak", roof: productRate(shape, peak) },
+        };
+        const prompt = figure(
+          `${key} prompt ${sizes.short}`,
+          "tok/s",
+          prompts.map((r) => r.prompt_rate),
+          { of: roofs.peak },
+        );
+        const decode = figure(
+          `${key} generated, empty window`,
+          "tok/s",
+          decodes.map((r) => r.generated_rate),
+          { of: roofs.reading },
+        );
+        speed.push([
+          shape,
+          format,
+          prompt,
+          figure(`${key} prompt ${sizes.long}`, "tok/s", [full.prompt_rate], { of: roofs.peak }),
+          decode,
+          figure(`${key} generated, full window`, "tok/s", [full.generated_rate], { of: roofs.reading }),
+          figure(
+            `${key} first token of ${sizes.short}`,
+            "ms",
+            prompts.map((r) => r.first_ms),
+            { more: false },
+          ),
+        ]);
+        memory.push([
+          shape,
+          format,
+          figure(`${key} load`, "ms", [m.load_ms], { more: false }),
+          memoryFigure(`${key} peak private memory`, [m.peak.private]),
+          memoryFigure(`${key} peak memory of files`, [m.peak.file]),
+          `${(m.info.weight_bytes / 1e6).toFixed(0)} MB ${m.info.mapped ? "mapped" : `read: ${m.info.reason}`}`,
+        ]);
+        shares.set(key, {
+          decode: decode.value / ((one * 1e9) / activeBytes(shapes[shape], format)),
+          prefill: prompt.value / productRate(shape, many),
+        });
+        if (shape === "mid") targets.push(...ofProducts(key, shares.get(key)!));
+      }
+    }
+    return {
+      notes: notes(context),
+      tables: [
+        {
+          columns: [
+            "model",
+            "format",
+            `prompt of ${sizes.short}`,
+            `prompt of ${sizes.long}`,
+            "generated, empty window",
+            `generated, ${sizes.long} before`,
+            "first token",
+          ],
+          rows: speed,
+        },
+        {
+          columns: ["model", "format", "load", "peak private memory", "peak memory of files", "weights"],
+          rows: memory,
+        },
+        {
+          columns: ["model", "generated tok/s, of what its products alone give", "prompt tok/s, of its products alone"],
+          rows: [...shares].map(([key, { decode, prefill }]) => [key, share(decode), share(prefill)]),
+        },
+      ],
+      charts: sizes.shapes.map((shape: ShapeName) => ({
+        title: `Tokens a second, ${shape}, ${context.threads} threads`,
+        kind: "bar" as const,
+        x: { name: "format", values: modelFormats },
+        y: { name: "tokens/s" },
+        series: [
+          `prompt of ${sizes.short}`,
+          `prompt of ${sizes.long}`,
+          "generated, empty window",
+          "generated, full window",
+        ].map((name, i) => ({
+          name,
+          values: speed.filter((row) => row[0] === shape).map((row) => (row[2 + i] as { value: number }).value),
+        })),
+      })),
+      targets,
+    };
+  },
+};
+
+const share = (value: number): string => `${(100 * value).toFixed(0)} %`;
+
+/** The whole pass may take 15 % longer than its products. */
+const ofProducts = (key: string, { decode, prefill }: { decode: number; prefill: number }): Target[] => [
+  target(`${key}, generation, of its products alone`, decode, { least: 1 / 1.15 }, "%"),
+  target(`${key}, prompt, of its products alone`, prefill, { least: 1 / 1.15 }, "%"),
+];
+
+const notes = ({ threads, rates }: Context): string[] => [
+  `Synthetic Mixtrals with random weights, ${threads} threads, one fresh process for each file, f32 cache, files in the page cache. Shares: a generated token reads the weights it uses, against ${rates.all.roofs.read.toFixed(1)} GB/s of reading; a prompt token multiplies with them (the head excepted, which only the last needs; attention is not counted), against the peak of the format's dot.`,
+  "Private memory is what the process has written to; memory of files is what of the mapped file and of programs was in memory, which the system shares between processes and drops when it needs to. The long prompt runs once.",
+  "The products alone: what the format's kernels reach in the same run (part kernels: best pieces of one shape, 4096 columns; the model's medians are held against them).",
+];

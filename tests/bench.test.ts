@@ -1,0 +1,102 @@
+// The bench cannot rot: a quick run of all of it gives a report with every section. No time is looked at.
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { compare } from "../bench/compare.ts";
+import { figure, figures, type Report, target } from "../bench/report.ts";
+import { root } from "./fixtures.ts";
+
+const sections = ["kernels", "model", "peers", "batches", "threads", "load", "length", "eager"];
+
+/** Runs the bench; it needs Node, whatever runtime the tests run in. */
+function bench(...args: string[]) {
+  const node = process.versions.bun || process.versions["deno"] ? "node" : process.execPath;
+  return spawnSync(node, [join(root, "dist", "bench", "main.js"), ...args], { encoding: "utf8" });
+}
+
+test("a quick run reports on every part, and is compared with itself", () => {
+  const folder = mkdtempSync(join(tmpdir(), "tramontane-bench-"));
+  try {
+    const first = bench("--quick", "--out", folder);
+    assert.is(first.status, 0, first.stderr);
+    const report: Report = JSON.parse(readFileSync(join(folder, "report.json"), "utf8"));
+    assert.equal(
+      report.sections.map(({ name }) => name),
+      sections,
+    );
+    const measured = figures(report);
+    console.log(`# ${measured.length} figures in ${report.seconds.toFixed(0)} s`);
+    assert.is(new Set(measured.map(({ name }) => name)).size, measured.length, "names of figures differ");
+    for (const { name, value, low, high } of measured) {
+      assert.ok(value > 0 && low <= value && value <= high, `${name}: ${low} ≤ ${value} ≤ ${high}`);
+    }
+    const pages = ["report.md", "report.html"].map((name) => readFileSync(join(folder, name), "utf8"));
+    for (const { title, tables, notes } of report.sections) {
+      assert.ok(tables.length + notes.length > 0, title);
+      for (const page of pages) assert.ok(page.includes(title), title);
+    }
+    assert.ok(pages[0].includes(report.machine.cpu));
+    assert.is(compare(report, report).length, measured.length);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("an unknown part is refused", () => {
+  const { status, stderr } = bench("kernel");
+  assert.is(status, 2);
+  assert.match(stderr, /unknown part kernel; there are kernels/);
+});
+
+test("a figure is the median of its runs, with their range", () => {
+  const odd = figure("a", "ms", [5, 1, 3], { more: false });
+  assert.equal([odd.value, odd.low, odd.high, odd.runs], [3, 1, 5, 3]);
+  assert.is(figure("a", "ms", [4, 1]).value, 2.5);
+  assert.is(figure("a", "GB/s", [10], { of: { what: "reading", roof: 40 } }).of?.share, 0.25);
+  assert.throws(() => figure("a", "ms", []), /a: expected at least one run/);
+});
+
+test("targets are met at their limit", () => {
+  assert.equal(
+    [
+      target("a", 0.65, { least: 0.65 }, "%"),
+      target("b", 0.64, { least: 0.65 }, "%"),
+      target("c", 151, { most: 150 }, "ms"),
+    ].map(({ met, target: limit, measured }) => [met, limit, measured]),
+    [
+      [true, "at least 65 %", "65 %"],
+      [false, "at least 65 %", "64 %"],
+      [false, "at most 150 ms", "151 ms"],
+    ],
+  );
+});
+
+test("a comparison tells better from worse, and from noise", () => {
+  const report = (runs: number[], more: boolean): Report => ({
+    machine: {} as Report["machine"],
+    command: "",
+    seconds: 1,
+    sections: [
+      {
+        name: "a",
+        title: "A",
+        command: "",
+        notes: [],
+        tables: [{ columns: ["a"], rows: [["text", null, figure("speed", "tok/s", runs, { more })]] }],
+        charts: [],
+        targets: [],
+      },
+    ],
+  });
+  const lines = (before: number[], after: number[], more = true) => compare(report(before, more), report(after, more));
+  assert.equal(lines([10, 11, 12], [20, 22, 24]), ["speed: 11.0 → 22.0 tok/s (+100 %, better)"]);
+  assert.equal(lines([10, 11, 12], [20, 22, 24], false), ["speed: 11.0 → 22.0 tok/s (+100 %, worse)"]);
+  assert.equal(lines([20], [10]), ["speed: 20.0 → 10.0 tok/s (−50 %, worse)"]);
+  assert.equal(lines([10, 11, 12], [11, 11.5, 13]), ["speed: 11.0 → 11.5 tok/s (+5 %, within the spread)"]);
+});
+
+test.run();
