@@ -29,7 +29,12 @@ const layers = [
 ];
 
 /** Which layer may import which package. */
-const packages: Record<string, string> = { koffi: "platform", "@huggingface/jinja": "text", commander: "cli" };
+const packages: Record<string, string> = {
+  koffi: "platform",
+  "bun:ffi": "platform",
+  "@huggingface/jinja": "text",
+  commander: "cli",
+};
 
 interface Source {
   readonly name: string;
