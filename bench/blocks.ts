@@ -1,13 +1,11 @@
 // Random weights in any block format: whole blocks of random bytes whose scales are set so that the values are of one size.
 import { type BlockFormat, type FormatName, formats } from "../src/quant/formats.ts";
 
-/** The standard deviation that weights are meant to have, roughly. */
-const deviation = 0.04;
 /** The smallest f16 that is not subnormal: engines may be slower on less. */
 const smallest = 2 ** -14;
 
 /**
- * The f16 fields of a block: where each stands, and its value in units of `deviation`, from the spread of the other
+ * The f16 fields of a block: where each stands, and its value in units of the deviation, from the spread of the other
  * bits where all are random. Minima undo the mean that the quants have.
  */
 const fields: Partial<Record<FormatName, readonly (readonly [at: number, value: number])[]>> = {
@@ -50,18 +48,23 @@ export function randomWords(words: Uint32Array, seed: number): Uint32Array {
   return words;
 }
 
-/** `blocks` blocks of a format. @throws TypeError for F32, which the caller knows how to make */
-export function randomBlocks(format: BlockFormat, blocks: number, seed: number): Uint8Array {
+/**
+ * `blocks` blocks of a format.
+ * @param deviation - the standard deviation that the values have, roughly
+ * @throws TypeError for F32, which the caller knows how to make
+ */
+export function randomBlocks(format: BlockFormat, blocks: number, seed: number, deviation: number): Uint8Array {
   const length = blocks * format.block_bytes;
   const bytes = new Uint8Array(randomWords(new Uint32Array(Math.ceil(length / 4)), seed).buffer, 0, length);
   const view = new DataView(bytes.buffer);
   if (format === formats.BF16 || format === formats.F16) {
-    // Any sign and mantissa; of exponents the two that give 1/32 to 1/8.
+    // Any sign and mantissa; the exponent or the next: together they have 2.4 times the power of two.
     const [bits, bias] = format === formats.BF16 ? [7, 127] : [10, 15];
     const keep = 0x8000 | ((1 << bits) - 1);
+    const lower = bias + Math.round(Math.log2(deviation / 2.4));
     for (let at = 0; at < length; at += 2) {
       const word = view.getUint16(at, true);
-      const exponent = bias - 5 + ((word >> bits) & 1);
+      const exponent = lower + ((word >> bits) & 1);
       view.setUint16(at, (word & keep) | (exponent << bits), true);
     }
     return bytes;
@@ -69,9 +72,10 @@ export function randomBlocks(format: BlockFormat, blocks: number, seed: number):
   const scales = fields[format.name];
   if (!scales) throw new TypeError(`${format.name}: no random blocks of this format`);
   for (let at = 0; at < length; at += format.block_bytes) {
-    // Blocks differ by a quarter either way, as real ones do.
-    const jitter = 0.75 + bytes[at] / 512;
-    for (const [field, value] of scales) view.setUint16(at + field, half(value * deviation * jitter), true);
+    // Blocks differ by a quarter either way, as real ones do, and in sign: what is left of a mean in one kind of block
+    // would add up over a row, the same for every row.
+    const scale = (0.75 + bytes[at] / 512) * (bytes[at + 1] & 1 ? -deviation : deviation);
+    for (const [field, value] of scales) view.setUint16(at + field, half(value * scale), true);
   }
   return bytes;
 }

@@ -86,18 +86,22 @@ const pieceBytes = 2 ** 23;
 function tensors(shape: Shape, format: FormatName): GGUFTensor[] {
   const { block_bytes } = formats[format];
   const blocks = Math.floor(poolBytes / block_bytes);
-  const pool = randomBlocks(formats[format], blocks, 1);
+  const piece = Math.floor(pieceBytes / block_bytes) * block_bytes;
+  // Embeddings as large as what the layers add to them: were they smaller, all tokens would soon be alike, and be routed
+  // to the same experts.
+  const ordinary = randomBlocks(formats[format], blocks, 1, 0.02);
+  const embeddings = randomBlocks(formats[format], blocks, 3, 1);
   const places = randomWords(new Uint32Array(2 ** 16), 2);
-  let piece = 0;
-  const matrix = (name: string, dims: number[]): GGUFTensor => ({
+  let next = 0;
+  const matrix = (name: string, dims: number[], pool = ordinary): GGUFTensor => ({
     name,
     format,
     shape: dims,
     *data() {
       let left = dims.slice(0, -1).reduce((a, b) => a * b, 1) * rowBytes(formats[format], dims.at(-1)!);
       while (left > 0) {
-        const from = (places[piece++ % places.length] % Math.floor(blocks / 2)) * block_bytes;
-        const bytes = Math.min(left, pieceBytes, pool.length - from);
+        const from = (places[next++ % places.length] % Math.floor(blocks / 2)) * block_bytes;
+        const bytes = Math.min(left, piece, pool.length - from);
         yield pool.subarray(from, from + bytes);
         left -= bytes;
       }
@@ -116,7 +120,7 @@ function tensors(shape: Shape, format: FormatName): GGUFTensor[] {
   // Router logits that differ from token to token: every expert gets its share.
   const spread = (seed: number) => (i: number) => (places[(i * 7 + seed * 4099) % places.length] / 2 ** 32 - 0.5) * 0.1;
   return [
-    matrix(ggufNames.embed_tokens, [vocab, hidden]),
+    matrix(ggufNames.embed_tokens, [vocab, hidden], embeddings),
     ...Array.from({ length: shape.layers }, (_, i) => {
       const names = ggufNames.layer(i);
       const { w1, w2, w3 } = names.merged as { w1: string; w2: string; w3: string };

@@ -7,7 +7,10 @@ import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { compare } from "../bench/compare.ts";
+import { modelFormats } from "../bench/part.ts";
 import { figure, figures, type Report, target } from "../bench/report.ts";
+import { synthesize } from "../bench/synth.ts";
+import { AutoModelForCausalLM } from "../src/index.ts";
 import { root } from "./fixtures.ts";
 
 const sections = ["kernels", "model", "peers", "batches", "threads", "load", "length", "eager"];
@@ -43,6 +46,25 @@ test("a quick run reports on every part, and is compared with itself", () => {
     assert.is(compare(report, report).length, measured.length);
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("synthetic models give ordinary logits, and every expert its share", async () => {
+  for (const format of [...modelFormats, "Q5_0"] as const) {
+    const model = await AutoModelForCausalLM.from_pretrained(await synthesize("tiny", format), { threads: 1 });
+    const input_ids = Array.from({ length: 128 }, (_, i) => 259 + ((i * 37) % 253));
+    const { logits, router_logits } = await model({ input_ids, output_router_logits: true });
+    const largest = (logits.data as Float32Array).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    assert.ok(largest > 0.1 && largest < 50, `${format}: the largest logit is ${largest}`);
+    for (const { data } of router_logits!) {
+      const chosen = new Array(8).fill(0);
+      for (let token = 0; token < input_ids.length; token++) {
+        const row = (data as Float32Array).subarray(8 * token, 8 * token + 8);
+        chosen[row.indexOf(Math.max(...row))]++;
+      }
+      assert.ok(Math.min(...chosen) > 0 && Math.max(...chosen) < 64, `${format}: first choices ${chosen}`);
+    }
+    await model.dispose();
   }
 });
 

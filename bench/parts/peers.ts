@@ -1,7 +1,7 @@
 // llama.cpp, native and in a browser, on the same files in the same run, taking turns with this engine.
 import type { FormatName } from "../../src/quant/formats.ts";
 import { measureModel, ownRuntime, runProgram } from "../child.ts";
-import { companionPath, companionVersion as version } from "../companions.ts";
+import { companionFolder, companionVersion as version } from "../companions.ts";
 import type { Context, Part } from "../part.ts";
 import { findBrowser } from "../peers/browser.ts";
 import type { PeerRequest, PeerRun } from "../peers/peer.ts";
@@ -126,14 +126,14 @@ function engines({ runtime }: Context): Peer[] {
       name: native,
       rounds: 3,
       formats,
-      missing: companionPath("node-llama-cpp") ? undefined : "node-llama-cpp is not installed",
+      missing: companionFolder("node-llama-cpp") ? undefined : "node-llama-cpp is not installed",
       run: (given) => runProgram("peers/llama_cpp", [JSON.stringify(given)], ownRuntime),
     },
     {
       name: browser,
       rounds: 1,
       formats,
-      missing: !companionPath("@wllama/wllama")
+      missing: !companionFolder("@wllama/wllama")
         ? "@wllama/wllama is not installed"
         : findBrowser()
           ? undefined

@@ -3,29 +3,32 @@
 import { createReadStream } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import process from "node:process";
-import { companionPath, importCompanion } from "../companions.ts";
+import { companion, companionFolder } from "../companions.ts";
 import { memoryOf, watchMemory } from "../memory.ts";
 import { browserFlags, findBrowser } from "./browser.ts";
 import type { PeerRequest, PeerRun } from "./peer.ts";
 
 const { path, threads, prompt, tokens }: PeerRequest = JSON.parse(process.argv[2]);
 
+const wllama = join(companionFolder("@wllama/wllama")!, "esm");
 const files: Record<string, [type: string, path: string]> = {
-  "/wllama.js": ["text/javascript", join(dirname(companionPath("@wllama/wllama")!), "esm", "index.js")],
-  "/wllama.wasm": ["application/wasm", join(dirname(companionPath("@wllama/wllama")!), "esm", "wasm", "wllama.wasm")],
+  "/wllama.js": ["text/javascript", join(wllama, "index.js")],
+  "/wllama.wasm": ["application/wasm", join(wllama, "wasm", "wllama.wasm")],
 };
+const html = `<!doctype html><title>wllama</title><input type="file">
+<script type="module">import { Wllama } from "/wllama.js"; globalThis.Wllama = Wllama;</script>`;
 const server = createServer((request, response) => {
   const isolated = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
   const file = files[request.url ?? ""];
   response.writeHead(200, { ...isolated, "Content-Type": file?.[0] ?? "text/html" });
   if (file) createReadStream(file[1]).pipe(response);
-  else response.end('<!doctype html><title>wllama</title><input type="file">');
+  else response.end(html);
 });
 await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 
-const { chromium } = await importCompanion("playwright-core");
+const { chromium } = companion("playwright-core");
 const browser = await chromium.launch({ executablePath: findBrowser(), args: [...browserFlags] });
 // The browser is a child of this process.
 const watch = watchMemory(process.pid, 500);
@@ -44,10 +47,8 @@ try {
 
 /** Runs in the page. */
 async function inPage({ threads, words, tokens }: { threads: number; words: number; tokens: number }) {
-  const { document, crossOriginIsolated } = globalThis as any;
+  const { document, crossOriginIsolated, Wllama } = globalThis as any;
   if (!crossOriginIsolated) throw new Error("the page is not isolated, so wllama would have one thread");
-  const source = "/wllama.js";
-  const { Wllama } = await import(source);
   const wllama = new Wllama({ default: "/wllama.wasm" }, { suppressNativeLog: true });
   const start = performance.now();
   await wllama.loadModel([...document.querySelector("input").files], {
