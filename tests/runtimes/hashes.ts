@@ -1,0 +1,86 @@
+// What must be the same bits everywhere, computed in the runtime that runs this: the hash of a checkpoint's logits for every
+// build, number of threads and way of loading, and a sampled answer. Prints one JSON object; scripts/runtimes.mjs compares
+// those of all runtimes. No hash is written down anywhere: what the logits are is compared with the references elsewhere.
+import { createHash } from "node:crypto";
+import { AutoTokenizer, MixtralForCausalLM } from "../../src/index.ts";
+import { currentPlatform } from "../../src/platform/index.ts";
+import { demo, fixturesFrom } from "../fixtures.ts";
+import { checkpoints } from "./checkpoints.ts";
+
+const IDS = Array.from({ length: 24 }, (_, i) => (i * 37 + 5) % 150);
+const THREADS = [1, 2, 3, 5];
+
+export interface Found {
+  platform: string;
+  /** Why files cannot be mapped here, where they cannot. */
+  unmapped?: string;
+  fixtures: string;
+  /** By checkpoint: the combinations that gave each hash. */
+  hashes: Record<string, Record<string, string[]>>;
+  /** The combinations that gave each sampled answer. */
+  answers: Record<string, string[]>;
+}
+
+const platform = await currentPlatform();
+const mapper = await platform.mapper();
+const unmapped = "reason" in mapper ? mapper.reason : undefined;
+
+/** Every way to compute the same; each says how it did, and must have done as it was told. */
+async function each(
+  path: string,
+  run: (model: MixtralForCausalLM, way: string) => Promise<void>,
+  all_threads: readonly number[] = THREADS,
+): Promise<void> {
+  for (const simd of ["plain", "relaxed"] as const) {
+    for (const mmap of unmapped ? [false] : [true, false]) {
+      for (const threads of all_threads) {
+        const way = `${simd}, ${threads} thread${threads > 1 ? "s" : ""}, ${mmap ? "mapped" : "read"}`;
+        await using model = await MixtralForCausalLM.from_pretrained(path, { simd, threads, mmap });
+        const info = model.info();
+        if (info.simd !== simd || info.threads !== threads || info.mapped !== mmap)
+          throw new Error(`${path}: expected ${way}, found ${JSON.stringify(info)}`);
+        await run(model, way);
+      }
+    }
+  }
+}
+
+const hashes: Found["hashes"] = {};
+for (const [name, path] of await checkpoints()) {
+  hashes[name] = {};
+  await each(path, async (model, way) => {
+    const { logits } = await model({ input_ids: IDS, use_cache: false });
+    const data = logits.data as Float32Array;
+    if (!data.every(Number.isFinite)) throw new Error(`${name}: expected finite logits`);
+    const hash = createHash("sha256")
+      .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+      .digest("hex");
+    (hashes[name][hash] ??= []).push(way);
+  });
+}
+
+const answers: Found["answers"] = {};
+const tokenizer = await AutoTokenizer.from_pretrained(demo);
+await each(
+  demo,
+  async (model, way) => {
+    const chat = tokenizer.apply_chat_template([{ role: "user", content: "Tell me a story." }], {
+      add_generation_prompt: true,
+    });
+    const sampling = { do_sample: true, temperature: 1.3, top_p: 0.95, top_k: 60, seed: 20231211 };
+    let text = "";
+    for await (const piece of model.stream({ ...chat, ...sampling, max_new_tokens: 80, tokenizer })) text += piece;
+    (answers[text] ??= []).push(way);
+  },
+  [1, 3],
+);
+
+console.log(
+  JSON.stringify({
+    platform: platform.name,
+    unmapped,
+    fixtures: fixturesFrom,
+    hashes,
+    answers,
+  } satisfies Found),
+);
