@@ -16,6 +16,8 @@ export interface ModelShape {
   readonly rope_theta: number;
   /** Linear scaling: positions count as position / factor. */
   readonly rope_factor: number;
+  /** Positions that rotation is defined for: dynamic scaling would change what it does beyond them. */
+  readonly max_positions: number;
   readonly eps: number;
   readonly act: "silu" | "gelu";
 }
@@ -34,6 +36,7 @@ export function modelShape(config: MixtralConfig): ModelShape {
     window: config.sliding_window ?? 0,
     rope_theta: config.rope_theta,
     rope_factor: config.rope_factor,
+    max_positions: config.rope_parameters.rope_type === "dynamic" ? config.max_position_embeddings : 1 << 24,
     eps: config.rms_norm_eps,
     act: config.hidden_act === "gelu" ? "gelu" : "silu",
   };

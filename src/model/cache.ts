@@ -330,7 +330,7 @@ export class KeyValueCache {
 
   /**
    * Makes room for `tokens` more in row `row`: a ring that neither holds them nor rolls is replaced by a larger one.
-   * @param context - positions that a sequence may have at most where there is no window
+   * @param context - positions that a sequence may have at most
    * @throws {@link InputError} beyond the context
    */
   reserve(row: number, tokens: number, context: number): void {
@@ -338,7 +338,7 @@ export class KeyValueCache {
     const { shape, store } = this.owner;
     const sequence = this.sequences[row];
     const needed = sequence.length + tokens;
-    if (!shape.window && needed > context)
+    if (needed > context)
       throw new InputError(`row ${row}: ${needed} tokens were asked for, the context holds ${context}`);
     const { ring } = sequence;
     if (needed <= ring.slots || ring.slots === shape.window) return;

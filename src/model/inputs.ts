@@ -62,7 +62,8 @@ export function checkInputs(inputs: ForwardInputs, shape: ModelShape): CheckedIn
     );
   const masks =
     inputs.attention_mask === undefined ? undefined : checkMask(inputs.attention_mask, batch, past + tokens, shape);
-  const positions = inputs.position_ids === undefined ? undefined : checkPositions(inputs.position_ids, batch, tokens);
+  const positions =
+    inputs.position_ids === undefined ? undefined : checkPositions(inputs.position_ids, batch, tokens, shape);
   const rows = Array.from({ length: batch }, (_, b): InputRow => {
     const all = Uint32Array.from({ length: tokens }, (_, i) => i);
     const columns = masks ? all.filter((i) => masks[b][past + i] !== 0) : all;
@@ -74,6 +75,24 @@ export function checkInputs(inputs: ForwardInputs, shape: ModelShape): CheckedIn
     };
   });
   return { length: tokens, rows };
+}
+
+/**
+ * The sequences in a row whose positions jump, as several texts packed into one row do: each begins where a position is
+ * not the one before plus one. transformers isolates them where there is neither a mask nor a cache.
+ */
+export function packedSequences({ columns, tokens, embeds, positions }: InputRow): InputRow[] {
+  const starts = [...positions.keys()].filter((i) => i === 0 || positions[i] !== positions[i - 1] + 1);
+  const width = embeds ? embeds.length / columns.length : 0;
+  return starts.map((start, n) => {
+    const end = starts[n + 1] ?? positions.length;
+    return {
+      columns: columns.subarray(start, end),
+      tokens: tokens?.subarray(start, end),
+      embeds: embeds?.subarray(start * width, end * width),
+      positions: positions.subarray(start, end),
+    };
+  });
 }
 
 /** @throws {@link InputError} when an id is outside the vocabulary */
@@ -124,14 +143,16 @@ function checkMask(mask: TokenIds, batch: number, length: number, shape: ModelSh
   return rows;
 }
 
-function checkPositions(position_ids: TokenIds, batch: number, length: number): Int32Array[] {
+function checkPositions(position_ids: TokenIds, batch: number, length: number, shape: ModelShape): Int32Array[] {
   const rows = toRows(position_ids, "position_ids");
   if ((rows.length !== 1 && rows.length !== batch) || rows[0].length !== length)
     throw new InputError(`position_ids: expected [${batch}, ${length}], found [${rows.length}, ${rows[0]?.length}]`);
   rows.forEach((row, b) => {
-    const wrong = row.findIndex((p) => p < 0 || p >= 1 << 24);
+    const wrong = row.findIndex((p) => p < 0 || p >= shape.max_positions);
     if (wrong >= 0)
-      throw new InputError(`position_ids[${b}][${wrong}]: expected a position in [0, ${1 << 24}), found ${row[wrong]}`);
+      throw new InputError(
+        `position_ids[${b}][${wrong}]: expected a position in [0, ${shape.max_positions}), found ${row[wrong]}`,
+      );
   });
   return rows;
 }

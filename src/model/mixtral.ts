@@ -10,7 +10,7 @@ import { currentPlatform } from "../platform/index.ts";
 import { Tensor, toRows } from "../tensor.ts";
 import { type CachedSequence, KeyValueCache } from "./cache.ts";
 import { Engine, type ModelInfo } from "./engine.ts";
-import { type CheckedInputs, checkInputs, type ForwardInputs, keptColumns } from "./inputs.ts";
+import { type CheckedInputs, checkInputs, type ForwardInputs, keptColumns, packedSequences } from "./inputs.ts";
 import type { LoadOptions } from "./options.ts";
 import type { Profile } from "./profile.ts";
 import { feed } from "./sequence.ts";
@@ -92,10 +92,11 @@ export class MixtralPreTrainedModel extends Callable {
     }
   }
 
-  /** Positions that a cache can have, whatever a call asks for; a window makes any number possible. */
+  /** Positions that a sequence can have, whatever a call asks for; a window makes any number possible. */
   get context(): number {
-    const { window } = this.engine.shape;
-    return window ? Number.MAX_SAFE_INTEGER : (this.options.context ?? this.config.max_position_embeddings);
+    const { window, max_positions } = this.engine.shape;
+    const positions = window ? max_positions : (this.options.context ?? this.config.max_position_embeddings);
+    return Math.min(positions, max_positions);
   }
 
   /**
@@ -143,12 +144,17 @@ export class MixtralPreTrainedModel extends Callable {
     const keep = keptColumns(inputs.labels === undefined ? inputs.logits_to_keep : 0, length);
     const keeps_cache = inputs.use_cache ?? (this.config.use_cache && inputs.labels === undefined);
     const given = inputs.past_key_values;
-    const cache = given ?? this.create_cache(rows.length, length);
+    const packed =
+      inputs.position_ids !== undefined && inputs.attention_mask === undefined && inputs.use_cache === false;
+    const parts = rows.flatMap((row, b) =>
+      (packed && !given ? packedSequences(row) : [row]).map((part) => ({ b, part })),
+    );
+    const cache = given ?? this.create_cache(parts.length, length);
     const out = new Collected(this, checked, keep, inputs);
     const mark = cache.mark();
     try {
-      for (const [b, row] of rows.entries()) cache.reserve(b, row.columns.length, this.context);
-      await Promise.all(rows.map((row, b) => out.feed(b, row, cache.sequences[b])));
+      for (const [i, { part }] of parts.entries()) cache.reserve(i, part.columns.length, this.context);
+      await Promise.all(parts.map(({ b, part }, i) => out.feed(b, part, cache.sequences[i])));
       cache.advance(length);
     } catch (error) {
       if (given) given.restore(mark);

@@ -1,4 +1,7 @@
 // Loading, cancelling, faults and caches: what an engine does beside computing.
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
@@ -187,9 +190,6 @@ test("a cache: continuing, cropping, forking, saving", async () => {
     const again = await model({ input_ids: ids(8).slice(4), past_key_values: fork });
     assert.ok(sameBits(again.logits.data as Float32Array, whole.logits[0].slice(4, 8).data));
 
-    const { mkdtempSync, rmSync } = await import("node:fs");
-    const { tmpdir } = await import("node:os");
-    const { join } = await import("node:path");
     const folder = mkdtempSync(join(tmpdir(), "tramontane-"));
     await fork.save(join(folder, "cache"));
     const loaded = await model.load_cache(join(folder, "cache"));
@@ -204,6 +204,30 @@ test("a cache: continuing, cropping, forking, saving", async () => {
   await using model = await MixtralForCausalLM.from_pretrained(windowed, { threads: 1 });
   const rolled = (await model({ input_ids: ids(20) })).past_key_values!;
   assert.throws(() => rolled.crop(10), /overwritten/);
+});
+
+test("positions that jump are packed sequences, isolated where there is neither mask nor cache", async () => {
+  await using model = await MixtralForCausalLM.from_pretrained(small, { threads: 2 });
+  const parts = [ids(5), ids(9).slice(2), ids(12).slice(8)];
+  const position_ids = [parts.flatMap((part) => [...part.keys()])];
+  const packed = await model({ input_ids: parts.flat(), position_ids, use_cache: false });
+  let at = 0;
+  for (const part of parts) {
+    const { logits } = await model({ input_ids: part, use_cache: false });
+    assert.ok(sameBits(packed.logits[0].slice(at, at + part.length).data, logits.data as Float32Array));
+    at += part.length;
+  }
+  const joined = await model({ input_ids: parts.flat(), position_ids, use_cache: true });
+  assert.not.ok(sameBits(joined.logits.data as Float32Array, packed.logits.data as Float32Array));
+});
+
+test("dynamic rotation is refused beyond the positions it is defined for", async () => {
+  const config = { ...JSON.parse(readFileSync(join(small, "config.json"), "utf8")), max_position_embeddings: 16 };
+  config.rope_parameters = { rope_type: "dynamic", factor: 2, rope_theta: 1e6 };
+  await using model = await MixtralForCausalLM.from_pretrained(small, { threads: 1, config });
+  await model({ input_ids: ids(16) });
+  assert.match((await failure(model({ input_ids: ids(17) }))).message, /16/);
+  assert.match((await failure(model({ input_ids: ids(2), position_ids: [15, 16] }))).message, /position_ids/);
 });
 
 test("a rolling cache costs the same at any position", async () => {
