@@ -18,6 +18,7 @@ export interface Shape {
   readonly heads: number;
   readonly kv_heads: number;
   readonly vocab: number;
+  /** 0: none. */
   readonly window: number;
 }
 
@@ -26,6 +27,8 @@ const active = 2;
 
 export const shapes = {
   tiny: { hidden: 256, ffn: 512, layers: 2, heads: 4, kv_heads: 2, vocab: 512, window: 64 },
+  // Without a window, and with few layers: attention over long prompts in a time that can be waited for.
+  long: { hidden: 512, ffn: 1792, layers: 2, heads: 8, kv_heads: 2, vocab: 32000, window: 0 },
   small: { hidden: 512, ffn: 1792, layers: 8, heads: 8, kv_heads: 2, vocab: 32000, window: 4096 },
   mid: { hidden: 2048, ffn: 7168, layers: 8, heads: 32, kv_heads: 8, vocab: 32000, window: 4096 },
   "8x7b": { hidden: 4096, ffn: 14336, layers: 32, heads: 32, kv_heads: 8, vocab: 32000, window: 4096 },
@@ -153,7 +156,7 @@ async function metadata(name: string, shape: Shape): Promise<GGUFPair[]> {
     ["llama.attention.head_count", "u32", shape.heads],
     ["llama.attention.head_count_kv", "u32", shape.kv_heads],
     ["llama.attention.layer_norm_rms_epsilon", "f32", 1e-5],
-    ["llama.attention.sliding_window", "u32", shape.window],
+    ...(shape.window ? [["llama.attention.sliding_window", "u32", shape.window] as const] : []),
     ["llama.rope.dimension_count", "u32", shape.hidden / shape.heads],
     ["llama.rope.freq_base", "f32", 1e6],
     ["llama.expert_count", "u32", experts],
