@@ -12,22 +12,31 @@ import {
   withModel,
   withSampling,
 } from "./options.ts";
+import { reportProfile } from "./profile.ts";
 import { progressBar, Stopwatch } from "./report.ts";
 
 export function generateCommand(): Command {
   const command = new Command("generate")
     .description("generate text after a prompt")
     .argument("<prompt>", "the text to go on from; - reads it from standard input")
-    .option("--chat", "take the prompt as a message, and answer it by the model's chat template");
+    .option("--chat", "take the prompt as a message, and answer it by the model's chat template")
+    .option(
+      "--profile [file]",
+      "tell where the time went; with a file, write a trace for a browser's performance panel",
+    );
   return withSampling(withModel(command), 256).action(run);
 }
 
-async function run(prompt: string, flags: ModelFlags & SamplingFlags & { chat?: boolean }): Promise<void> {
+async function run(
+  prompt: string,
+  flags: ModelFlags & SamplingFlags & { chat?: boolean; profile?: string | true },
+): Promise<void> {
   const text = prompt === "-" ? await readInput() : prompt;
   await interruptible(async (signal) => {
     const tokenizer = await AutoTokenizer.from_pretrained(flags.model);
     await using model = await MixtralForCausalLM.from_pretrained(flags.model, {
       ...loadOptions(flags),
+      profile: flags.profile !== undefined,
       progress_callback: progressBar(flags.quiet),
       signal,
     });
@@ -59,6 +68,7 @@ async function run(prompt: string, flags: ModelFlags & SamplingFlags & { chat?: 
     }
     if (flags.json) await write(`${JSON.stringify({ text: answer, ...watch.figures(), info: model.info() })}\n`);
     else if (!flags.quiet) say(watch.line());
+    if (flags.profile !== undefined) await reportProfile(model.profile!, flags.profile);
   });
 }
 

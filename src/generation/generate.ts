@@ -87,7 +87,12 @@ export async function generate(model: MixtralPreTrainedModel, inputs: GenerateIn
   inputs.signal?.throwIfAborted();
   const generation = new Generation(model, inputs);
   try {
-    return await generation.run();
+    const leave = await model.engine.slots.acquire(generation.rows, inputs.signal);
+    try {
+      return await generation.run();
+    } finally {
+      leave();
+    }
   } finally {
     generation.release();
   }
@@ -105,15 +110,16 @@ class Generation {
   private readonly ids: Int32Array[];
   private length: number;
   private readonly prompt_length: number;
-  private readonly rows: number;
+  /** Sequences: prompts, times the answers to each. */
+  readonly rows: number;
   private readonly max_length: number;
   private readonly processors: LogitsProcessorList;
   private readonly criteria: StoppingCriteriaList;
-  private readonly workspace: LogitsWorkspace;
-  private readonly workspace_at: { address: number; bytes: number };
-  private readonly sampler: Sampler;
+  private workspace!: LogitsWorkspace;
+  private workspace_at: { address: number; bytes: number } | undefined;
+  private sampler!: Sampler;
   /** f32 (rows, vocab): the scores of the step. */
-  private readonly scores: number;
+  private scores = 0;
   private readonly finished: boolean[];
   private cache: KeyValueCache | undefined;
   /** The cache's lengths after the last step that all rows finished. */
@@ -161,7 +167,10 @@ class Generation {
       },
     );
     this.criteria = this.buildCriteria();
+  }
 
+  /** Takes the memory that the logits are processed in. */
+  private takeWorkspace(): void {
     const { vocab } = this.engine.shape;
     const sizes = { vocab_size: vocab, rows: this.rows, ids: this.processors.list_ids(vocab, this.max_length) };
     const scores = Math.ceil((this.rows * vocab * 4) / 64) * 64;
@@ -174,13 +183,9 @@ class Generation {
     }
     this.workspace_at = { address, bytes };
     this.scores = address;
-    try {
-      this.workspace = new LogitsWorkspace(this.engine.logits, this.engine.home, address + scores, sizes);
-      this.sampler = new Sampler(this.workspace, { do_sample: config.do_sample, seed: inputs.seed, rows: this.rows });
-    } catch (error) {
-      this.engine.workspaces.give(address, bytes);
-      throw error;
-    }
+    this.workspace = new LogitsWorkspace(this.engine.logits, this.engine.home, address + scores, sizes);
+    const { do_sample } = this.config;
+    this.sampler = new Sampler(this.workspace, { do_sample, seed: this.inputs.seed, rows: this.rows });
   }
 
   /** Each value as often as a prompt is to be answered. */
@@ -228,6 +233,7 @@ class Generation {
 
   async run(): Promise<GenerateOutput> {
     const { streamer, signal } = this.inputs;
+    this.takeWorkspace();
     try {
       const base = this.prompt.rows.length;
       const shown = this.ids.slice(0, base).map((row) => row.subarray(0, this.prompt_length));
@@ -386,8 +392,7 @@ class Generation {
 
   /** Gives back what the caller does not get. */
   release(): void {
-    const { address, bytes } = this.workspace_at;
-    this.engine.workspaces.give(address, bytes);
+    if (this.workspace_at) this.engine.workspaces.give(this.workspace_at.address, this.workspace_at.bytes);
     const returned = this.config.return_dict_in_generate && this.finished.every(Boolean);
     if (!this.cache || this.cache === this.inputs.past_key_values) return;
     if (returned) this.cache.disposeWhenForgotten();

@@ -1,7 +1,9 @@
 // The rolling cache of keys and values. Its memory is fixed when it is made: for each layer and KV head a ring of
 // min(window, capacity) slots, slot = index mod slots, so position 131,071 costs what position 4,096 costs.
 // Rings live in memories of their own, the cache banks.
+import { parseJSONObject } from "../checkpoint/json.ts";
 import type { ModelShape } from "../config/shape.ts";
+import { show } from "../config/show.ts";
 import { EngineError, InputError, MemoryError } from "../errors.ts";
 import { alignUp, createBank, MAX_BANK_BYTES, WASM_PAGE } from "../memory/bank.ts";
 import { Regions } from "../memory/regions.ts";
@@ -37,6 +39,8 @@ export class CacheStore {
   private readonly banks: CacheBank[] = [];
   /** Bytes in rings now. */
   bytes = 0;
+  /** Whether the engine is gone, and with it what the rings held. */
+  closed = false;
 
   /**
    * @param low - bytes of the low region that every bank begins with
@@ -61,8 +65,10 @@ export class CacheStore {
   /**
    * A ring for `positions` positions (no more than the window of them are kept).
    * @throws {@link MemoryError} when a layer's part does not fit a bank or the runtime refuses a memory
+   * @throws {@link EngineError} when the model was disposed
    */
   create(positions: number, type: KvType): Ring {
+    if (this.closed) throw new EngineError("the model was disposed");
     const slots = ringSlots(this.shape, positions);
     const bytes = layerBytes(this.shape, slots, type);
     if (bytes > MAX_BANK_BYTES - this.low) {
@@ -116,6 +122,16 @@ export class CacheStore {
     this.banks.push({ memory, regions });
     this.announce(this.firstIndex + this.banks.length - 1, memory);
     return { bank: this.firstIndex + this.banks.length - 1, address: regions.take(bytes)! };
+  }
+
+  /** Every memory that rings live in. */
+  memories(): WebAssembly.Memory[] {
+    return this.banks.map(({ memory }) => memory);
+  }
+
+  /** No ring can be made or used from now on. */
+  close(): void {
+    this.closed = true;
   }
 
   free(ring: Ring): void {
@@ -181,7 +197,7 @@ export class KeyValueCache {
   private columns: number;
   private readonly owner: CacheOwner;
   /** An object, so that `release` can share it without holding the cache. */
-  private readonly state = { disposed: false, incomplete: false };
+  private readonly state = { disposed: false, incomplete: false, busy: false };
 
   constructor(owner: CacheOwner, sequences: CachedSequence[], columns = 0) {
     this.owner = owner;
@@ -212,11 +228,35 @@ export class KeyValueCache {
     }
   }
 
-  /** @throws {@link EngineError} after `dispose`, or after a call that was cut off beyond repair */
+  /**
+   * @throws {@link EngineError} after `dispose`, of the model, too, or after a call that was cut off beyond repair
+   * @throws {@link InputError} while a call extends the cache
+   */
   check(): void {
+    this.checkUsable();
+    if (this.state.busy) throw new InputError("past_key_values: another call is extending this cache; fork it before");
+  }
+
+  private checkUsable(): void {
     if (this.state.incomplete)
       throw new EngineError("past_key_values: a call that was cut off has overwritten keys; make a new cache");
     if (this.state.disposed) throw new EngineError("past_key_values: this cache was disposed");
+    if (this.owner.store.closed) throw new EngineError("past_key_values: the model was disposed");
+  }
+
+  /** Keeps every other call away, until the function that it gives is called. @throws as `check` */
+  acquire(): () => void {
+    this.check();
+    const { state } = this;
+    state.busy = true;
+    return () => {
+      state.busy = false;
+      if (state.disposed) this.free();
+    };
+  }
+
+  private free(): void {
+    for (const { ring } of this.sequences) this.owner.store.free(ring);
   }
 
   /**
@@ -294,38 +334,29 @@ export class KeyValueCache {
     const length = new DataView(data.buffer, data.byteOffset).getUint32(CACHE_MAGIC.length, true);
     let at = CACHE_MAGIC.length + 4 + length;
     if (at > data.length) throw bad(`the header of ${length} bytes goes beyond the end`);
-    let header: { columns: number; shape: unknown; sequences: ReturnType<typeof describeSequence>[] };
-    try {
-      header = JSON.parse(new TextDecoder().decode(data.subarray(CACHE_MAGIC.length + 4, at)));
-    } catch (cause) {
-      throw new InputError(`${path}: the header is not JSON`, { cause });
-    }
+    const header = parseHeader(data.subarray(CACHE_MAGIC.length + 4, at), path);
     const { shape, store } = owner;
     const [expected, found] = [JSON.stringify(cacheShape(shape)), JSON.stringify(header.shape)];
-    if (expected !== found) throw bad(`expected the cache of a model with ${expected}, found ${found}`);
-    const counts = (s: ReturnType<typeof describeSequence>) =>
-      [s.length, s.slots].every((n) => Number.isSafeInteger(n) && n >= 0);
-    if (
-      !Array.isArray(header.sequences) ||
-      !Number.isSafeInteger(header.columns) ||
-      !header.sequences.every((s) => s.type in kvTypes && counts(s))
-    ) {
-      throw bad("the header does not describe a cache");
-    }
-    const size = header.sequences.reduce((sum, s) => sum + shape.layers * layerBytes(shape, s.slots, s.type), 0);
+    if (expected !== found) throw bad(`expected the cache of a model with ${expected}, found ${show(header.shape)}`);
+    const { columns, rows } = checkHeader(header, shape, bad);
+    const size = rows.reduce((sum, { slots, type }) => sum + shape.layers * layerBytes(shape, slots, type), 0);
     if (data.length - at !== size) throw bad(`expected ${size} bytes of keys and values, found ${data.length - at}`);
     const sequences: CachedSequence[] = [];
-    for (const { type, length: seen, slots } of header.sequences) {
-      if (shape.window && slots > shape.window) throw bad(`a ring of ${slots} slots, the window is ${shape.window}`);
-      const ring = store.create(slots, type);
-      sequences.push({ ring, length: seen });
-      for (let layer = 0; layer < shape.layers; layer++) {
-        const part = store.layer(ring, layer);
-        part.set(data.subarray(at, at + part.length));
-        at += part.length;
+    try {
+      for (const { type, length: seen, slots } of rows) {
+        const ring = store.create(slots, type);
+        sequences.push({ ring, length: seen });
+        for (let layer = 0; layer < shape.layers; layer++) {
+          const part = store.layer(ring, layer);
+          part.set(data.subarray(at, at + part.length));
+          at += part.length;
+        }
       }
+    } catch (error) {
+      for (const { ring } of sequences) store.free(ring);
+      throw error;
     }
-    return new KeyValueCache(owner, sequences, header.columns);
+    return new KeyValueCache(owner, sequences, columns);
   }
 
   /**
@@ -334,7 +365,7 @@ export class KeyValueCache {
    * @throws {@link InputError} beyond the context
    */
   reserve(row: number, tokens: number, context: number): void {
-    this.check();
+    this.checkUsable();
     const { shape, store } = this.owner;
     const sequence = this.sequences[row];
     const needed = sequence.length + tokens;
@@ -346,7 +377,7 @@ export class KeyValueCache {
     store.free(ring);
   }
 
-  /** Gives the memory back. Calling it twice is harmless. */
+  /** Gives the memory back, at the end of a call that is extending it. Calling it twice is harmless. */
   dispose(): void {
     this.release()();
   }
@@ -358,6 +389,7 @@ export class KeyValueCache {
     return () => {
       if (state.disposed) return;
       state.disposed = true;
+      if (state.busy) return; // steps still write to it: freed at the call's end
       for (const { ring } of sequences) store.free(ring);
     };
   }
@@ -378,3 +410,34 @@ const CACHE_MAGIC = new TextEncoder().encode("TRAMKV01");
 
 const cacheShape = ({ layers, kv_heads, head_dim, window }: ModelShape) => ({ layers, kv_heads, head_dim, window });
 const describeSequence = ({ ring, length }: CachedSequence) => ({ type: ring.type, slots: ring.slots, length });
+
+function parseHeader(json: Uint8Array, path: string): Record<string, unknown> {
+  try {
+    return parseJSONObject(json, `${path}: header`);
+  } catch (cause) {
+    throw new InputError((cause as Error).message, { cause });
+  }
+}
+
+/** What a header says of the rows, where it says what can be. */
+function checkHeader(
+  { columns, sequences }: Record<string, unknown>,
+  shape: ModelShape,
+  bad: (what: string) => InputError,
+): { columns: number; rows: ReturnType<typeof describeSequence>[] } {
+  const count = (value: unknown, most: number): value is number =>
+    Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most;
+  if (!count(columns, 2 ** 48)) throw bad(`columns: expected a count, found ${show(columns)}`);
+  if (!Array.isArray(sequences)) throw bad(`sequences: expected a list, found ${show(sequences)}`);
+  for (const [row, sequence] of sequences.entries()) {
+    const { type, slots, length } = (sequence ?? {}) as Record<string, unknown>;
+    if (typeof type !== "string" || !Object.hasOwn(kvTypes, type))
+      throw bad(`row ${row}: expected a type of ${Object.keys(kvTypes).join(", ")}, found ${show(type)}`);
+    if (!count(slots, shape.window || 2 ** 32) || slots === 0)
+      throw bad(`row ${row}: expected slots from 1 to ${shape.window || 2 ** 32}, found ${show(slots)}`);
+    // Only a ring as large as the window rolls.
+    const most = slots === shape.window ? columns : Math.min(columns, slots);
+    if (!count(length, most)) throw bad(`row ${row}: expected a length of at most ${most}, found ${show(length)}`);
+  }
+  return { columns, rows: sequences };
+}

@@ -3,10 +3,10 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { type ModelShape, modelShape } from "../config/shape.ts";
 import { CheckpointError, EngineError, MemoryError } from "../errors.ts";
-import { instantiate, type KernelInstance, STACK_BYTES } from "../kernels/abi.ts";
+import { instantiate, type KernelInstance } from "../kernels/abi.ts";
 import { type KernelBuild, loadKernels } from "../kernels/load.ts";
 import { type LogitsExports, loadLogits } from "../kernels/logits.ts";
-import { alignUp, createBank, MAX_BANK_BYTES, WASM_PAGE } from "../memory/bank.ts";
+import { alignUp, createBank, MAX_BANK_BYTES } from "../memory/bank.ts";
 import { chooseFilling, emptyBanks, type Filling, fillBanks, fillConstants } from "../memory/fill.ts";
 import {
   hostStackTop,
@@ -18,6 +18,7 @@ import {
 } from "../memory/layout.ts";
 import { planWeights, type WeightPlan } from "../memory/plan.ts";
 import { Regions } from "../memory/regions.ts";
+import { FileWatch } from "../memory/watch.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type FormatName, formats } from "../quant/formats.ts";
 import { Team } from "../threads/team.ts";
@@ -28,6 +29,7 @@ import { checkOptions, type LoadOptions } from "./options.ts";
 import type { PhaseRecord } from "./phases.ts";
 import { Profile } from "./profile.ts";
 import { Scheduler } from "./scheduler.ts";
+import { Slots } from "./slots.ts";
 import type { BankAdded, Setup, Step } from "./step.ts";
 
 /** Tokens of a prefill chunk: long enough that unpacking weights is a small part, short enough to cancel. */
@@ -68,6 +70,8 @@ export class Engine {
   /** The logits module on `home`, and the part of it that its users take their workspaces from. */
   readonly logits: LogitsExports;
   readonly workspaces: Regions;
+  /** Sequences that are generated at once. */
+  readonly slots: Slots;
   /** What every step took, where the option `profile` was given. */
   readonly profile: Profile | undefined;
   private readonly host: KernelInstance;
@@ -83,11 +87,11 @@ export class Engine {
     banks: WebAssembly.Memory[],
     team: Team,
     logits: WebAssembly.Module,
-    profile: Profile | undefined,
-    eager: boolean,
+    options: LoadOptions,
   ) {
+    this.slots = new Slots(options.max_sequences ?? LOGIT_ROWS);
     this.host = instantiate(planned.build.module, banks[0], hostStackTop(planned.state.threads));
-    this.profile = profile;
+    this.profile = options.profile ? new Profile(planned.state.threads) : undefined;
     this.platform = platform;
     this.planned = planned;
     this.shape = planned.shape;
@@ -104,8 +108,17 @@ export class Engine {
       bytes: (slots: number) => alignUp(this.host.attention_matrix(heads / kv_heads, rows, slots + rows), 64),
     };
     const announce = (index: number, memory: WebAssembly.Memory) => this.addBank(index, memory);
-    this.store = new CacheStore(this.shape, end, banks.length, announce, eager ? matrices : undefined);
+    this.store = new CacheStore(
+      this.shape,
+      end,
+      banks.length,
+      announce,
+      options.attn_implementation === "eager" ? matrices : undefined,
+    );
+    const mapped = planned.filling.mapper ? planned.plan.segments.map(({ file }) => file) : [];
+    const watch = new FileWatch([...new Set(mapped)]);
     this.scheduler = new Scheduler(this.state.rows, this.state.logit_rows, async (step) => {
+      await watch.check();
       const results = await this.team.step(step);
       this.profile?.add(step, results as PhaseRecord[][]);
     });
@@ -119,6 +132,7 @@ export class Engine {
     const { signal } = options;
     signal?.throwIfAborted();
     const planned = await planEngine(platform, checkpoint, options);
+    signal?.throwIfAborted();
     const { shape, build, kinds, state, filling, plan } = planned;
     const { threads } = state;
     if (head && !plan.model.lm_head)
@@ -149,25 +163,18 @@ export class Engine {
       };
       // Threads start while the weights come in; a failure of either is waited for with the other.
       const results = await Promise.allSettled([
-        Team.start(platform, threads, setup),
+        Team.start(platform, threads, setup, signal),
         fillBanks(plan, banks, filling, signal, progressOf(options, checkpoint, plan)),
-        fillConstants(plan, banks, kernels, state.x),
+        fillConstants(plan, banks, kernels, state.x, signal),
       ]);
       if (results[0].status === "fulfilled") team = results[0].value;
       for (const result of results) if (result.status === "rejected") throw result.reason;
+      await new FileWatch(checkpoint.files).checkLoaded();
       signal?.throwIfAborted();
-      return new Engine(
-        platform,
-        planned,
-        banks,
-        team!,
-        logits,
-        options.profile ? new Profile(threads) : undefined,
-        options.attn_implementation === "eager",
-      );
+      return new Engine(platform, planned, banks, team!, logits, options);
     } catch (error) {
       await team?.dispose();
-      emptyBanks(plan, banks, filling);
+      await emptyBanks(platform, banks);
       throw error;
     }
   }
@@ -193,7 +200,14 @@ export class Engine {
   /** −log softmax(logits)[label], in nats. @param logits - f32 (vocab) */
   negativeLogLikelihood(logits: Float32Array, label: number): number {
     const { vocab } = this.shape;
-    const scratch = this.workspaces.take(2 * alignUp(vocab * 16, 64))!;
+    const bytes = 2 * alignUp(vocab * 16, 64);
+    const scratch = this.workspaces.take(bytes);
+    if (scratch === undefined)
+      throw new MemoryError(
+        `the loss over ${vocab} tokens needs ${bytes} bytes, ${this.workspaces.available} are free`,
+        bytes,
+        this.workspaces.available,
+      );
     try {
       const at = scratch + alignUp(vocab * 16, 64);
       const values = new Float32Array(this.home.buffer, at, vocab);
@@ -201,7 +215,7 @@ export class Engine {
       this.logits.log_softmax(at, vocab, scratch);
       return -values[label];
     } finally {
-      this.workspaces.give(scratch, 2 * alignUp(vocab * 16, 64));
+      this.workspaces.give(scratch, bytes);
     }
   }
 
@@ -213,8 +227,9 @@ export class Engine {
   async dispose(): Promise<void> {
     if (this.disposed) return;
     this.disposed = true;
+    this.store.close();
     await this.team.dispose();
-    emptyBanks(this.planned.plan, this.banks, this.planned.filling);
+    await emptyBanks(this.platform, [...this.banks, ...this.store.memories()]);
   }
 }
 
@@ -241,15 +256,14 @@ export async function planEngine(
   const weights = bind(checkpoint);
   const build = await loadKernels(platform, options.simd);
   const used = countFormats(weights);
-  const sizes = instantiate(build.module, createBank(16 * WASM_PAGE, "a first memory"), STACK_BYTES);
   const kinds = packKinds(
-    sizes,
+    build.sizes,
     Object.keys(used).map((name) => formats[name as FormatName]),
   );
   const rows = options.chunk_size ?? CHUNK_ROWS;
   const state = planRunState(
     shape,
-    sizes,
+    build.sizes,
     kinds,
     options.threads ?? platform.cores(),
     rows,

@@ -79,14 +79,18 @@ export class MixtralPreTrainedModel extends Callable {
       });
     tell("initiate");
     const checkpoint = await openCheckpoint(platform, path, { config: options.config as MixtralConfig | undefined });
+    let engine: Engine | undefined;
     try {
-      const engine = await Engine.load(platform, checkpoint, options, this.needs_head);
+      engine = await Engine.load(platform, checkpoint, options, this.needs_head);
       tell("done");
       const generation_config = new GenerationConfig(checkpoint.generation_config);
       const Class = this as unknown as new (...args: unknown[]) => T;
       const model = new Class(engine, checkpoint.config, generation_config, options);
       tell("ready");
       return model;
+    } catch (error) {
+      await engine?.dispose();
+      throw error;
     } finally {
       await checkpoint.close();
     }

@@ -35,6 +35,8 @@ export interface LoadOptions {
   signal?: AbortSignal;
   /** Tokens of a prefill chunk at most. */
   chunk_size?: number;
+  /** Sequences that `generate` works on at once, over all calls: further calls wait. 64 by default. */
+  max_sequences?: number;
   /** Which kernel build: relaxed SIMD where the runtime has it (`auto`), or one by name. The results are the same bits. */
   simd?: "auto" | "plain" | "relaxed";
   /** Times every phase of every step: see `model.profile`. */
@@ -45,7 +47,11 @@ export interface LoadOptions {
 
 /** Checks the options that are numbers or choices. @throws {@link InputError} */
 export function checkOptions(options: LoadOptions): void {
-  const integer = (name: "threads" | "context" | "chunk_size" | "bank_bytes", least: number, most: number) => {
+  const integer = (
+    name: "threads" | "context" | "chunk_size" | "bank_bytes" | "max_sequences",
+    least: number,
+    most: number,
+  ) => {
     const value = options[name];
     if (value !== undefined && (!Number.isInteger(value) || value < least || value > most))
       throw new InputError(`${name}: expected an integer from ${least} to ${most}, found ${value}`);
@@ -59,6 +65,7 @@ export function checkOptions(options: LoadOptions): void {
   };
   integer("threads", 1, 256);
   integer("context", 1, 1 << 24);
+  integer("max_sequences", 1, 65536);
   integer("chunk_size", 1, 4096);
   integer("bank_bytes", 65536, 2 ** 32);
   choice("kv_dtype", ["f32", "f16"]);

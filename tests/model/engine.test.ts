@@ -11,6 +11,7 @@ import {
   MemoryError,
   MixtralForCausalLM,
   type ProgressInfo,
+  type Tensor,
   TextStreamer,
   type TramontaneError,
 } from "../../src/index.ts";
@@ -228,6 +229,49 @@ test("dynamic rotation is refused beyond the positions it is defined for", async
   await model({ input_ids: ids(16) });
   assert.match((await failure(model({ input_ids: ids(17) }))).message, /16/);
   assert.match((await failure(model({ input_ids: ids(2), position_ids: [15, 16] }))).message, /position_ids/);
+});
+
+test("more generations than slots wait their turn, and give what they give alone", async () => {
+  await using model = await MixtralForCausalLM.from_pretrained(small, { threads: 2, max_sequences: 2 });
+  const prompts = Array.from({ length: 9 }, (_, i) => ids(20).slice(i));
+  const alone: number[][] = [];
+  for (const prompt of prompts)
+    alone.push((await model.generate({ input_ids: prompt, max_new_tokens: 12, do_sample: true, seed: 3 })).tolist()[0]);
+  const left = new AbortController();
+  const calls = prompts.map((prompt, i) =>
+    model.generate({
+      input_ids: prompt,
+      max_new_tokens: 12,
+      do_sample: true,
+      seed: 3,
+      signal: i === 5 ? left.signal : undefined,
+    }),
+  );
+  left.abort(new Error("left the queue"));
+  const results = await Promise.allSettled(calls);
+  for (const [i, result] of results.entries()) {
+    if (i === 5) assert.is((result as PromiseRejectedResult).reason.message, "left the queue");
+    else assert.equal((result as PromiseFulfilledResult<Tensor>).value.tolist()[0], alone[i]);
+  }
+  const tooMany = await failure(model.generate({ input_ids: [ids(3), ids(3), ids(3)], max_new_tokens: 2 }));
+  assert.match(tooMany.message, /max_sequences allows 2/);
+});
+
+test("a profile counts every step, phase by phase", async () => {
+  await using model = await MixtralForCausalLM.from_pretrained(small, { threads: 2, profile: true });
+  await model.generate({ input_ids: ids(10), max_new_tokens: 5 });
+  const { profile } = model;
+  assert.equal(profile!.count("prefill"), { steps: 1, rows: 10 });
+  assert.equal(profile!.count("decode"), { steps: 4, rows: 4 });
+  const rows = profile!.byPhase("decode");
+  assert.is(rows.find(({ name }) => name === "experts w2")!.count, 4 * 2, "a phase for each layer and step");
+  assert.ok(rows.every(({ busy_ms, waited_ms }) => busy_ms >= 0 && waited_ms >= 0));
+  assert.equal(
+    profile!.byLayer("decode").map(({ name }) => name),
+    ["rest", "layer 0", "layer 1"],
+  );
+  const { traceEvents } = profile!.trace() as { traceEvents: { tid: number }[] };
+  assert.equal([...new Set(traceEvents.map(({ tid }) => tid))].sort(), [0, 1]);
 });
 
 test("a rolling cache costs the same at any position", async () => {
