@@ -28,21 +28,26 @@ function instantiate(path: string, memory: WebAssembly.Memory, stackEnd: number)
   return instance.exports as never;
 }
 
-// A worker waits for `epoch` to grow, reads its call from the shared text, and adds itself to `done`.
+// A worker waits for `epoch` to grow, reads its call from its page of the shared text, and adds itself to `done`.
+// Thread t has page t; the first page holds the signals. A page's first number is the length of its text, 0 for no call.
 const EPOCH = 0;
 const DONE = 1;
-const LENGTH = 2;
+const PAGE = 1024;
+const STACK = 65536;
 
 if (!isMainThread) {
-  const { paths, memory, control, stackEnd } = workerData;
-  const kernels: Record<string, Kernel>[] = paths.map((p: string) => instantiate(p, memory, stackEnd));
+  const { paths, memory, control, thread } = workerData;
+  const kernels: Record<string, Kernel>[] = paths.map((p: string) => instantiate(p, memory, STACK * (thread + 1)));
   const signals = new Int32Array(control);
+  const length = new Int32Array(control, PAGE * thread, 1);
   for (let epoch = 0; ; ) {
     Atomics.wait(signals, EPOCH, epoch);
     epoch = Atomics.load(signals, EPOCH);
-    const text = new TextDecoder().decode(new Uint8Array(control).slice(64, 64 + signals[LENGTH]));
-    const { path, name, args } = JSON.parse(text);
-    kernels[path][name](...args);
+    const text = new TextDecoder().decode(new Uint8Array(control, PAGE * thread + 4, length[0]).slice());
+    if (text) {
+      const { path, name, args } = JSON.parse(text);
+      kernels[path][name](...args);
+    }
     Atomics.add(signals, DONE, 1);
   }
 }
@@ -65,9 +70,13 @@ const chosen = (
 const tokens = Number(options.tokens);
 const cols = 4096;
 
+const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+const threadCounts = options.threads.split(",").map(Number);
+const mostThreads = Math.max(...threadCounts);
+
 const weightsBytes = 256 << 20;
-const memory = new WebAssembly.Memory({ initial: 6144, maximum: 6144, shared: true });
-const weights = 1 << 20;
+const memory = new WebAssembly.Memory({ initial: 8192, maximum: 8192, shared: true });
+const weights = STACK * Math.ceil((mostThreads + 1) / 16) * 16;
 let next = weights + weightsBytes;
 const alloc = (bytes: number): number => (next += Math.ceil(bytes / 64) * 64) - Math.ceil(bytes / 64) * 64;
 
@@ -80,59 +89,64 @@ new Float32Array(memory.buffer, x, cols * tokens).forEach((_, i, a) => {
   a[i] = Math.sin(i);
 });
 
-const kernels = paths.map((path) => instantiate(path, memory, 65536));
-const control = new SharedArrayBuffer(4096);
+const kernels = paths.map((path) => instantiate(path, memory, STACK));
+const control = new SharedArrayBuffer(PAGE * mostThreads);
 const signals = new Int32Array(control);
-const worker = new Worker(new URL(import.meta.url), { workerData: { paths, memory, control, stackEnd: 131072 } });
+const workers = range(mostThreads)
+  .slice(1)
+  .map((thread) => new Worker(new URL(import.meta.url), { workerData: { paths, memory, control, thread } }));
 
 /** Seconds that the calls take, one a thread. */
 function time(path: number, calls: Call[]): number {
+  for (const thread of range(mostThreads).slice(1)) {
+    const text = calls[thread] ? new TextEncoder().encode(JSON.stringify({ path, ...calls[thread] })) : [];
+    new Uint8Array(control).set(text, PAGE * thread + 4);
+    new Int32Array(control, PAGE * thread, 1)[0] = text.length;
+  }
   const start = performance.now();
-  if (calls[1]) {
-    const text = new TextEncoder().encode(JSON.stringify({ path, ...calls[1] }));
-    new Uint8Array(control).set(text, 64);
-    signals[LENGTH] = text.length;
+  if (calls.length > 1) {
     Atomics.store(signals, DONE, 0);
     Atomics.add(signals, EPOCH, 1);
     Atomics.notify(signals, EPOCH);
   }
   kernels[path][calls[0].name](...calls[0].args);
-  while (calls[1] && Atomics.load(signals, DONE) === 0);
+  while (calls.length > 1 && Atomics.load(signals, DONE) < workers.length);
   return (performance.now() - start) / 1000;
 }
 
 /** A thing to measure: the work of one piece (bytes or multiply-adds) and the pieces' calls, one for each thread. */
 interface Case {
   label: string;
-  work: number;
+  work: (threads: number) => number;
   pieces: (threads: number, path: number) => Call[][];
 }
 
-const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 const pieceBytes = 32 << 20;
 const pieces = range(weightsBytes / pieceBytes);
 const steps = 4_000_000;
+/** Bytes of one thread's part of a piece, whole cache lines. */
+const lines = (n: number): number => Math.floor(pieceBytes / n / 64) * 64;
 const roofs: Case[] = [
   {
     label: "read",
-    work: pieceBytes,
+    work: (n) => n * lines(n),
     pieces: (n) =>
       pieces.map((p) =>
-        range(n).map((t) => ({
-          name: "roof_read",
-          args: [weights + p * pieceBytes + (t * pieceBytes) / n, pieceBytes / n],
-        })),
+        range(n).map((t) => ({ name: "roof_read", args: [weights + p * pieceBytes + t * lines(n), lines(n)] })),
       ),
   },
   ...(["dot_i32", "dot_i16", "product_i16", "f32"] as const).map((name) => ({
     label: name,
-    work: steps * { dot_i32: 16, dot_i16: 16, product_i16: 8, f32: 4 }[name],
-    pieces: (n: number) => [range(n).map(() => ({ name: `roof_${name}`, args: [steps / n] }))],
+    work: (n: number) => Math.floor(steps / n) * n * { dot_i32: 16, dot_i16: 16, product_i16: 8, f32: 4 }[name],
+    pieces: (n: number) => [range(n).map(() => ({ name: `roof_${name}`, args: [Math.floor(steps / n)] }))],
   })),
 ];
 
-const out = alloc(4 * Math.max((pieceBytes / rowBytes(formats.Q2_K, cols)) | 0, 128 * (tokens + 4)) + 64);
-const scratch = [0, 1].map(() => alloc(Math.max(...kernels.map((k) => k.matmul_scratch(cols)))));
+/** Rows of a many-token product: 128, or what divides by the threads in sixteens. */
+const manyRows = (n: number): number => n * Math.ceil(128 / n / 16) * 16;
+const outRows = Math.max(128, ...threadCounts.map(manyRows)) * (tokens + 4);
+const out = alloc(4 * Math.max((pieceBytes / rowBytes(formats.Q2_K, cols)) | 0, outRows) + 64);
+const scratch = range(mostThreads).map(() => alloc(Math.max(...kernels.map((k) => k.matmul_scratch(cols)))));
 const vectors = alloc(
   Math.max(...chosen.flatMap((f) => kernels.map((k) => k.vec_bytes(k.vec_kind(f.id), cols)))) * paths.length,
 );
@@ -142,24 +156,19 @@ const tiles = alloc(
 
 const matvecs: Case[] = chosen.map((f) => {
   const bytes = rowBytes(f, cols);
-  const rows = Math.floor(pieceBytes / bytes / 2) * 2;
+  const each = (n: number) => Math.floor(pieceBytes / bytes / n);
   return {
     label: f.name,
-    work: rows * bytes,
+    work: (n) => n * each(n) * bytes,
     pieces: (n, path) => {
       const k = kernels[path];
+      const rows = each(n);
       const kind = k.vec_kind(f.id);
       k.pack_vec(kind, x, vectors, cols, 0, cols);
       return pieces.map((p) =>
         range(n).map((t) => ({
           name: `matvec_${f.name.toLowerCase()}`,
-          args: [
-            weights + p * rows * bytes + (t * rows * bytes) / n,
-            vectors,
-            out + (4 * t * rows) / n,
-            cols,
-            rows / n,
-          ],
+          args: [weights + (p * n + t) * rows * bytes, vectors, out + 4 * t * rows, cols, rows],
         })),
       );
     },
@@ -167,12 +176,12 @@ const matvecs: Case[] = chosen.map((f) => {
 });
 
 const matmuls: Case[] = chosen.map((f) => {
-  const rows = 128;
   return {
     label: f.name,
-    work: rows * cols * tokens,
+    work: (n) => manyRows(n) * cols * tokens,
     pieces: (n, path) => {
       const k = kernels[path];
+      const rows = manyRows(n);
       const kind = k.tile_kind(f.id);
       k.pack_tile(kind, x, cols, 0, tokens, tiles, cols, 0, cols, 0, Math.ceil(tokens / 4));
       const call = (t: number): Call => ({
@@ -209,7 +218,7 @@ function measure(cases: Case[], threads: number, repeats: number): number[][] {
     cases.forEach((c, i) => {
       paths.forEach((_, path) => {
         for (const calls of c.pieces(threads, path)) {
-          best[i][path] = Math.max(best[i][path], c.work / time(path, calls) / 1e9);
+          best[i][path] = Math.max(best[i][path], c.work(threads) / time(path, calls) / 1e9);
         }
       });
     });
@@ -230,7 +239,7 @@ const percent = (share: number): string => `${(100 * share).toFixed(0).padStart(
 const print = (line: string) => options.json || console.log(line);
 const rates: Rates[] = [];
 print(`# ${process.release.name} ${process.version}, ${options.build}, ${cols} columns, best of ${repeats}`);
-for (const threads of options.threads.split(",").map(Number)) {
+for (const threads of threadCounts) {
   const roof = measure(roofs, threads, repeats).map((each) => Math.max(...each));
   print(
     `\n${threads} thread${threads > 1 ? "s" : ""}: ${roofs.map((r, i) => `${r.label} ${roof[i].toFixed(1)}`).join(", ")} (GB/s, G multiply-adds/s)`,
@@ -250,4 +259,4 @@ for (const threads of options.threads.split(",").map(Number)) {
   });
 }
 if (options.json) console.log(JSON.stringify(rates));
-await worker.terminate();
+for (const worker of workers) await worker.terminate();

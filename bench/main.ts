@@ -36,17 +36,7 @@ import { removeModels } from "./synth.ts";
 
 const parts: readonly Part[] = [kernels, model, peers, batches, threads, load, length, eager];
 
-const { values: options, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    quick: { type: "boolean", default: false },
-    threads: { type: "string", default: String(os.availableParallelism()) },
-    runtime: { type: "string" },
-    compare: { type: "string" },
-    out: { type: "string" },
-    clean: { type: "boolean", default: false },
-  },
-});
+const { values: options, positionals } = readArguments();
 const known = [...parts, whole];
 const unknown = positionals.find((name) => !known.some((part) => part.name === name));
 if (unknown) {
@@ -77,12 +67,30 @@ if (options.compare) {
   for (const line of compare(before, report)) console.log(line);
 }
 
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        quick: { type: "boolean", default: false },
+        threads: { type: "string", default: String(os.availableParallelism()) },
+        runtime: { type: "string" },
+        compare: { type: "string" },
+        out: { type: "string" },
+        clean: { type: "boolean", default: false },
+      },
+    });
+  } catch (error) {
+    console.error(`bench: ${(error as Error).message}`);
+    process.exit(2);
+  }
+}
+
 /** The roofs and the kernels' rates, which every part's figures stand beside. */
 async function measureRoofs(): Promise<Context> {
   log("roofs and kernels …");
   const team = Number(options.threads);
-  // Two is what kernels.ts can time at once.
-  const counts = team > 1 ? [1, 2] : [1];
+  const counts = team > 1 ? [1, team] : [1];
   const all = Object.keys(formats).filter((name) => name !== "F32") as FormatName[];
   const wanted = options.quick || !chosen.includes(kernels) ? modelFormats : all;
   const rates = await measureKernels(wanted, { build: "relaxed", repeats: options.quick ? 1 : 7, threads: counts });

@@ -22,7 +22,7 @@ export interface Rates {
   readonly formats: readonly FormatRates[];
 }
 
-/** For 1 thread and then for 2 (or for 1 alone on a machine with one core). */
+/** For each number of threads, in the order given. */
 export function measureKernels(
   formats: readonly FormatName[],
   options: { build: "relaxed" | "simd"; repeats: number; threads: readonly number[] },

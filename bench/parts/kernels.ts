@@ -33,7 +33,6 @@ export const kernels: Part = {
       threads: [threads],
     });
     const both = threads === 1 ? [rates.one] : [rates.one, rates.all];
-    const label = (n: number) => `${n} thread${n > 1 ? "s" : ""}`;
     const names = rates.all.formats.map(({ name }) => name);
     // A relaxed dot of four products that is as fast as that of two is one instruction: the engine uses VNNI.
     const vnni = rates.all.roofs.dot_i32 > 0.8 * rates.all.roofs.dot_i16;
@@ -79,6 +78,8 @@ export const kernels: Part = {
   },
 };
 
+const label = (n: number): string => `${n} thread${n > 1 ? "s" : ""}`;
+
 const best = (name: string, value: number, unit: string, of?: Figure["of"]): Figure => ({
   name,
   value,
@@ -91,12 +92,12 @@ const best = (name: string, value: number, unit: string, of?: Figure["of"]): Fig
 });
 
 function kernelTable(title: string, rates: readonly Rates[], suffix: string) {
-  const columns = rates.flatMap(({ threads: n }) => [`one token, ${n} threads`, `128 tokens, ${n} threads`]);
+  const columns = rates.flatMap(({ threads: n }) => [`one token, ${label(n)}`, `128 tokens, ${label(n)}`]);
   const rows = rates[0].formats.map(({ name }): Cell[] => [
     name,
     ...rates.flatMap(({ threads: n, roofs, formats }) => {
       const { one, many, peak } = formats.find((each) => each.name === name)!;
-      const key = `kernel ${name}${suffix}, ${n} threads`;
+      const key = `kernel ${name}${suffix}, ${label(n)}`;
       return [
         best(`${key}, one token`, one, "GB/s", { what: "reading", share: one / roofs.read }),
         best(`${key}, 128 tokens`, many, "G/s", { what: "peak", share: many / peak }),
@@ -111,7 +112,7 @@ function targetsOf({ threads, roofs, formats }: Rates, vnni: boolean | undefined
   const rate = (name: FormatName) => formats.find((each) => each.name === name);
   const q4 = rate("Q4_0");
   return formats.flatMap(({ name, one, many, peak }): Target[] => {
-    const where = `${name}, ${threads} threads`;
+    const where = `${name}, ${label(threads)}`;
     if (vnni === undefined)
       return [target(`${where}, plain SIMD, 128 tokens, of i16 products`, many / peak, { least: 0.85 }, "%")];
     const aim = aims[name];
