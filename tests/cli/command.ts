@@ -50,7 +50,7 @@ export class Command {
   }
 
   interrupt(): void {
-    this.process.kill("SIGINT");
+    process.kill(this.process.pid!, "SIGINT"); // the child's own kill() ends its standard input, too, in Deno
   }
 
   /** Waits until the output so far satisfies a condition. @throws when it does not within a minute, or the process ends */

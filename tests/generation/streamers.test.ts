@@ -1,6 +1,9 @@
 // TextStreamer: the pieces of a text word by word, with Mixtral's tokenizer over tokenizers/mixtral/stream.json, and by
 // hand for what Hugging Face's streamer does at line ends, CJK characters and prompts.
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { InputError } from "../../src/errors.ts";
@@ -106,7 +109,11 @@ test("without a callback the text goes to standard output, a line's end after it
     const streamer = new TextStreamer({ decode: (ids) => ids.map((id) => ["one", " two", " three"][id]).join("") });
     for (const ids of [[0], [1], [2]]) streamer.put([ids]);
     streamer.end();`;
-  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
+  const folder = mkdtempSync(join(tmpdir(), "tramontane-"));
+  const path = join(folder, "script.mjs");
+  writeFileSync(path, script);
+  const { stdout, stderr } = spawnSync(process.execPath, [path], { encoding: "utf8" });
+  rmSync(folder, { recursive: true });
   assert.is(stdout, "one two three\n", stderr);
 });
 
