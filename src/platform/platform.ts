@@ -16,6 +16,12 @@ export interface SourceFile {
   readonly descriptor?: number;
   /** Whether the file is one of the system's, so that it can be mapped (a Blob or a URL is not). */
   readonly mappable: boolean;
+  /**
+   * How the file stands now: `changed` when it was cut or written to since it was opened, `replaced` when its path names
+   * another file or none (what is open or mapped is then still the old one). Works after `close`, too. Absent where
+   * files cannot change.
+   */
+  state?(): Promise<"same" | "changed" | "replaced">;
   /** Frees the handle. Mapped ranges stay valid. Calling it twice is harmless. */
   close(): Promise<void>;
 }
@@ -57,7 +63,7 @@ export interface Platform {
   cores(): number;
   /** Bytes of memory that can still be had, or undefined where the runtime does not tell. */
   available_memory(): number | undefined;
-  /** What a path is; null when nothing is there. */
+  /** What a path is; null when nothing is there. @throws CheckpointError when that may not be known */
   stat(path: string): Promise<{ kind: "file" | "folder"; size: number } | null>;
   /** Names in a folder, sorted. */
   list(folder: string): Promise<string[]>;
@@ -66,6 +72,7 @@ export interface Platform {
   open(path: string): Promise<SourceFile>;
   /** Reads a whole small file; `limit` bytes at most. @throws CheckpointError when larger or unreadable */
   read_file(path: string, limit: number): Promise<Uint8Array>;
+  /** Writes a whole file, or leaves what was there. @throws CheckpointError when it cannot (no permission, no room) */
   write_file(path: string, data: Uint8Array): Promise<void>;
   /** The mapper, or the reason why files cannot be mapped here. Decided once. */
   mapper(): Promise<Mapper | { reason: string }>;
