@@ -1,7 +1,7 @@
 // tramontane info PATH: what a checkpoint is and what running it will take, from its headers alone.
 import { Command } from "commander";
 import { openCheckpoint } from "../checkpoint/open.ts";
-import { cacheBytes } from "../model/cache.ts";
+import { cacheBytes } from "../model/cache_store.ts";
 import { describePlan, planEngine } from "../model/engine.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { write } from "./io.ts";

@@ -1,11 +1,14 @@
 // Loads the kernel builds: relaxed SIMD where the engine has it and its dot agrees with the plain one, else plain.
 import { EngineError } from "../errors.ts";
 import type { Platform } from "../platform/platform.ts";
-import { instantiate } from "./abi.ts";
+import { instantiate, type KernelInstance, STACK_BYTES } from "./abi.ts";
+import { createMemory } from "./memory.ts";
 
 export interface KernelBuild {
   readonly module: WebAssembly.Module;
   readonly simd: "plain" | "relaxed";
+  /** An instance on a small memory of its own, to be asked for sizes and kinds. */
+  readonly sizes: KernelInstance;
 }
 
 const loaded = new Map<string, Promise<KernelBuild>>();
@@ -31,20 +34,26 @@ async function load(platform: Platform, wanted: "auto" | "plain" | "relaxed"): P
     if (!WebAssembly.validate(bytes)) platform.enable_relaxed_simd();
     if (WebAssembly.validate(bytes)) {
       const module = await WebAssembly.compile(bytes);
-      if (dotAgrees(module)) return { module, simd: "relaxed" };
+      const { sizes, memory } = small(module);
+      if (dotAgrees(sizes, memory)) return { module, simd: "relaxed", sizes };
     }
     if (wanted === "relaxed") throw new EngineError("relaxed SIMD was asked for, but this runtime does not have it");
   }
   const bytes = (await platform.wasm("kernels-simd.wasm")) as BufferSource;
   if (!WebAssembly.validate(bytes))
     throw new EngineError("this runtime has no WebAssembly SIMD or threads, which Tramontane needs");
-  return { module: await WebAssembly.compile(bytes), simd: "plain" };
+  const module = await WebAssembly.compile(bytes);
+  return { module, simd: "plain", sizes: small(module).sizes };
+}
+
+/** An instance on a memory of 1 MiB. */
+function small(module: WebAssembly.Module) {
+  const memory = createMemory(16, "a first memory");
+  return { sizes: instantiate(module, memory, STACK_BYTES), memory };
 }
 
 /** Whether the relaxed dots give the exact sums on extremes and on varied bytes, as every engine must where b is in 0..127. */
-function dotAgrees(module: WebAssembly.Module): boolean {
-  const memory = new WebAssembly.Memory({ initial: 16, maximum: 16, shared: true });
-  const kernels = instantiate(module, memory, 65536);
+function dotAgrees(kernels: KernelInstance, memory: WebAssembly.Memory): boolean {
   const [at, bt, out] = [131072, 131088, 131104];
   const a = new Int8Array(memory.buffer, at, 16);
   const b = new Int8Array(memory.buffer, bt, 16);

@@ -1,9 +1,9 @@
 // A bank: one WebAssembly memory of fixed size, at most 4 GiB, shared by all threads. Weights live in several; so do
 // caches. Every bank begins with the same low region, so that an address in it means the same in each.
 import { MemoryError } from "../errors.ts";
+import { createMemory, WASM_PAGE } from "../kernels/memory.ts";
 
-/** WebAssembly's page. */
-export const WASM_PAGE = 65536;
+export { WASM_PAGE } from "../kernels/memory.ts";
 
 /** The largest memory that 32-bit addresses reach. */
 export const MAX_BANK_BYTES = 65536 * WASM_PAGE;
@@ -20,22 +20,7 @@ export function createBank(bytes: number, what: string): WebAssembly.Memory {
       bytes,
       MAX_BANK_BYTES,
     );
-  if (typeof SharedArrayBuffer === "undefined") {
-    throw new MemoryError(
-      `${what}: this runtime has no SharedArrayBuffer (a browser page must be cross-origin isolated to have it)`,
-      bytes,
-    );
-  }
-  try {
-    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-  } catch (cause) {
-    throw new MemoryError(
-      `${what}: the runtime refused a memory of ${pages * WASM_PAGE} bytes: ${(cause as Error).message}`,
-      pages * WASM_PAGE,
-      undefined,
-      { cause },
-    );
-  }
+  return createMemory(pages, what);
 }
 
 /** Rounds up to a multiple of a power of two. Bytes may exceed 32 bits, so no bit tricks. */

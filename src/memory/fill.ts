@@ -9,7 +9,7 @@ import type { Segment, WeightPlan } from "./plan.ts";
 export type Filling = { readonly mapper: Mapper } | { readonly mapper: undefined; readonly reason: string };
 
 /** One read of a segment: small enough that progress and cancelling are lively. */
-const READ_BYTES = 1 << 24;
+const READ_BYTES = 1 << 22;
 
 /**
  * Chooses between mapping and reading.
@@ -57,28 +57,20 @@ export async function fillBanks(
   }
 }
 
-/** The whole pages around a segment: what is mapped for it. */
-function pages(mapper: Mapper, segment: Segment) {
-  const before = segment.offset % mapper.page_size;
-  return {
-    address: segment.address - before,
-    offset: segment.offset - before,
-    length: alignUp(before + segment.bytes, mapper.page_size),
-  };
+/** Maps the whole pages around a segment. */
+function mapSegment(mapper: Mapper, memory: WebAssembly.Memory, { address, file, offset, bytes }: Segment): void {
+  const before = offset % mapper.page_size;
+  mapper.map(memory, address - before, file, offset - before, alignUp(before + bytes, mapper.page_size));
 }
 
-function mapSegment(mapper: Mapper, memory: WebAssembly.Memory, segment: Segment): void {
-  const { address, offset, length } = pages(mapper, segment);
-  mapper.map(memory, address, segment.file, offset, length);
-}
-
-/** Takes the mapped files out of the banks again, so that nothing refers to them while the memories await collection. */
-export function emptyBanks(plan: WeightPlan, banks: readonly WebAssembly.Memory[], filling: Filling): void {
-  if (!filling.mapper) return;
-  for (const segment of plan.segments) {
-    const { address, length } = pages(filling.mapper, segment);
-    filling.mapper.unmap(banks[segment.bank], address, length);
-  }
+/**
+ * Gives the memories' pages back to the system, mapped files and written bytes alike, where it can be told to: the
+ * runtimes free a memory only when they collect it, which Node 20 puts off for gigabytes. They read as zero afterwards.
+ */
+export async function emptyBanks(platform: Platform, banks: readonly WebAssembly.Memory[]): Promise<void> {
+  const mapper = await platform.mapper();
+  if ("reason" in mapper) return;
+  for (const memory of banks) mapper.unmap(memory, 0, memory.buffer.byteLength);
 }
 
 /** Values dequantized at a time: their bytes fit the smallest low region. */
@@ -94,9 +86,11 @@ export async function fillConstants(
   banks: readonly WebAssembly.Memory[],
   kernels: readonly KernelInstance[],
   staging: number,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   await Promise.all(
     plan.constants.map(async ({ bank, address, from }) => {
+      signal?.throwIfAborted();
       const raw = new Uint8Array(from.bytes);
       await from.file.read(from.offset, raw);
       const { block_values, block_bytes } = from.format;

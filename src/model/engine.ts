@@ -24,7 +24,7 @@ import { type FormatName, formats } from "../quant/formats.ts";
 import { Team } from "../threads/team.ts";
 import { bind } from "../weights/bind.ts";
 import type { MixtralWeights } from "../weights/weights.ts";
-import { CacheStore } from "./cache.ts";
+import { CacheStore } from "./cache_store.ts";
 import { checkOptions, type LoadOptions } from "./options.ts";
 import type { PhaseRecord } from "./phases.ts";
 import { Profile } from "./profile.ts";

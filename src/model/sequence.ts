@@ -1,6 +1,6 @@
 // Feeds tokens of one sequence to the engine, chunk by chunk, extending its ring.
 
-import type { CachedSequence } from "./cache.ts";
+import type { CachedSequence } from "./cache_store.ts";
 import type { Engine } from "./engine.ts";
 import type { InputRow } from "./inputs.ts";
 

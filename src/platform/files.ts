@@ -68,7 +68,7 @@ export async function openFile(path: string, real_descriptor: boolean): Promise<
  */
 async function writeFile(path: string, data: Uint8Array): Promise<void> {
   const there = await fs.stat(path).catch(() => undefined);
-  const target = there && !there.isFile() ? path : `${path}.${Math.random().toString(36).slice(2, 10)}.part`;
+  const target = there && !there.isFile() ? path : `${path}.${crypto.randomUUID()}.part`;
   try {
     await fs.writeFile(target, data);
     if (target !== path) await fs.rename(target, path);

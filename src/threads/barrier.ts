@@ -32,6 +32,9 @@ export class Barrier {
     const { words, threads } = this;
     if (threads === 1) return;
     const generation = Atomics.load(words, GENERATION);
+    // After the generation was read: a failure from here on changes it, one before is seen. Else a thread that comes
+    // late would wait for siblings that are gone.
+    this.check();
     if (Atomics.add(words, ARRIVED, 1) === threads - 1) {
       Atomics.store(words, ARRIVED, 0);
       Atomics.add(words, GENERATION, 1);
@@ -58,6 +61,40 @@ export function failBarrier(control: SharedArrayBuffer): void {
   Atomics.store(words, FAILED, 1);
   Atomics.add(words, GENERATION, 1);
   Atomics.notify(words, GENERATION);
+}
+
+/** Words of the control block that hand out units, one for every fourth phase. */
+const TURNS = 4;
+const TURN_WORDS = 4;
+
+/**
+ * Hands out the units of a phase, one at a time, to whichever thread is free: cores are not equally fast, nor equally
+ * free, and experts have unequal numbers of tokens. What a unit computes does not depend on who computes it.
+ */
+export class Turns {
+  private readonly words: Int32Array;
+  private readonly thread: number;
+  private phase = 0;
+
+  constructor(control: SharedArrayBuffer, thread: number) {
+    this.words = new Int32Array(control);
+    this.thread = thread;
+  }
+
+  /**
+   * Begins the next phase; every thread does so after the same barrier. The counter of the phase after the next is made
+   * ready: it was last used two phases ago, which everybody has left.
+   */
+  begin(): void {
+    this.phase++;
+    if (this.thread === 0) Atomics.store(this.words, TURNS + ((this.phase + 2) % TURN_WORDS), 0);
+  }
+
+  /** Calls `body` for the units in [0, count) that this thread gets. */
+  each(count: number, body: (unit: number) => void): void {
+    const word = TURNS + (this.phase % TURN_WORDS);
+    for (let unit = Atomics.add(this.words, word, 1); unit < count; unit = Atomics.add(this.words, word, 1)) body(unit);
+  }
 }
 
 /** Rows or units [from, to) of `count` that fall to a thread: contiguous, in multiples of `grain`, as even as they can be. */

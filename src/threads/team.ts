@@ -41,12 +41,16 @@ export class Team {
 
   /**
    * Starts the threads and waits until each has taken its setup.
-   * @throws {@link EngineError} when a thread cannot start; all are ended then
+   * @throws {@link EngineError} when a thread cannot start, the signal's reason when aborted; all are ended then
    */
-  static async start(platform: Platform, threads: number, setup: unknown): Promise<Team> {
+  static async start(platform: Platform, threads: number, setup: unknown, signal?: AbortSignal): Promise<Team> {
     const team = new Team(threads);
+    let aborted = () => {};
     try {
       await new Promise<void>((resolve, reject) => {
+        aborted = () => reject(signal!.reason);
+        signal?.addEventListener("abort", aborted);
+        signal?.throwIfAborted();
         let ready = 0;
         for (let thread = 0; thread < threads; thread++) {
           const worker = platform.spawn(`tramontane ${thread}`);
@@ -70,6 +74,8 @@ export class Team {
     } catch (error) {
       await team.dispose();
       throw error;
+    } finally {
+      signal?.removeEventListener("abort", aborted);
     }
     for (const worker of team.workers) worker.unref();
     return team;

@@ -1,0 +1,30 @@
+// Makes WebAssembly memories, and says plainly when the runtime gives none.
+import { MemoryError } from "../errors.ts";
+
+/** WebAssembly's page. */
+export const WASM_PAGE = 65536;
+
+/**
+ * A shared memory of fixed size. Nothing is committed until it is touched, but V8 reserves up to 10 GiB of addresses for
+ * each, however small, so that a process under `ulimit -v` runs out of addresses long before it runs out of memory.
+ * @param what - it is for, for the message
+ * @throws {@link MemoryError} when the runtime refuses, or has no shared memory
+ */
+export function createMemory(pages: number, what: string): WebAssembly.Memory {
+  const bytes = pages * WASM_PAGE;
+  if (typeof SharedArrayBuffer === "undefined")
+    throw new MemoryError(
+      `${what}: this runtime has no SharedArrayBuffer (a browser page must be cross-origin isolated to have it)`,
+      bytes,
+    );
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  } catch (cause) {
+    throw new MemoryError(
+      `${what}: the runtime refused a memory of ${bytes} bytes (each may take 10 GiB of addresses, which ulimit -v must allow): ${(cause as Error).message}`,
+      bytes,
+      undefined,
+      { cause },
+    );
+  }
+}
