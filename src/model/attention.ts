@@ -1,4 +1,4 @@
-// Attention of a step: the work is split by sequence and KV head. A thread that owns a pair does all of it, so nothing in
+// Attention of a step: the work is split by sequence and KV head. The thread that takes a pair does all of it, so nothing in
 // here waits: rotate the queries and the new keys, attend to the ring and the chunk itself, then write the chunk into the
 // ring. Keys and values are rounded to the cache's type before they are used, so chunks and rings give the same bits.
 //
@@ -7,7 +7,7 @@
 //   token   3  4  2        and token 5 attends to 3, 4 and itself, then overwrites slot 2.
 import type { ModelShape } from "../config/shape.ts";
 import { attentionArgs } from "../kernels/abi.ts";
-import { share } from "../threads/barrier.ts";
+import type { Phases } from "./phases.ts";
 import type { BankView, ThreadMemory } from "./product.ts";
 import { kvTypes, type SequenceRows, type Step } from "./step.ts";
 
@@ -23,13 +23,12 @@ export function attention(
   layer: number,
   layer_bank: BankView,
   thread: number,
-  threads: number,
+  phases: Phases,
 ): void {
-  const [from, to] = share(step.sequences.length * shape.kv_heads, thread, threads);
-  for (let unit = from; unit < to; unit++) {
+  phases.each(step.sequences.length * shape.kv_heads, (unit) => {
     const sequence = step.sequences[Math.floor(unit / shape.kv_heads)];
     attendHead(memory, shape, interleaved, sequence, layer, layer_bank, unit % shape.kv_heads, thread);
-  }
+  });
 }
 
 function attendHead(

@@ -174,7 +174,7 @@ export class Engine {
       return new Engine(platform, planned, banks, team!, logits, options);
     } catch (error) {
       await team?.dispose();
-      await emptyBanks(platform, banks);
+      await emptyBanks(platform, banks, false);
       throw error;
     }
   }
@@ -228,8 +228,9 @@ export class Engine {
     if (this.disposed) return;
     this.disposed = true;
     this.store.close();
+    const { idle } = this.team;
     await this.team.dispose();
-    await emptyBanks(this.platform, [...this.banks, ...this.store.memories()]);
+    await emptyBanks(this.platform, [...this.banks, ...this.store.memories()], idle);
   }
 }
 

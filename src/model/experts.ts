@@ -2,8 +2,8 @@
 // router picked. Tokens are grouped by expert, so each expert's weights are read once for all of them; a token's experts
 // are added in ascending order, as in Hugging Face.
 import type { ModelShape } from "../config/shape.ts";
-import { STRIP, TILE_FROM } from "../memory/layout.ts";
-import type { PlacedExpert, PlacedLayer } from "../memory/plan.ts";
+import { rowGrain, STRIP, TILE_FROM } from "../memory/layout.ts";
+import type { Placed, PlacedExpert, PlacedLayer } from "../memory/plan.ts";
 import { share } from "../threads/barrier.ts";
 import type { Phases } from "./phases.ts";
 import type { BankView, ThreadMemory } from "./product.ts";
@@ -38,7 +38,7 @@ export class Experts {
     const assignments = this.assign(layer, layer_bank, rows);
     this.phases.run("experts pack", index, () => this.packInputs(assignments, layer_bank));
     this.phases.run("experts w1, w3", index, () => this.gate(assignments));
-    this.phases.run("experts w2", index, () => this.down(assignments, layer_bank));
+    this.phases.run("experts w2", index, () => this.down(assignments, layer_bank, rows));
   }
 
   /** Sorts the step's (row, expert) pairs by expert; every thread does so for itself. */
@@ -113,8 +113,7 @@ export class Experts {
     const { state, own } = memory;
     const { intermediate, act } = this.shape;
     const strips = Math.ceil(intermediate / STRIP);
-    const [from, to] = share(assignments.length * strips, this.thread, this.threads);
-    for (let unit = from; unit < to; unit++) {
+    this.phases.each(assignments.length * strips, (unit) => {
       const { expert, tokens, slot } = assignments[Math.floor(unit / strips)];
       const { w1, w2, w3 } = expert;
       const bank = memory.banks[w1.bank];
@@ -122,46 +121,30 @@ export class Experts {
       const row0 = (unit % strips) * STRIP;
       const row1 = Math.min(row0 + STRIP, intermediate);
       const input = slot * state.expert_x.slot;
-      memory.product(
-        bank,
-        w1,
-        row0,
-        row1,
-        memory.part(state.expert_x, kernels, w1.format, tokens) + input,
-        tokens,
-        own.gate,
-        STRIP,
-      );
-      memory.product(
-        bank,
-        w3,
-        row0,
-        row1,
-        memory.part(state.expert_x, kernels, w3.format, tokens) + input,
-        tokens,
-        own.up,
-        STRIP,
-      );
+      const packed = (matrix: Placed) => memory.part(state.expert_x, kernels, matrix.format, tokens) + input;
+      memory.product(bank, w1, row0, row1, packed(w1), tokens, own.gate, STRIP);
+      memory.product(bank, w3, row0, row1, packed(w3), tokens, own.up, STRIP);
       const gate = act === "gelu" ? kernels.gelu_mul : kernels.silu_mul;
       gate(own.gate, own.up, tokens, row1 - row0, STRIP);
       // The strip holds columns row0 … row1 of h: its address is taken back to where column 0 would be.
       const region = memory.part(state.expert_h, kernels, w2.format, tokens) + slot * state.expert_h.slot;
       memory.pack(bank, w2.format, region, own.gate - row0 * 4, STRIP, tokens, intermediate, 0, tokens, row0, row1);
-    }
+    });
   }
 
-  /** x += weight · w2·h; each thread has rows of its own of every expert's w2. */
-  private down(assignments: Assignment[], layer_bank: BankView): void {
+  /** x += weight · w2·h; split by rows, so that a token's experts are added by one thread, in order. */
+  private down(assignments: Assignment[], layer_bank: BankView, tokens: number): void {
     const { memory } = this;
     const { state, own } = memory;
     const { hidden } = this.shape;
-    const [from, to] = share(hidden, this.thread, this.threads, 16);
-    for (const { expert, start, tokens, slot } of assignments) {
-      const { w2 } = expert;
-      const bank = memory.banks[w2.bank];
-      const packed = memory.part(state.expert_h, bank.kernels, w2.format, tokens) + slot * state.expert_h.slot;
-      for (let row0 = from; row0 < to; row0 += STRIP) {
-        const row1 = Math.min(row0 + STRIP, to);
+    const grain = rowGrain(tokens);
+    this.phases.each(Math.ceil(hidden / grain), (unit) => {
+      const row0 = unit * grain;
+      const row1 = Math.min(row0 + grain, hidden);
+      for (const { expert, start, tokens, slot } of assignments) {
+        const { w2 } = expert;
+        const bank = memory.banks[w2.bank];
+        const packed = memory.part(state.expert_h, bank.kernels, w2.format, tokens) + slot * state.expert_h.slot;
         memory.product(bank, w2, row0, row1, packed, tokens, own.gate, STRIP);
         memory.carry(bank, layer_bank, own.gate, tokens * STRIP);
         layer_bank.kernels.add_rows(
@@ -175,6 +158,6 @@ export class Experts {
           row1 - row0,
         );
       }
-    }
+    });
   }
 }

@@ -3,9 +3,9 @@
 //
 //   h += o_proj · attention(RMSNorm(h));  h += experts(RMSNorm(h))   for each layer;   logits = lm_head · RMSNorm(h)
 import type { ModelShape } from "../config/shape.ts";
-import { STRIP, TILE_FROM } from "../memory/layout.ts";
+import { rowGrain, STRIP, TILE_FROM } from "../memory/layout.ts";
 import type { Placed, PlacedLayer } from "../memory/plan.ts";
-import { type Barrier, share } from "../threads/barrier.ts";
+import { type Barrier, share, type Turns } from "../threads/barrier.ts";
 import { attention } from "./attention.ts";
 import { Experts } from "./experts.ts";
 import { type PhaseRecord, Phases } from "./phases.ts";
@@ -21,13 +21,13 @@ export class Forward {
   private readonly threads: number;
   private readonly experts: Experts;
 
-  constructor(setup: Setup, thread: number, threads: number, barrier: Barrier) {
+  constructor(setup: Setup, thread: number, threads: number, barrier: Barrier, turns: Turns) {
     this.setup = setup;
     this.shape = setup.shape;
     this.thread = thread;
     this.threads = threads;
     this.memory = new ThreadMemory(setup, thread);
-    this.phases = new Phases(barrier, this.memory.counter, setup.profile);
+    this.phases = new Phases(barrier, turns, this.memory.counter, setup.profile);
     this.experts = new Experts(this.memory, setup.shape, this.phases, thread, threads);
   }
 
@@ -112,24 +112,27 @@ export class Forward {
       this.pack(bank, [layer.q_proj, layer.k_proj, layer.v_proj], state.xn, shape.hidden, rows, row0, row1);
     });
     phases.run("q, k, v", index, () => {
-      this.project(bank, layer.q_proj, rows, state.q, state.q_stride);
-      this.project(bank, layer.k_proj, rows, state.k, state.kv_stride);
-      this.project(bank, layer.v_proj, rows, state.v, state.kv_stride);
+      this.project(bank, rows, [
+        { matrix: layer.q_proj, out: state.q, stride: state.q_stride },
+        { matrix: layer.k_proj, out: state.k, stride: state.kv_stride },
+        { matrix: layer.v_proj, out: state.v, stride: state.kv_stride },
+      ]);
     });
     phases.run("attention", index, () => {
-      attention(memory, shape, this.setup.model.qk_interleaved, step, index, bank, this.thread, this.threads);
+      attention(memory, shape, this.setup.model.qk_interleaved, step, index, bank, this.thread, phases);
     });
     phases.run("attention pack", index, () => {
       this.pack(bank, [layer.o_proj], state.q, state.q_stride, rows, row0, row1);
     });
     phases.run("o", index, () => {
       const packed = memory.part(state.packed, kernels, layer.o_proj.format, rows);
-      const [from, to] = share(shape.hidden, this.thread, this.threads, 16);
-      for (let r = from; r < to; r += STRIP) {
-        const end = Math.min(r + STRIP, to);
-        memory.product(bank, layer.o_proj, r, end, packed, rows, own.gate, STRIP);
-        kernels.add_rows(state.x + r * 4, shape.hidden, 0, own.gate, STRIP, 0, rows, end - r);
-      }
+      const grain = rowGrain(rows);
+      phases.each(Math.ceil(shape.hidden / grain), (unit) => {
+        const from = unit * grain;
+        const to = Math.min(from + grain, shape.hidden);
+        memory.product(bank, layer.o_proj, from, to, packed, rows, own.gate, STRIP);
+        kernels.add_rows(state.x + from * 4, shape.hidden, 0, own.gate, STRIP, 0, rows, to - from);
+      });
     });
   }
 
@@ -185,7 +188,8 @@ export class Forward {
       for (let i = from; i < to; i++) normed(wanted[i], state.xn + i * hidden * 4);
       this.pack(home, [lm_head], state.xn, hidden, wanted.length, from, to);
     });
-    this.phases.run("head", -1, () => this.project(home, lm_head, wanted.length, state.logits, state.logits_stride));
+    const out = { matrix: lm_head, out: state.logits, stride: state.logits_stride };
+    this.phases.run("head", -1, () => this.project(home, wanted.length, [out]));
   }
 
   private norm(bank: BankView, weight: number, from: number, to: number): void {
@@ -212,11 +216,25 @@ export class Forward {
     }
   }
 
-  /** This thread's rows of a product of the packed rows, in place in a buffer of all of them. */
-  private project(bank: BankView, matrix: Placed, rows: number, out: number, stride: number): void {
+  /** Products of the packed rows with some matrices, each in place in a buffer of its own, split by rows. */
+  private project(
+    bank: BankView,
+    tokens: number,
+    products: readonly { matrix: Placed; out: number; stride: number }[],
+  ): void {
     const { memory } = this;
-    const [from, to] = share(matrix.rows, this.thread, this.threads, 16);
-    const packed = memory.part(memory.state.packed, bank.kernels, matrix.format, rows);
-    memory.product(bank, matrix, from, to, packed, rows, out + from * 4, stride);
+    const grain = rowGrain(tokens);
+    const units = products.map(({ matrix }) => Math.ceil(matrix.rows / grain));
+    this.phases.each(
+      units.reduce((a, b) => a + b, 0),
+      (unit) => {
+        let i = 0;
+        while (unit >= units[i]) unit -= units[i++];
+        const { matrix, out, stride } = products[i];
+        const from = unit * grain;
+        const packed = memory.part(memory.state.packed, bank.kernels, matrix.format, tokens);
+        memory.product(bank, matrix, from, Math.min(from + grain, matrix.rows), packed, tokens, out + from * 4, stride);
+      },
+    );
   }
 }

@@ -1,6 +1,6 @@
 // A step's phases: what a thread does between two barriers. Every phase ends with one. Where the engine profiles, each is
 // timed, with the weight bytes read and the products multiplied in it.
-import type { Barrier } from "../threads/barrier.ts";
+import type { Barrier, Turns } from "../threads/barrier.ts";
 
 export const phaseNames = [
   "embed",
@@ -42,17 +42,25 @@ export class Counter {
 
 export class Phases {
   private readonly barrier: Barrier;
+  private readonly turns: Turns;
   private readonly counter: Counter;
   private records: PhaseRecord[] | undefined;
   private readonly profiling: boolean;
 
-  constructor(barrier: Barrier, counter: Counter, profiling: boolean) {
+  constructor(barrier: Barrier, turns: Turns, counter: Counter, profiling: boolean) {
     this.barrier = barrier;
+    this.turns = turns;
     this.counter = counter;
     this.profiling = profiling;
   }
 
+  /** Calls `body` for the units of the running phase, [0, count), that this thread gets. Once in a phase. */
+  each(count: number, body: (unit: number) => void): void {
+    this.turns.each(count, body);
+  }
+
   run(phase: PhaseName, layer: number, work: () => void): void {
+    this.turns.begin();
     if (!this.profiling) {
       work();
       this.barrier.wait();

@@ -1,6 +1,6 @@
 // The entry of a team's thread: takes its setup, then runs steps until it is ended.
 import { currentPlatform } from "../platform/index.ts";
-import { Barrier } from "../threads/barrier.ts";
+import { Barrier, Turns } from "../threads/barrier.ts";
 import type { Order, Reply } from "../threads/team.ts";
 import { Forward } from "./forward.ts";
 import type { BankAdded, Setup, Step } from "./step.ts";
@@ -15,7 +15,13 @@ port.on_message((message) => {
   try {
     if (order.type === "init") {
       const barrier = new Barrier(order.control, order.threads);
-      forward = new Forward(order.setup as Setup, order.thread, order.threads, barrier);
+      forward = new Forward(
+        order.setup as Setup,
+        order.thread,
+        order.threads,
+        barrier,
+        new Turns(order.control, order.thread),
+      );
       reply({ type: "ready" });
     } else if (order.type === "tell") forward!.addBank(order.message as BankAdded);
     else {
