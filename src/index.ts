@@ -12,7 +12,8 @@ export {
 } from "./errors.ts";
 export { AutoConfig, AutoModelForCausalLM } from "./generation/auto.ts";
 export { MixtralForCausalLM } from "./generation/causal_lm.ts";
-export type { GenerateInputs, GenerateOutput } from "./generation/generate.ts";
+export type { GenerateOutput } from "./generation/generate.ts";
+export type { GenerateInputs } from "./generation/generate_inputs.ts";
 export {
   type GeneratedText,
   pipeline,

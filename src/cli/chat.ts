@@ -3,7 +3,7 @@ import process from "node:process";
 import readline from "node:readline";
 import { Command } from "commander";
 import { MixtralForCausalLM } from "../generation/causal_lm.ts";
-import type { GenerateInputs } from "../generation/generate.ts";
+import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import { ChatSession } from "../generation/session.ts";
 import { AutoTokenizer } from "../text/load_tokenizer.ts";
 import { Interrupted, interruptible, say, write } from "./io.ts";

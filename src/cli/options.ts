@@ -1,6 +1,6 @@
 // The options that commands share, and how they become those of the library.
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { GenerateInputs } from "../generation/generate.ts";
+import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import { StopStringCriteria } from "../generation/stopping.ts";
 import type { LoadOptions } from "../model/options.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";

@@ -2,7 +2,8 @@
 import { InputError } from "../errors.ts";
 import { MixtralPreTrainedModel } from "../model/mixtral.ts";
 import type { Tensor } from "../tensor.ts";
-import { type GenerateInputs, type GenerateOutput, generate } from "./generate.ts";
+import { type GenerateOutput, generate } from "./generate.ts";
+import type { GenerateInputs } from "./generate_inputs.ts";
 import { BaseStreamer } from "./streamers.ts";
 
 /** What `stream` needs of a tokenizer to give text instead of ids. */

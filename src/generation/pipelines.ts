@@ -7,7 +7,7 @@ import { AutoTokenizer } from "../text/load_tokenizer.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { AutoModelForCausalLM } from "./auto.ts";
 import type { MixtralForCausalLM } from "./causal_lm.ts";
-import type { GenerateInputs } from "./generate.ts";
+import type { GenerateInputs } from "./generate_inputs.ts";
 import type { Message } from "./session.ts";
 
 export interface TextGenerationOptions extends GenerateInputs {

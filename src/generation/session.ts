@@ -1,7 +1,7 @@
 // A conversation's one timeline: what the model has seen stays in its cache, and each turn feeds only what is new.
 import type { KeyValueCache } from "../model/cache.ts";
 import type { MixtralForCausalLM } from "./causal_lm.ts";
-import type { GenerateInputs } from "./generate.ts";
+import type { GenerateInputs } from "./generate_inputs.ts";
 import { BaseStreamer } from "./streamers.ts";
 
 /** A chat turn as templates know it. */

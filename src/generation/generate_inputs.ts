@@ -1,0 +1,138 @@
+// What `generate` is given: checked, its settings resolved, its prompt turned into rows without padding.
+import {
+  GenerationConfig,
+  type GenerationOptions,
+  type ResolvedGenerationConfig,
+} from "../config/generation_config.ts";
+import { InputError } from "../errors.ts";
+import type { KeyValueCache } from "../model/cache.ts";
+import { type CheckedInputs, checkInputs } from "../model/inputs.ts";
+import type { MixtralPreTrainedModel } from "../model/mixtral.ts";
+import { type Tensor, type TokenIds, toRows } from "../tensor.ts";
+import type { ProcessorContext } from "./processors.ts";
+import type { CustomStoppingCriteria } from "./stopping.ts";
+import type { BaseStreamer } from "./streamers.ts";
+
+/** What `generate` takes beside the fields of GenerationConfig. */
+export interface GenerateInputs extends GenerationOptions {
+  input_ids?: TokenIds;
+  /** (rows, length); all ones where absent, unless a pad token that ends no sequence stands in the prompt. */
+  attention_mask?: TokenIds;
+  /** float32 (rows, length, hidden), instead of `input_ids`; the result holds the new tokens alone then. */
+  inputs_embeds?: Tensor;
+  generation_config?: GenerationOptions;
+  /** Seeds the sampling: the same seed gives the same tokens in every runtime. */
+  seed?: number | bigint | null;
+  streamer?: BaseStreamer | null;
+  stopping_criteria?: CustomStoppingCriteria | readonly CustomStoppingCriteria[] | null;
+  logits_processor?: ProcessorContext["logits_processor"];
+  prefix_allowed_tokens_fn?: ProcessorContext["prefix_allowed_tokens_fn"];
+  /** Needed by `stop_strings`. */
+  tokenizer?: unknown;
+  /** Holds the first tokens of the prompt already; it is extended in place. */
+  past_key_values?: KeyValueCache;
+  signal?: AbortSignal;
+  frequency_penalty?: number | null;
+  presence_penalty?: number | null;
+}
+
+/** The options of a call that are neither settings nor known to GenerationConfig. */
+const OWN_OPTIONS = new Set([
+  "input_ids",
+  "attention_mask",
+  "inputs_embeds",
+  "generation_config",
+  "seed",
+  "streamer",
+  "stopping_criteria",
+  "logits_processor",
+  "prefix_allowed_tokens_fn",
+  "tokenizer",
+  "past_key_values",
+  "signal",
+  "frequency_penalty",
+  "presence_penalty",
+  "token_type_ids",
+]);
+
+/** What of an object is set: neither undefined nor null. */
+export const definedOf = (options: object = {}): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined && value !== null));
+
+/** Options of the call over a passed config over the model's own over the defaults. */
+export function resolveConfig(model: MixtralPreTrainedModel, inputs: GenerateInputs): ResolvedGenerationConfig {
+  const own = Object.fromEntries(Object.entries(inputs).filter(([name]) => !OWN_OPTIONS.has(name)));
+  const call = new GenerationConfig(own);
+  const unknown = Object.keys(own).find((name) => own[name as keyof typeof own] != null && !(name in call));
+  if (unknown) throw new InputError(`generate: unknown option ${unknown}`);
+  const { bos_token_id, eos_token_id, pad_token_id } = model.config;
+  const config = GenerationConfig.resolve(call, inputs.generation_config, model.generation_config, {
+    bos_token_id,
+    eos_token_id,
+    pad_token_id,
+  });
+  if (config.num_beams > 1) throw new InputError("num_beams: this version has no beam search");
+  if (config.guidance_scale !== null && config.guidance_scale !== 1)
+    throw new InputError("guidance_scale: this version has no guidance");
+  if (config.output_attentions) throw new InputError("output_attentions: this version computes no attention maps");
+  if (config.output_hidden_states)
+    throw new InputError("output_hidden_states: generate does not collect hidden states; call the model");
+  return config;
+}
+
+export interface Prompt {
+  /** Absent where embeddings are given. */
+  readonly ids?: Int32Array[];
+  /** What of it has yet to be fed, positions counted without padding. */
+  readonly checked: CheckedInputs;
+  /** Left padding of each row. */
+  readonly padding: number[];
+}
+
+export function promptOf(
+  model: MixtralPreTrainedModel,
+  inputs: GenerateInputs,
+  config: ResolvedGenerationConfig,
+  eos: readonly number[],
+): Prompt {
+  const { shape } = model.engine;
+  if (inputs.inputs_embeds !== undefined) {
+    const { input_ids, inputs_embeds, attention_mask, past_key_values } = inputs;
+    const checked = checkInputs({ input_ids, inputs_embeds, attention_mask, past_key_values }, shape);
+    return { checked: withoutPadding(checked, past_key_values), padding: checked.rows.map(() => 0) };
+  }
+  let ids = inputs.input_ids === undefined ? [] : toRows(inputs.input_ids);
+  if (ids.length === 0 || ids[0].length === 0) {
+    if (config.bos_token_id === null)
+      throw new InputError("input_ids: expected a prompt, as the model has no bos_token_id to begin with");
+    ids = [Int32Array.of(config.bos_token_id)];
+  }
+  const past = inputs.past_key_values;
+  const seen = past?.get_seq_length() ?? 0;
+  const length = ids[0].length;
+  if (seen >= length)
+    throw new InputError(
+      `input_ids: expected more than the ${seen} tokens that past_key_values holds, found ${length}`,
+    );
+  const { pad_token_id } = config;
+  const mask =
+    inputs.attention_mask !== undefined
+      ? toRows(inputs.attention_mask, "attention_mask")
+      : pad_token_id !== null && !eos.includes(pad_token_id) && ids.some((row) => row.includes(pad_token_id))
+        ? ids.map((row) => row.map((id) => (id === pad_token_id ? 0 : 1)))
+        : undefined;
+  const rest = ids.map((row) => Array.from(row.subarray(seen)));
+  const attention_mask = mask?.map((row) => Array.from(row));
+  const checked = checkInputs({ input_ids: rest, attention_mask, past_key_values: past }, shape);
+  const padding = ids.map((_, row) => (mask ? Math.max(0, mask[row].indexOf(1)) : 0));
+  return { ids, checked: withoutPadding(checked, past), padding };
+}
+
+/** Positions as generate counts them: of the tokens that are not padding, from 0. */
+function withoutPadding(checked: CheckedInputs, past: KeyValueCache | undefined): CheckedInputs {
+  const rows = checked.rows.map((row, b) => {
+    const first = past?.sequences[b].length ?? 0;
+    return { ...row, positions: row.columns.map((_, i) => first + i) };
+  });
+  return { ...checked, rows };
+}
