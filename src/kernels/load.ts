@@ -2,13 +2,11 @@
 import { EngineError } from "../errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { instantiate, type KernelInstance, STACK_BYTES } from "./abi.ts";
-import { createMemory } from "./memory.ts";
+import { createMemory, recycleMemory } from "./memory.ts";
 
 export interface KernelBuild {
   readonly module: WebAssembly.Module;
   readonly simd: "plain" | "relaxed";
-  /** An instance on a small memory of its own, to be asked for sizes and kinds. */
-  readonly sizes: KernelInstance;
 }
 
 const loaded = new Map<string, Promise<KernelBuild>>();
@@ -34,22 +32,26 @@ async function load(platform: Platform, wanted: "auto" | "plain" | "relaxed"): P
     if (!WebAssembly.validate(bytes)) platform.enable_relaxed_simd();
     if (WebAssembly.validate(bytes)) {
       const module = await WebAssembly.compile(bytes);
-      const { sizes, memory } = small(module);
-      if (dotAgrees(sizes, memory)) return { module, simd: "relaxed", sizes };
+      if (askKernels(module, dotAgrees)) return { module, simd: "relaxed" };
     }
     if (wanted === "relaxed") throw new EngineError("relaxed SIMD was asked for, but this runtime does not have it");
   }
   const bytes = (await platform.wasm("kernels-simd.wasm")) as BufferSource;
   if (!WebAssembly.validate(bytes))
     throw new EngineError("this runtime has no WebAssembly SIMD or threads, which Tramontane needs");
-  const module = await WebAssembly.compile(bytes);
-  return { module, simd: "plain", sizes: small(module).sizes };
+  return { module: await WebAssembly.compile(bytes), simd: "plain" };
 }
 
-/** An instance on a memory of 1 MiB. */
-function small(module: WebAssembly.Module) {
+/** Calls `ask` with an instance on a small memory of its own. */
+export function askKernels<T>(
+  module: WebAssembly.Module,
+  ask: (kernels: KernelInstance, memory: WebAssembly.Memory) => T,
+): T {
   const memory = createMemory(16, "a first memory");
-  return { sizes: instantiate(module, memory, STACK_BYTES), memory };
+  const answer = ask(instantiate(module, memory, STACK_BYTES), memory);
+  new Uint8Array(memory.buffer).fill(0);
+  recycleMemory(memory);
+  return answer;
 }
 
 /** Whether the relaxed dots give the exact sums on extremes and on varied bytes, as every engine must where b is in 0..127. */

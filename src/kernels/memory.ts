@@ -17,6 +17,8 @@ export function createMemory(pages: number, what: string): WebAssembly.Memory {
       `${what}: this runtime has no SharedArrayBuffer (a browser page must be cross-origin isolated to have it)`,
       bytes,
     );
+  const again = takeRecycled(bytes);
+  if (again) return again;
   try {
     return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   } catch (cause) {
@@ -27,4 +29,21 @@ export function createMemory(pages: number, what: string): WebAssembly.Memory {
       { cause },
     );
   }
+}
+
+/**
+ * Memories that nobody uses any more and that have not been collected yet. V8 may put that off for as long as there are
+ * addresses: a program that loads and disposes of models uses the same few memories again instead.
+ */
+let recycled: WeakRef<WebAssembly.Memory>[] = [];
+
+function takeRecycled(bytes: number): WebAssembly.Memory | undefined {
+  recycled = recycled.filter((memory) => memory.deref());
+  const at = recycled.findIndex((memory) => memory.deref()?.buffer.byteLength === bytes);
+  return at < 0 ? undefined : recycled.splice(at, 1)[0].deref();
+}
+
+/** Lets a memory be used again: it reads as zero everywhere, and no thread writes to it any more. */
+export function recycleMemory(memory: WebAssembly.Memory): void {
+  recycled.push(new WeakRef(memory));
 }

@@ -1,6 +1,7 @@
 // Brings the planned weights into the banks: mapped where the platform can, else read. Chosen once for a model.
 import { InputError } from "../errors.ts";
 import type { KernelInstance } from "../kernels/abi.ts";
+import { recycleMemory } from "../kernels/memory.ts";
 import type { Mapper, Platform } from "../platform/platform.ts";
 import { alignUp } from "./bank.ts";
 import type { Segment, WeightPlan } from "./plan.ts";
@@ -66,11 +67,19 @@ function mapSegment(mapper: Mapper, memory: WebAssembly.Memory, { address, file,
 /**
  * Gives the memories' pages back to the system, mapped files and written bytes alike, where it can be told to: the
  * runtimes free a memory only when they collect it, which Node 20 puts off for gigabytes. They read as zero afterwards.
+ * @param unused - no thread can write to them any more, so that they can serve as other banks
  */
-export async function emptyBanks(platform: Platform, banks: readonly WebAssembly.Memory[]): Promise<void> {
+export async function emptyBanks(
+  platform: Platform,
+  banks: readonly WebAssembly.Memory[],
+  unused: boolean,
+): Promise<void> {
   const mapper = await platform.mapper();
   if ("reason" in mapper) return;
-  for (const memory of banks) mapper.unmap(memory, 0, memory.buffer.byteLength);
+  for (const memory of banks) {
+    mapper.unmap(memory, 0, memory.buffer.byteLength);
+    if (unused) recycleMemory(memory);
+  }
 }
 
 /** Values dequantized at a time: their bytes fit the smallest low region. */

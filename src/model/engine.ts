@@ -4,7 +4,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { type ModelShape, modelShape } from "../config/shape.ts";
 import { CheckpointError, EngineError, MemoryError } from "../errors.ts";
 import { instantiate, type KernelInstance } from "../kernels/abi.ts";
-import { type KernelBuild, loadKernels } from "../kernels/load.ts";
+import { askKernels, type KernelBuild, loadKernels } from "../kernels/load.ts";
 import { type LogitsExports, loadLogits } from "../kernels/logits.ts";
 import { alignUp, createBank, MAX_BANK_BYTES } from "../memory/bank.ts";
 import { chooseFilling, emptyBanks, type Filling, fillBanks, fillConstants } from "../memory/fill.ts";
@@ -257,19 +257,13 @@ export async function planEngine(
   const weights = bind(checkpoint);
   const build = await loadKernels(platform, options.simd);
   const used = countFormats(weights);
-  const kinds = packKinds(
-    build.sizes,
-    Object.keys(used).map((name) => formats[name as FormatName]),
-  );
+  const used_formats = Object.keys(used).map((name) => formats[name as FormatName]);
   const rows = options.chunk_size ?? CHUNK_ROWS;
-  const state = planRunState(
-    shape,
-    build.sizes,
-    kinds,
-    options.threads ?? platform.cores(),
-    rows,
-    Math.min(rows, LOGIT_ROWS),
-  );
+  const threads = options.threads ?? platform.cores();
+  const { kinds, state } = askKernels(build.module, (kernels) => {
+    const kinds = packKinds(kernels, used_formats);
+    return { kinds, state: planRunState(shape, kernels, kinds, threads, rows, Math.min(rows, LOGIT_ROWS)) };
+  });
   const filling = await chooseFilling(
     platform,
     options.mmap ?? "auto",

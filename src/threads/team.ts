@@ -104,6 +104,11 @@ export class Team {
     });
   }
 
+  /** Whether every thread has done all that it was asked for, and waits. */
+  get idle(): boolean {
+    return !this.pending && !this.failure;
+  }
+
   private receive(thread: number, reply: Reply): void {
     if (reply.type === "failed") {
       const { name, message, stack } = reply.error;
