@@ -5,18 +5,20 @@ import type { LoadOptions } from "../model/options.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { MixtralForCausalLM } from "./causal_lm.ts";
 
-export const AutoConfig = {
+export const AutoConfig: {
   /** The config of a checkpoint: a folder or a .gguf file. @throws CheckpointError or ConfigError */
-  async from_pretrained(path: string): Promise<MixtralConfig> {
+  from_pretrained(path: string): Promise<MixtralConfig>;
+} = {
+  async from_pretrained(path) {
     const checkpoint = await openCheckpoint(await currentPlatform(), path);
     await checkpoint.close();
     return checkpoint.config;
   },
 };
 
-export const AutoModelForCausalLM = {
+export const AutoModelForCausalLM: {
   /** See {@link MixtralForCausalLM}. */
-  from_pretrained(path: string, options: LoadOptions = {}): Promise<MixtralForCausalLM> {
-    return MixtralForCausalLM.from_pretrained(path, options);
-  },
+  from_pretrained(path: string, options?: LoadOptions): Promise<MixtralForCausalLM>;
+} = {
+  from_pretrained: (path, options = {}) => MixtralForCausalLM.from_pretrained(path, options),
 };

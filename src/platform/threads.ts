@@ -6,11 +6,17 @@ import type { HostPort, TeamWorker } from "./platform.ts";
 
 function start(name: string): threads.Worker {
   const script = locateWorker();
-  if (script) return new threads.Worker(script, { name });
+  if (script) return new threads.Worker(startable(script), { name });
   // Reached only in webpack's bundles. In this form webpack makes the script a bundle of its own, and puts the Worker of
   // node:worker_threads in place of the global one.
   const bundled = new Worker(new URL("../model/worker.js", import.meta.url), { name });
   return bundled as unknown as threads.Worker;
+}
+
+/** Threads start from files and data: a script on the network (a module from JSR) is imported by one that is its own data. */
+function startable(script: URL): URL {
+  if (!["http:", "https:"].includes(script.protocol)) return script;
+  return new URL(`data:text/javascript,${encodeURIComponent(`import ${JSON.stringify(script.href)};`)}`);
 }
 
 /** `spawn` of a Platform. */

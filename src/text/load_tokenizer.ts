@@ -131,7 +131,7 @@ function gguf_templates(metadata: Metadata, source: string): ChatTemplates | und
 }
 
 /** Loads tokenizers by the name users know from transformers. */
-export const AutoTokenizer = {
+export const AutoTokenizer: {
   /**
    * @param path - a folder with tokenizer.json or tokenizer.model, or such a file, or a .gguf file
    * @throws {@link TokenizerError} when there is none, or it is damaged or not supported
@@ -139,7 +139,9 @@ export const AutoTokenizer = {
    * const tokenizer = await AutoTokenizer.from_pretrained("models/demo");
    * tokenizer.encode("Hello world");
    */
-  async from_pretrained(path: string, options: TokenizerOptions = {}): Promise<Tokenizer> {
+  from_pretrained(path: string, options?: TokenizerOptions): Promise<Tokenizer>;
+} = {
+  async from_pretrained(path, options = {}) {
     return loadTokenizer(await currentPlatform(), path, options);
   },
 };

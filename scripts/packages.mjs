@@ -1,0 +1,323 @@
+// npm run test:packages: the package as npm packs it, installed into fresh projects of every kind, where the demo model must
+// answer as the reference does: Node (import and require), Deno, Bun, TypeScript, esbuild, Vite, webpack; with koffi and
+// without. And what the package holds, how large it is, and what publint, attw and Deno's publisher say of it.
+// Ends with one line `N passed, N failed`. The tools are installed into a temporary folder, not into the project.
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fetchRuntimes, root } from "./fetch-runtimes.mjs";
+
+const TOOLS = ["esbuild@0.28", "vite@8", "webpack@5", "typescript@5", "publint@0.3", "@arethetypeswrong/cli@0.18"];
+
+/** Bytes of the packed package at most. */
+const LARGEST = 400_000;
+
+const model = join(root, "models", "demo");
+const [fact] = JSON.parse(readFileSync(join(model, "expected", "expected.json"), "utf8")).facts;
+
+const scratch = mkdtempSync(join(tmpdir(), "tramontane-packages-"));
+const runtimes = Object.fromEntries(fetchRuntimes().map((runtime) => [runtime.name, runtime]));
+
+// ---- running and counting --------------------------------------------------------------------------------------
+
+let passed = 0;
+let failed = 0;
+
+/** Counts one test; `run` throws where it fails, and may return a remark. */
+function check(name, run) {
+  try {
+    const remark = run();
+    passed++;
+    console.log(`ok   ${name}${typeof remark === "string" ? `: ${remark}` : ""}`);
+  } catch (error) {
+    failed++;
+    console.log(`FAIL ${name}: ${error.message}`);
+  }
+}
+
+function must(condition, message) {
+  if (!condition) throw new Error(message);
+}
+
+/** Runs a command. @returns its standard output @throws with everything it printed, when its status is not 0 */
+function run(cwd, [command, ...args]) {
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    cwd,
+    encoding: "utf8",
+    env: { ...process.env, NO_COLOR: "1" },
+    shell: process.platform === "win32",
+  });
+  must(
+    status === 0,
+    `${[command, ...args].join(" ")}: ${error?.message ?? `exit status ${status}`}\n${stdout}${stderr}`,
+  );
+  return stdout;
+}
+
+const npm = (cwd, ...args) =>
+  run(cwd, ["npm", ...args, "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"]);
+
+/** A fresh project that has only the package. @returns its folder */
+function project(name, files, ...flags) {
+  const folder = join(scratch, name);
+  mkdirSync(folder);
+  writeFileSync(join(folder, "package.json"), '{ "private": true, "type": "module" }\n');
+  for (const [path, text] of Object.entries(files)) writeFileSync(join(folder, path), text);
+  npm(folder, "install", tarball, ...flags);
+  return folder;
+}
+
+/** Runs a program of a project on the demo model, which must answer right. @returns what it told */
+function answers(folder, command, { mapped } = {}) {
+  const told = JSON.parse(run(folder, [...command, model]));
+  must(told.text === fact.reference, `expected ${JSON.stringify(fact.reference)}, found ${JSON.stringify(told.text)}`);
+  if (mapped !== undefined) must(told.mapped === mapped, `expected mapped ${mapped}, found ${JSON.stringify(told)}`);
+  return told.mapped ? "mapped" : `read, ${told.reason}`;
+}
+
+// ---- the programs ----------------------------------------------------------------------------------------------
+
+const main = `
+  const path = process.argv.at(-1);
+  const tokenizer = await AutoTokenizer.from_pretrained(path);
+  const model = await AutoModelForCausalLM.from_pretrained(path, { threads: 2 });
+  const messages = [{ role: "user", content: ${JSON.stringify(fact.ask)} }];
+  const inputs = tokenizer.apply_chat_template(messages, { add_generation_prompt: true });
+  let text = "";
+  for await (const piece of model.stream({ ...inputs, max_new_tokens: 60, tokenizer })) text += piece;
+  const { mapped, reason } = model.info();
+  console.log(JSON.stringify({ text, mapped, reason }));
+  await model.dispose();
+`;
+const names = "{ AutoModelForCausalLM, AutoTokenizer, configure }";
+const esm = (specifier = "tramontane", before = "") =>
+  `import process from "node:process";\nimport ${names} from "${specifier}";\n${before}${main}`;
+const commonjs = (load) => `const ${names} = ${load};\n(async () => {${main}})();\n`;
+
+const typed = `import {
+  AutoModelForCausalLM, AutoTokenizer, configure, EngineError, MixtralForCausalLM, type ModelInfo, pipeline, Tensor,
+  TextStreamer,
+} from "tramontane";
+
+export async function program(path: string): Promise<string> {
+  const tokenizer = await AutoTokenizer.from_pretrained(path);
+  await using model = await AutoModelForCausalLM.from_pretrained(path, { threads: 2, mmap: "auto" });
+  const inputs = tokenizer("My favourite condiment is");
+  const ids: Tensor = await model.generate({ ...inputs, max_new_tokens: 4, streamer: new TextStreamer(tokenizer) });
+  const info: ModelInfo = model.info();
+  const { logits }: { logits: Tensor } = await model({ input_ids: [1, 2] });
+  for await (const piece of model.stream({ ...inputs, tokenizer })) piece.toUpperCase();
+  for await (const id of model.stream({ ...inputs })) id.toFixed();
+  const generator = await pipeline("text-generation", path);
+  // @ts-expect-error: there is no such option
+  await AutoModelForCausalLM.from_pretrained(path, { thread: 2 });
+  // @ts-expect-error: a number has no such method
+  for await (const id of model.stream({ ...inputs })) id.toUpperCase();
+  void [configure, EngineError, MixtralForCausalLM, generator, info, logits];
+  return tokenizer.decode(ids[0], { skip_special_tokens: true });
+}
+`;
+
+const webpackBuild = `
+import webpack from ${JSON.stringify(join(scratch, "tools", "node_modules", "webpack", "lib", "index.js"))};
+const config = {
+  mode: "production", target: "node20", context: import.meta.dirname, entry: "./main.mjs",
+  experiments: { outputModule: true },
+  output: { path: import.meta.dirname + "/out", filename: "main.mjs", module: true },
+};
+webpack(config, (error, stats) => {
+  if (error || stats.hasErrors()) {
+    console.error(error ?? stats.toString());
+    process.exitCode = 1;
+  }
+});
+`;
+
+// ---- the package -----------------------------------------------------------------------------------------------
+
+const [packed] = JSON.parse(
+  run(root, ["npm", "pack", "--json", "--ignore-scripts", "--loglevel=error", "--pack-destination", scratch]),
+);
+const tarball = join(scratch, packed.filename);
+
+check("the package holds the compiled library, its types and binaries, and nothing else", () => {
+  const expected =
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/src\/.*\.(js|d\.ts)|dist\/wasm\/[a-z-]+\.(wasm|json))$/;
+  const paths = packed.files.map(({ path }) => path);
+  const others = paths.filter((path) => !expected.test(path));
+  must(others.length === 0, `found ${others.join(", ")}`);
+  for (const path of ["LICENSE", "dist/src/index.js", "dist/src/index.d.ts", "dist/src/cli/main.js"])
+    must(paths.includes(path), `expected ${path}, found none`);
+  return `${paths.length} files`;
+});
+
+check("the package is small", () => {
+  must(packed.size <= LARGEST, `expected at most ${LARGEST} bytes, found ${packed.size}`);
+  return `${packed.size} bytes, ${packed.unpackedSize} unpacked`;
+});
+
+const tools = join(scratch, "tools");
+mkdirSync(tools);
+writeFileSync(join(tools, "package.json"), '{ "private": true }\n');
+npm(tools, "install", ...TOOLS);
+const newest = runtimes["node newest"].command ?? [process.execPath];
+const tool = (...path) => [...newest, join(tools, "node_modules", ...path)];
+
+check("publint finds nothing", () => {
+  const said = run(scratch, [...tool("publint", "src", "cli.js"), tarball, "--strict"]);
+  must(/All good/.test(said), said);
+});
+
+check("attw finds nothing", () => {
+  run(scratch, [...tool("@arethetypeswrong", "cli", "dist", "index.js"), tarball, "--profile", "esm-only"]);
+});
+
+check("Deno would publish the sources to JSR", () => {
+  const deno = runtimes.deno.command;
+  if (!deno) return `not checked: ${runtimes.deno.skipped}`;
+  run(root, [deno[0], "publish", "--dry-run", "--allow-dirty", "--quiet"]);
+});
+
+// ---- the projects ----------------------------------------------------------------------------------------------
+
+const plain = project("plain", {
+  "main.mjs": esm(),
+  "main.cjs": commonjs('require("tramontane")'),
+  "npm.mjs": esm("npm:tramontane"),
+  "typed.ts": typed,
+});
+const cli = join("node_modules", "tramontane", "dist", "src", "cli", "main.js");
+const maps = ["linux", "darwin"].includes(process.platform);
+
+for (const { name, version, command, skipped } of Object.values(runtimes)) {
+  if (!command) {
+    console.log(`skip ${name}: ${skipped}`);
+    continue;
+  }
+  check(`import in ${name} ${version}`, () => answers(plain, [...command, "main.mjs"], { mapped: maps }));
+  if (name.startsWith("node"))
+    check(`require in ${name} ${version}`, () => answers(plain, [...command, "main.cjs"], { mapped: maps }));
+  if (name === "deno") check("import npm:tramontane in deno", () => answers(plain, [...command, "npm.mjs"]));
+  check(`the command in ${name} ${version}`, () => {
+    const said = run(plain, [...command, cli, "generate", fact.ask, "--chat", "--quiet", "-n", "60", "-m", model]);
+    must(said === `${fact.reference}\n`, `found ${JSON.stringify(said)}`);
+  });
+}
+
+check("npx tramontane", () => {
+  const said = run(plain, [
+    "npx",
+    "--no-install",
+    "tramontane",
+    "generate",
+    fact.ask,
+    "--chat",
+    "--quiet",
+    "-m",
+    model,
+  ]);
+  must(said === `${fact.reference}\n`, `found ${JSON.stringify(said)}`);
+});
+
+check("without koffi Node reads, and says so", () => {
+  const bare = project("bare", { "main.mjs": esm() }, "--omit=optional");
+  const remark = answers(bare, [process.execPath, "main.mjs"], { mapped: false });
+  must(/koffi/.test(remark), `expected a reason that names koffi, found ${remark}`);
+});
+
+for (const [compiler, typescript] of [
+  ["TypeScript 5", tool("typescript", "bin", "tsc")],
+  ["the project's TypeScript", [process.execPath, join(root, "node_modules", "typescript", "bin", "tsc")]],
+]) {
+  for (const [resolution, module] of [
+    ["node16", "node16"],
+    ["nodenext", "nodenext"],
+    ["bundler", "esnext"],
+  ]) {
+    check(`${compiler}, moduleResolution ${resolution}`, () => {
+      const flags = "--noEmit --strict --target es2022 --lib es2023,esnext.disposable,dom".split(" ");
+      run(plain, [...typescript, ...flags, "--module", module, "--moduleResolution", resolution, "typed.ts"]);
+    });
+  }
+}
+
+// ---- bundles ---------------------------------------------------------------------------------------------------
+
+const esbuild = (folder, ...args) =>
+  run(folder, [
+    join(tools, "node_modules", ".bin", "esbuild"),
+    ...args,
+    "--bundle",
+    "--platform=node",
+    "--log-level=warning",
+  ]);
+
+/** Puts a folder where no package is near. @returns where */
+function moved(folder, name) {
+  const target = join(scratch, "moved", name);
+  cpSync(folder, target, { recursive: true });
+  return target;
+}
+
+const node = (file) => [process.execPath, file];
+
+check("esbuild, an ES module", () => {
+  esbuild(plain, "main.mjs", "--format=esm", "--outfile=esbuild/main.mjs");
+  return answers(plain, node("esbuild/main.mjs"), { mapped: maps });
+});
+
+check("esbuild, minified CommonJS", () => {
+  writeFileSync(join(plain, "for-cjs.mjs"), `import ${names} from "tramontane";\n(async () => {${main}})();\n`);
+  esbuild(
+    plain,
+    "for-cjs.mjs",
+    "--format=cjs",
+    "--minify",
+    "--external:koffi", // its loader cannot be part of a CommonJS bundle
+    "--outfile=esbuild/main.cjs",
+    "--log-override:empty-import-meta=silent",
+  );
+  return answers(plain, node("esbuild/main.cjs"), { mapped: maps });
+});
+
+check("esbuild, moved away from the package, with configure", () => {
+  const before =
+    'configure({ wasm_url: new URL("./wasm/", import.meta.url), worker_url: new URL("./worker.mjs", import.meta.url) });\n';
+  writeFileSync(join(plain, "configured.mjs"), esm("tramontane", before));
+  const out = join(plain, "configured");
+  esbuild(plain, "configured.mjs", "--format=esm", "--outfile=configured/main.mjs");
+  esbuild(plain, "tramontane/worker", "--format=esm", "--outfile=configured/worker.mjs");
+  cpSync(join(plain, "node_modules", "tramontane", "dist", "wasm"), join(out, "wasm"), { recursive: true });
+  return answers(moved(out, "esbuild"), node("main.mjs"));
+});
+
+check("esbuild, moved away from the package, without configure, says what is missing", () => {
+  const folder = moved(join(plain, "esbuild"), "lost");
+  let said = "";
+  try {
+    run(folder, [...node("main.mjs"), model]);
+  } catch (error) {
+    said = error.message;
+  }
+  must(/EngineError: .*\.wasm: expected it .* configure\(\{ wasm_url, worker_url \}\)/.test(said), `found ${said}`);
+});
+
+check("webpack, moved away from the package", () => {
+  const folder = project("webpack", { "main.mjs": esm(), "build.mjs": webpackBuild });
+  run(folder, [...newest, "build.mjs"]);
+  const out = moved(join(folder, "out"), "webpack");
+  rmSync(folder, { recursive: true });
+  return answers(out, node("main.mjs"));
+});
+
+check("Vite, built for Node", () => {
+  const config = 'export default { build: { ssr: "main.mjs", outDir: "vite" }, ssr: { noExternal: true } };\n';
+  writeFileSync(join(plain, "vite.config.mjs"), config);
+  run(plain, [...tool("vite", "bin", "vite.js"), "build", "--logLevel", "warn"]);
+  return answers(plain, node("vite/main.js"), { mapped: maps });
+});
+
+rmSync(scratch, { recursive: true, force: true });
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed ? 1 : 0;
