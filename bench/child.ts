@@ -21,7 +21,7 @@ export function runProgram<T>(program: string, args: readonly string[], runtime:
     child.on("error", reject);
     child.on("close", (code, signal) => {
       const last = output.trimEnd().split("\n").at(-1) ?? "";
-      const cause = errors.split("\n").find((line) => /Error\b/.test(line)) ?? errors.trim().slice(-2000);
+      const cause = errors.split("\n").find((line) => /^\S[\w.: ]*Error\b/.test(line)) ?? errors.trim().slice(-2000);
       if (code !== 0) reject(new Error(`${program} ended with ${signal ?? code}: ${cause}`));
       else resolve(JSON.parse(last));
     });

@@ -77,15 +77,21 @@ export class CacheStore {
       );
     }
     const matrix = this.matrices ? { bytes: this.matrices.bytes(slots), addresses: [] as number[] } : undefined;
-    const all_matrices = matrix ? matrix.bytes * this.matrices!.threads : 0;
+    const all_matrices = matrix ? alignUp(matrix.bytes * this.matrices!.threads, 64) : 0;
     const ring = { type, slots, banks: [] as number[], addresses: [] as number[], matrices: matrix };
     try {
       for (let layer = 0; layer < this.shape.layers; layer++) {
-        const { bank, address } = this.take(bytes, bytes * (this.shape.layers - layer) + all_matrices);
+        // Layers in the same bank share their score matrices.
+        const beside = (bank: number) => (ring.banks.includes(bank) ? 0 : all_matrices);
+        const { bank, address, extra } = this.take(
+          bytes,
+          beside,
+          alignUp(bytes, 64) * (this.shape.layers - layer) + all_matrices,
+        );
+        matrix?.addresses.push(extra ?? matrix.addresses[ring.banks.indexOf(bank)]);
         ring.banks.push(bank);
         ring.addresses.push(address);
         this.bytes += bytes;
-        if (matrix) matrix.addresses.push(this.matrixIn(ring, layer, all_matrices));
       }
     } catch (error) {
       this.free(ring);
@@ -94,32 +100,42 @@ export class CacheStore {
     return ring;
   }
 
-  /** Where a layer's score matrices are: layers in the same bank share them. */
-  private matrixIn({ banks, matrices, slots }: Ring, layer: number, bytes: number): number {
-    const sharing = banks.indexOf(banks[layer]);
-    if (sharing < layer) return matrices!.addresses[sharing];
-    const address = this.banks[banks[layer] - this.firstIndex].regions.take(bytes);
-    if (address === undefined) {
-      throw new MemoryError(
-        `eager attention over ${slots} positions needs ${bytes} bytes beside the cache, in one memory`,
-        bytes,
-      );
-    }
-    return address;
-  }
-
-  private take(bytes: number, rest: number): { bank: number; address: number } {
-    for (const [i, { regions }] of this.banks.entries()) {
+  /**
+   * Takes `bytes` in some bank, and as many `extra` ones as are needed `beside` them there.
+   * @param rest - bytes that the same ring will take, these included: a new bank has room for all of them
+   */
+  private take(
+    bytes: number,
+    beside: (bank: number) => number,
+    rest: number,
+  ): { bank: number; address: number; extra?: number } {
+    const takeIn = (bank: number) => {
+      const { regions } = this.banks[bank - this.firstIndex];
       const address = regions.take(bytes);
-      if (address !== undefined) return { bank: this.firstIndex + i, address };
+      const more = beside(bank);
+      if (address === undefined || more === 0) return address === undefined ? undefined : { bank, address };
+      const extra = regions.take(more);
+      if (extra === undefined) regions.give(address, bytes);
+      return extra === undefined ? undefined : { bank, address, extra };
+    };
+    for (let i = 0; i < this.banks.length; i++) {
+      const taken = takeIn(this.firstIndex + i);
+      if (taken) return taken;
     }
     const wanted = this.low + Math.max(rest, FIRST_BANK_BYTES * 2 ** this.banks.length);
     const size = Math.min(alignUp(wanted, WASM_PAGE), MAX_BANK_BYTES);
+    const bank = this.firstIndex + this.banks.length;
+    const needed = this.low + bytes + beside(bank);
+    if (needed > size)
+      throw new MemoryError(
+        `a layer's cache and its score matrices need ${needed} bytes in one memory, of at most ${size}`,
+        needed,
+        size,
+      );
     const memory = createBank(size, `a cache of ${rest} bytes`);
-    const regions = new Regions(this.low, size, 64);
-    this.banks.push({ memory, regions });
-    this.announce(this.firstIndex + this.banks.length - 1, memory);
-    return { bank: this.firstIndex + this.banks.length - 1, address: regions.take(bytes)! };
+    this.banks.push({ memory, regions: new Regions(this.low, size, 64) });
+    this.announce(bank, memory);
+    return takeIn(bank)!;
   }
 
   /** Every memory that rings live in. */
