@@ -5,7 +5,7 @@ import type { KeyValueCache } from "../model/cache.ts";
 import type { Engine } from "../model/engine.ts";
 import type { CheckedInputs } from "../model/inputs.ts";
 import type { MixtralPreTrainedModel } from "../model/mixtral.ts";
-import { feed } from "../model/sequence.ts";
+import { feed, settled } from "../model/sequence.ts";
 import { Tensor } from "../tensor.ts";
 import { definedOf, type GenerateInputs, promptOf, resolveConfig } from "./generate_inputs.ts";
 import { LogitsWorkspace } from "./logits_module.ts";
@@ -40,6 +40,7 @@ const DEFAULT_NEW_TOKENS = 20;
 export async function generate(model: MixtralPreTrainedModel, inputs: GenerateInputs): Promise<GenerateOutput> {
   inputs.signal?.throwIfAborted();
   const generation = new Generation(model, inputs);
+  const give_back = inputs.past_key_values?.acquire();
   try {
     const leave = await model.engine.slots.acquire(generation.rows, inputs.signal);
     try {
@@ -48,6 +49,7 @@ export async function generate(model: MixtralPreTrainedModel, inputs: GenerateIn
       leave();
     }
   } finally {
+    give_back?.();
     generation.release();
   }
 }
@@ -227,7 +229,7 @@ class Generation {
     this.mark = cache.mark();
     for (let row = 0; row < base; row++)
       cache.reserve(row, given ? positions(row) : prompt.rows[row].columns.length, model.context);
-    await Promise.all(
+    await settled(
       prompt.rows.map((row, b) => {
         const last = row.columns.length - 1;
         const options = {
@@ -321,7 +323,7 @@ class Generation {
       };
       parts.push(engine.submit(part, read, this.inputs.signal));
     }
-    await Promise.all(parts);
+    await settled(parts);
     this.cache!.advance(1);
     this.mark = this.cache!.mark();
   }

@@ -1,4 +1,5 @@
 // A conversation's one timeline: what the model has seen stays in its cache, and each turn feeds only what is new.
+import { InputError } from "../errors.ts";
 import type { KeyValueCache } from "../model/cache.ts";
 import type { MixtralForCausalLM } from "./causal_lm.ts";
 import type { GenerateInputs } from "./generate_inputs.ts";
@@ -26,6 +27,7 @@ export class ChatSession {
   private cache: KeyValueCache | undefined;
   /** The tokens that the cache holds, and those chosen after them. */
   private ids: number[] = [];
+  private answering = false;
 
   constructor(model: MixtralForCausalLM, tokenizer: ChatTokenizer) {
     this.model = model;
@@ -35,8 +37,19 @@ export class ChatSession {
   /**
    * Sends a message and streams the answer's text. Leaving the loop, or aborting, keeps what was answered so far.
    * @throws TokenizerError when the template refuses; the conversation is then as before
+   * @throws {@link InputError} while the message before is being answered
    */
   async *send(content: string, options: GenerateInputs = {}): AsyncGenerator<string, void, void> {
+    if (this.answering) throw new InputError("send: the message before is still being answered");
+    this.answering = true;
+    try {
+      yield* this.answer(content, options);
+    } finally {
+      this.answering = false;
+    }
+  }
+
+  private async *answer(content: string, options: GenerateInputs): AsyncGenerator<string, void, void> {
     this.messages.push({ role: "user", content });
     let prompt: number[];
     try {
@@ -47,13 +60,14 @@ export class ChatSession {
       throw error;
     }
     this.prepare(prompt);
+    const { cache } = this;
     const recorder = new Recorder(options.streamer);
     let answer = "";
     try {
       const inputs = {
         ...options,
         input_ids: [prompt],
-        past_key_values: this.cache,
+        past_key_values: cache,
         tokenizer: this.tokenizer,
         streamer: recorder,
       };
@@ -62,8 +76,11 @@ export class ChatSession {
         yield text;
       }
     } finally {
-      this.ids = [...prompt, ...recorder.ids].slice(0, this.cache!.get_seq_length());
-      this.messages.push({ role: "assistant", content: answer });
+      // Unless the conversation was reset meanwhile.
+      if (this.cache === cache) {
+        this.ids = [...prompt, ...recorder.ids].slice(0, cache!.get_seq_length());
+        this.messages.push({ role: "assistant", content: answer });
+      }
     }
   }
 

@@ -14,7 +14,7 @@ import { Engine, type ModelInfo } from "./engine.ts";
 import { type CheckedInputs, checkInputs, type ForwardInputs, keptColumns, packedSequences } from "./inputs.ts";
 import type { LoadOptions } from "./options.ts";
 import type { Profile } from "./profile.ts";
-import { feed } from "./sequence.ts";
+import { feed, settled } from "./sequence.ts";
 
 export interface ForwardOutput {
   /** float32 (rows, kept positions, vocab) */
@@ -155,16 +155,19 @@ export class MixtralPreTrainedModel extends Callable {
       (packed && !given ? packedSequences(row) : [row]).map((part) => ({ b, part })),
     );
     const cache = given ?? this.create_cache(parts.length, length);
+    const give_back = cache.acquire();
     const out = new Collected(this, checked, keep, inputs);
     const mark = cache.mark();
     try {
       for (const [i, { part }] of parts.entries()) cache.reserve(i, part.columns.length, this.context);
-      await Promise.all(parts.map(({ b, part }, i) => out.feed(b, part, cache.sequences[i])));
+      await settled(parts.map(({ b, part }, i) => out.feed(b, part, cache.sequences[i])));
       cache.advance(length);
     } catch (error) {
       if (given) given.restore(mark);
       else cache.dispose();
       throw error;
+    } finally {
+      give_back();
     }
     if (!given && !keeps_cache) cache.dispose();
     else if (!given) cache.disposeWhenForgotten();

@@ -74,5 +74,14 @@ export async function feed(
   }
 }
 
+/**
+ * Waits until all have settled, then throws the first failure there was: while one of them is in a step, the memory that
+ * it writes to must stay.
+ */
+export async function settled(parts: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(parts);
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
 /** Floats that all threads write to. */
 const shared = (length: number): Float32Array => new Float32Array(new SharedArrayBuffer(length * 4));
