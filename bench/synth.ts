@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import { readGGUF } from "../src/checkpoint/gguf.ts";
 import { type GGUFPair, type GGUFTensor, writeGGUF } from "../src/checkpoint/gguf_writer.ts";
 import { currentPlatform } from "../src/platform/index.ts";
@@ -62,7 +63,8 @@ export async function synthesize(name: ShapeName, format: FormatName): Promise<s
   const path = join(cache, `${name}-${format}.gguf`);
   if (existsSync(path)) return path;
   mkdirSync(cache, { recursive: true });
-  const partial = `${path}.partial`;
+  // Another bench may be writing the same file.
+  const partial = `${path}.${process.pid}.partial`;
   const file = await open(partial, "w");
   try {
     const write = async (bytes: Uint8Array) => {
