@@ -2,8 +2,8 @@
 // answer as the reference does: Node (import and require), Deno, Bun, TypeScript, esbuild, Vite, webpack; with koffi and
 // without. And what the package holds, how large it is, and what publint, attw and Deno's publisher say of it.
 // Ends with one line `N passed, N failed`. The tools are installed into a temporary folder, not into the project.
-import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fetchRuntimes, root } from "./fetch-runtimes.mjs";
@@ -177,6 +177,29 @@ check("Deno would publish the sources to JSR", () => {
   const deno = runtimes.deno.command;
   if (!deno) return `not checked: ${runtimes.deno.skipped}`;
   run(root, [deno[0], "publish", "--dry-run", "--allow-dirty", "--quiet"]);
+});
+
+check("Deno runs the sources from a server, as it would from JSR", () => {
+  const deno = runtimes.deno.command;
+  if (!deno) return `not checked: ${runtimes.deno.skipped}`;
+  const folder = join(scratch, "jsr");
+  mkdirSync(folder);
+  const server = spawn(process.execPath, [join(root, "scripts", "serve-sources.mjs"), folder], { stdio: "ignore" });
+  try {
+    const port = join(folder, "port");
+    for (let i = 0; !existsSync(port); i++) {
+      must(i < 100, "the server did not start");
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+    }
+    const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    const imports = Object.entries(dependencies).map(([name, range]) => [name, `npm:${name}@${range}`]);
+    imports.push(["tramontane", `http://localhost:${readFileSync(port, "utf8")}/src/index.ts`]);
+    writeFileSync(join(folder, "imports.json"), JSON.stringify({ imports: Object.fromEntries(imports) }));
+    writeFileSync(join(folder, "main.mjs"), esm());
+    return answers(folder, [...deno, "--reload=http://localhost", "--import-map=imports.json", "main.mjs"]);
+  } finally {
+    server.kill();
+  }
 });
 
 // ---- the projects ----------------------------------------------------------------------------------------------

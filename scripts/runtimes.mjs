@@ -47,13 +47,18 @@ async function hashes(runtimes) {
     table[value] ??= [];
     table[value].push(...ways.map((way) => `${runtime}, ${way}`));
   };
-  for (const { name, version, command } of runtimes) {
+  const queue = [...runtimes];
+  /** Computes in one runtime after the other, as the lane beside it does. */
+  const lane = async () => {
+    for (let runtime = queue.shift(); runtime; runtime = queue.shift()) await compute(runtime);
+  };
+  const compute = async ({ name, version, command }) => {
     const start = Date.now();
     const { status, output, errors } = await run([...command, join("dist", "tests", "runtimes", "hashes.js")]);
     const label = `${name} ${version} computes logits and answers`;
     if (status !== 0) {
       check(label, `exit status ${status}\n${errors}`);
-      continue;
+      return;
     }
     const result = JSON.parse(output);
     for (const [checkpoint, by_hash] of Object.entries(result.hashes)) {
@@ -64,7 +69,9 @@ async function hashes(runtimes) {
     const unmapped = result.unmapped ? `, files only read: ${result.unmapped}` : "";
     check(label, name.startsWith(result.platform) ? "" : `ran as ${result.platform}`);
     console.log(`     ${seconds(start)}, fixtures from ${result.fixtures}${unmapped}`);
-  }
+  };
+  // Starting threads and waiting for them takes most of the time: two lanes are done sooner.
+  await Promise.all([lane(), lane()]);
   const same = (name, table) => {
     const values = Object.entries(table);
     const ways = values.flatMap(([, each]) => each).length;
