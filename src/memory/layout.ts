@@ -12,12 +12,6 @@ const LOGITS_MODULE_BYTES = 1024;
 /** Rows of an expert product that a thread computes at a time: a multiple of the 128 columns that packing works in. */
 export const STRIP = 128;
 
-/**
- * Rows of other products that a thread takes at a time: 40 kB of 4-bit weights where tokens come one by one, a panel of
- * the kernels' where they come in tiles. The smaller, the less the last to finish is waited for.
- */
-export const rowGrain = (tokens: number): number => (tokens < TILE_FROM ? 32 : 64);
-
 /** Fewer tokens than this are multiplied one by one: unpacking a weight tile pays from three on (docs/performance.md). */
 export const TILE_FROM = 3;
 

@@ -2,7 +2,7 @@
 // router picked. Tokens are grouped by expert, so each expert's weights are read once for all of them; a token's experts
 // are added in ascending order, as in Hugging Face.
 import type { ModelShape } from "../config/shape.ts";
-import { rowGrain, STRIP, TILE_FROM } from "../memory/layout.ts";
+import { STRIP, TILE_FROM } from "../memory/layout.ts";
 import type { Placed, PlacedExpert, PlacedLayer } from "../memory/plan.ts";
 import { share } from "../threads/barrier.ts";
 import type { Phases } from "./phases.ts";
@@ -112,47 +112,52 @@ export class Experts {
     const { memory } = this;
     const { state, own } = memory;
     const { intermediate, act } = this.shape;
-    const strips = Math.ceil(intermediate / STRIP);
-    this.phases.each(assignments.length * strips, (unit) => {
-      const { expert, tokens, slot } = assignments[Math.floor(unit / strips)];
+    // Few tokens take few experts, each with few of them: then all have the same form.
+    const most = Math.max(...assignments.map(({ tokens }) => tokens));
+    const size = memory.unitRows(intermediate * assignments.length, most, STRIP);
+    const units = Math.ceil(intermediate / size);
+    this.phases.each(assignments.length * units, (unit) => {
+      const { expert, tokens, slot } = assignments[Math.floor(unit / units)];
       const { w1, w2, w3 } = expert;
       const bank = memory.banks[w1.bank];
       const { kernels } = bank;
-      const row0 = (unit % strips) * STRIP;
-      const row1 = Math.min(row0 + STRIP, intermediate);
+      const row0 = (unit % units) * size;
+      const row1 = Math.min(row0 + size, intermediate);
+      const stride = memory.stripStride(size, most);
       const input = slot * state.expert_x.slot;
       const packed = (matrix: Placed) => memory.part(state.expert_x, kernels, matrix.format, tokens) + input;
-      memory.product(bank, w1, row0, row1, packed(w1), tokens, own.gate, STRIP);
-      memory.product(bank, w3, row0, row1, packed(w3), tokens, own.up, STRIP);
+      memory.product(bank, w1, row0, row1, packed(w1), tokens, own.gate, stride);
+      memory.product(bank, w3, row0, row1, packed(w3), tokens, own.up, stride);
       const gate = act === "gelu" ? kernels.gelu_mul : kernels.silu_mul;
-      gate(own.gate, own.up, tokens, row1 - row0, STRIP);
-      // The strip holds columns row0 … row1 of h: its address is taken back to where column 0 would be.
+      gate(own.gate, own.up, tokens, row1 - row0, stride);
+      // The buffer holds columns row0 … row1 of h: its address is taken back to where column 0 would be.
       const region = memory.part(state.expert_h, kernels, w2.format, tokens) + slot * state.expert_h.slot;
-      memory.pack(bank, w2.format, region, own.gate - row0 * 4, STRIP, tokens, intermediate, 0, tokens, row0, row1);
+      memory.pack(bank, w2.format, region, own.gate - row0 * 4, stride, tokens, intermediate, 0, tokens, row0, row1);
     });
   }
 
   /** x += weight · w2·h; split by rows, so that a token's experts are added by one thread, in order. */
-  private down(assignments: Assignment[], layer_bank: BankView, tokens: number): void {
+  private down(assignments: Assignment[], layer_bank: BankView, rows: number): void {
     const { memory } = this;
     const { state, own } = memory;
     const { hidden } = this.shape;
-    const grain = rowGrain(tokens);
-    this.phases.each(Math.ceil(hidden / grain), (unit) => {
-      const row0 = unit * grain;
-      const row1 = Math.min(row0 + grain, hidden);
+    const size = memory.unitRows(hidden, rows, 16);
+    const stride = memory.stripStride(size, rows);
+    this.phases.each(Math.ceil(hidden / size), (unit) => {
+      const row0 = unit * size;
+      const row1 = Math.min(row0 + size, hidden);
       for (const { expert, start, tokens, slot } of assignments) {
         const { w2 } = expert;
         const bank = memory.banks[w2.bank];
         const packed = memory.part(state.expert_h, bank.kernels, w2.format, tokens) + slot * state.expert_h.slot;
-        memory.product(bank, w2, row0, row1, packed, tokens, own.gate, STRIP);
-        memory.carry(bank, layer_bank, own.gate, tokens * STRIP);
+        memory.product(bank, w2, row0, row1, packed, tokens, own.gate, stride);
+        memory.carry(bank, layer_bank, own.gate, tokens * stride);
         layer_bank.kernels.add_rows(
           state.x + row0 * 4,
           hidden,
           own.pair_rows + start * 4,
           own.gate,
-          STRIP,
+          stride,
           own.pair_weights + start * 4,
           tokens,
           row1 - row0,

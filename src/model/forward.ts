@@ -3,7 +3,7 @@
 //
 //   h += o_proj · attention(RMSNorm(h));  h += experts(RMSNorm(h))   for each layer;   logits = lm_head · RMSNorm(h)
 import type { ModelShape } from "../config/shape.ts";
-import { rowGrain, STRIP, TILE_FROM } from "../memory/layout.ts";
+import { TILE_FROM } from "../memory/layout.ts";
 import type { Placed, PlacedLayer } from "../memory/plan.ts";
 import { type Barrier, share, type Turns } from "../threads/barrier.ts";
 import { attention } from "./attention.ts";
@@ -126,12 +126,13 @@ export class Forward {
     });
     phases.run("o", index, () => {
       const packed = memory.part(state.packed, kernels, layer.o_proj.format, rows);
-      const grain = rowGrain(rows);
-      phases.each(Math.ceil(shape.hidden / grain), (unit) => {
-        const from = unit * grain;
-        const to = Math.min(from + grain, shape.hidden);
-        memory.product(bank, layer.o_proj, from, to, packed, rows, own.gate, STRIP);
-        kernels.add_rows(state.x + from * 4, shape.hidden, 0, own.gate, STRIP, 0, rows, to - from);
+      const size = memory.unitRows(shape.hidden, rows, 16);
+      const stride = memory.stripStride(size, rows);
+      phases.each(Math.ceil(shape.hidden / size), (unit) => {
+        const from = unit * size;
+        const to = Math.min(from + size, shape.hidden);
+        memory.product(bank, layer.o_proj, from, to, packed, rows, own.gate, stride);
+        kernels.add_rows(state.x + from * 4, shape.hidden, 0, own.gate, stride, 0, rows, to - from);
       });
     });
   }
@@ -223,18 +224,25 @@ export class Forward {
     products: readonly { matrix: Placed; out: number; stride: number }[],
   ): void {
     const { memory } = this;
-    const grain = rowGrain(tokens);
-    const units = products.map(({ matrix }) => Math.ceil(matrix.rows / grain));
-    this.phases.each(
-      units.reduce((a, b) => a + b, 0),
-      (unit) => {
-        let i = 0;
-        while (unit >= units[i]) unit -= units[i++];
-        const { matrix, out, stride } = products[i];
-        const from = unit * grain;
-        const packed = memory.part(memory.state.packed, bank.kernels, matrix.format, tokens);
-        memory.product(bank, matrix, from, Math.min(from + grain, matrix.rows), packed, tokens, out + from * 4, stride);
-      },
-    );
+    const sizes = products.map(({ matrix }) => memory.unitRows(matrix.rows, tokens, 16));
+    const units = products.map(({ matrix }, i) => Math.ceil(matrix.rows / sizes[i]));
+    const total = units.reduce((a, b) => a + b, 0);
+    this.phases.each(total, (unit) => {
+      let i = 0;
+      while (unit >= units[i]) unit -= units[i++];
+      const { matrix, out, stride } = products[i];
+      const from = unit * sizes[i];
+      const packed = memory.part(memory.state.packed, bank.kernels, matrix.format, tokens);
+      memory.product(
+        bank,
+        matrix,
+        from,
+        Math.min(from + sizes[i], matrix.rows),
+        packed,
+        tokens,
+        out + from * 4,
+        stride,
+      );
+    });
   }
 }

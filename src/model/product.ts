@@ -1,10 +1,12 @@
 // One thread's view of the banks, and the matrix product in its two forms: packed tokens one by one while they are few,
 // in tiles of 4 from TILE_FROM on. Both give the same bits.
 import { instantiate, type KernelInstance } from "../kernels/abi.ts";
+import { alignUp } from "../memory/bank.ts";
 import {
   type PackKinds,
   type Region,
   type RunState,
+  STRIP,
   type ThreadState,
   TILE_FROM,
   threadState,
@@ -13,6 +15,9 @@ import type { Placed } from "../memory/plan.ts";
 import type { BlockFormat } from "../quant/formats.ts";
 import { Counter } from "./phases.ts";
 import type { Setup } from "./step.ts";
+
+/** Where tokens come one by one, a product is split into this many units for each thread. */
+const UNITS_PER_THREAD = 4;
 
 /** A bank as a thread uses it: its own kernel instance, and views of all bytes. */
 export interface BankView {
@@ -56,6 +61,23 @@ export class ThreadMemory {
 
   copy(from: BankView, source: number, to: BankView, target: number, count: number): void {
     to.f32.set(from.f32.subarray(source / 4, source / 4 + count), target / 4);
+  }
+
+  /**
+   * Rows of products that a thread takes at a time: a panel of the kernels' where tokens come in tiles. Where they come one
+   * by one, a few units a thread: calls of 40 kB cost a fifth of a small model's speed, and the last to finish is waited for.
+   * @param multiple - of which the result is one; @returns rows of which `tokens` outputs fit a strip buffer
+   */
+  unitRows(rows: number, tokens: number, multiple: number): number {
+    if (tokens >= TILE_FROM) return Math.max(64, multiple);
+    const even = alignUp(Math.ceil(rows / (this.state.threads * UNITS_PER_THREAD)), multiple);
+    const most = Math.floor(((this.state.rows + 3) * STRIP) / tokens / multiple) * multiple;
+    return Math.min(even, most);
+  }
+
+  /** Floats between the outputs of two tokens in a strip buffer for units of some rows. */
+  stripStride(unit_rows: number, tokens: number): number {
+    return tokens >= TILE_FROM ? STRIP : alignUp(unit_rows, 4);
   }
 
   /** Where a region holds the activations that products with `format` read. */
