@@ -157,6 +157,13 @@ check("the package is small", () => {
   return `${packed.size} bytes, ${packed.unpackedSize} unpacked`;
 });
 
+check("package.json and jsr.json name one version", () => {
+  const [npm_version, jsr_version] = ["package.json", "jsr.json"].map(
+    (name) => JSON.parse(readFileSync(join(root, name), "utf8")).version,
+  );
+  must(npm_version === jsr_version, `found ${npm_version} and ${jsr_version}`);
+});
+
 const tools = join(scratch, "tools");
 mkdirSync(tools);
 writeFileSync(join(tools, "package.json"), '{ "private": true }\n');
