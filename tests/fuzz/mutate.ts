@@ -128,6 +128,47 @@ const anyToken = /"[^"]*"|-?\d[\d.e+-]*|true|false|null|[{}[\]:,]/g;
 /** Tokens that are values, not keys: the text stays JSON when one takes another's place. */
 const valueToken = /(?<=[:[,]\s*)(?:"[^"]*"|-?\d[\d.e+-]*|true|false|null)(?=\s*[,}\]])/g;
 
+// What a template may try: work and text without end, depth, and what it has no business with.
+const fragments = [
+  "{% for i in range(60000) %}",
+  "{% endfor %}",
+  "{% if true %}",
+  "{% endif %}",
+  "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+  "{% set ns = namespace(s='x') %}{% for i in range(50) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ ns.s }}",
+  "{{ 'x' * 10 ** 9 }}",
+  "{{ messages * 100000 }}",
+  "{{ messages | tojson(indent=100000) }}",
+  "{{ messages[0].__proto__.constructor }}",
+  "{{ raise_exception('no') }}",
+  "{{ strftime_now('%Y') }}",
+  "{{ 1 // 0 }}",
+  "{{ undefined.attribute }}",
+  "{{ messages[:: 0] }}",
+  "{{ (".repeat(500),
+  "{%",
+  "}}",
+  "{#",
+  "-%}",
+  " ".repeat(3000),
+  "\ud800",
+];
+const anyPiece = /\{[%{#]-?|-?[%}#]\}|\w+|\s+|[^\s\w]/g;
+
+/** One to four pieces of a template replaced by others of it or by what a template may try, left out, or doubled. */
+export function mutateTemplate(good: string, draw: Draw): string {
+  let text = good;
+  for (let left = howMany(draw); left > 0; left--) {
+    const pieces = [...text.matchAll(anyPiece)];
+    if (pieces.length === 0) return text;
+    const [piece, other] = [pieces[draw(pieces.length)], pieces[draw(pieces.length)]];
+    const fragment = fragments[draw(fragments.length)];
+    const into = [fragment, fragment + piece[0], other[0], piece[0] + piece[0], "", String(2 ** draw(64))];
+    text = text.slice(0, piece.index) + into[draw(into.length)] + text.slice(piece.index + piece[0].length);
+  }
+  return text;
+}
+
 /** One to four values of a JSON text replaced, or tokens left out, doubled or broken. */
 export function mutateJSON(good: string, draw: Draw): string {
   let text = good;

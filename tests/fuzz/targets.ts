@@ -4,7 +4,9 @@ import { outcome } from "../checkpoint/outcome.ts";
 import { safetensorsFile, smallConfig, smallShapes, zeros } from "../checkpoint/safetensors.ts";
 import { fixture } from "../fixtures.ts";
 import { memoryPlatform } from "../platform_files.ts";
+import { engineTargets } from "./engine_targets.ts";
 import { type Draw, mutateBytes, mutateJSON } from "./mutate.ts";
+import { textTargets } from "./text_targets.ts";
 
 export interface Target {
   readonly name: string;
@@ -75,4 +77,6 @@ export const targets: readonly Target[] = [
   jsonTarget("generation config", JSON.stringify(generation), (text) =>
     openFolder({ "/m/generation_config.json": text }),
   ),
+  ...textTargets,
+  ...engineTargets,
 ];

@@ -11,7 +11,7 @@ export const TEMPLATE_LIMITS = {
   /** Items of any list that it makes or loops over. */
   items: 2 ** 16,
   /** Steps in all: one for each node that is evaluated, one for every 4 units of text, four for every item of a list. */
-  steps: 2 ** 25,
+  steps: 2 ** 23,
 };
 
 /** What a template did that Python would refuse, or that goes beyond the limits. */

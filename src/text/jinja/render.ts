@@ -3,7 +3,7 @@
 // anything, `None` printed nothing, lists printed as JSON, an undefined value's attribute was silently undefined.
 //
 // A template comes with a checkpoint, so it is somebody's program. It can only compute text: it has no access to
-// JavaScript. Its work is counted and bounded by TEMPLATE_LIMITS. What remains: within the limits it may take some seconds
+// JavaScript. Its work is counted and bounded by TEMPLATE_LIMITS. What remains: within the limits it may take a second or two
 // and some hundred megabytes, and what it writes is what the model is told.
 import { filter_named } from "./filters.ts";
 import { Environment, Interpreter, type Node, parse, type Scope, type Token, tokenize } from "./library.ts";

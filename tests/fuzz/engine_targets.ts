@@ -1,0 +1,134 @@
+// Mutants end to end: a checkpoint's header and weights through loading and a few tokens, and cache files into a model. What
+// loads must answer, or say why it cannot; a kernel that traps is a failure, for no bad input may reach one.
+import { readFileSync } from "node:fs";
+import { openCheckpoint } from "../../src/checkpoint/open.ts";
+import { GenerationConfig } from "../../src/config/generation_config.ts";
+import { EngineError, TramontaneError } from "../../src/errors.ts";
+import { MixtralForCausalLM } from "../../src/index.ts";
+import { KeyValueCache } from "../../src/model/cache.ts";
+import { encodeCache } from "../../src/model/cache_file.ts";
+import { Engine } from "../../src/model/engine.ts";
+import type { Platform } from "../../src/platform/platform.ts";
+import { smallConfig, smallShapes, zeros } from "../checkpoint/safetensors.ts";
+import { fixture } from "../fixtures.ts";
+import { memoryPlatform } from "../platform_files.ts";
+import { type Draw, mutateBytes, mutateJSON } from "./mutate.ts";
+import type { Target } from "./targets.ts";
+
+/** A model from files in memory: what from_pretrained does, on a platform of the test's. */
+async function load(platform: Platform, path: string, threads: number): Promise<MixtralForCausalLM> {
+  const checkpoint = await openCheckpoint(platform, path);
+  try {
+    const engine = await Engine.load(platform, checkpoint, { threads }, true);
+    const Model = MixtralForCausalLM as unknown as new (...args: unknown[]) => MixtralForCausalLM;
+    return new Model(engine, checkpoint.config, new GenerationConfig(checkpoint.generation_config), {});
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+/** Loads, runs four tokens at once and two more one by one, as a chunk and as single tokens take different kernels. */
+async function answers(platform: Platform, path: string, threads = 1): Promise<string | null> {
+  try {
+    await using model = await load(platform, path, threads);
+    const { logits } = await model({ input_ids: [1, 2, 3, 4], use_cache: false, output_router_logits: true });
+    if (logits.dims.length !== 3) throw new Error(`logits of ${logits.dims}`);
+    await model.generate({ input_ids: [1, 2, 3, 4], max_new_tokens: 3 });
+    return null;
+  } catch (error) {
+    if (error instanceof TramontaneError && !(error instanceof EngineError)) return error.message;
+    throw error;
+  }
+}
+
+const read = (name: string) => new Uint8Array(readFileSync(fixture(name)));
+const q8_0 = read("fixtures/gguf/forms/tiny-Q8_0.gguf");
+const mixed = read("fixtures/gguf/models/Q4_K_M.gguf");
+
+/** The small model of the tests, with values from -1 to 1. */
+const small = zeros(smallShapes());
+const view = new DataView(small.buffer);
+for (let at = small.length - 4, i = 0; at >= 8 + Number(view.getBigUint64(0, true)); at -= 4, i++)
+  view.setFloat32(at, ((i * 37) % 21) / 10 - 1, true);
+
+/** Halves and singles that are not numbers, infinite or huge, laid over scales and values alike. */
+const extremes = [0x7c00, 0xfc00, 0x7e00, 0xffff, 0x7bff, 0x0001, 0x8000];
+function spoilWeights(good: Uint8Array, header: number, draw: Draw): Uint8Array {
+  const bytes = good.slice();
+  const view = new DataView(bytes.buffer);
+  const extreme = extremes[draw(extremes.length)];
+  const count = 1 << draw(12);
+  for (let i = 0; i < count; i++) view.setUint16(header + 2 * draw((bytes.length - header) >> 1), extreme, true);
+  return bytes;
+}
+
+// One model for all cache files, and a good file of its.
+const model = await MixtralForCausalLM.from_pretrained(fixture("fixtures/hf/window_8"), { threads: 1 });
+const rows = [
+  [1, 2, 3, 4],
+  [5, 6, 7, 8],
+];
+const cache = (await model({ input_ids: rows })).past_key_values!;
+const file = encodeCache(model.engine.shape, model.engine.store, cache.get_seq_length(), cache.sequences);
+cache.dispose();
+const header = new TextDecoder().decode(file.subarray(12, 12 + new DataView(file.buffer).getUint32(8, true)));
+
+/** Loads a cache file and goes on from it; whatever comes of that, no cache stays. */
+async function goesOn(data: Uint8Array): Promise<string | null> {
+  const message = await extend(data);
+  if (model.info().cache_bytes > 0) throw new Error(`${model.info().cache_bytes} bytes of caches are left`);
+  return message;
+}
+
+async function extend(data: Uint8Array): Promise<string | null> {
+  const { shape, store } = model.engine;
+  let cache: KeyValueCache | undefined;
+  try {
+    cache = KeyValueCache.load({ shape, store, write_file: async () => {} }, data, "cache");
+    await model({ input_ids: cache.sequences.map(() => [1, 2, 3]), past_key_values: cache });
+    return null;
+  } catch (error) {
+    if (error instanceof TramontaneError && !(error instanceof EngineError)) return error.message;
+    throw error;
+  } finally {
+    cache?.dispose();
+  }
+}
+
+export const engineTargets: readonly Target[] = [
+  {
+    name: "run: GGUF's header",
+    mutant: (draw) => mutateBytes(q8_0, 9000, draw),
+    open: (mutant) => answers(memoryPlatform({ "/m.gguf": mutant }), "/m.gguf"),
+  },
+  {
+    name: "run: Q8_0 and F32 weights",
+    mutant: (draw) => spoilWeights(q8_0, 12000, draw),
+    open: (mutant) => answers(memoryPlatform({ "/m.gguf": mutant }), "/m.gguf", 2),
+  },
+  {
+    name: "run: Q4_K and Q6_K weights",
+    mutant: (draw) => spoilWeights(mixed, 60000, draw),
+    open: (mutant) => answers(memoryPlatform({ "/m.gguf": mutant }), "/m.gguf"),
+  },
+  {
+    name: "run: config.json",
+    mutant: (draw) => mutateJSON(JSON.stringify({ ...smallConfig, sliding_window: 4, rope_theta: 10000 }), draw),
+    open: (mutant) => answers(memoryPlatform({ "/m/config.json": mutant, "/m/model.safetensors": small }), "/m"),
+  },
+  {
+    name: "cache",
+    mutant: (draw) => mutateBytes(file, 12 + header.length, draw),
+    open: (mutant) => goesOn(mutant as Uint8Array),
+  },
+  {
+    name: "cache's header",
+    mutant: (draw) => {
+      const json = new TextEncoder().encode(mutateJSON(header, draw));
+      const whole = Buffer.concat([file.subarray(0, 12), json, file.subarray(12 + header.length)]);
+      whole.writeUInt32LE(json.length, 8);
+      return new Uint8Array(whole);
+    },
+    open: (mutant) => goesOn(mutant as Uint8Array),
+  },
+];

@@ -1,0 +1,104 @@
+// Mutants of what tokenizers are made of: tokenizer.json, tokenizer.model, a GGUF's vocabulary, the config files beside them,
+// chat templates. What loads must also encode, decode and render.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { TramontaneError } from "../../src/errors.ts";
+import type { Platform } from "../../src/platform/platform.ts";
+import { render_chat_template } from "../../src/text/chat_template.ts";
+import { loadTokenizer } from "../../src/text/load_tokenizer.ts";
+import { demo, fixture, json } from "../fixtures.ts";
+import { memoryPlatform } from "../platform_files.ts";
+import { mutateBytes, mutateJSON, mutateTemplate } from "./mutate.ts";
+import type { Target } from "./targets.ts";
+
+const text = "Basil pesto 🦩 <s> </s>\n\tà la carte";
+const messages = [
+  { role: "user", content: "What is pesto made of?" },
+  { role: "assistant", content: "Basil." },
+  { role: "user", content: "And?" },
+];
+
+/** Null, or the message of an ordinary error. */
+async function ordinary(run: () => Promise<unknown> | unknown): Promise<string | null> {
+  try {
+    await run();
+    return null;
+  } catch (error) {
+    if (error instanceof TramontaneError) return error.message;
+    throw error;
+  }
+}
+
+const uses = (platform: Platform, path: string) =>
+  ordinary(async () => {
+    const tokenizer = await loadTokenizer(platform, path);
+    const ids = tokenizer.encode(text);
+    tokenizer.decode(ids);
+    const stream = tokenizer.decode_stream();
+    for (const id of ids) stream.push(id);
+    stream.end();
+    if (tokenizer.chat_template) tokenizer.apply_chat_template(messages, { add_generation_prompt: true });
+  });
+
+const read = (name: string) => readFileSync(join(demo, name));
+const config = JSON.parse(read("tokenizer_config.json").toString());
+const template = json("tokenizers/chat.json").templates;
+const tokenizer = smallTokenizer();
+
+/** The demo's tokenizer with its first 100 merges: a mutation in a thousand tokens would seldom meet one that matters. */
+function smallTokenizer(): string {
+  const file = JSON.parse(read("tokenizer.json").toString());
+  const merges: (string | [string, string])[] = file.model.merges.slice(0, 100);
+  const parts = merges.flatMap((merge) => (typeof merge === "string" ? merge.split(" ") : merge));
+  const made = merges.map((merge) => (typeof merge === "string" ? merge.split(" ") : merge).join(""));
+  const needed = new Set([...parts, ...made]);
+  const kept = (token: string) => /^<.*>$/.test(token) || needed.has(token) || [...token].length === 1;
+  file.model.vocab = Object.fromEntries(
+    Object.entries(file.model.vocab as Record<string, number>).filter(([token]) => kept(token)),
+  );
+  file.model.merges = merges;
+  return JSON.stringify(file);
+}
+
+const folder = (files: Record<string, string | Uint8Array>) =>
+  uses(
+    memoryPlatform({ "/m/tokenizer.json": tokenizer, "/m/tokenizer_config.json": JSON.stringify(config), ...files }),
+    "/m",
+  );
+
+const gguf = new Uint8Array(readFileSync(fixture("fixtures/gguf/bad/base.gguf")));
+
+export const textTargets: readonly Target[] = [
+  {
+    name: "tokenizer.json",
+    mutant: (draw) => mutateJSON(tokenizer, draw),
+    open: (mutant) => folder({ "/m/tokenizer.json": mutant }),
+  },
+  {
+    name: "tokenizer.model",
+    mutant: (draw) => mutateBytes(new Uint8Array(read("tokenizer.model")), 2 ** 16, draw),
+    open: (mutant) => uses(memoryPlatform({ "/m/tokenizer.model": mutant }), "/m"),
+  },
+  {
+    name: "vocabulary of a GGUF",
+    mutant: (draw) => mutateBytes(gguf, 2114, draw),
+    open: (mutant) => uses(memoryPlatform({ "/m.gguf": mutant }), "/m.gguf"),
+  },
+  {
+    name: "tokenizer_config.json",
+    mutant: (draw) => mutateJSON(JSON.stringify({ ...config, chat_template: template.mixtral_v01 }), draw),
+    open: (mutant) => folder({ "/m/tokenizer_config.json": mutant }),
+  },
+  {
+    name: "chat template",
+    mutant: (draw) => {
+      const all = Object.values(template) as string[];
+      return mutateTemplate(all[draw(all.length)], draw);
+    },
+    open: (mutant) =>
+      ordinary(() => {
+        const variables = { bos_token: "<s>", eos_token: "</s>", add_generation_prompt: true };
+        render_chat_template(mutant as string, messages, variables);
+      }),
+  },
+];
