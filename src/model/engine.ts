@@ -1,5 +1,6 @@
 // The engine: a loaded model. It owns the banks, the team of threads and the caches' memory; calls submit parts of steps.
 
+import { checkTensors } from "../checkpoint/check_tensors.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { type ModelShape, modelShape } from "../config/shape.ts";
 import { CheckpointError, EngineError, MemoryError } from "../errors.ts";
@@ -139,6 +140,7 @@ export class Engine {
       throw new CheckpointError(
         `${checkpoint.path}: expected lm_head.weight (output.weight), found none: this is no language model`,
       );
+    if (options.check_tensors) await checkTensors(checkpoint, signal);
     const logits = await WebAssembly.compile((await platform.wasm("logits.wasm")) as BufferSource);
     const available = platform.available_memory();
     if (!filling.mapper && available !== undefined && plan.weight_bytes > available) {

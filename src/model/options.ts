@@ -28,6 +28,8 @@ export interface LoadOptions {
   attn_implementation?: "tiled" | "eager";
   /** Weights: mapped where possible, only mapped, or read. */
   mmap?: "auto" | boolean;
+  /** Reads every weight first, and refuses a checkpoint in which one is NaN or infinite. False by default: it takes as long as reading the files. */
+  check_tensors?: boolean;
   /** How weights are stored; `auto` is as they are. */
   dtype?: "auto";
   device?: "cpu";
@@ -71,6 +73,7 @@ export function checkOptions(options: LoadOptions): void {
   choice("kv_dtype", ["f32", "f16"]);
   choice("attn_implementation", ["tiled", "eager"]);
   choice("mmap", ["auto", true, false]);
+  choice("check_tensors", [true, false]);
   choice("dtype", ["auto"]);
   choice("device", ["cpu"]);
   choice("profile", [true, false]);

@@ -72,7 +72,8 @@ export class Team {
         }
       });
     } catch (error) {
-      await team.dispose();
+      const ended = team.dispose();
+      if (!signal?.aborted) await ended; // many threads end slowly: who aborts need not wait for that
       throw error;
     } finally {
       signal?.removeEventListener("abort", aborted);
