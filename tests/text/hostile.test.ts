@@ -25,13 +25,11 @@ const refuses = (call: () => unknown, pattern: RegExp) => {
   assert.unreachable(`expected ${pattern}`);
 };
 
-// biome-ignore lint/suspicious/noExplicitAny: the tests break its fields at will
 const fresh = (): any => JSON.parse(readFileSync(join(demo, "tokenizer.json"), "utf8"));
 const sequence = (part: object, key: string, depth: number): object =>
   depth === 0 ? part : { type: "Sequence", [key]: [sequence(part, key, depth - 1)] };
 
 test("tokenizer.json: parts that are wrong or not supported are named", () => {
-  // biome-ignore lint/suspicious/noExplicitAny: as above
   const cases: [(file: any) => void, RegExp][] = [
     [(f) => (f.model = null), /model: expected an object, found null/],
     [(f) => (f.model.type = "Unigram"), /model.type: expected "BPE", found "Unigram"/],

@@ -17,7 +17,6 @@ export interface Scope {
 }
 
 /** A node of the syntax tree; which fields it has depends on its type. */
-// biome-ignore lint/suspicious/noExplicitAny: thirty kinds of nodes, which only the library makes
 export type Node = { type: string; [field: string]: any };
 
 export interface Token {
