@@ -11,6 +11,7 @@ export interface ModelFlags {
   context?: number;
   kvDtype?: "f32" | "f16";
   mmap: boolean;
+  checkTensors?: boolean;
   simd?: "plain" | "relaxed";
   chunkSize?: number;
   quiet?: boolean;
@@ -49,6 +50,7 @@ export function withModel(command: Command): Command {
     .addOption(new Option("--kv-dtype <type>", "how the cache stores keys and values").choices(["f32", "f16"]))
     .option("--chunk-size <n>", "tokens of a prefill chunk at most", count)
     .option("--no-mmap", "read the weights instead of mapping them")
+    .option("--check-tensors", "read every weight first, and refuse NaN and infinities")
     .addOption(
       new Option("--simd <build>", "the kernel build (default: the fastest that runs)").choices(["plain", "relaxed"]),
     )
@@ -74,6 +76,7 @@ export const loadOptions = (flags: ModelFlags): LoadOptions => ({
   context: flags.context,
   kv_dtype: flags.kvDtype,
   mmap: flags.mmap ? "auto" : false,
+  check_tensors: flags.checkTensors,
   simd: flags.simd,
   chunk_size: flags.chunkSize,
 });

@@ -62,6 +62,6 @@ async function runOne(target: Target, seed: number, index: number, report: FuzzR
   report.slowest_ms = Math.max(report.slowest_ms, ms);
   report.largest_bytes = Math.max(report.largest_bytes, bytes);
   if (ms > timeLimit) return `took ${ms.toFixed(0)} ms`;
-  if (bytes > memoryLimit) return `took ${bytes} bytes for ${mutant.length}`;
+  if (bytes > (target.memory ?? memoryLimit)) return `took ${bytes} bytes for ${mutant.length}`;
   return null;
 }

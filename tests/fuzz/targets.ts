@@ -13,6 +13,8 @@ export interface Target {
   readonly mutant: (draw: Draw) => Uint8Array | string;
   /** Null or a message: an ordinary outcome. Anything thrown is a bug. */
   readonly open: (mutant: Uint8Array | string) => Promise<string | null>;
+  /** Bytes that one may take, where it is more than a reader's. */
+  readonly memory?: number;
 }
 
 const bytesTarget = (
