@@ -29,6 +29,8 @@ interface Pending {
 export class Team {
   readonly threads: number;
   private readonly workers: TeamWorker[] = [];
+  /** Of each thread, whether it has loaded its code, or failed. */
+  private readonly started: Promise<void>[] = [];
   private readonly control = new SharedArrayBuffer(CONTROL_BYTES);
   private pending: Pending | undefined;
   private steps = 0;
@@ -55,15 +57,20 @@ export class Team {
         for (let thread = 0; thread < threads; thread++) {
           const worker = platform.spawn(`tramontane ${thread}`);
           team.workers.push(worker);
+          let begun = () => {};
+          team.started.push(new Promise((resolve) => (begun = resolve)));
           worker.on_failure((cause) => {
+            begun();
             team.fail(thread, cause);
             reject(team.failure);
           });
           worker.on_message((message) => {
             const reply = message as Reply;
             if (reply.type === "loaded") {
+              begun();
               // Not before: a web worker loses what comes while its script still loads.
-              worker.post({ type: "init", thread, threads, control: team.control, setup } satisfies Order);
+              if (!team.disposed)
+                worker.post({ type: "init", thread, threads, control: team.control, setup } satisfies Order);
             } else if (reply.type === "ready") {
               if (++ready === threads) resolve();
             } else team.receive(thread, reply);
@@ -145,6 +152,7 @@ export class Team {
     this.disposed = true;
     failBarrier(this.control);
     if (this.pending) this.settle().reject(new EngineError("the engine was disposed during a step"));
-    await Promise.all(this.workers.map((worker) => worker.terminate()));
+    // Not while a thread starts: Deno keeps two handles of each that is ended before it has loaded its code.
+    await Promise.all(this.workers.map((worker, thread) => this.started[thread].then(() => worker.terminate())));
   }
 }
