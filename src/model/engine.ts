@@ -248,15 +248,6 @@ export interface EnginePlan {
   readonly formats: Record<string, number>;
 }
 
-/**
- * Begins what loading will need whatever the checkpoint holds, so that it is done beside reading the headers: compiling
- * the kernels, opening the C library. Failures show where the results are awaited.
- */
-export function prepareEngine(platform: Platform, options: LoadOptions): void {
-  loadKernels(platform, options.simd).catch(() => {});
-  if (options.mmap !== false) platform.mapper().catch(() => {});
-}
-
 /** @throws CheckpointError when tensors are missing or wrong, MemoryError when a part cannot fit any memory, InputError */
 export async function planEngine(
   platform: Platform,

@@ -10,7 +10,7 @@ import { currentPlatform } from "../platform/index.ts";
 import { Tensor, toRows } from "../tensor.ts";
 import { KeyValueCache } from "./cache.ts";
 import type { CachedSequence } from "./cache_store.ts";
-import { Engine, type ModelInfo, prepareEngine } from "./engine.ts";
+import { Engine, type ModelInfo } from "./engine.ts";
 import { type CheckedInputs, checkInputs, type ForwardInputs, keptColumns, packedSequences } from "./inputs.ts";
 import type { LoadOptions } from "./options.ts";
 import type { Profile } from "./profile.ts";
@@ -68,7 +68,6 @@ export class MixtralPreTrainedModel extends Callable {
   ): Promise<T> {
     const platform = await currentPlatform();
     options.signal?.throwIfAborted();
-    prepareEngine(platform, options);
     const { progress_callback } = options;
     const tell = (status: "initiate" | "done" | "ready") =>
       progress_callback?.({
