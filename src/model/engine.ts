@@ -126,7 +126,8 @@ export class Engine {
   }
 
   /**
-   * Loads a checkpoint's weights and starts the team; `head`: it must have a language-model head. The checkpoint stays the caller's, to be closed when this returns.
+   * Loads a checkpoint's weights and starts the team. The checkpoint stays the caller's, to be closed when this returns.
+   * @param head - the checkpoint must have a language-model head
    * @throws MemoryError when a memory cannot be had, CheckpointError when a file fails, the signal's reason when aborted
    */
   static async load(platform: Platform, checkpoint: Checkpoint, options: LoadOptions, head: boolean): Promise<Engine> {
