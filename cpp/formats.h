@@ -5,6 +5,8 @@
 //   bytes   bytes of a unit
 //   offset  what is taken off every code; codes are 0..63, or signed for Q8_0
 //   centre  what must be taken off for 16 products of a code and a value of +-127 to add up in 16 bits
+//   rows    rows that a one-token product takes at a time: they share the loads of activations, and memory serves several
+//           streams sooner than one; where a row alone needs most registers, more of them only spill
 // codes<half>(p, c): c[2b] and c[2b + 1] are the codes of block b's values 0..15 and 16..31.
 #pragma once
 #include <string.h>
@@ -34,6 +36,7 @@ struct Q8_0 {
   static constexpr bool grouped_minimums = false;
   static constexpr uint32_t unit = 128, bytes = 4 * sizeof(BlockQ8_0);
   static constexpr int offset = 0, centre = offset;
+  static constexpr int rows = 4;
   HalfToFloat half_to_float;
 
   template <int half>
@@ -71,6 +74,7 @@ struct Q4_0 : Nibbles<BlockQ4_0> {
   static constexpr Family family = Family::Scaled;
   static constexpr bool grouped_minimums = false;
   static constexpr int offset = 8, centre = offset;
+  static constexpr int rows = 2;
   template <int half>
   INLINE v128_t scales(const uint8_t* p) const {
     return half_to_float.load<sizeof(BlockQ4_0)>(p);
@@ -80,6 +84,7 @@ struct Q4_1 : Nibbles<BlockQ4_1> {
   static constexpr Family family = Family::Minimum;
   static constexpr bool grouped_minimums = false;
   static constexpr int offset = 0, centre = offset;
+  static constexpr int rows = 2;
   template <int half>
   INLINE v128_t scales(const uint8_t* p, v128_t& minimums) const {
     minimums = half_to_float.load<sizeof(BlockQ4_1)>(p + 2);
@@ -118,6 +123,7 @@ struct Q5_0 : NibblesAndBits<BlockQ5_0> {
   static constexpr Family family = Family::Scaled;
   static constexpr bool grouped_minimums = false;
   static constexpr int offset = 16, centre = offset;
+  static constexpr int rows = 2;
   template <int half>
   INLINE v128_t scales(const uint8_t* p) const {
     return half_to_float.load<sizeof(BlockQ5_0)>(p);
@@ -127,6 +133,7 @@ struct Q5_1 : NibblesAndBits<BlockQ5_1> {
   static constexpr Family family = Family::Minimum;
   static constexpr bool grouped_minimums = false;
   static constexpr int offset = 0, centre = 16;
+  static constexpr int rows = 2;
   template <int half>
   INLINE v128_t scales(const uint8_t* p, v128_t& minimums) const {
     minimums = half_to_float.load<sizeof(BlockQ5_1)>(p + 2);
@@ -169,6 +176,7 @@ struct SuperScales {
 
 struct Q4_K : SuperScales<BlockQ4_K> {
   static constexpr int centre = 0;
+  static constexpr int rows = 2;
   v128_t nibble = constant_u8(0x0f);
 
   template <int half>
@@ -185,6 +193,7 @@ struct Q4_K : SuperScales<BlockQ4_K> {
 
 struct Q5_K : SuperScales<BlockQ5_K> {
   static constexpr int centre = 16;
+  static constexpr int rows = 1;
   v128_t nibble = constant_u8(0x0f), sixteen = constant_u8(0x10);
 
   template <int half>
@@ -208,6 +217,7 @@ struct Q6_K {
   static constexpr Family family = Family::Grouped;
   static constexpr uint32_t unit = 256, bytes = sizeof(BlockQ6_K);
   static constexpr int offset = 32, centre = offset;
+  static constexpr int rows = 1;
   static constexpr bool grouped_minimums = false;
   HalfToFloat half_to_float;
   v128_t nibble = constant_u8(0x0f), upper = constant_u8(0x30);
@@ -239,6 +249,7 @@ struct Q3_K {
   static constexpr Family family = Family::Grouped;
   static constexpr uint32_t unit = 256, bytes = sizeof(BlockQ3_K);
   static constexpr int offset = 4, centre = offset;
+  static constexpr int rows = 2;
   static constexpr bool grouped_minimums = false;
   HalfToFloat half_to_float;
   v128_t three = constant_u8(3), four = constant_u8(4), thirty_two = constant_i16(32);
@@ -274,6 +285,7 @@ struct Q2_K {
   static constexpr Family family = Family::Grouped;
   static constexpr uint32_t unit = 256, bytes = sizeof(BlockQ2_K);
   static constexpr int offset = 0, centre = offset;
+  static constexpr int rows = 1;
   static constexpr bool grouped_minimums = true;
   HalfToFloat half_to_float;
   v128_t three = constant_u8(3), nibble = constant_i16(0x0f);
@@ -306,15 +318,28 @@ struct Q2_K {
 
 }  // namespace blocks
 
-// Runs body(unit) on every unit of a row: whole units in place, the blocks left over (formats of 32 values only) as a unit
-// filled up with zero bytes, so that nothing is read beyond the row.
+// Runs body(units) on every unit of R rows, `distance` bytes apart: whole units in place, the blocks left over (formats of 32
+// values only) as a unit filled up with zero bytes, so that nothing is read beyond the row.
+template <class F, int R, class Body>
+INLINE void for_each_unit(const uint8_t* row, uint32_t distance, uint32_t cols, Body body) {
+  const uint8_t* units[R];
+  const uint8_t* end = row + cols / F::unit * F::bytes;
+  for (; row < end; row += F::bytes) {
+    for (int r = 0; r < R; r++) units[r] = row + r * distance;
+    body(units);
+  }
+  if (uint32_t rest = F::unit == 256 ? 0 : cols % F::unit) {
+    alignas(16) uint8_t copies[R][F::bytes] = {};
+    for (int r = 0; r < R; r++) {
+      memcpy(copies[r], row + r * distance, rest * F::bytes / F::unit);
+      units[r] = copies[r];
+    }
+    body(units);
+  }
+}
+
+// The same for one row: body(unit).
 template <class F, class Body>
 INLINE void for_each_unit(const uint8_t* row, uint32_t cols, Body body) {
-  const uint8_t* end = row + cols / F::unit * F::bytes;
-  for (; row < end; row += F::bytes) body(row);
-  if (uint32_t rest = F::unit == 256 ? 0 : cols % F::unit) {
-    alignas(16) uint8_t copy[F::bytes] = {};
-    memcpy(copy, row, rest * F::bytes / F::unit);
-    body(copy);
-  }
+  for_each_unit<F, 1>(row, 0, cols, [&](const uint8_t* const unit[1]) { body(*unit); });
 }

@@ -40,7 +40,7 @@ KERNEL void pack_tile(uint32_t kind, const float* x, uint32_t stride, const uint
                       uint8_t* dst, uint32_t cols, uint32_t col0, uint32_t col1, uint32_t tile0, uint32_t tile1);
 
 // ---- Products: out[t][r] = sum over c of w[r][c] * x[t][c] (matmul_*.cpp), one pair for each format F --------------
-//   void matvec_F(w, x, out, cols, rows)   one packed token; out f32 [rows]. Bound by bandwidth: one linear stream.
+//   void matvec_F(w, x, out, cols, rows)   one packed token; out f32 [rows]. Bound by bandwidth: a few linear streams.
 //   void matmul_F(w, x, out, cols, rows, tokens, out_stride, scratch)   tile-packed; out[t * out_stride + r] f32 for
 //       t < tokens rounded up to 4 (padding tokens are written as well), out_stride a multiple of 4, rows any number;
 //       scratch: matmul_scratch(cols) bytes, 16-aligned, for the unpacked panel.
@@ -123,9 +123,10 @@ KERNEL void router(const float* x, const float* gate, uint32_t cols, uint32_t ex
 KERNEL void probe_dot(const int8_t* a, const int8_t* b, int32_t* out);
 
 // ---- Roofs (roofs.cpp), for bench/kernels.ts -----------------------------------------------------------------------
-// Each returns a checksum to be ignored. roof_read: bytes a multiple of 128. The others: steps a multiple of 10, each of
+// Each returns a checksum to be ignored. roof_read, roof_read_two: bytes a multiple of 128. The others: steps a multiple of 10, each of
 // 16 multiply-adds (dot_i32, dot_i16: bytes), 8 (product_i16) or 4 (f32).
 KERNEL uint32_t roof_read(const uint8_t* p, uint32_t bytes);
+KERNEL uint32_t roof_read_two(const uint8_t* p, uint32_t bytes);
 KERNEL uint32_t roof_dot_i32(uint32_t steps);
 KERNEL uint32_t roof_dot_i16(uint32_t steps);
 KERNEL uint32_t roof_product_i16(uint32_t steps);

@@ -4,6 +4,7 @@
 // thus 8 partial sums, by column mod 8 in some order.
 #include "f32x4.h"
 #include "pack_f32.h"
+#include "read_ahead.h"
 
 namespace {
 
@@ -54,7 +55,7 @@ struct Tail {
 // One token and `Rows` rows, `distance` bytes apart; their sums go to out, out_distance apart.
 template <class Weights, uint32_t Rows>
 INLINE void multiply_rows(const Weights& format, const uint8_t* w, uint32_t distance, const v128_t* x, uint32_t cols,
-                          float* out, uint32_t out_distance) {
+                          float* out, uint32_t out_distance, ReadAhead<Rows>& read_ahead) {
   v128_t sum[Rows][F32_CLASSES];
   for (auto& row : sum)
     for (v128_t& s : row) s = f32x4_zero();
@@ -66,13 +67,20 @@ INLINE void multiply_rows(const Weights& format, const uint8_t* w, uint32_t dist
   };
   const uint8_t* at[Rows];
   for (uint32_t r = 0; r < Rows; r++) at[r] = w + r * distance;
-  uint32_t whole = cols / F32_STEP;
+  // f32 has so few instructions for each line that enough lines are in flight by themselves.
+  constexpr bool ahead = Weights::bytes < 4;
+  constexpr uint32_t burst = ReadAhead<Rows>::BURST / (F32_STEP * Weights::bytes);
+  for (uint32_t left = cols / F32_STEP; left > 0;) {
+    if constexpr (ahead) read_ahead(at[0]);
+    uint32_t steps = !ahead || left < burst ? left : burst;
+    left -= steps;
 #pragma clang loop unroll_count(4)
-  for (uint32_t s = 0; s < whole; s++, x += F32_CLASSES) {
-    v128_t x0 = x[0], x1 = x[1];
-    for (uint32_t r = 0; r < Rows; r++) {
-      step(r, at[r], x0, x1);
-      at[r] += F32_STEP * Weights::bytes;
+    for (uint32_t s = 0; s < steps; s++, x += F32_CLASSES) {
+      v128_t x0 = x[0], x1 = x[1];
+      for (uint32_t r = 0; r < Rows; r++) {
+        step(r, at[r], x0, x1);
+        at[r] += F32_STEP * Weights::bytes;
+      }
     }
   }
   if (cols % F32_STEP)
@@ -87,10 +95,16 @@ template <class Weights>
 void matvec(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows) {
   const Weights format;
   const v128_t* vectors = (const v128_t*)x;
-  uint32_t row_bytes = cols * Weights::bytes, quarter = rows / 4;
+  uint32_t row_bytes = cols * Weights::bytes, quarter = rows / 4, distance = quarter * row_bytes;
+  ReadAhead<4> four(w, distance, distance);
   for (uint32_t r = 0; r < quarter; r++)
-    multiply_rows<Weights, 4>(format, w + r * row_bytes, quarter * row_bytes, vectors, cols, out + r, quarter);
-  for (uint32_t r = 4 * quarter; r < rows; r++) multiply_rows<Weights, 1>(format, w + r * row_bytes, 0, vectors, cols, out + r, 0);
+    multiply_rows<Weights, 4>(format, w + r * row_bytes, distance, vectors, cols, out + r, quarter, four);
+  four.finish();
+  const uint8_t* rest = w + 4 * distance;
+  ReadAhead<1> one(rest, (rows - 4 * quarter) * row_bytes, 0);
+  for (uint32_t r = 4 * quarter; r < rows; r++, rest += row_bytes)
+    multiply_rows<Weights, 1>(format, rest, 0, vectors, cols, out + r, 0, one);
+  one.finish();
 }
 
 // The panel: for each pair of rows, class after class, step after step, the two rows' vectors. A missing second row is zero.

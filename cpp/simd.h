@@ -118,3 +118,8 @@ struct HalfToFloat {
   // One f16 in all lanes.
   INLINE v128_t splat(const uint8_t* p) const { return (*this)(wasm_v128_load16_splat(p)); }
 };
+
+// Stores a value and thereby fixes when it is computed. V8 keeps the order of loads and stores alone: without such a
+// store Node 20 begins with all loads of a group and spills most of them (Q4_0 11.2 against 15.5 GB/s, Q6_K 7.9 against
+// 13.1); Node 24 gains 4 % in most formats and loses 5 % in Q2_K and Q6_K.
+INLINE void store_now(v128_t& slot, v128_t value) { *const_cast<volatile v128_t*>(&slot) = value; }

@@ -1,0 +1,42 @@
+// Asks for weights before they are used, in place of the prefetch instruction that WebAssembly does not have.
+#pragma once
+#include "simd.h"
+
+// Reads ahead in R streams of `bytes` bytes, `distance` apart: one word of each cache line, eight lines of each stream at
+// a time, 512 to 1024 bytes before they are used. A core has only some hundred instructions in flight, which is a few
+// lines of weights, and where its prefetcher does not see further it waits for each line: on a Xeon with 100 ns of memory
+// Q4_0 came at 4 GB/s, of 10 that plain reading had. Lines asked for together arrive together: 9 GB/s. Bursts of 4 to 16
+// lines are alike, single lines do half as well, lines further ahead worse.
+template <int R>
+class ReadAhead {
+ public:
+  static constexpr uint32_t LINE = 64, BURST = 8 * LINE;
+
+  INLINE ReadAhead(const uint8_t* start, uint32_t bytes, uint32_t distance)
+      : next(start), last(start + bytes - 2 * BURST), distance(distance) {}
+
+  INLINE void operator()(const uint8_t* position) {
+    if (position < next || next > last) return;
+    for (int r = 0; r < R; r++) {
+      for (uint32_t i = 0; i < BURST; i += LINE) {
+        seen ^= reinterpret_cast<const Word*>(next + r * distance + BURST + i)->value;
+      }
+    }
+    next += BURST;
+  }
+
+  // Uses what was read: an engine that checks bounds itself (Deno's) drops loads that nobody uses.
+  INLINE void finish() {
+    v128_t slot;
+    store_now(slot, wasm_i32x4_splat(seen));
+  }
+
+ private:
+  struct __attribute__((packed)) Word {
+    volatile uint32_t value;
+  };
+  const uint8_t* next;
+  const uint8_t* const last;
+  const uint32_t distance;
+  uint32_t seen = 0;
+};
