@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import v8 from "node:v8";
 import { isMainThread, Worker, workerData } from "node:worker_threads";
+import { type Dot, dots } from "../src/kernels/abi.ts";
 import { formats, rowBytes } from "../src/quant/formats.ts";
 import { root } from "../tests/fixtures.ts";
 
@@ -182,6 +183,9 @@ const matvecs: Case[] = chosen.map((f) => {
   };
 });
 
+/** The faster dot here, as the engine chooses it. */
+let dot: Dot = dots.i16;
+
 const matmuls: Case[] = chosen.map((f) => {
   return {
     label: f.name,
@@ -202,6 +206,7 @@ const matmuls: Case[] = chosen.map((f) => {
           tokens,
           rows,
           scratch[t],
+          dot,
         ],
       });
       return range(4).map(() => range(n).map(call));
@@ -259,16 +264,19 @@ for (const threads of threadCounts) {
   print(
     `\n${threads} thread${threads > 1 ? "s" : ""}: ${Object.entries(roof)
       .map(([name, rate]) => `${name} ${rate.toFixed(1)}`)
-      .join(", ")} (GB/s, G multiply-adds/s); reading one stream ${one_stream.toFixed(1)}, two ${two_streams.toFixed(1)}`,
+      .join(
+        ", ",
+      )} (GB/s, G multiply-adds/s); reading one stream ${one_stream.toFixed(1)}, two ${two_streams.toFixed(1)}`,
   );
   const { read, dot_i32: dotI32, dot_i16: dotI16, product_i16: productI16, f32 } = roof;
-  const dot = options.build === "simd" ? productI16 : Math.max(dotI32, dotI16, productI16);
+  dot = dotI32 > dotI16 ? dots.i32 : dots.i16;
+  const best_dot = options.build === "simd" ? productI16 : Math.max(dotI32, dotI16, productI16);
   const one = measure(matvecs, threads, repeats);
   const many = measure(matmuls, threads, repeats);
   print(`format   one token GB/s, of reading   ${tokens} tokens G/s, of the peak`);
   rates.push({ threads, roofs: roof, formats: [] });
   chosen.forEach((f, i) => {
-    const peak = !f.quantized ? f32 : f.name === "Q8_0" ? productI16 : dot;
+    const peak = !f.quantized ? f32 : f.name === "Q8_0" ? productI16 : best_dot;
     const cell = (each: number[], over: number) =>
       each.map((r) => `${r.toFixed(1).padStart(6)} ${percent(r / over)}`).join("  | ");
     print(`${f.name.padEnd(8)} ${cell(one[i], read)}      ${cell(many[i], peak)}`);

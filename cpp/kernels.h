@@ -41,14 +41,20 @@ KERNEL void pack_tile(uint32_t kind, const float* x, uint32_t stride, const uint
 
 // ---- Products: out[t][r] = sum over c of w[r][c] * x[t][c] (matmul_*.cpp), one pair for each format F --------------
 //   void matvec_F(w, x, out, cols, rows)   one packed token; out f32 [rows]. Bound by bandwidth: a few linear streams.
-//   void matmul_F(w, x, out, cols, rows, tokens, out_stride, scratch)   tile-packed; out[t * out_stride + r] f32 for
+//   void matmul_F(w, x, out, cols, rows, tokens, out_stride, scratch, dot)   tile-packed; out[t * out_stride + r] f32 for
 //       t < tokens rounded up to 4 (padding tokens are written as well), out_stride a multiple of 4, rows any number;
-//       scratch: matmul_scratch(cols) bytes, 16-aligned, for the unpacked panel.
+//       scratch: matmul_scratch(cols) bytes, 16-aligned, for the unpacked panel; dot: a Dot.
 // cols is a multiple of 32 for quantized formats (256 for K types), any number for F32, F16, BF16.
+
+// Which relaxed dot a matmul_F gathers codes of 2 to 6 bits with: the same bits; the faster one depends on engine and machine
+// (roof_dot_i16, roof_dot_i32). Other formats, Q6_K, and the plain build have but one form and take either. The i32 dot is
+// not for V8 before 12 (Node 20), which miscompiles it.
+enum Dot : uint32_t { DOT_I16 = 0, DOT_I32 = 1 };
+
 #define PRODUCT(F)                                                                                               \
   KERNEL void matvec_##F(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows);          \
   KERNEL void matmul_##F(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows,           \
-                         uint32_t tokens, uint32_t out_stride, uint8_t* scratch);                                \
+                         uint32_t tokens, uint32_t out_stride, uint8_t* scratch, uint32_t dot);                  \
   KERNEL void dequantize_##F(const uint8_t* src, float* dst, uint32_t n); /* n values, whole blocks; exact */
 PRODUCT(f32) PRODUCT(f16) PRODUCT(bf16)
 PRODUCT(q8_0) PRODUCT(q4_0) PRODUCT(q4_1) PRODUCT(q5_0) PRODUCT(q5_1)

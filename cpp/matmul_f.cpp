@@ -181,7 +181,7 @@ void matmul(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint3
     matvec<Weights>(w, x, out, cols, rows);                                                                           \
   }                                                                                                                   \
   KERNEL void matmul_##name(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows,             \
-                            uint32_t tokens, uint32_t out_stride, uint8_t* scratch) {                                 \
+                            uint32_t tokens, uint32_t out_stride, uint8_t* scratch, uint32_t) {                       \
     matmul<Weights>(w, x, out, cols, rows, tokens, out_stride, scratch);                                              \
   }
 PRODUCT(f32, WeightsF32)

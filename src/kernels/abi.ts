@@ -54,11 +54,27 @@ export interface KernelExports {
     [x: number, gate: number, cols: number, experts: number, k: number, logits: number, picked: number, weights: number]
   >;
   probe_dot: Kernel<[a: number, b: number, out: number]>;
+  roof_dot_i16: Kernel<[steps: number], number>;
+  roof_dot_i32: Kernel<[steps: number], number>;
 }
+
+/** Which relaxed dot products of many tokens gather with: the same bits, another speed. */
+export const dots = { i16: 0, i32: 1 } as const;
+export type Dot = (typeof dots)[keyof typeof dots];
 
 export type Matvec = Kernel<[w: number, x: number, out: number, cols: number, rows: number]>;
 export type Matmul = Kernel<
-  [w: number, x: number, out: number, cols: number, rows: number, tokens: number, out_stride: number, scratch: number]
+  [
+    w: number,
+    x: number,
+    out: number,
+    cols: number,
+    rows: number,
+    tokens: number,
+    out_stride: number,
+    scratch: number,
+    dot: Dot,
+  ]
 >;
 export type Dequantize = Kernel<[src: number, dst: number, n: number]>;
 

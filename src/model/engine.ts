@@ -31,7 +31,7 @@ import type { PhaseRecord } from "./phases.ts";
 import { Profile } from "./profile.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Slots } from "./slots.ts";
-import type { BankAdded, Setup, Step } from "./step.ts";
+import type { BankAdded, DotChosen, Setup, Step } from "./step.ts";
 
 /** Tokens of a prefill chunk: long enough that unpacking weights is a small part, short enough to cancel. */
 const CHUNK_ROWS = 512;
@@ -99,6 +99,8 @@ export class Engine {
     this.state = planned.state;
     this.banks = banks;
     this.team = team;
+    const { faster_dot } = planned.build;
+    if (faster_dot) team.tell({ dot: faster_dot.choose() } satisfies DotChosen);
     this.home = banks[0];
     this.logits = loadLogits(logits, this.home);
     this.workspaces = new Regions(this.state.workspaces, this.state.workspaces + WORKSPACE_BYTES, 64);
@@ -165,8 +167,10 @@ export class Engine {
         profile: !!options.profile,
       };
       // Threads start while the weights come in; a failure of either is waited for with the other.
+      const starting = Team.start(platform, threads, setup, signal);
+      build.faster_dot?.prepare();
       const results = await Promise.allSettled([
-        Team.start(platform, threads, setup, signal),
+        starting,
         fillBanks(plan, banks, filling, signal, progressOf(options, checkpoint, plan)),
         fillConstants(plan, banks, kernels, state.x, signal),
       ]);

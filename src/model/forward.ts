@@ -10,7 +10,7 @@ import { attention } from "./attention.ts";
 import { Experts } from "./experts.ts";
 import { type PhaseRecord, Phases } from "./phases.ts";
 import { type BankView, ThreadMemory } from "./product.ts";
-import type { BankAdded, Setup, Step } from "./step.ts";
+import type { BankAdded, DotChosen, Setup, Step } from "./step.ts";
 
 export class Forward {
   private readonly memory: ThreadMemory;
@@ -31,8 +31,9 @@ export class Forward {
     this.experts = new Experts(this.memory, setup.shape, this.phases, thread, threads);
   }
 
-  addBank({ index, memory }: BankAdded): void {
-    this.memory.addBank(index, memory);
+  tell(message: BankAdded | DotChosen): void {
+    if ("dot" in message) this.memory.dot = message.dot;
+    else this.memory.addBank(message.index, message.memory);
   }
 
   /** @returns what each phase took, where the engine profiles */

@@ -1,6 +1,6 @@
 // One thread's view of the banks, and the matrix product in its two forms: packed tokens one by one while they are few,
 // in tiles of 4 from TILE_FROM on. Both give the same bits.
-import { instantiate, type KernelInstance } from "../kernels/abi.ts";
+import { type Dot, dots, instantiate, type KernelInstance } from "../kernels/abi.ts";
 import { alignUp } from "../memory/bank.ts";
 import {
   type PackKinds,
@@ -33,6 +33,8 @@ export class ThreadMemory {
   readonly own: ThreadState;
   /** What products have read and multiplied. */
   readonly counter = new Counter();
+  /** What products of many tokens gather with. */
+  dot: Dot = dots.i16;
   private readonly kinds: PackKinds;
   private readonly module: WebAssembly.Module;
 
@@ -120,7 +122,7 @@ export class ThreadMemory {
     if (tokens < TILE_FROM) {
       const bytes = kernels.vec_bytes(kernels.vec_kind(matrix.format.id), matrix.cols);
       for (let t = 0; t < tokens; t++) matvec(w, packed + t * bytes, out + t * out_stride * 4, matrix.cols, to - from);
-    } else matmul(w, packed, out, matrix.cols, to - from, tokens, out_stride, this.own.scratch);
+    } else matmul(w, packed, out, matrix.cols, to - from, tokens, out_stride, this.own.scratch, this.dot);
   }
 
   /**

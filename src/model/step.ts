@@ -1,6 +1,7 @@
 // What one step of the forward pass is asked to do: a ragged list of rows, grouped by sequence. A prefill chunk, a decode
 // step of many sequences, or both together are all steps. Plain data: it is posted to every thread.
 import type { ModelShape } from "../config/shape.ts";
+import type { Dot } from "../kernels/abi.ts";
 import type { PackKinds, RunState } from "../memory/layout.ts";
 import type { PlacedModel } from "../memory/plan.ts";
 
@@ -62,4 +63,9 @@ export interface Setup {
 export interface BankAdded {
   readonly index: number;
   readonly memory: WebAssembly.Memory;
+}
+
+/** Tells the threads which dot to multiply many tokens with; the i16 one until then. */
+export interface DotChosen {
+  readonly dot: Dot;
 }

@@ -3,7 +3,7 @@ import { currentPlatform } from "../platform/index.ts";
 import { Barrier, Turns } from "../threads/barrier.ts";
 import type { Order, Reply } from "../threads/team.ts";
 import { Forward } from "./forward.ts";
-import type { BankAdded, Setup, Step } from "./step.ts";
+import type { BankAdded, DotChosen, Setup, Step } from "./step.ts";
 
 const port = (await currentPlatform()).host_port();
 const reply = (message: Reply) => port.post(message);
@@ -23,7 +23,7 @@ port.on_message((message) => {
         new Turns(order.control, order.thread),
       );
       reply({ type: "ready" });
-    } else if (order.type === "tell") forward!.addBank(order.message as BankAdded);
+    } else if (order.type === "tell") forward!.tell(order.message as BankAdded | DotChosen);
     else {
       const result = forward!.run(order.work as Step);
       reply({ type: "done", step: order.step, result });
