@@ -5,8 +5,8 @@
 //   bytes   bytes of a unit
 //   offset  what is taken off every code; codes are 0..63, or signed for Q8_0
 //   centre  what must be taken off for 16 products of a code and a value of +-127 to add up in 16 bits
-//   rows    rows that a one-token product takes at a time: they share the loads of activations, and memory serves several
-//           streams sooner than one; where a row alone needs most registers, more of them only spill
+//   rows    rows that a one-token product takes at once, which then share the loads of activations; where a row alone needs
+//           most registers, more of them only spill
 // codes<half>(p, c): c[2b] and c[2b + 1] are the codes of block b's values 0..15 and 16..31.
 #pragma once
 #include <string.h>
@@ -318,28 +318,15 @@ struct Q2_K {
 
 }  // namespace blocks
 
-// Runs body(units) on every unit of R rows, `distance` bytes apart: whole units in place, the blocks left over (formats of 32
-// values only) as a unit filled up with zero bytes, so that nothing is read beyond the row.
-template <class F, int R, class Body>
-INLINE void for_each_unit(const uint8_t* row, uint32_t distance, uint32_t cols, Body body) {
-  const uint8_t* units[R];
-  const uint8_t* end = row + cols / F::unit * F::bytes;
-  for (; row < end; row += F::bytes) {
-    for (int r = 0; r < R; r++) units[r] = row + r * distance;
-    body(units);
-  }
-  if (uint32_t rest = F::unit == 256 ? 0 : cols % F::unit) {
-    alignas(16) uint8_t copies[R][F::bytes] = {};
-    for (int r = 0; r < R; r++) {
-      memcpy(copies[r], row + r * distance, rest * F::bytes / F::unit);
-      units[r] = copies[r];
-    }
-    body(units);
-  }
-}
-
-// The same for one row: body(unit).
+// Runs body(unit) on every unit of a row: whole units in place, the blocks left over (formats of 32 values only) as a unit
+// filled up with zero bytes, so that nothing is read beyond the row.
 template <class F, class Body>
 INLINE void for_each_unit(const uint8_t* row, uint32_t cols, Body body) {
-  for_each_unit<F, 1>(row, 0, cols, [&](const uint8_t* const unit[1]) { body(*unit); });
+  const uint8_t* end = row + cols / F::unit * F::bytes;
+  for (; row < end; row += F::bytes) body(row);
+  if (uint32_t rest = F::unit == 256 ? 0 : cols % F::unit) {
+    alignas(16) uint8_t copy[F::bytes] = {};
+    memcpy(copy, row, rest * F::bytes / F::unit);
+    body(copy);
+  }
 }

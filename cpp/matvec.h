@@ -1,4 +1,4 @@
-// One token's product with quantized weights: a few far rows at a time, each a linear stream, a group of 128 columns a step.
+// One token's product with quantized weights: four far rows at a time, each a linear stream, a group of 128 columns a step.
 // Accumulator lane b gathers blocks b, b + 4, b + 8, ... in order.
 #pragma once
 #include "formats.h"
@@ -157,22 +157,54 @@ INLINE void add_group(const F& f, const uint8_t* const w[R], const Vec& x, v128_
   }
 }
 
-// Rows r, r + rows, … of R parts of a matrix, each of `rows` rows, at a time.
-template <class F, class Vec, int R>
+// A row of each of S parts of a matrix at a time: the parts are streams that memory serves together. The streams come in
+// turn, F::rows at once, a burst's worth of units of each, so that their weights are used soon after they were asked for.
+template <class F, class Vec, int S>
 INLINE void multiply_rows(const F& f, const uint8_t* w, const uint8_t* packed, float* out, uint32_t cols, uint32_t rows) {
+  constexpr int R = F::rows < S ? F::rows : S;
+  constexpr uint32_t most = ReadAhead<S>::BURST / F::bytes;
+  static_assert(most > 0 && S % R == 0);
   const v128_t ones = constant_i16(1);
   const uint32_t row_bytes = cols / 32 * F::bytes / (F::unit / 32), distance = rows * row_bytes;
-  ReadAhead<R> read_ahead(w, distance, distance);
-  for (uint32_t row = 0; row < rows; row++, w += row_bytes) {
-    v128_t sum[R];
-    for (v128_t& s : sum) s = wasm_f32x4_const_splat(0);
+  ReadAhead<S> read_ahead(w, distance, distance);
+  for (uint32_t row = 0; row < rows; row++) {
+    v128_t sums[S] = {};
     const Vec* x = reinterpret_cast<const Vec*>(packed);
-    for_each_unit<F, R>(w, distance, cols, [&](const uint8_t* const units[R]) {
-      read_ahead(units[0]);
-      add_group<F, 0, R>(f, units, *x++, ones, sum);
-      if constexpr (F::unit == 2 * GROUP) add_group<F, 1, R>(f, units, *x++, ones, sum);
-    });
-    for (int r = 0; r < R; r++) out[row + r * rows] = sum_f32(sum[r]);
+    // Adds `units` units of each stream, the streams `apart` bytes apart.
+    auto add = [&](const uint8_t* from, uint32_t units, uint32_t apart) {
+      const Vec* next = x;
+#pragma clang loop unroll(disable)
+      for (v128_t* sum = sums; sum < sums + S; sum += R, from += R * apart) {
+        v128_t local[R];
+        for (int r = 0; r < R; r++) local[r] = sum[r];
+        next = x;
+#pragma clang loop unroll(disable)
+        for (const uint8_t *unit = from, *end = from + units * F::bytes; unit < end; unit += F::bytes) {
+          const uint8_t* at[R];
+          for (int r = 0; r < R; r++) at[r] = unit + r * apart;
+          add_group<F, 0, R>(f, at, *next++, ones, local);
+          if constexpr (F::unit == 2 * GROUP) add_group<F, 1, R>(f, at, *next++, ones, local);
+        }
+        for (int r = 0; r < R; r++) store_now(sum[r], local[r]);
+      }
+      x = next;
+    };
+    for (uint32_t left = cols / F::unit; left > 0;) {
+      const uint32_t units = left < most ? left : most;
+      read_ahead(w);
+      add(w, units, distance);
+      w += units * F::bytes;
+      left -= units;
+    }
+    // The blocks left over, as a unit filled up with zero bytes: nothing is read beyond the row.
+    if (uint32_t rest = F::unit == 256 ? 0 : cols % F::unit) {
+      const uint32_t bytes = rest * F::bytes / F::unit;
+      alignas(16) uint8_t copies[S][F::bytes] = {};
+      for (int s = 0; s < S; s++) memcpy(copies[s], w + s * distance, bytes);
+      add(copies[0], 1, F::bytes);
+      w += bytes;
+    }
+    for (int s = 0; s < S; s++) out[row + s * rows] = sum_f32(sums[s]);
   }
   read_ahead.finish();
 }
@@ -180,11 +212,9 @@ INLINE void multiply_rows(const F& f, const uint8_t* w, const uint8_t* packed, f
 // out[r] for one packed token; see kernels.h.
 template <class F, class Vec>
 INLINE void matvec(const uint8_t* w, const uint8_t* packed, float* out, uint32_t cols, uint32_t rows) {
+  constexpr int streams = 4;
   const F f;
-  const uint32_t part = rows / F::rows, done = part * F::rows;
-  multiply_rows<F, Vec, F::rows>(f, w, packed, out, cols, part);
-  if constexpr (F::rows > 1) {
-    const uint32_t row_bytes = cols / 32 * F::bytes / (F::unit / 32);
-    multiply_rows<F, Vec, 1>(f, w + done * row_bytes, packed, out + done, cols, rows - done);
-  }
+  const uint32_t part = rows / streams, done = part * streams, row_bytes = cols / 32 * F::bytes / (F::unit / 32);
+  multiply_rows<F, Vec, streams>(f, w, packed, out, cols, part);
+  multiply_rows<F, Vec, 1>(f, w + done * row_bytes, packed, out + done, cols, rows - done);
 }

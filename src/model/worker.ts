@@ -5,7 +5,8 @@ import type { Order, Reply } from "../threads/team.ts";
 import { Forward } from "./forward.ts";
 import type { BankAdded, DotChosen, Setup, Step } from "./step.ts";
 
-const port = (await currentPlatform()).host_port();
+const platform = await currentPlatform();
+const port = platform.host_port();
 const reply = (message: Reply) => port.post(message);
 
 let forward: Forward | undefined;
@@ -14,7 +15,7 @@ port.on_message((message) => {
   const order = message as Order;
   try {
     if (order.type === "init") {
-      const barrier = new Barrier(order.control, order.threads);
+      const barrier = new Barrier(order.control, order.threads, platform.cores());
       forward = new Forward(
         order.setup as Setup,
         order.thread,
