@@ -36,7 +36,7 @@ struct Q8_0 {
   static constexpr bool grouped_minimums = false;
   static constexpr uint32_t unit = 128, bytes = 4 * sizeof(BlockQ8_0);
   static constexpr int offset = 0, centre = offset;
-  static constexpr int rows = 4;
+  static constexpr int rows = 2;
   HalfToFloat half_to_float;
 
   template <int half>
