@@ -3,6 +3,8 @@
 import process from "node:process";
 import { Stopwatch } from "../src/cli/report.ts";
 import { AutoModelForCausalLM, type LoadOptions, type MixtralForCausalLM, type ModelInfo } from "../src/index.ts";
+import type { PhaseName } from "../src/model/phases.ts";
+import type { Profile, StepKind } from "../src/model/profile.ts";
 import { randomWords } from "./blocks.ts";
 import { type MemoryUse, memoryOf, watchMemory } from "./memory.ts";
 
@@ -20,6 +22,18 @@ export interface Measurement {
   peak: MemoryUse;
   info: ModelInfo;
   results: TaskResult[];
+  /** With the option `profile`: the part of all steps' time that the products took. */
+  products?: Record<StepKind, number>;
+}
+
+const productPhases: readonly PhaseName[] = ["q, k, v", "o", "experts w1, w3", "experts w2", "head"];
+
+/** The threads' mean time in products, waits for each other excepted, of the whole time between a step's begin and end. */
+function productShare(profile: Profile, kind: StepKind): number {
+  const rows = profile.byPhase(kind);
+  const sum = (of: (row: (typeof rows)[number]) => number) => rows.reduce((total, row) => total + of(row), 0);
+  const products = sum(({ name, busy_ms }) => (productPhases.includes(name as PhaseName) ? busy_ms : 0));
+  return products / sum(({ busy_ms, waited_ms }) => busy_ms + waited_ms);
 }
 
 export interface TaskResult {
@@ -102,7 +116,9 @@ const loaded = memoryOf("self");
 const watch = watchMemory();
 const results: TaskResult[] = [];
 for (const task of tasks) results.push(await (task.kind === "generate" ? generate(model, task) : walk(model, task)));
-const measurement: Measurement = { load_ms, before, loaded, peak: watch.peak(), info: model.info(), results };
+const { profile } = model;
+const products = profile && { decode: productShare(profile, "decode"), prefill: productShare(profile, "prefill") };
+const measurement: Measurement = { load_ms, before, loaded, peak: watch.peak(), info: model.info(), results, products };
 watch.stop();
 await model.dispose();
 console.log(JSON.stringify(measurement));

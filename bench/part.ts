@@ -35,11 +35,11 @@ export async function measure(
   context: Context,
   [shape, format]: readonly [ShapeName, FormatName],
   tasks: readonly Task[],
-  threads = context.threads,
+  { threads = context.threads, profile = false }: { threads?: number; profile?: boolean } = {},
 ): Promise<Measurement> {
   const path = await synthesize(shape, format);
-  context.log(`${shape} ${format}, ${threads} threads`);
-  return measureModel({ path, options: { threads }, tasks: [...tasks] }, context.runtime);
+  context.log(`${shape} ${format}, ${threads} threads${profile ? ", profiled" : ""}`);
+  return measureModel({ path, options: { threads, profile }, tasks: [...tasks] }, context.runtime);
 }
 
 /** Generated tokens a second if reading the weights at the machine's bandwidth were all there is. */

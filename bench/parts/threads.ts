@@ -15,7 +15,7 @@ export const threads: Part = {
     let alone: { prompt: number; decode: number } | undefined;
     for (const n of counts) {
       const task = { kind: "generate" as const, prompt, tokens };
-      const m = await measure(context, [shape, format], [task, ...times(runs, task)], n);
+      const m = await measure(context, [shape, format], [task, ...times(runs, task)], { threads: n });
       const results = m.results.slice(1);
       const [p, d] = [
         figure(
