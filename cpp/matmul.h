@@ -172,11 +172,9 @@ INLINE void tile_dots(const PanelGroup<F, true>& w, const TileI16& x, v128_t, v1
   });
 }
 
-// Two rows of the panel and one tile: out[t * out_stride + r], r below `rows` (1 or 2).
+// Adds some groups of two rows of the panel and one tile to acc[row][token].
 template <class F, Dot dot, bool wide, class Tile>
-INLINE void tile_product(const PanelGroup<F, wide>* w, const Tile* x, uint32_t groups, v128_t ones, float* out,
-                         uint32_t out_stride, uint32_t rows) {
-  v128_t acc[2][4] = {};
+INLINE void add_tile(const PanelGroup<F, wide>* w, const Tile* x, uint32_t groups, v128_t ones, v128_t acc[2][4]) {
   for (const Tile* end = x + groups; x < end; x++, w++) {
     v128_t sums[2][4];
     tile_dots<F, dot>(*w, *x, ones, sums);
@@ -192,10 +190,33 @@ INLINE void tile_product(const PanelGroup<F, wide>* w, const Tile* x, uint32_t g
       }
     }
   }
+}
+
+// All rows of a panel and one tile: out[t * out_stride + r], r below `rows`. A segment of the tile meets all pairs of rows
+// before the next does, for a tile of many columns is larger than the first cache.
+template <class F, Dot dot, bool wide, class Tile>
+INLINE void panel_product(const PanelGroup<F, wide>* panel, const Tile* tile, uint32_t groups, v128_t ones, float* out,
+                          uint32_t out_stride, uint32_t rows) {
+  constexpr uint32_t SEGMENT = 16;  // groups, 14 to 22 KB
+  // Of a panel of more than one segment.
+  constexpr uint32_t most_pairs = PANEL_BYTES / ((SEGMENT + 1) * sizeof(PanelGroup<F, wide>)) + 1;
+  v128_t between[most_pairs][2][4];
+  for (uint32_t from = 0; from < groups; from += SEGMENT) {
+    const uint32_t count = groups - from < SEGMENT ? groups - from : SEGMENT;
+    for (uint32_t pair = 0; 2 * pair < rows; pair++) {
+      v128_t acc[2][4] = {};
+      if (from > 0) memcpy(acc, between[pair], sizeof(acc));
+      add_tile<F, dot>(panel + pair * groups + from, tile + from, count, ones, acc);
+      if (from + count < groups) {
+        memcpy(between[pair], acc, sizeof(acc));
+        continue;
+      }
 #pragma unroll
-  for (int t = 0; t < 4; t++) {
-    out[t * out_stride] = sum_f32(acc[0][t]);
-    if (rows == 2) out[t * out_stride + 1] = sum_f32(acc[1][t]);
+      for (int t = 0; t < 4; t++) {
+        out[t * out_stride + 2 * pair] = sum_f32(acc[0][t]);
+        if (2 * pair + 1 < rows) out[t * out_stride + 2 * pair + 1] = sum_f32(acc[1][t]);
+      }
+    }
   }
 }
 
@@ -216,15 +237,11 @@ INLINE void matmul(const uint8_t* w, const uint8_t* packed, float* out, uint32_t
     for (uint32_t r = 0; r < count; r++) {
       unpack_row<F, wide>(f, w + (row + r) * row_bytes, cols, panel + r / 2 * groups, r % 2);
     }
-    for (uint32_t tile = 0; tile < (tokens + 3) / 4; tile++) {
-      const Tile* x = reinterpret_cast<const Tile*>(packed) + tile * groups;
-      for (uint32_t r = 0; r < count; r += 2) {
-        const Group* two = panel + r / 2 * groups;
-        float* to = out + 4 * tile * out_stride + row + r;
-        const uint32_t both = r + 1 < count ? 2 : 1;
-        if (!wide && dot == DOT_I32) tile_product<F, DOT_I32>(two, x, groups, ones, to, out_stride, both);
-        else tile_product<F, DOT_I16>(two, x, groups, ones, to, out_stride, both);
-      }
+    for (uint32_t t = 0; t < tokens; t += 4) {
+      const Tile* tile = reinterpret_cast<const Tile*>(packed) + t / 4 * groups;
+      float* to = out + t * out_stride + row;
+      if (!wide && dot == DOT_I32) panel_product<F, DOT_I32>(panel, tile, groups, ones, to, out_stride, count);
+      else panel_product<F, DOT_I16>(panel, tile, groups, ones, to, out_stride, count);
     }
   }
 }

@@ -225,9 +225,9 @@ for (const f of quantized) {
     }
   });
 
-  test(`${f.name}: more rows than a panel`, () => {
+  test(`${f.name}: more rows than a panel, more columns than two segments of a tile`, () => {
     const next = random(f.id + 100);
-    const cols = 2048;
+    const cols = 4352;
     const w = makeRows(
       f,
       cols,
