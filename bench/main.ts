@@ -91,7 +91,7 @@ async function measureRoofs(): Promise<Context> {
   log("roofs and kernels …");
   const team = Number(options.threads);
   const counts = team > 1 ? [1, team] : [1];
-  const all = Object.keys(formats).filter((name) => name !== "F32") as FormatName[];
+  const all = Object.keys(formats) as FormatName[];
   const wanted = options.quick || !chosen.includes(kernels) ? modelFormats : all;
   const rates = await measureKernels(wanted, { build: "relaxed", repeats: options.quick ? 1 : 7, threads: counts });
   return {

@@ -59,8 +59,10 @@ INLINE void unpack_group(const F& f, const uint8_t* w, PanelGroup<F, wide>& out,
 
 // One of the two rows of a part of the panel.
 template <class F, bool wide>
-INLINE void unpack_row(const F& f, const uint8_t* w, uint32_t cols, PanelGroup<F, wide>* out, uint32_t row) {
+INLINE void unpack_row(const F& f, const uint8_t* w, uint32_t cols, PanelGroup<F, wide>* out, uint32_t row,
+                       ReadAhead<1>& read_ahead) {
   for_each_unit<F>(w, cols, [&](const uint8_t* unit) {
+    read_ahead(unit);
     unpack_group<F, 0, wide>(f, unit, *out++, row);
     if constexpr (F::unit == 2 * GROUP) unpack_group<F, 1, wide>(f, unit, *out++, row);
   });
@@ -232,10 +234,11 @@ INLINE void matmul(const uint8_t* w, const uint8_t* packed, float* out, uint32_t
   const uint32_t groups = groups_of(cols), row_bytes = cols / 32 * F::bytes / (F::unit / 32);
   const uint32_t panel_rows = 2 * (panel_bytes(cols) / (groups * sizeof(Group)));
   Group* panel = reinterpret_cast<Group*>(scratch);
+  ReadAhead<1> read_ahead(w, rows * row_bytes, 0);
   for (uint32_t row = 0; row < rows; row += panel_rows) {
     const uint32_t count = rows - row < panel_rows ? rows - row : panel_rows;
     for (uint32_t r = 0; r < count; r++) {
-      unpack_row<F, wide>(f, w + (row + r) * row_bytes, cols, panel + r / 2 * groups, r % 2);
+      unpack_row<F, wide>(f, w + (row + r) * row_bytes, cols, panel + r / 2 * groups, r % 2, read_ahead);
     }
     for (uint32_t t = 0; t < tokens; t += 4) {
       const Tile* tile = reinterpret_cast<const Tile*>(packed) + t / 4 * groups;
@@ -244,6 +247,7 @@ INLINE void matmul(const uint8_t* w, const uint8_t* packed, float* out, uint32_t
       else panel_product<F, DOT_I16>(panel, tile, groups, ones, to, out_stride, count);
     }
   }
+  read_ahead.finish();
 }
 
 // The exports of one format: its struct in formats.h, the packings it reads.

@@ -2,6 +2,22 @@
 #pragma once
 #include "simd.h"
 
+inline constexpr uint32_t CACHE_LINE = 64;
+
+// The word at p, by a load that the compiler keeps.
+INLINE uint32_t word_of(const uint8_t* p) {
+  struct __attribute__((packed)) Word {
+    volatile uint32_t value;
+  };
+  return reinterpret_cast<const Word*>(p)->value;
+}
+
+// Uses a word: an engine that checks bounds itself (Deno's) drops loads that nobody uses.
+INLINE void use_word(uint32_t word) {
+  v128_t slot;
+  store_now(slot, wasm_i32x4_splat(word));
+}
+
 // Reads ahead in R streams of `bytes` bytes, `distance` apart: one word of each cache line, eight lines of each stream at
 // a time, 512 to 1024 bytes before they are used. A core has some hundred instructions in flight, which is a few lines of
 // quantized weights, and where its prefetcher does not see further it waits for each line: on a Xeon whose memory answers
@@ -11,7 +27,7 @@
 template <int R>
 class ReadAhead {
  public:
-  static constexpr uint32_t LINE = 64, BURST = 8 * LINE;
+  static constexpr uint32_t BURST = 8 * CACHE_LINE;
 
   INLINE ReadAhead(const uint8_t* start, uint32_t bytes, uint32_t distance)
       : next(start), last(start + bytes - 2 * BURST), distance(distance) {}
@@ -19,23 +35,14 @@ class ReadAhead {
   INLINE void operator()(const uint8_t* position) {
     if (position < next || next > last) return;
     for (int r = 0; r < R; r++) {
-      for (uint32_t i = 0; i < BURST; i += LINE) {
-        seen ^= reinterpret_cast<const Word*>(next + r * distance + BURST + i)->value;
-      }
+      for (uint32_t i = 0; i < BURST; i += CACHE_LINE) seen ^= word_of(next + r * distance + BURST + i);
     }
     next += BURST;
   }
 
-  // Uses what was read: an engine that checks bounds itself (Deno's) drops loads that nobody uses.
-  INLINE void finish() {
-    v128_t slot;
-    store_now(slot, wasm_i32x4_splat(seen));
-  }
+  INLINE void finish() { use_word(seen); }
 
  private:
-  struct __attribute__((packed)) Word {
-    volatile uint32_t value;
-  };
   const uint8_t* next;
   const uint8_t* const last;
   const uint32_t distance;
