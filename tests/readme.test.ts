@@ -82,7 +82,8 @@ function asserting(code: string): string {
   );
 }
 
-const pages = ["README.md", "CONTRIBUTING.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)];
+const docs = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
+const pages = ["README.md", "CONTRIBUTING.md", ...docs.map((name) => `docs/${name}`)];
 const examples = [...pages.filter((page) => existsSync(join(root, page))).flatMap(blocks), ...docstrings()];
 
 // In the package's own folder, where `tramontane` is the package itself.
