@@ -129,8 +129,8 @@ KERNEL void router(const float* x, const float* gate, uint32_t cols, uint32_t ex
 KERNEL void probe_dot(const int8_t* a, const int8_t* b, int32_t* out);
 
 // ---- Roofs (roofs.cpp), for bench/kernels.ts -----------------------------------------------------------------------
-// Each returns a checksum to be ignored. roof_read, roof_read_two: bytes a multiple of 128. The others: steps a multiple of 10, each of
-// 16 multiply-adds (dot_i32, dot_i16: bytes), 8 (product_i16) or 4 (f32).
+// Each returns a checksum to be ignored. roof_read, roof_read_two: bytes a multiple of 128. The others: steps a multiple of
+// 10, each of 16 multiply-adds (dot_i32, dot_i16: bytes), 8 (product_i16) or 4 (f32). The engine times the dots, too.
 KERNEL uint32_t roof_read(const uint8_t* p, uint32_t bytes);
 KERNEL uint32_t roof_read_two(const uint8_t* p, uint32_t bytes);
 KERNEL uint32_t roof_dot_i32(uint32_t steps);

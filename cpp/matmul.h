@@ -82,10 +82,11 @@ INLINE void gather(const v128_t (*w)[2], const v128_t (*x)[4], Step step) {
   } while (x != end);
 }
 
-// Integer dots of two rows and four tokens over a group. Sixteen products (Grouped: eight of each half) gather in a lane
-// of i16; centred they are within +-32512, so that wrapping on the way does no harm.
-template <class F>
-INLINE void tile_dots_i16(const PanelGroup<F, false>& w, const TileI8& x, v128_t ones, v128_t sums[2][4]) {
+// Integer dots of two rows and four tokens over a group, in one part, or of Grouped formats in two with a scale each:
+// start(neg) begins a sum, add(p, x, w) takes a dword of each block, finish(p, scales) gives i32.
+template <class F, class Start, class Add, class Finish>
+INLINE void gather_parts(const PanelGroup<F, false>& w, const TileI8& x, v128_t sums[2][4], Start start, Add add,
+                         Finish finish) {
   constexpr bool grouped = F::family == blocks::Family::Grouped;
   constexpr int parts = grouped ? 2 : 1;
 #pragma unroll
@@ -94,24 +95,36 @@ INLINE void tile_dots_i16(const PanelGroup<F, false>& w, const TileI8& x, v128_t
 #pragma unroll
     for (int t = 0; t < 4; t++) {
       const GroupSums& s = x.sums[t];
-      p[0][t] = p[1][t] = times_i16<F::centre>(!grouped ? s.neg : part ? s.neg1 : s.neg0);
+      p[0][t] = p[1][t] = start(!grouped ? s.neg : part ? s.neg1 : s.neg0);
     }
     const int steps = 8 / parts;
     gather<steps>(w.codes + steps * part, x.x + steps * part, [&](const v128_t wk[2], v128_t xk, int t) {
-      p[0][t] = wasm_i16x8_add(p[0][t], dot_i8_u7(xk, wk[0]));
-      p[1][t] = wasm_i16x8_add(p[1][t], dot_i8_u7(xk, wk[1]));
+      p[0][t] = add(p[0][t], xk, wk[0]);
+      p[1][t] = add(p[1][t], xk, wk[1]);
     });
 #pragma unroll
     for (int r = 0; r < 2; r++) {
-      v128_t factor = ones;
-      if constexpr (grouped) factor = w.scales[part][r];
+      v128_t scales = {};
+      if constexpr (grouped) scales = w.scales[part][r];
 #pragma unroll
       for (int t = 0; t < 4; t++) {
-        v128_t sum = wasm_i32x4_dot_i16x8(p[r][t], factor);
+        v128_t sum = finish(p[r][t], scales);
         sums[r][t] = part ? wasm_i32x4_add(sums[r][t], sum) : sum;
       }
     }
   }
+}
+
+// By the dot of two: sixteen products (Grouped: eight of each half) gather in a lane of i16; centred they are within
+// +-32512, so that wrapping on the way does no harm.
+template <class F>
+INLINE void tile_dots_i16(const PanelGroup<F, false>& w, const TileI8& x, v128_t ones, v128_t sums[2][4]) {
+  gather_parts<F>(
+      w, x, sums, [](v128_t neg) { return times_i16<F::centre>(neg); },
+      [](v128_t p, v128_t xk, v128_t wk) { return wasm_i16x8_add(p, dot_i8_u7(xk, wk)); },
+      [=](v128_t p, v128_t scales) {
+        return wasm_i32x4_dot_i16x8(p, F::family == blocks::Family::Grouped ? scales : ones);
+      });
   if constexpr (F::centre != F::offset) {
 #pragma unroll
     for (int t = 0; t < 4; t++) {
@@ -122,39 +135,19 @@ INLINE void tile_dots_i16(const PanelGroup<F, false>& w, const TileI8& x, v128_t
   }
 }
 
-// The same gathered in i32, which is one instruction where the engine has VNNI. Of Grouped formats the sums of 16 products
-// fit i16, so that the lower half of a lane is all of it, and one product of i16 scales it.
+// By the dot of four, which is one instruction where the engine has VNNI. Of Grouped formats the sums of 16 products fit
+// i16, so that the lower half of a lane is all of it, and one product of i16 scales it.
 template <class F>
 INLINE void tile_dots_i32(const PanelGroup<F, false>& w, const TileI8& x, v128_t sums[2][4]) {
-  constexpr bool grouped = F::family == blocks::Family::Grouped;
-  constexpr int parts = grouped ? 2 : 1;
   const v128_t offset = wasm_i16x8_const_splat(F::offset), low_half = wasm_i32x4_const_splat(0xffff);
-#pragma unroll
-  for (int part = 0; part < parts; part++) {
-    v128_t p[2][4];
-#pragma unroll
-    for (int t = 0; t < 4; t++) {
-      const GroupSums& s = x.sums[t];
-      p[0][t] = wasm_i32x4_const_splat(0);
-      if constexpr (F::offset != 0) p[0][t] = wasm_i32x4_dot_i16x8(!grouped ? s.neg : part ? s.neg1 : s.neg0, offset);
-      p[1][t] = p[0][t];
-    }
-    const int steps = 8 / parts;
-    gather<steps>(w.codes + steps * part, x.x + steps * part, [&](const v128_t wk[2], v128_t xk, int t) {
-      p[0][t] = dot_add_i8_u7(xk, wk[0], p[0][t]);
-      p[1][t] = dot_add_i8_u7(xk, wk[1], p[1][t]);
-    });
-#pragma unroll
-    for (int r = 0; r < 2; r++) {
-      v128_t factor = {};
-      if constexpr (grouped) factor = wasm_v128_and(w.scales[part][r], low_half);
-#pragma unroll
-      for (int t = 0; t < 4; t++) {
-        v128_t sum = grouped ? wasm_i32x4_dot_i16x8(p[r][t], factor) : p[r][t];
-        sums[r][t] = part ? wasm_i32x4_add(sums[r][t], sum) : sum;
-      }
-    }
-  }
+  gather_parts<F>(
+      w, x, sums,
+      [=](v128_t neg) { return F::offset == 0 ? wasm_i32x4_const_splat(0) : wasm_i32x4_dot_i16x8(neg, offset); },
+      [](v128_t p, v128_t xk, v128_t wk) { return dot_add_i8_u7(xk, wk, p); },
+      [=](v128_t p, v128_t scales) {
+        if constexpr (F::family != blocks::Family::Grouped) return p;
+        return wasm_i32x4_dot_i16x8(p, wasm_v128_and(scales, low_half));
+      });
 }
 
 template <class F, Dot dot>

@@ -8,7 +8,7 @@ import { createMemory, recycleMemory } from "./memory.ts";
 export interface KernelBuild {
   readonly module: WebAssembly.Module;
   readonly simd: "plain" | "relaxed";
-  /** Where there are two dots to choose from: in the relaxed build. */
+  /** Where there are two dots to choose from: in the relaxed build, unless its engine miscompiles one. */
   readonly faster_dot?: FasterDot;
 }
 
