@@ -6,10 +6,10 @@ import { FasterDot } from "../../src/kernels/faster_dot.ts";
 import { loadKernels } from "../../src/kernels/load.ts";
 import { currentPlatform } from "../../src/platform/index.ts";
 
-/** A dot's peak loop that takes some microseconds for 1,000 steps. */
-const loop = (calls: { count: number }, us: number) => (steps: number) => {
+/** A dot's peak loop that takes `ms` milliseconds for a million steps, 2 at most. */
+const loop = (calls: { count: number }, ms: number) => (steps: number) => {
   calls.count++;
-  const end = performance.now() + Math.min((steps / 1e6) * us, 2);
+  const end = performance.now() + Math.min((steps / 1e6) * ms, 2);
   while (performance.now() < end);
   return 0;
 };
