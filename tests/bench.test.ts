@@ -1,6 +1,6 @@
 // The bench cannot rot: a quick run of all of it gives a report with every section. No time is looked at.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -44,6 +44,23 @@ test("a quick run reports on every part, and is compared with itself", () => {
     }
     assert.ok(pages[0].includes(report.machine.cpu));
     assert.is(compare(report, report).length, measured.length);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("the whole 8x7B's part runs when named, and deletes its file", () => {
+  const folder = mkdtempSync(join(tmpdir(), "tramontane-bench-"));
+  try {
+    const { status, stderr } = bench("whole", "--quick", "--out", folder);
+    assert.is(status, 0, stderr);
+    const report: Report = JSON.parse(readFileSync(join(folder, "report.json"), "utf8"));
+    assert.equal(
+      report.sections.map(({ name }) => name),
+      ["whole"],
+    );
+    assert.ok(figures(report).some(({ name }) => name === "tiny Q4_0 generated"));
+    assert.not.ok(existsSync(join(root, "bench", "cache", "tiny-Q4_0.gguf")));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -1,6 +1,7 @@
 // tramontane generate: what goes to which stream, sampling, stop strings, interruption.
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "uvu";
@@ -37,6 +38,26 @@ test("- reads the prompt from standard input, --json prints one object", async (
   assert.is(answer.generated_tokens, new_ids.length);
   assert.ok(answer.first_token_ms > 0);
   assert.is(answer.info.threads > 0, true);
+});
+
+test("--profile tells the time of operations and layers, and writes a trace", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tramontane-profile-"));
+  try {
+    const trace = join(folder, "trace.json");
+    const args = ["generate", ...model, "-n", "3", "--threads", "2", "--profile", trace, "Recipe for pesto"];
+    const { status, stderr } = await tramontane(args);
+    assert.is(status, 0, stderr);
+    for (const row of ["prefill: 1 steps", "decode: 2 steps", "experts w1, w3", "layer 0", "layer 5", "rest"])
+      assert.ok(stderr.includes(row), `${row} in ${stderr}`);
+    const events: { ph: string; name: string; tid: number; ts: number; dur: number }[] = JSON.parse(
+      readFileSync(trace, "utf8"),
+    ).traceEvents;
+    assert.equal([...new Set(events.map(({ tid }) => tid))].sort(), [0, 1]);
+    assert.ok(events.some(({ name }) => name === "attention"));
+    for (const { ph, ts, dur } of events) assert.ok(ph === "X" && ts >= 0 && dur >= 0);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 test("-n bounds the answer", async () => {
