@@ -1,5 +1,6 @@
 // The kernels' exports as TypeScript sees them; cpp/kernels.h is the twin that documents every argument.
 import type { BlockFormat } from "../quant/formats.ts";
+import { struct } from "./structs.ts";
 
 /** All arguments are numbers: addresses (bytes in the instance's memory), counts, and a few floats. */
 type Kernel<Arguments extends number[], Result = void> = (...args: Arguments) => Result;
@@ -115,27 +116,26 @@ export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memo
 /** Stack of each instance, bytes. */
 export const STACK_BYTES = 65536;
 
-/** The words of AttentionArgs (cpp/kernels.h) by index; `scale` is a float. */
-export const attentionArgs = {
-  q: 0,
-  out: 1,
-  k_ring: 2,
-  v_ring: 3,
-  k_chunk: 4,
-  v_chunk: 5,
-  q_stride: 6,
-  out_stride: 7,
-  chunk_stride: 8,
-  group: 9,
-  head_dim: 10,
-  first: 11,
-  row0: 12,
-  row1: 13,
-  slots: 14,
-  window: 15,
-  type: 16,
-  scale: 17,
-  scratch: 18,
-  matrix: 19,
-  words: 20,
-} as const;
+/** AttentionArgs of cpp/kernels.h. */
+export const attentionArgs = struct({
+  q: "u32",
+  out: "u32",
+  k_ring: "u32",
+  v_ring: "u32",
+  k_chunk: "u32",
+  v_chunk: "u32",
+  q_stride: "u32",
+  out_stride: "u32",
+  chunk_stride: "u32",
+  group: "u32",
+  head_dim: "u32",
+  first: "u32",
+  row0: "u32",
+  row1: "u32",
+  slots: "u32",
+  window: "u32",
+  type: "u32",
+  scale: "f32",
+  scratch: "u32",
+  matrix: "u32",
+});

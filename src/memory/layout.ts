@@ -180,7 +180,7 @@ function planThread(shape: ModelShape, kernels: KernelExports, rows: number, wid
     pair_weights: take(rows * shape.experts_per_token * 4),
     scratch: take(kernels.matmul_scratch(widest)),
     attention_scratch: take(kernels.attention_scratch(heads / kv_heads, head_dim)),
-    attention_args: take(attentionArgs.words * 4),
+    attention_args: take(attentionArgs.bytes),
     end: next,
   };
 }

@@ -7,6 +7,7 @@
 //   token   3  4  2        and token 5 attends to 3, 4 and itself, then overwrites slot 2.
 import type { ModelShape } from "../config/shape.ts";
 import { attentionArgs } from "../kernels/abi.ts";
+import { writeStruct } from "../kernels/structs.ts";
 import type { Phases } from "./phases.ts";
 import type { BankView, ThreadMemory } from "./product.ts";
 import { kvTypes, type SequenceRows, type Step } from "./step.ts";
@@ -69,30 +70,31 @@ function attendHead(
     kernels.store_kv(state.v + kv, state.v_chunk + chunk(r), head_dim, type);
   }
 
-  const args = own.attention_args / 4;
-  const { u32, f32 } = bank;
   const q_start = row * state.q_stride * 4 + q_part;
-  u32[args + attentionArgs.q] = state.q_rotated + q_start;
-  u32[args + attentionArgs.out] = state.q + q_start;
-  u32[args + attentionArgs.k_ring] = k_ring;
-  u32[args + attentionArgs.v_ring] = v_ring;
-  u32[args + attentionArgs.k_chunk] = state.k_chunk + chunk(row);
-  u32[args + attentionArgs.v_chunk] = state.v_chunk + chunk(row);
-  u32[args + attentionArgs.q_stride] = state.q_stride;
-  u32[args + attentionArgs.out_stride] = state.q_stride;
-  u32[args + attentionArgs.chunk_stride] = state.kv_stride;
-  u32[args + attentionArgs.group] = group;
-  u32[args + attentionArgs.head_dim] = head_dim;
-  u32[args + attentionArgs.first] = first;
-  u32[args + attentionArgs.row0] = 0;
-  u32[args + attentionArgs.row1] = rows;
-  u32[args + attentionArgs.slots] = ring.slots;
-  u32[args + attentionArgs.window] = shape.window;
-  u32[args + attentionArgs.type] = type;
-  f32[args + attentionArgs.scale] = 1 / Math.sqrt(head_dim);
-  u32[args + attentionArgs.scratch] = own.attention_scratch;
+  writeStruct(bank, own.attention_args, attentionArgs, {
+    q: state.q_rotated + q_start,
+    out: state.q + q_start,
+    k_ring,
+    v_ring,
+    k_chunk: state.k_chunk + chunk(row),
+    v_chunk: state.v_chunk + chunk(row),
+    q_stride: state.q_stride,
+    out_stride: state.q_stride,
+    chunk_stride: state.kv_stride,
+    group,
+    head_dim,
+    first,
+    row0: 0,
+    row1: rows,
+    slots: ring.slots,
+    window: shape.window,
+    type,
+    scale: 1 / Math.sqrt(head_dim),
+    scratch: own.attention_scratch,
+  });
   if (ring.matrices) {
-    u32[args + attentionArgs.matrix] = ring.matrices.addresses[layer] + thread * ring.matrices.bytes;
+    const matrix = ring.matrices.addresses[layer] + thread * ring.matrices.bytes;
+    writeStruct(bank, own.attention_args, attentionArgs, { matrix });
     kernels.attention_eager(own.attention_args);
   } else kernels.attention(own.attention_args);
 
