@@ -1,9 +1,7 @@
 // The options that commands share, and how they become those of the library.
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { GenerateInputs } from "../generation/generate_inputs.ts";
-import { StopStringCriteria } from "../generation/stopping.ts";
 import type { LoadOptions } from "../model/options.ts";
-import type { Tokenizer } from "../text/tokenizer.ts";
 
 export interface ModelFlags {
   model: string;
@@ -82,7 +80,7 @@ export const loadOptions = (flags: ModelFlags): LoadOptions => ({
 });
 
 /** Sampling is on where one of its options is given, unless the temperature is 0. */
-export function generateOptions(flags: SamplingFlags, tokenizer: Tokenizer): GenerateInputs {
+export function generateOptions(flags: SamplingFlags): GenerateInputs {
   const { temperature, topK, topP, minP, seed } = flags;
   const sampling = [temperature, topK, topP, minP, seed].some((value) => value !== undefined) && temperature !== 0;
   return {
@@ -90,7 +88,6 @@ export function generateOptions(flags: SamplingFlags, tokenizer: Tokenizer): Gen
     do_sample: sampling,
     ...(sampling ? { temperature, top_k: topK, top_p: topP, min_p: minP, seed } : {}),
     repetition_penalty: flags.repetitionPenalty,
-    // Not stop_strings with a tokenizer: then the stream would be text, and the commands decode for themselves.
-    stopping_criteria: flags.stop && new StopStringCriteria(tokenizer, flags.stop),
+    stop_strings: flags.stop,
   };
 }

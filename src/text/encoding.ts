@@ -53,12 +53,18 @@ export interface DecodeStreamOptions extends DecodeOptions {
    * characters that `decode` spells as U+FFFD.
    */
   certain?: boolean;
+  /** Ids that stand before: their text is left out, and the first new token has its space. */
+  prompt?: ArrayLike<number>;
 }
 
 /** Text from ids as they come; the pieces joined are the decoding of all ids, without half characters in between. */
 export interface DecodeStream {
   push(id: number): string;
   end(): string;
+  /** With `certain`: whole characters of a byte run, which a byte to come can still break. */
+  readonly pending: string;
+  /** Gives the first `length` UTF-16 units of `pending` (or all) ahead of time: they are text, and not given again. */
+  take(length?: number): string;
 }
 
 /** @throws {@link InputError} when it is neither a text nor a list of them */

@@ -261,13 +261,21 @@ export class Tokenizer extends Callable {
    * process.stdout.write(stream.end());
    */
   decode_stream(options: DecodeStreamOptions = {}): DecodeStream {
-    const stream = new TokenStream(this.#vocabulary.decoder, !options.certain);
+    const { skip_special_tokens = false, certain = false, prompt = [] } = options;
+    const stream = new TokenStream(this.#vocabulary.decoder);
+    const push = (id: number): string => {
+      const token = this.#tokens.get(id);
+      return token === undefined || (skip_special_tokens && this.#special.has(id)) ? "" : stream.push(token);
+    };
+    for (let i = 0; i < prompt.length; i++) push(prompt[i]);
+    stream.forget();
     return {
-      push: (id) => {
-        const token = this.#tokens.get(id);
-        return token === undefined || (options.skip_special_tokens && this.#special.has(id)) ? "" : stream.push(token);
-      },
+      push: certain ? push : (id) => push(id) + stream.take(),
       end: () => stream.end(),
+      get pending() {
+        return stream.pending;
+      },
+      take: (length) => stream.take(length),
     };
   }
 
