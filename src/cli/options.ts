@@ -1,5 +1,6 @@
 // The options that commands share, and how they become those of the library.
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { show } from "../config/show.ts";
 import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import type { LoadOptions } from "../model/options.ts";
 
@@ -29,8 +30,7 @@ export interface SamplingFlags {
 
 const number = (check: (n: number) => boolean, what: string) => (text: string) => {
   const value = Number(text);
-  if (text.trim() === "" || !check(value))
-    throw new InvalidArgumentError(`expected ${what}, found ${JSON.stringify(text)}`);
+  if (text.trim() === "" || !check(value)) throw new InvalidArgumentError(`expected ${what}, found ${show(text)}`);
   return value;
 };
 const count = number((n) => Number.isInteger(n) && n > 0, "a whole number above 0");
@@ -57,9 +57,9 @@ export function withModel(command: Command): Command {
 }
 
 /** Adds what commands that generate have. */
-export function withSampling(command: Command, max_new_tokens: number): Command {
+export function withSampling(command: Command, maxNewTokens: number): Command {
   return command
-    .option("-n, --max-new-tokens <n>", "tokens to generate at most", count, max_new_tokens)
+    .option("-n, --max-new-tokens <n>", "tokens to generate at most", count, maxNewTokens)
     .option("--temperature <t>", "0: always the likeliest token (default); above: sample", positive)
     .option("--top-k <k>", "sample from the k likeliest tokens (0: all)", countOrZero)
     .option("--top-p <p>", "sample from the likeliest tokens that together have this probability", share)

@@ -94,7 +94,7 @@ export class ChatSession {
       try {
         this.cache.crop(common);
       } catch {
-        this.reset_cache(); // a window has rolled over the keys: begin anew
+        this.resetCache(); // a window has rolled over the keys: begin anew
         common = 0;
       }
     }
@@ -103,7 +103,7 @@ export class ChatSession {
     this.cached_tokens = common;
   }
 
-  private reset_cache(): void {
+  private resetCache(): void {
     this.cache?.dispose();
     this.cache = undefined;
     this.ids = [];
@@ -112,12 +112,12 @@ export class ChatSession {
   /** Forgets the conversation. */
   reset(): void {
     this.messages.length = 0;
-    this.reset_cache();
+    this.resetCache();
   }
 
   /** Gives the cache back. */
   dispose(): void {
-    this.reset_cache();
+    this.resetCache();
   }
 }
 

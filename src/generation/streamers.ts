@@ -43,8 +43,8 @@ export class TextStreamer extends BaseStreamer {
     this.callback = options.callback_function ?? null;
     this.tokenCallback = options.token_callback_function ?? null;
     const decode = { skip_special_tokens: options.skip_special_tokens ?? true, ...options.decode_kwargs };
-    const show = (text: string) => (this.isPrompt ? text.length : wholeWords(text));
-    this.begin = () => new TextOutput(tokenizer, { decode, show });
+    const limit = (text: string) => (this.isPrompt ? text.length : wholeWords(text));
+    this.begin = () => new TextOutput(tokenizer, { decode, limit });
     this.output = this.begin();
   }
 
@@ -66,13 +66,13 @@ export class TextStreamer extends BaseStreamer {
     this.on_finalized_text("", true);
   }
 
-  /** Called with every piece of text, and at the end once with `stream_end`; subclasses may override it. */
-  on_finalized_text(text: string, stream_end: boolean): void {
+  /** Called with every piece of text, and at the end once with `streamEnd`; subclasses may override it. */
+  on_finalized_text(text: string, streamEnd: boolean): void {
     if (this.callback) {
       if (text !== "") this.callback(text);
       return;
     }
-    const shown = stream_end ? `${text}\n` : text;
+    const shown = streamEnd ? `${text}\n` : text;
     // Promises of one chain are run in order, and so the pieces are written in order.
     if (shown !== "") void currentPlatform().then((platform) => platform.write_stdout(shown));
   }

@@ -1,5 +1,6 @@
 // New token ids become text: behind the prompt's, special tokens left out, never half a character, up to a stop string.
 // Everything that shows generated text goes through here, so that all show the same.
+import { show } from "../config/show.ts";
 import { ConfigError, InputError } from "../errors.ts";
 
 /** Text from ids as they come, as `Tokenizer.decode_stream` gives it with `certain`. */
@@ -28,7 +29,7 @@ export interface TextOutputOptions {
   /** Leave the stop string in the text. Default false. */
   keepStop?: boolean;
   /** How much of the text that has not been given may be given now, in UTF-16 units; by default all. */
-  show?: (text: string) => number;
+  limit?: (text: string) => number;
 }
 
 /**
@@ -44,19 +45,19 @@ export class TextOutput {
   private readonly tokens: CertainStream;
   private readonly stops: readonly string[];
   private readonly keepStop: boolean;
-  private readonly show: (text: string) => number;
+  private readonly limit: (text: string) => number;
   /** Text that is certain and was not given. */
   private held = "";
 
   /** @throws {@link InputError} when the tokenizer cannot decode; {@link ConfigError} when a stop string is empty */
   constructor(tokenizer: TextTokenizer, options: TextOutputOptions = {}) {
-    const { prompt = [], stop, keepStop = false, show = (text) => text.length } = options;
+    const { prompt = [], stop, keepStop = false, limit = (text) => text.length } = options;
     const decode = { skip_special_tokens: true, ...options.decode };
     this.stops = typeof stop === "string" ? [stop] : (stop ?? []);
     if (this.stops.some((s) => typeof s !== "string" || s === ""))
-      throw new ConfigError(`stop: expected strings that are not empty, found ${JSON.stringify(stop)}`);
+      throw new ConfigError(`stop: expected strings that are not empty, found ${show(stop)}`);
     this.keepStop = keepStop;
-    this.show = show;
+    this.limit = limit;
     if (tokenizer.decode_stream) this.tokens = tokenizer.decode_stream({ ...decode, certain: true, prompt });
     else if (tokenizer.decode) this.tokens = new WindowDecoder((ids) => tokenizer.decode!(ids, decode), prompt);
     else throw new InputError("tokenizer: expected one with decode_stream or decode, found neither");
@@ -67,7 +68,7 @@ export class TextOutput {
     if (this.stop !== null) return "";
     this.held += this.tokens.push(id);
     const text = this.held + this.tokens.pending;
-    return this.cut(text) ?? this.give(text, Math.min(this.beforeStop(text), this.show(text)));
+    return this.cut(text) ?? this.give(text, Math.min(this.beforeStop(text), this.limit(text)));
   }
 
   /** @returns what was held back */

@@ -68,7 +68,7 @@ export interface DecodeStream {
 }
 
 /** @throws {@link InputError} when it is neither a text nor a list of them */
-export function check_texts(text: string | readonly string[], name: string): readonly string[] {
+export function checkTexts(text: string | readonly string[], name: string): readonly string[] {
   const texts = typeof text === "string" ? [text] : text;
   if (!Array.isArray(texts))
     throw new InputError(`${name}: expected a string or a list of strings, found ${typeof text}`);
@@ -80,7 +80,7 @@ export function check_texts(text: string | readonly string[], name: string): rea
 }
 
 /** @throws {@link InputError} when rows differ in length */
-export function to_tensor(rows: readonly number[][]): Tensor {
+export function toTensor(rows: readonly number[][]): Tensor {
   const width = rows[0]?.length ?? 0;
   const ragged = rows.findIndex((row) => row.length !== width);
   if (ragged > 0)
