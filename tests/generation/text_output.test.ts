@@ -105,7 +105,7 @@ for (const [name, tokenizer] of Object.entries(tokenizers)) {
   test(`${name}: the pieces are the text of all ids at once, none ends within a character`, () => {
     let clean = 0;
     let broken = 0;
-    for (let seed = 1; seed <= 2000; seed++) {
+    for (let seed = 1; seed <= 1000; seed++) {
       const draw = draws(seed);
       const [prompt, ids] = [randomIds(tokenizer, draw, draw(8)), randomIds(tokenizer, draw, draw(30))];
       const skip = draw(3) > 0;
@@ -168,7 +168,7 @@ for (const [name, tokenizer] of Object.entries(tokenizers)) {
     length += output.end().length;
     const took = performance.now() - start;
     assert.ok(length > 500_000);
-    assert.ok(took < 5000, `${took} ms`); // 150 ms where this was written; quadratic takes minutes
+    assert.ok(took < 5000, `${took} ms`); // 0.6 s on a busy machine; decoding all again takes hours
   });
 }
 
