@@ -64,7 +64,7 @@ async function run(flags: ModelFlags & SamplingFlags): Promise<void> {
       else if (text !== "") {
         const controller = new AbortController();
         stop = () => controller.abort(new Interrupted());
-        await answer(session, text, { ...generateOptions(flags, tokenizer), signal: controller.signal }, flags);
+        await answer(session, text, { ...generateOptions(flags), signal: controller.signal }, flags);
         stop = undefined;
       }
       if (terminal) lines.prompt();

@@ -2,6 +2,7 @@
 import process from "node:process";
 import { Command } from "commander";
 import { MixtralForCausalLM } from "../generation/causal_lm.ts";
+import { ChatSession } from "../generation/session.ts";
 import { AutoTokenizer } from "../text/load_tokenizer.ts";
 import { interruptible, say, write } from "./io.ts";
 import {
@@ -40,30 +41,19 @@ async function run(
       progress_callback: progressBar(flags.quiet),
       signal,
     });
-    const inputs = flags.chat
-      ? tokenizer.apply_chat_template([{ role: "user", content: text }], { add_generation_prompt: true })
-      : tokenizer(text);
     const watch = new Stopwatch();
-    // Decoded behind the prompt's own tokens: the first new token of a text has its space then.
-    const text_stream = tokenizer.decode_stream({ skip_special_tokens: true });
-    if (!flags.chat) for (const id of inputs.input_ids[0].tolist()) text_stream.push(id);
+    const options = { ...generateOptions(flags), streamer: watch, signal };
+    const session = flags.chat ? new ChatSession(model, tokenizer) : undefined;
+    const pieces = session ? session.send(text, options) : model.stream({ ...tokenizer(text), ...options, tokenizer });
     let answer = "";
-    const show = async (piece: string) => {
-      answer += piece;
-      if (!flags.json && piece) await write(piece);
-    };
-    if (!flags.chat && !flags.json) await write(text);
+    if (!session && !flags.json) await write(text);
     try {
-      for await (const id of model.stream({
-        ...inputs,
-        ...generateOptions(flags, tokenizer),
-        streamer: watch,
-        signal,
-      })) {
-        await show(text_stream.push(id));
+      for await (const piece of pieces) {
+        answer += piece;
+        if (!flags.json) await write(piece);
       }
-      await show(text_stream.end());
     } finally {
+      session?.dispose();
       if (!flags.json) await write("\n");
     }
     if (flags.json) await write(`${JSON.stringify({ text: answer, ...watch.figures(), info: model.info() })}\n`);

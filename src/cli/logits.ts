@@ -1,6 +1,7 @@
 // tramontane logits: the logits of given ids; with --hash their SHA-256, the figure that is the same in every runtime,
 // thread count and build.
 import { Command, InvalidArgumentError } from "commander";
+import { show } from "../config/show.ts";
 import { MixtralForCausalLM } from "../generation/causal_lm.ts";
 import { interruptible, write } from "./io.ts";
 import { loadOptions, type ModelFlags, withModel } from "./options.ts";
@@ -16,7 +17,7 @@ export function logitsCommand(): Command {
 function parseIds(text: string): number[] {
   return text.split(",").map((part) => {
     if (!/^\s*\d+\s*$/.test(part))
-      throw new InvalidArgumentError(`expected token ids separated by commas, found ${JSON.stringify(part)}`);
+      throw new InvalidArgumentError(`expected token ids separated by commas, found ${show(part)}`);
     return Number(part);
   });
 }

@@ -1,9 +1,8 @@
 // The options that commands share, and how they become those of the library.
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { show } from "../config/show.ts";
 import type { GenerateInputs } from "../generation/generate_inputs.ts";
-import { StopStringCriteria } from "../generation/stopping.ts";
 import type { LoadOptions } from "../model/options.ts";
-import type { Tokenizer } from "../text/tokenizer.ts";
 
 export interface ModelFlags {
   model: string;
@@ -31,8 +30,7 @@ export interface SamplingFlags {
 
 const number = (check: (n: number) => boolean, what: string) => (text: string) => {
   const value = Number(text);
-  if (text.trim() === "" || !check(value))
-    throw new InvalidArgumentError(`expected ${what}, found ${JSON.stringify(text)}`);
+  if (text.trim() === "" || !check(value)) throw new InvalidArgumentError(`expected ${what}, found ${show(text)}`);
   return value;
 };
 const count = number((n) => Number.isInteger(n) && n > 0, "a whole number above 0");
@@ -59,9 +57,9 @@ export function withModel(command: Command): Command {
 }
 
 /** Adds what commands that generate have. */
-export function withSampling(command: Command, max_new_tokens: number): Command {
+export function withSampling(command: Command, maxNewTokens: number): Command {
   return command
-    .option("-n, --max-new-tokens <n>", "tokens to generate at most", count, max_new_tokens)
+    .option("-n, --max-new-tokens <n>", "tokens to generate at most", count, maxNewTokens)
     .option("--temperature <t>", "0: always the likeliest token (default); above: sample", positive)
     .option("--top-k <k>", "sample from the k likeliest tokens (0: all)", countOrZero)
     .option("--top-p <p>", "sample from the likeliest tokens that together have this probability", share)
@@ -82,7 +80,7 @@ export const loadOptions = (flags: ModelFlags): LoadOptions => ({
 });
 
 /** Sampling is on where one of its options is given, unless the temperature is 0. */
-export function generateOptions(flags: SamplingFlags, tokenizer: Tokenizer): GenerateInputs {
+export function generateOptions(flags: SamplingFlags): GenerateInputs {
   const { temperature, topK, topP, minP, seed } = flags;
   const sampling = [temperature, topK, topP, minP, seed].some((value) => value !== undefined) && temperature !== 0;
   return {
@@ -90,7 +88,6 @@ export function generateOptions(flags: SamplingFlags, tokenizer: Tokenizer): Gen
     do_sample: sampling,
     ...(sampling ? { temperature, top_k: topK, top_p: topP, min_p: minP, seed } : {}),
     repetition_penalty: flags.repetitionPenalty,
-    // Not stop_strings with a tokenizer: then the stream would be text, and the commands decode for themselves.
-    stopping_criteria: flags.stop && new StopStringCriteria(tokenizer, flags.stop),
+    stop_strings: flags.stop,
   };
 }

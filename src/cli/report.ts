@@ -37,12 +37,12 @@ export class Stopwatch extends BaseStreamer {
   private first = 0;
   private last = 0;
   private prompt = true;
-  private prompt_tokens = 0;
+  private promptTokens = 0;
 
   put(value: readonly ArrayLike<number>[]): void {
     if (this.prompt) {
       this.prompt = false;
-      this.prompt_tokens = value[0].length;
+      this.promptTokens = value[0].length;
       return;
     }
     this.last = performance.now();
@@ -54,9 +54,9 @@ export class Stopwatch extends BaseStreamer {
   /** Figures of a generation whose prompt had `cached` tokens in the cache already. Rates are tokens a second. */
   figures(cached = 0) {
     const seconds = (ms: number) => ms / 1000;
-    const fed = this.prompt_tokens - cached;
+    const fed = this.promptTokens - cached;
     return {
-      prompt_tokens: this.prompt_tokens,
+      prompt_tokens: this.promptTokens,
       cached_tokens: cached,
       generated_tokens: this.generated,
       first_token_ms: this.generated ? this.first - this.start : null,

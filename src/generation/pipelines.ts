@@ -9,6 +9,7 @@ import { AutoModelForCausalLM } from "./auto.ts";
 import type { MixtralForCausalLM } from "./causal_lm.ts";
 import type { GenerateInputs } from "./generate_inputs.ts";
 import type { Message } from "./session.ts";
+import { TextOutput } from "./text_output.ts";
 
 export interface TextGenerationOptions extends GenerateInputs {
   /** Whether `generated_text` begins with the prompt (or holds the conversation); true by default. */
@@ -79,15 +80,13 @@ export class TextGenerationPipeline extends Callable {
   }
 
   private result(prompt: string | Chat, ids: number[], answer: number[], full: boolean): string | Chat {
-    const decode = (tokens: number[]) => this.tokenizer.decode(tokens, { skip_special_tokens: true });
     if (typeof prompt !== "string") {
-      const reply = { role: "assistant", content: decode(answer).trim() };
+      const { text } = TextOutput.whole(this.tokenizer, answer);
+      const reply = { role: "assistant", content: text.trim() };
       return full ? [...prompt, reply] : [reply];
     }
-    // Decoded together: a text's first token has no space of its own.
-    const whole = decode([...ids, ...answer]);
-    const start = decode(ids).length;
-    return full ? prompt + whole.slice(start) : whole.slice(start);
+    const { text } = TextOutput.whole(this.tokenizer, answer, { prompt: ids });
+    return full ? prompt + text : text;
   }
 
   dispose(): Promise<void> {

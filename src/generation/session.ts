@@ -3,18 +3,19 @@ import { InputError } from "../errors.ts";
 import type { KeyValueCache } from "../model/cache.ts";
 import type { MixtralForCausalLM } from "./causal_lm.ts";
 import type { GenerateInputs } from "./generate_inputs.ts";
+import { streamText } from "./stream.ts";
 import { BaseStreamer } from "./streamers.ts";
+import type { TextTokenizer } from "./text_output.ts";
 
 /** A chat turn as templates know it. */
 export type Message = { role: string; content: string };
 
 /** What a session needs of a tokenizer. */
-export interface ChatTokenizer {
+export interface ChatTokenizer extends TextTokenizer {
   apply_chat_template(
     messages: Message[],
     options: { add_generation_prompt: boolean; return_dict: false; return_tensor: false },
   ): number[];
-  decode_stream(options: { skip_special_tokens: boolean }): { push(id: number): string; end(): string };
 }
 
 export class ChatSession {
@@ -71,7 +72,7 @@ export class ChatSession {
         tokenizer: this.tokenizer,
         streamer: recorder,
       };
-      for await (const text of this.model.stream(inputs)) {
+      for await (const text of streamText(this.model, inputs, this.tokenizer, true)) {
         answer += text;
         yield text;
       }
@@ -93,7 +94,7 @@ export class ChatSession {
       try {
         this.cache.crop(common);
       } catch {
-        this.reset_cache(); // a window has rolled over the keys: begin anew
+        this.resetCache(); // a window has rolled over the keys: begin anew
         common = 0;
       }
     }
@@ -102,7 +103,7 @@ export class ChatSession {
     this.cached_tokens = common;
   }
 
-  private reset_cache(): void {
+  private resetCache(): void {
     this.cache?.dispose();
     this.cache = undefined;
     this.ids = [];
@@ -111,12 +112,12 @@ export class ChatSession {
   /** Forgets the conversation. */
   reset(): void {
     this.messages.length = 0;
-    this.reset_cache();
+    this.resetCache();
   }
 
   /** Gives the cache back. */
   dispose(): void {
-    this.reset_cache();
+    this.resetCache();
   }
 }
 

@@ -6,62 +6,62 @@ import type { Vocabulary } from "./vocabulary.ts";
 /** Merges one segment of symbols. Its arrays grow to the longest segment seen, up to a bound, and are used again. */
 class Merger {
   static readonly KEEP = 1 << 16;
-  readonly #table: MergeTable;
-  #next = new Int32Array(64);
-  #previous = new Int32Array(64);
-  #candidate = new Int32Array(64); // the merge of each symbol with its right neighbour, −1 for none
-  #heap = new Float64Array(192); // rank · 2^31 + position: ordered by rank, then leftmost
-  #size = 0;
+  private readonly table: MergeTable;
+  private next = new Int32Array(64);
+  private previous = new Int32Array(64);
+  private candidate = new Int32Array(64); // the merge of each symbol with its right neighbour, −1 for none
+  private heap = new Float64Array(192); // rank · 2^31 + position: ordered by rank, then leftmost
+  private size = 0;
 
   constructor(table: MergeTable) {
-    this.#table = table;
+    this.table = table;
   }
 
   /** @param symbols - merged in place; @returns how many are left at its front */
   merge(symbols: number[]): number {
     const n = symbols.length;
-    if (n > this.#next.length || (this.#next.length > Merger.KEEP && n <= Merger.KEEP)) {
+    if (n > this.next.length || (this.next.length > Merger.KEEP && n <= Merger.KEEP)) {
       const length = Math.max(64, n <= Merger.KEEP ? 2 * n : n);
-      this.#next = new Int32Array(length);
-      this.#previous = new Int32Array(length);
-      this.#candidate = new Int32Array(length);
-      this.#heap = new Float64Array(3 * length); // n − 1 at first, and two for each merge
+      this.next = new Int32Array(length);
+      this.previous = new Int32Array(length);
+      this.candidate = new Int32Array(length);
+      this.heap = new Float64Array(3 * length); // n − 1 at first, and two for each merge
     }
-    this.#size = 0;
+    this.size = 0;
     for (let i = 0; i < n; i++) {
-      this.#next[i] = i + 1 < n ? i + 1 : -1;
-      this.#previous[i] = i - 1;
+      this.next[i] = i + 1 < n ? i + 1 : -1;
+      this.previous[i] = i - 1;
     }
-    for (let i = 0; i < n; i++) this.#offer(symbols, i);
-    while (this.#size > 0) {
-      const key = this.#pop();
+    for (let i = 0; i < n; i++) this.offer(symbols, i);
+    while (this.size > 0) {
+      const key = this.pop();
       const i = key % 2 ** 31;
-      const merge = this.#candidate[i];
+      const merge = this.candidate[i];
       // Stale when a neighbour has changed since it was offered.
-      if (merge < 0 || this.#table.rank(merge) !== (key - i) / 2 ** 31) continue;
-      const right = this.#next[i];
-      symbols[i] = this.#table.result(merge);
-      this.#candidate[right] = -1;
-      const after = (this.#next[i] = this.#next[right]);
-      if (after >= 0) this.#previous[after] = i;
-      this.#offer(symbols, i);
-      if (this.#previous[i] >= 0) this.#offer(symbols, this.#previous[i]);
+      if (merge < 0 || this.table.rank(merge) !== (key - i) / 2 ** 31) continue;
+      const right = this.next[i];
+      symbols[i] = this.table.result(merge);
+      this.candidate[right] = -1;
+      const after = (this.next[i] = this.next[right]);
+      if (after >= 0) this.previous[after] = i;
+      this.offer(symbols, i);
+      if (this.previous[i] >= 0) this.offer(symbols, this.previous[i]);
     }
     let count = 0;
-    for (let i = 0; i >= 0; i = this.#next[i]) symbols[count++] = symbols[i];
+    for (let i = 0; i >= 0; i = this.next[i]) symbols[count++] = symbols[i];
     return count;
   }
 
-  #offer(symbols: readonly number[], i: number): void {
-    const right = this.#next[i];
-    const merge = right < 0 ? -1 : this.#table.find(symbols[i], symbols[right]);
-    this.#candidate[i] = merge;
-    if (merge >= 0) this.#push(this.#table.rank(merge) * 2 ** 31 + i);
+  private offer(symbols: readonly number[], i: number): void {
+    const right = this.next[i];
+    const merge = right < 0 ? -1 : this.table.find(symbols[i], symbols[right]);
+    this.candidate[i] = merge;
+    if (merge >= 0) this.push(this.table.rank(merge) * 2 ** 31 + i);
   }
 
-  #push(key: number): void {
-    const heap = this.#heap;
-    let at = this.#size++;
+  private push(key: number): void {
+    const heap = this.heap;
+    let at = this.size++;
     while (at > 0) {
       const parent = (at - 1) >> 1;
       if (heap[parent] <= key) break;
@@ -71,14 +71,14 @@ class Merger {
     heap[at] = key;
   }
 
-  #pop(): number {
-    const heap = this.#heap;
+  private pop(): number {
+    const heap = this.heap;
     const top = heap[0];
-    const key = heap[--this.#size];
+    const key = heap[--this.size];
     for (let at = 0; ; ) {
       let child = 2 * at + 1;
-      if (child + 1 < this.#size && heap[child + 1] < heap[child]) child++;
-      if (child >= this.#size || heap[child] >= key) {
+      if (child + 1 < this.size && heap[child + 1] < heap[child]) child++;
+      if (child >= this.size || heap[child] >= key) {
         heap[at] = key;
         return top;
       }
@@ -90,27 +90,27 @@ class Merger {
 
 /** Encodes normalized text that holds no literals. */
 export class BytePairEncoder {
-  readonly #vocabulary: Vocabulary;
-  readonly #characters = new Map<number, number>(); // code point → id
-  readonly #merger: Merger;
-  readonly #utf8 = new TextEncoder();
+  private readonly vocabulary: Vocabulary;
+  private readonly characters = new Map<number, number>(); // code point → id
+  private readonly merger: Merger;
+  private readonly utf8 = new TextEncoder();
 
   constructor(vocabulary: Vocabulary) {
-    this.#vocabulary = vocabulary;
-    this.#merger = new Merger(vocabulary.merges);
+    this.vocabulary = vocabulary;
+    this.merger = new Merger(vocabulary.merges);
     for (const [token, id] of vocabulary.ids) {
       const point = token.codePointAt(0);
-      if (point !== undefined && token.length === (point > 0xffff ? 2 : 1)) this.#characters.set(point, id);
+      if (point !== undefined && token.length === (point > 0xffff ? 2 : 1)) this.characters.set(point, id);
     }
   }
 
   /** Appends the ids of `text` to `out`. A surrogate without its other half is read as U+FFFD. */
   encode(text: string, out: number[]): void {
-    const { merges, byte_ids, unk_id, fuse_unk } = this.#vocabulary;
+    const { merges, byte_ids, unk_id, fuse_unk } = this.vocabulary;
     let segment: number[] = [];
-    let last_unknown = false;
+    let lastUnknown = false;
     const flush = () => {
-      const count = segment.length > 1 ? this.#merger.merge(segment) : segment.length;
+      const count = segment.length > 1 ? this.merger.merge(segment) : segment.length;
       for (let i = 0; i < count; i++) out.push(segment[i]);
       segment = [];
     };
@@ -122,11 +122,11 @@ export class BytePairEncoder {
       let point = text.codePointAt(i)!;
       if (point > 0xffff) i++;
       else if (point >= 0xd800 && point < 0xe000) point = 0xfffd;
-      const symbol = this.#characters.get(point);
+      const symbol = this.characters.get(point);
       if (symbol !== undefined) add(symbol);
-      else if (byte_ids) for (const byte of this.#utf8.encode(String.fromCodePoint(point))) add(byte_ids[byte]);
-      else if (unk_id !== undefined && !(fuse_unk && last_unknown)) add(unk_id);
-      last_unknown = symbol === undefined;
+      else if (byte_ids) for (const byte of this.utf8.encode(String.fromCodePoint(point))) add(byte_ids[byte]);
+      else if (unk_id !== undefined && !(fuse_unk && lastUnknown)) add(unk_id);
+      lastUnknown = symbol === undefined;
     }
     flush();
   }

@@ -1,8 +1,9 @@
 // A conversation becomes text by the model's chat template: what transformers' apply_chat_template does before it
 // tokenizes. The template itself is run by jinja/render.ts, which says what bounds it.
+import { printable } from "../config/show.ts";
 import { InputError, TokenizerError } from "../errors.ts";
 import { RaisedByTemplate, render } from "./jinja/render.ts";
-import { strip_end } from "./jinja/strings.ts";
+import { stripEnd } from "./jinja/strings.ts";
 
 export { TEMPLATE_LIMITS } from "./jinja/limits.ts";
 
@@ -36,7 +37,7 @@ const MARK = "CONTINUE_FINAL_MESSAGE_TAG ";
  * @throws {@link TokenizerError} with its message when the template calls raise_exception; or when it fails otherwise
  * @throws {@link InputError} when there are no messages, or the options exclude each other
  */
-export function render_chat_template(template: string, messages: readonly ChatMessage[], options: ChatOptions): string {
+export function renderChatTemplate(template: string, messages: readonly ChatMessage[], options: ChatOptions): string {
   if (typeof template !== "string") throw new InputError(`chat_template: expected a string, found ${typeof template}`);
   const {
     add_generation_prompt = false,
@@ -45,17 +46,17 @@ export function render_chat_template(template: string, messages: readonly ChatMe
     documents = null,
     ...variables
   } = options;
-  const given = check_messages(messages);
+  const given = checkMessages(messages);
   if (add_generation_prompt && continue_final_message)
     throw new InputError(
       "add_generation_prompt begins a new message, continue_final_message goes on with the last: expected one of them, found both",
     );
   const conversation = continue_final_message ? [...given.slice(0, -1), mark(given[given.length - 1])] : given;
   const text = run(template, { ...variables, messages: conversation, tools, documents, add_generation_prompt });
-  return continue_final_message ? cut_at_mark(text) : text;
+  return continue_final_message ? cutAtMark(text) : text;
 }
 
-function check_messages(messages: readonly ChatMessage[]): ChatMessage[] {
+function checkMessages(messages: readonly ChatMessage[]): ChatMessage[] {
   if (!Array.isArray(messages)) throw new InputError(`messages: expected a list of messages, found ${typeof messages}`);
   if (messages.length === 0) throw new InputError("messages: expected at least one message, found none");
   return messages.map((message, i) => {
@@ -77,10 +78,10 @@ function mark(message: ChatMessage): ChatMessage {
   return { ...message, content: parts };
 }
 
-function cut_at_mark(text: string): string {
+function cutAtMark(text: string): string {
   const at = text.lastIndexOf(MARK.trimEnd());
   if (at < 0) throw new InputError("continue_final_message: the chat template leaves the last message's text out");
-  return text.startsWith(MARK, at) ? text.slice(0, at) : strip_end(text.slice(0, at));
+  return text.startsWith(MARK, at) ? text.slice(0, at) : stripEnd(text.slice(0, at));
 }
 
 function run(template: string, variables: Readonly<Record<string, unknown>>): string {
@@ -89,6 +90,8 @@ function run(template: string, variables: Readonly<Record<string, unknown>>): st
   } catch (cause) {
     if (cause instanceof RaisedByTemplate) throw new TokenizerError(cause.message, { cause });
     // The parser reads past the end of an unfinished template, and deep nesting ends in a RangeError.
-    throw new TokenizerError(`chat template: ${cause instanceof Error ? cause.message : cause}`, { cause });
+    throw new TokenizerError(`chat template: ${printable(cause instanceof Error ? cause.message : String(cause))}`, {
+      cause,
+    });
   }
 }

@@ -53,16 +53,22 @@ export interface DecodeStreamOptions extends DecodeOptions {
    * characters that `decode` spells as U+FFFD.
    */
   certain?: boolean;
+  /** Ids that stand before: their text is left out, and the first new token has its space. */
+  prompt?: ArrayLike<number>;
 }
 
 /** Text from ids as they come; the pieces joined are the decoding of all ids, without half characters in between. */
 export interface DecodeStream {
   push(id: number): string;
   end(): string;
+  /** With `certain`: whole characters of a byte run, which a byte to come can still break. */
+  readonly pending: string;
+  /** Gives the first `length` UTF-16 units of `pending` (or all) ahead of time: they are text, and not given again. */
+  take(length?: number): string;
 }
 
 /** @throws {@link InputError} when it is neither a text nor a list of them */
-export function check_texts(text: string | readonly string[], name: string): readonly string[] {
+export function checkTexts(text: string | readonly string[], name: string): readonly string[] {
   const texts = typeof text === "string" ? [text] : text;
   if (!Array.isArray(texts))
     throw new InputError(`${name}: expected a string or a list of strings, found ${typeof text}`);
@@ -74,7 +80,7 @@ export function check_texts(text: string | readonly string[], name: string): rea
 }
 
 /** @throws {@link InputError} when rows differ in length */
-export function to_tensor(rows: readonly number[][]): Tensor {
+export function toTensor(rows: readonly number[][]): Tensor {
   const width = rows[0]?.length ?? 0;
   const ragged = rows.findIndex((row) => row.length !== width);
   if (ragged > 0)

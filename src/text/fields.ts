@@ -1,19 +1,12 @@
 // Reading fields of JSON files with checks: what a value must be, and an error that names the place otherwise.
 import { parseJSON } from "../checkpoint/json.ts";
+import { show } from "../config/show.ts";
 import { TokenizerError } from "../errors.ts";
-
-const describe = (value: unknown): string => {
-  if (value === null) return "null";
-  if (value === undefined) return "nothing";
-  if (Array.isArray(value)) return `a list of ${value.length}`;
-  if (typeof value === "object") return "an object";
-  const text = JSON.stringify(value) ?? typeof value;
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
-};
 
 /** @throws {@link TokenizerError} always: what `where` was expected to be, and what was found */
 export function wrong(where: string, expected: string, found: unknown): never {
-  throw new TokenizerError(`${where}: expected ${expected}, found ${describe(found)}`);
+  const what = Array.isArray(found) ? `a list of ${found.length}` : show(found);
+  throw new TokenizerError(`${where}: expected ${expected}, found ${what}`);
 }
 
 export const object = (value: unknown, where: string): Readonly<Record<string, unknown>> =>
@@ -45,7 +38,7 @@ export const count = (value: unknown, where: string, most: number): number =>
  * Parses a file's bytes.
  * @throws {@link TokenizerError} when they are not UTF-8, not JSON, nested too deeply, or an object has a key twice
  */
-export function parse_json(bytes: Uint8Array, source: string): unknown {
+export function readJSON(bytes: Uint8Array, source: string): unknown {
   try {
     return parseJSON(bytes, source);
   } catch (cause) {

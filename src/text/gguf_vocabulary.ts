@@ -1,4 +1,5 @@
 // Reads the vocabulary that a GGUF file carries in its metadata (`tokenizer.ggml.*`).
+import { show } from "../config/show.ts";
 import { TokenizerError } from "../errors.ts";
 import { PIECE, type SentencePieces } from "./sentencepiece.ts";
 
@@ -19,11 +20,11 @@ function optional<T>(
   throw new TokenizerError(`${source}: ${PREFIX}${name}: expected ${expected}, found ${typeof value}`);
 }
 
-const is_list = (value: unknown): boolean =>
+const isList = (value: unknown): boolean =>
   Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
 
 function numbers(metadata: Metadata, name: string, length: number, source: string): ArrayLike<number> | undefined {
-  const values = optional<ArrayLike<unknown>>(metadata, name, source, "an array of numbers", is_list);
+  const values = optional<ArrayLike<unknown>>(metadata, name, source, "an array of numbers", isList);
   if (values && values.length !== length)
     throw new TokenizerError(
       `${source}: ${PREFIX}${name}: expected one value for each of ${length} tokens, found ${values.length}`,
@@ -34,7 +35,7 @@ function numbers(metadata: Metadata, name: string, length: number, source: strin
 }
 
 /** A special token's id as the metadata has it, e.g. `bos_token_id`. */
-export function gguf_token_id(metadata: Metadata, name: string, tokens: number, source: string): number | undefined {
+export function ggufTokenId(metadata: Metadata, name: string, tokens: number, source: string): number | undefined {
   const value = optional<number | bigint>(
     metadata,
     name,
@@ -54,15 +55,13 @@ export function gguf_token_id(metadata: Metadata, name: string, tokens: number, 
  * @param source - the file's path, for messages
  * @throws {@link TokenizerError} when the vocabulary is missing, damaged or not a SentencePiece one
  */
-export function read_gguf_vocabulary(metadata: Metadata, source: string): SentencePieces {
-  const is_boolean = (value: unknown) => typeof value === "boolean";
+export function readGGUFVocabulary(metadata: Metadata, source: string): SentencePieces {
+  const isBoolean = (value: unknown) => typeof value === "boolean";
   const flag = (name: string, otherwise: boolean) =>
-    optional<boolean>(metadata, name, source, "true or false", is_boolean) ?? otherwise;
+    optional<boolean>(metadata, name, source, "true or false", isBoolean) ?? otherwise;
   const model = metadata.get(`${PREFIX}model`);
   if (model !== "llama")
-    throw new TokenizerError(
-      `${source}: ${PREFIX}model: expected "llama" (SentencePiece), found ${JSON.stringify(model) ?? "nothing"}`,
-    );
+    throw new TokenizerError(`${source}: ${PREFIX}model: expected "llama" (SentencePiece), found ${show(model)}`);
   const pieces = optional<string[]>(metadata, "tokens", source, "an array of strings", Array.isArray);
   if (!pieces || pieces.length === 0)
     throw new TokenizerError(`${source}: ${PREFIX}tokens: expected tokens, found none`);
@@ -76,14 +75,14 @@ export function read_gguf_vocabulary(metadata: Metadata, source: string): Senten
   const ids = Object.fromEntries(
     ["bos_token_id", "eos_token_id", "unknown_token_id"].map((name) => [
       name,
-      gguf_token_id(metadata, name, pieces.length, source),
+      ggufTokenId(metadata, name, pieces.length, source),
     ]),
   );
   return {
     source,
     pieces,
     scores,
-    kinds: numbers(metadata, "token_type", pieces.length, source) ?? guess_kinds(pieces, ids),
+    kinds: numbers(metadata, "token_type", pieces.length, source) ?? guessKinds(pieces, ids),
     add_dummy_prefix: flag("add_space_prefix", true),
     bos_id: flag("add_bos_token", true) ? ids.bos_token_id : undefined,
     eos_id: flag("add_eos_token", false) ? ids.eos_token_id : undefined,
@@ -91,7 +90,7 @@ export function read_gguf_vocabulary(metadata: Metadata, source: string): Senten
 }
 
 /** Files without token types: byte tokens are known by their text, the special ones by their ids. */
-const guess_kinds = (pieces: readonly string[], ids: Record<string, number | undefined>): number[] =>
+const guessKinds = (pieces: readonly string[], ids: Record<string, number | undefined>): number[] =>
   pieces.map((piece, id) => {
     if (id === ids.unknown_token_id) return PIECE.unknown;
     if (id === ids.bos_token_id || id === ids.eos_token_id) return PIECE.control;

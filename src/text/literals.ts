@@ -11,18 +11,18 @@ export type Piece = { readonly text: string; readonly start: number } | { readon
 
 const node = (): Node => ({ children: new Map() });
 // What Rust's regular expressions call \w and \s; JavaScript's differ.
-const word_at_end = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;
-const word_at_start = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
+const wordAtEnd = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;
+const wordAtStart = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
 const space = /^\p{White_Space}$/u;
 
 export class Literals {
-  readonly #root = node();
+  private readonly root = node();
   readonly size: number;
 
   /** @param patterns - each token with the text that it is found by */
   constructor(patterns: readonly (readonly [string, AddedToken])[]) {
     for (const [pattern, token] of patterns) {
-      let at = this.#root;
+      let at = this.root;
       for (let i = 0; i < pattern.length; i++) {
         const unit = pattern.charCodeAt(i);
         const child = at.children.get(unit) ?? node();
@@ -38,9 +38,9 @@ export class Literals {
   *split(text: string): Generator<Piece> {
     let done = 0;
     for (let i = 0; this.size > 0 && i < text.length; ) {
-      const found = this.#longest(text, i);
+      const found = this.longest(text, i);
       const end = found ? i + found.length : i + 1;
-      if (found && !(found.token.single_word && inside_word(text, i, end))) {
+      if (found && !(found.token.single_word && insideWord(text, i, end))) {
         const { lstrip, rstrip, id } = found.token;
         let start = Math.max(done, i);
         while (lstrip && start > done && space.test(text[start - 1])) start--;
@@ -54,9 +54,9 @@ export class Literals {
     if (done < text.length) yield { text: text.slice(done), start: done };
   }
 
-  #longest(text: string, start: number): { token: AddedToken; length: number } | undefined {
+  private longest(text: string, start: number): { token: AddedToken; length: number } | undefined {
     let found: { token: AddedToken; length: number } | undefined;
-    let at: Node | undefined = this.#root;
+    let at: Node | undefined = this.root;
     for (let i = start; i < text.length && at; i++) {
       at = at.children.get(text.charCodeAt(i));
       if (at?.token) found = { token: at.token, length: i + 1 - start };
@@ -65,5 +65,5 @@ export class Literals {
   }
 }
 
-const inside_word = (text: string, start: number, end: number): boolean =>
-  word_at_end.test(text.slice(Math.max(0, start - 2), start)) || word_at_start.test(text.slice(end, end + 2));
+const insideWord = (text: string, start: number, end: number): boolean =>
+  wordAtEnd.test(text.slice(Math.max(0, start - 2), start)) || wordAtStart.test(text.slice(end, end + 2));

@@ -4,21 +4,21 @@ import { readGGUF } from "../checkpoint/gguf.ts";
 import { TokenizerError } from "../errors.ts";
 import { currentPlatform } from "../platform/index.ts";
 import type { Platform } from "../platform/platform.ts";
-import { parse_json, string } from "./fields.ts";
-import { gguf_token_id, type Metadata, read_gguf_vocabulary } from "./gguf_vocabulary.ts";
-import { from_sentencepieces } from "./sentencepiece.ts";
+import { readJSON, string } from "./fields.ts";
+import { ggufTokenId, type Metadata, readGGUFVocabulary } from "./gguf_vocabulary.ts";
+import { fromSentencePieces } from "./sentencepiece.ts";
 import {
-  around_text,
+  aroundText,
   type ChatTemplates,
   type ConfigFiles,
   type ParsedFile,
   ROLES,
-  read_config,
+  readConfig,
   type TokenizerConfig,
 } from "./special_tokens.ts";
 import { Tokenizer } from "./tokenizer.ts";
-import { read_tokenizer_json } from "./tokenizer_json.ts";
-import { read_tokenizer_model } from "./tokenizer_model.ts";
+import { readTokenizerJSON } from "./tokenizer_json.ts";
+import { readTokenizerModel } from "./tokenizer_model.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 export interface TokenizerOptions {
@@ -61,9 +61,9 @@ async function load_file(platform: Platform, path: string, folder: string): Prom
   const bytes = await platform.read_file(path, MAX_TOKENIZER_BYTES);
   const files = await read_config_files(platform, folder);
   let vocabulary: Vocabulary;
-  if (path.endsWith(".json")) vocabulary = read_tokenizer_json(parse_json(bytes, path), path);
-  else vocabulary = from_sentencepieces(read_tokenizer_model(bytes, path, around_text(files.tokenizer_config)));
-  return new Tokenizer(vocabulary, read_config(files, vocabulary));
+  if (path.endsWith(".json")) vocabulary = readTokenizerJSON(readJSON(bytes, path), path);
+  else vocabulary = fromSentencePieces(readTokenizerModel(bytes, path, aroundText(files.tokenizer_config)));
+  return new Tokenizer(vocabulary, readConfig(files, vocabulary));
 }
 
 async function read_config_files(platform: Platform, folder: string): Promise<ConfigFiles> {
@@ -74,7 +74,7 @@ async function read_config_files(platform: Platform, folder: string): Promise<Co
   };
   const parsed = async (name: string): Promise<ParsedFile | undefined> => {
     const file = await read(name);
-    return file && { json: parse_json(file.bytes, file.source), source: file.source };
+    return file && { json: readJSON(file.bytes, file.source), source: file.source };
   };
   const template = await read("chat_template.jinja");
   return {
@@ -101,15 +101,15 @@ async function load_gguf(platform: Platform, path: string): Promise<Tokenizer> {
  * @throws {@link TokenizerError} when the metadata holds none, or a damaged one
  */
 export function tokenizer_from_gguf(metadata: Metadata, source: string): Tokenizer {
-  const model = read_gguf_vocabulary(metadata, source);
+  const model = readGGUFVocabulary(metadata, source);
   const keys = { bos: "bos_token_id", eos: "eos_token_id", unk: "unknown_token_id", pad: "padding_token_id" };
   const tokens: TokenizerConfig["tokens"] = Object.fromEntries(
     ROLES.flatMap((role) => {
-      const id = gguf_token_id(metadata, keys[role], model.pieces.length, source);
+      const id = ggufTokenId(metadata, keys[role], model.pieces.length, source);
       return id === undefined ? [] : [[role, model.pieces[id]]];
     }),
   );
-  return new Tokenizer(from_sentencepieces(model), {
+  return new Tokenizer(fromSentencePieces(model), {
     tokens,
     added_tokens: [],
     chat_template: gguf_templates(metadata, source),

@@ -1,4 +1,5 @@
 // Cuts rows of ids to a length and fills them up to one, by the rules and option names of transformers.
+import { show } from "../config/show.ts";
 import { InputError, TokenizerError } from "../errors.ts";
 import type { Row } from "./sequence_template.ts";
 import type { Side } from "./special_tokens.ts";
@@ -18,14 +19,14 @@ const TRUNCATIONS: readonly unknown[] = [
 ];
 
 /** @throws {@link InputError} when an option is none of its values */
-export function check_lengths(options: {
+export function checkLengths(options: {
   padding?: unknown;
   truncation?: unknown;
   max_length?: unknown;
   pad_to_multiple_of?: unknown;
 }): void {
   const fail = (name: string, expected: string, found: unknown) => {
-    throw new InputError(`${name}: expected ${expected}, found ${JSON.stringify(found) ?? typeof found}`);
+    throw new InputError(`${name}: expected ${expected}, found ${show(found)}`);
   };
   if (!PADDINGS.includes(options.padding))
     fail("padding", 'true, false, "longest", "max_length" or "do_not_pad"', options.padding);
@@ -85,7 +86,7 @@ export interface PaddedRow extends Row {
 }
 
 /**
- * @param pad_id - undefined where the tokenizer has no pad token
+ * @param padId - undefined where the tokenizer has no pad token
  * @param limit - max_length, or what stands in for it; Infinity for none
  * @throws {@link TokenizerError} when rows are to be padded and there is no pad token
  */
@@ -95,10 +96,10 @@ export function pad(
   limit: number,
   multiple: number,
   side: Side,
-  pad_id: number | undefined,
+  padId: number | undefined,
 ): PaddedRow[] {
   const wanted = padding !== false && padding !== "do_not_pad";
-  if (wanted && pad_id === undefined)
+  if (wanted && padId === undefined)
     throw new TokenizerError(
       `padding: the tokenizer has no pad token; set one, e.g. tokenizer.pad_token = tokenizer.eos_token`,
     );
@@ -113,7 +114,7 @@ export function pad(
       return side === "right" ? [...values, ...more] : [...more, ...values];
     };
     return {
-      ids: fill(ids, pad_id ?? 0),
+      ids: fill(ids, padId ?? 0),
       type_ids: fill(type_ids, 0),
       attention_mask: fill(
         ids.map(() => 1),

@@ -21,16 +21,16 @@ export const BARE: SequenceTemplate = {
 
 /** `<s> A </s>` and `<s> A </s> <s> B </s>`, each special token only where it is given. */
 export function surround(bos: number | undefined, eos: number | undefined): SequenceTemplate {
-  const around = (text: "A" | "B", type_id: number): TemplateItem[] => [
-    ...(bos === undefined ? [] : [{ ids: [bos], type_id }]),
-    { text, type_id },
-    ...(eos === undefined ? [] : [{ ids: [eos], type_id }]),
+  const around = (text: "A" | "B", typeId: number): TemplateItem[] => [
+    ...(bos === undefined ? [] : [{ ids: [bos], type_id: typeId }]),
+    { text, type_id: typeId },
+    ...(eos === undefined ? [] : [{ ids: [eos], type_id: typeId }]),
   ];
   return { single: around("A", 0), pair: [...around("A", 0), ...around("B", 1)] };
 }
 
 /** How many special tokens a template adds. */
-export const added_count = (items: readonly TemplateItem[]): number =>
+export const addedCount = (items: readonly TemplateItem[]): number =>
   items.reduce((n, item) => n + ("ids" in item ? item.ids.length : 0), 0);
 
 /** A row of ids with the number of the text that each belongs to. */
@@ -39,14 +39,14 @@ export interface Row {
   readonly type_ids: readonly number[];
 }
 
-export function apply_template(items: readonly TemplateItem[], a: readonly number[], b: readonly number[]): Row {
+export function applyTemplate(items: readonly TemplateItem[], a: readonly number[], b: readonly number[]): Row {
   const ids: number[] = [];
-  const type_ids: number[] = [];
+  const typeIds: number[] = [];
   for (const item of items) {
     for (const id of "ids" in item ? item.ids : item.text === "A" ? a : b) {
       ids.push(id);
-      type_ids.push(item.type_id);
+      typeIds.push(item.type_id);
     }
   }
-  return { ids, type_ids };
+  return { ids, type_ids: typeIds };
 }

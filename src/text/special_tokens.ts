@@ -1,8 +1,9 @@
 // The files beside a tokenizer: tokenizer_config.json, special_tokens_map.json, chat_template.jinja and, for special
 // tokens that no other file names, config.json. They say which tokens are bos, eos, unk and pad, and the chat template.
+import { showName } from "../config/show.ts";
 import { TokenizerError } from "../errors.ts";
 import { count, flag, list, object, string, wrong } from "./fields.ts";
-import { read_added_token } from "./tokenizer_json.ts";
+import { readAddedToken } from "./tokenizer_json.ts";
 import { type AddedToken, MAX_ID, type Vocabulary } from "./vocabulary.ts";
 
 export const ROLES = ["bos", "eos", "unk", "pad"] as const;
@@ -41,7 +42,7 @@ export interface ConfigFiles {
 const NO_LIMIT = 1e20;
 
 /** Which special tokens a SentencePiece model puts around a text: the config's flags, or Llama's defaults. */
-export function around_text(file: ParsedFile | undefined): { add_bos_token: boolean; add_eos_token: boolean } {
+export function aroundText(file: ParsedFile | undefined): { add_bos_token: boolean; add_eos_token: boolean } {
   const config = file ? object(file.json, file.source) : {};
   return {
     add_bos_token: flag(config.add_bos_token, `${file?.source}: add_bos_token`, true),
@@ -50,7 +51,7 @@ export function around_text(file: ParsedFile | undefined): { add_bos_token: bool
 }
 
 /** @throws {@link TokenizerError} naming the file and the field that is not what it must be */
-export function read_config(files: ConfigFiles, vocabulary: Vocabulary): TokenizerConfig {
+export function readConfig(files: ConfigFiles, vocabulary: Vocabulary): TokenizerConfig {
   const source = files.tokenizer_config?.source ?? "tokenizer_config.json";
   const config = object(files.tokenizer_config?.json ?? {}, source);
   const map = object(files.special_tokens_map?.json ?? {}, files.special_tokens_map?.source ?? "");
@@ -59,7 +60,7 @@ export function read_config(files: ConfigFiles, vocabulary: Vocabulary): Tokeniz
     const name = `${role}_token`;
     const [from, where] = name in config ? [config, source] : [map, files.special_tokens_map?.source];
     const token =
-      from[name] === undefined ? by_id(role, files.config, vocabulary) : token_text(from[name], `${where}: ${name}`);
+      from[name] === undefined ? byId(role, files.config, vocabulary) : tokenText(from[name], `${where}: ${name}`);
     if (token !== undefined) tokens[role] = token;
   }
   const limit = config.model_max_length;
@@ -67,8 +68,8 @@ export function read_config(files: ConfigFiles, vocabulary: Vocabulary): Tokeniz
     wrong(`${source}: model_max_length`, "a number above 0", limit);
   return {
     tokens,
-    added_tokens: read_added_tokens(config.added_tokens_decoder, vocabulary, `${source}: added_tokens_decoder`),
-    chat_template: files.chat_template ?? read_chat_template(config.chat_template, `${source}: chat_template`),
+    added_tokens: readAddedTokens(config.added_tokens_decoder, vocabulary, `${source}: added_tokens_decoder`),
+    chat_template: files.chat_template ?? readChatTemplate(config.chat_template, `${source}: chat_template`),
     padding_side: side(config.padding_side, `${source}: padding_side`),
     truncation_side: side(config.truncation_side, `${source}: truncation_side`),
     model_max_length: typeof limit === "number" && limit < NO_LIMIT ? limit : Number.POSITIVE_INFINITY,
@@ -76,13 +77,13 @@ export function read_config(files: ConfigFiles, vocabulary: Vocabulary): Tokeniz
 }
 
 /** A special token is written as its text, or as an added token that holds it. */
-function token_text(value: unknown, where: string): string | undefined {
+function tokenText(value: unknown, where: string): string | undefined {
   if (value === null) return undefined;
   return typeof value === "string" ? value : string(object(value, where).content, `${where}.content`);
 }
 
 /** config.json knows special tokens by id only; of several end tokens the first counts. */
-function by_id(role: Role, file: ParsedFile | undefined, vocabulary: Vocabulary): string | undefined {
+function byId(role: Role, file: ParsedFile | undefined, vocabulary: Vocabulary): string | undefined {
   if (!file) return undefined;
   const value = object(file.json, file.source)[`${role}_token_id`];
   const id = Array.isArray(value) ? value[0] : value;
@@ -93,16 +94,16 @@ function by_id(role: Role, file: ParsedFile | undefined, vocabulary: Vocabulary)
   return undefined;
 }
 
-function read_added_tokens(value: unknown, vocabulary: Vocabulary, where: string): AddedToken[] {
+function readAddedTokens(value: unknown, vocabulary: Vocabulary, where: string): AddedToken[] {
   if (value === undefined || value === null) return [];
   return Object.entries(object(value, where)).map(([id, token]) => {
     if (!/^\d+$/.test(id)) wrong(`${where}: key`, "an id", id);
     const at = `${where}[${id}]`;
-    return read_added_token(token, count(Number(id), at, MAX_ID), vocabulary.ids, vocabulary.text_form.normalizer, at);
+    return readAddedToken(token, count(Number(id), at, MAX_ID), vocabulary.ids, vocabulary.text_form.normalizer, at);
   });
 }
 
-function read_chat_template(value: unknown, where: string): ChatTemplates | undefined {
+function readChatTemplate(value: unknown, where: string): ChatTemplates | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value === "string") return value;
   const named = list(value, where).map((entry, i) => {
@@ -122,10 +123,10 @@ function side(value: unknown, where: string): Side {
  * @param wanted - a name, or the text of a template
  * @throws {@link TokenizerError} when there is none, or none of that name and none called `default`
  */
-export function choose_template(
+export function chooseTemplate(
   templates: ChatTemplates | undefined,
   wanted: string | undefined,
-  with_tools: boolean,
+  withTools: boolean,
   source: string,
 ): string {
   const named = typeof templates === "string" ? { default: templates } : templates;
@@ -134,10 +135,10 @@ export function choose_template(
     throw new TokenizerError(
       `${source}: expected a chat template (in chat_template.jinja or tokenizer_config.json), found none; pass chat_template`,
     );
-  const name = with_tools && Object.hasOwn(named, "tool_use") ? "tool_use" : "default";
+  const name = withTools && Object.hasOwn(named, "tool_use") ? "tool_use" : "default";
   if (!Object.hasOwn(named, name))
     throw new TokenizerError(
-      `${source}: expected a chat template named ${name}, found ${Object.keys(named).join(", ")}; pass one of them as chat_template`,
+      `${source}: expected a chat template named ${name}, found ${Object.keys(named).map(showName).join(", ")}; pass one of them as chat_template`,
     );
   return named[name];
 }

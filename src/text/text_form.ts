@@ -32,7 +32,7 @@ export function normalize(text: string, steps: readonly NormalizerStep[]): strin
 }
 
 /** @param first - whether this stretch begins the whole text */
-export function pre_tokenize(text: string, form: Metaspace | undefined, first: boolean): string[] {
+export function preTokenize(text: string, form: Metaspace | undefined, first: boolean): string[] {
   if (!form || text === "") return [text];
   const { replacement, prepend_scheme, split } = form;
   text = text.replaceAll(" ", () => replacement);

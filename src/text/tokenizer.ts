@@ -1,34 +1,47 @@
 // The tokenizer as callers use it: callable on texts, with the methods and option names of transformers.js. What a text
 // becomes is decided by the vocabulary it was read from; this file only puts the parts together.
 import { Callable } from "../callable.ts";
+import { show } from "../config/show.ts";
 import { InputError, TokenizerError } from "../errors.ts";
 import { Tensor, type TokenIds, toRows } from "../tensor.ts";
 import { BytePairEncoder } from "./bpe.ts";
-import { type ChatMessage, render_chat_template } from "./chat_template.ts";
+import { type ChatMessage, renderChatTemplate } from "./chat_template.ts";
 import { TokenStream, tokenBytes } from "./decoder.ts";
 import {
   type ApplyChatTemplateOptions,
   type BatchEncoding,
-  check_texts,
+  checkTexts,
   type DecodeOptions,
   type DecodeStream,
   type DecodeStreamOptions,
   type EncodeOptions,
-  to_tensor,
+  toTensor,
 } from "./encoding.ts";
-import { Literals } from "./literals.ts";
-import { check_lengths, pad, truncate } from "./padding.ts";
-import { added_count, apply_template, type Row } from "./sequence_template.ts";
+import { checkLengths, pad, truncate } from "./padding.ts";
+import { addedCount, applyTemplate, type Row } from "./sequence_template.ts";
 import {
   type ChatTemplates,
-  choose_template,
+  chooseTemplate,
   ROLES,
   type Role,
   type Side,
   type TokenizerConfig,
 } from "./special_tokens.ts";
-import { normalize, pre_tokenize } from "./text_form.ts";
-import type { AddedToken, Vocabulary } from "./vocabulary.ts";
+import { normalize, preTokenize } from "./text_form.ts";
+import { type TokenTable, tokenTable } from "./token_table.ts";
+import type { Vocabulary } from "./vocabulary.ts";
+
+/** The options of apply_chat_template that are no variables of the template. */
+const ENCODE_OPTIONS: ReadonlySet<string> = new Set<keyof EncodeOptions>([
+  "padding",
+  "truncation",
+  "max_length",
+  "pad_to_multiple_of",
+  "padding_side",
+  "truncation_side",
+  "return_token_type_ids",
+  "return_tensor",
+]);
 
 export interface Tokenizer {
   /**
@@ -50,142 +63,103 @@ export class Tokenizer extends Callable {
   model_max_length: number;
   /** The template of `apply_chat_template`, or several by name. */
   chat_template: ChatTemplates | undefined;
-  readonly #vocabulary: Vocabulary;
-  readonly #encoder: BytePairEncoder;
-  readonly #ids: Map<string, number>;
-  readonly #tokens = new Map<number, string>();
-  readonly #special = new Set<number>();
-  readonly #literals: Literals;
-  readonly #normalized_literals: Literals;
-  readonly #roles: Partial<Record<Role, string>> = {};
+  private readonly vocabulary: Vocabulary;
+  private readonly encoder: BytePairEncoder;
+  private readonly table: TokenTable;
+  private readonly roles: Partial<Record<Role, string>> = {};
 
   /** @throws {@link TokenizerError} when the config names a token that the vocabulary lacks, or an id twice */
   constructor(vocabulary: Vocabulary, config: TokenizerConfig) {
     super();
-    this.#vocabulary = vocabulary;
-    this.#encoder = new BytePairEncoder(vocabulary);
-    this.#ids = new Map(vocabulary.ids);
-    for (const [token, id] of vocabulary.ids) this.#tokens.set(id, token);
-    const added = new Map<number, AddedToken>();
-    for (const token of [...vocabulary.added_tokens, ...config.added_tokens]) {
-      const other = this.#tokens.get(token.id);
-      if (other !== undefined && other !== token.content)
-        throw new TokenizerError(
-          `${vocabulary.source}: added token ${JSON.stringify(token.content)}: id ${token.id} is that of ${JSON.stringify(other)}`,
-        );
-      this.#ids.set(token.content, token.id);
-      this.#tokens.set(token.id, token.content);
-      if (!added.has(token.id)) added.set(token.id, token);
-    }
-    for (const role of ROLES) {
-      const content = config.tokens[role];
-      if (content === undefined) continue;
-      this.#set_role(role, content);
-      const id = this.#ids.get(content)!;
-      if (!added.get(id)?.special)
-        added.set(id, {
-          id,
-          content,
-          normalized: undefined,
-          single_word: false,
-          lstrip: false,
-          rstrip: false,
-          ...added.get(id),
-          special: true,
-        });
-    }
-    for (const token of added.values()) if (token.special) this.#special.add(token.id);
-    const [plain, normalized] = [
-      [...added.values()].filter((t) => t.normalized === undefined),
-      [...added.values()].filter((t) => t.normalized !== undefined),
-    ];
-    this.#literals = new Literals(plain.map((token) => [token.content, token]));
-    this.#normalized_literals = new Literals(normalized.map((token) => [token.normalized!, token]));
+    this.vocabulary = vocabulary;
+    this.encoder = new BytePairEncoder(vocabulary);
+    this.table = tokenTable(vocabulary, config);
+    for (const role of ROLES) this.setRole(role, config.tokens[role]);
     this.padding_side = config.padding_side;
     this.truncation_side = config.truncation_side;
     this.model_max_length = config.model_max_length;
     this.chat_template = config.chat_template;
   }
 
-  #set_role(role: Role, token: string | null | undefined): void {
-    if (token === null || token === undefined) delete this.#roles[role];
-    else if (!this.#ids.has(token))
-      throw new TokenizerError(`${role}_token: ${JSON.stringify(token)} is no token of ${this.#vocabulary.source}`);
-    else this.#roles[role] = token;
+  private setRole(role: Role, token: string | null | undefined): void {
+    if (token === null || token === undefined) delete this.roles[role];
+    else if (!this.table.ids.has(token))
+      throw new TokenizerError(`${role}_token: ${show(token)} is no token of ${this.vocabulary.source}`);
+    else this.roles[role] = token;
   }
 
-  #role_id(role: Role): number | undefined {
-    const token = this.#roles[role];
-    return token === undefined ? undefined : this.#ids.get(token);
+  private roleId(role: Role): number | undefined {
+    const token = this.roles[role];
+    return token === undefined ? undefined : this.table.ids.get(token);
   }
 
   /** Tokens of the vocabulary itself, without those only added, as transformers counts them. */
   get vocab_size(): number {
-    return this.#vocabulary.ids.size;
+    return this.vocabulary.ids.size;
   }
 
   get bos_token(): string | undefined {
-    return this.#roles.bos;
+    return this.roles.bos;
   }
   get bos_token_id(): number | undefined {
-    return this.#role_id("bos");
+    return this.roleId("bos");
   }
   get eos_token(): string | undefined {
-    return this.#roles.eos;
+    return this.roles.eos;
   }
   get eos_token_id(): number | undefined {
-    return this.#role_id("eos");
+    return this.roleId("eos");
   }
   get unk_token(): string | undefined {
-    return this.#roles.unk;
+    return this.roles.unk;
   }
   get unk_token_id(): number | undefined {
-    return this.#role_id("unk");
+    return this.roleId("unk");
   }
   get pad_token(): string | undefined {
-    return this.#roles.pad;
+    return this.roles.pad;
   }
   /** @throws {@link TokenizerError} when it is no token of the vocabulary */
   set pad_token(token: string | null | undefined) {
-    this.#set_role("pad", token);
+    this.setRole("pad", token);
   }
   get pad_token_id(): number | undefined {
-    return this.#role_id("pad");
+    return this.roleId("pad");
   }
   /** Ids that `skip_special_tokens` leaves out, ascending. */
   get all_special_ids(): number[] {
-    return [...this.#special].sort((a, b) => a - b);
+    return [...this.table.special].sort((a, b) => a - b);
   }
 
   /** The ids of a text alone, without special tokens around it. */
-  #text_ids(text: string): number[] {
+  private textIds(text: string): number[] {
     const out: number[] = [];
-    const { normalizer, metaspace } = this.#vocabulary.text_form;
-    for (const piece of this.#literals.split(text)) {
+    const { normalizer, metaspace } = this.vocabulary.text_form;
+    for (const piece of this.table.literals.split(text)) {
       if ("id" in piece) {
         out.push(piece.id);
         continue;
       }
-      for (const part of this.#normalized_literals.split(normalize(piece.text, normalizer))) {
+      for (const part of this.table.normalizedLiterals.split(normalize(piece.text, normalizer))) {
         if ("id" in part) out.push(part.id);
         else
-          for (const word of pre_tokenize(part.text, metaspace, piece.start + part.start === 0))
-            this.#encoder.encode(word, out);
+          for (const word of preTokenize(part.text, metaspace, piece.start + part.start === 0))
+            this.encoder.encode(word, out);
       }
     }
     return out;
   }
 
-  #row(text: string, second: string | undefined, options: EncodeOptions): Row {
+  private row(text: string, second: string | undefined, options: EncodeOptions): Row {
     const { add_special_tokens = true, truncation = false } = options;
-    const template = second === undefined ? this.#vocabulary.template.single : this.#vocabulary.template.pair;
+    const template = second === undefined ? this.vocabulary.template.single : this.vocabulary.template.pair;
     const items = add_special_tokens ? template : template.filter((item) => "text" in item);
-    let a: readonly number[] = this.#text_ids(text);
-    let b: readonly number[] | undefined = second === undefined ? undefined : this.#text_ids(second);
+    let a: readonly number[] = this.textIds(text);
+    let b: readonly number[] | undefined = second === undefined ? undefined : this.textIds(second);
     const limit = options.max_length ?? this.model_max_length;
     if (truncation !== false && truncation !== "do_not_truncate" && Number.isFinite(limit))
-      [a, b] = truncate(a, b, limit - added_count(items), truncation, options.truncation_side ?? this.truncation_side);
-    return apply_template(items, a, b ?? []);
+      [a, b] = truncate(a, b, limit - addedCount(items), truncation, options.truncation_side ?? this.truncation_side);
+    return applyTemplate(items, a, b ?? []);
   }
 
   /** What calling the tokenizer does. */
@@ -193,14 +167,14 @@ export class Tokenizer extends Callable {
     text: string | readonly string[],
     options: EncodeOptions = {},
   ): BatchEncoding | BatchEncoding<number[] | number[][]> {
-    check_lengths(options);
-    const texts = check_texts(text, "text");
-    const pairs = options.text_pair === undefined ? undefined : check_texts(options.text_pair, "text_pair");
+    checkLengths(options);
+    const texts = checkTexts(text, "text");
+    const pairs = options.text_pair === undefined ? undefined : checkTexts(options.text_pair, "text_pair");
     if (pairs && pairs.length !== texts.length)
       throw new InputError(`text_pair: expected one for each of ${texts.length} texts, found ${pairs.length}`);
     const { padding = false, pad_to_multiple_of = 1, return_tensor = true } = options;
     const rows = pad(
-      texts.map((t, i) => this.#row(t, pairs?.[i], options)),
+      texts.map((t, i) => this.row(t, pairs?.[i], options)),
       padding,
       options.max_length ?? this.model_max_length,
       pad_to_multiple_of,
@@ -212,7 +186,7 @@ export class Tokenizer extends Callable {
       ? { ...columns, token_type_ids: rows.map((r) => [...r.type_ids]) }
       : columns;
     const shape = (values: number[][]) =>
-      !return_tensor ? (typeof text === "string" ? values[0] : values) : to_tensor(values);
+      !return_tensor ? (typeof text === "string" ? values[0] : values) : toTensor(values);
     return Object.fromEntries(
       Object.entries(all).map(([name, values]) => [name, shape(values)]),
     ) as unknown as BatchEncoding;
@@ -220,13 +194,13 @@ export class Tokenizer extends Callable {
 
   /** The ids of one text (or pair) as an array. */
   encode(text: string, options: { text_pair?: string; add_special_tokens?: boolean } = {}): number[] {
-    check_texts([text], "text");
-    return [...this.#row(text, options.text_pair, options).ids];
+    checkTexts([text], "text");
+    return [...this.row(text, options.text_pair, options).ids];
   }
 
   /** The tokens of a text, e.g. `["▁Hello", "▁world"]`. */
   tokenize(text: string, options: { text_pair?: string; add_special_tokens?: boolean } = {}): string[] {
-    return this.encode(text, { add_special_tokens: false, ...options }).map((id) => this.#tokens.get(id)!);
+    return this.encode(text, { add_special_tokens: false, ...options }).map((id) => this.table.tokens.get(id)!);
   }
 
   /**
@@ -261,20 +235,28 @@ export class Tokenizer extends Callable {
    * process.stdout.write(stream.end());
    */
   decode_stream(options: DecodeStreamOptions = {}): DecodeStream {
-    const stream = new TokenStream(this.#vocabulary.decoder, !options.certain);
+    const { skip_special_tokens = false, certain = false, prompt = [] } = options;
+    const stream = new TokenStream(this.vocabulary.decoder);
+    const push = (id: number): string => {
+      const token = this.table.tokens.get(id);
+      return token === undefined || (skip_special_tokens && this.table.special.has(id)) ? "" : stream.push(token);
+    };
+    for (let i = 0; i < prompt.length; i++) push(prompt[i]);
+    stream.forget();
     return {
-      push: (id) => {
-        const token = this.#tokens.get(id);
-        return token === undefined || (options.skip_special_tokens && this.#special.has(id)) ? "" : stream.push(token);
-      },
+      push: certain ? push : (id) => push(id) + stream.take(),
       end: () => stream.end(),
+      get pending() {
+        return stream.pending;
+      },
+      take: (length) => stream.take(length),
     };
   }
 
   /** The bytes that a token adds to the middle of a text (special tokens: their literal text); none for what is no id. */
   token_bytes(id: number): Uint8Array {
-    const token = this.#tokens.get(id);
-    return token === undefined ? new Uint8Array() : tokenBytes(this.#vocabulary.decoder, token);
+    const token = this.table.tokens.get(id);
+    return token === undefined ? new Uint8Array() : tokenBytes(this.vocabulary.decoder, token);
   }
 
   /** The id of a token, or of each; the unknown token's (or undefined, where there is none) for what is no token. */
@@ -282,15 +264,15 @@ export class Tokenizer extends Callable {
   convert_tokens_to_ids(tokens: readonly string[]): (number | undefined)[];
   convert_tokens_to_ids(tokens: string | readonly string[]): number | undefined | (number | undefined)[] {
     return typeof tokens === "string"
-      ? (this.#ids.get(tokens) ?? this.#vocabulary.unk_id)
-      : tokens.map((token) => this.#ids.get(token) ?? this.#vocabulary.unk_id);
+      ? (this.table.ids.get(tokens) ?? this.vocabulary.unk_id)
+      : tokens.map((token) => this.table.ids.get(token) ?? this.vocabulary.unk_id);
   }
 
   /** The token of an id, or of each; undefined for what is no id. */
   convert_ids_to_tokens(ids: number): string | undefined;
   convert_ids_to_tokens(ids: readonly number[] | Int32Array): (string | undefined)[];
   convert_ids_to_tokens(ids: number | readonly number[] | Int32Array): string | undefined | (string | undefined)[] {
-    return typeof ids === "number" ? this.#tokens.get(ids) : Array.from(ids, (id) => this.#tokens.get(id));
+    return typeof ids === "number" ? this.table.tokens.get(ids) : Array.from(ids, (id) => this.table.tokens.get(id));
   }
 
   /**
@@ -320,33 +302,13 @@ export class Tokenizer extends Callable {
   apply_chat_template(messages: readonly ChatMessage[], options?: ApplyChatTemplateOptions): BatchEncoding;
   apply_chat_template(messages: readonly ChatMessage[], options: ApplyChatTemplateOptions = {}): unknown {
     const { chat_template, tokenize = true, return_dict = true, ...rest } = options;
-    const {
-      padding,
-      truncation,
-      max_length,
-      pad_to_multiple_of,
-      padding_side,
-      truncation_side,
-      return_token_type_ids,
-      return_tensor,
-      ...chat
-    } = rest;
-    const template = choose_template(this.chat_template, chat_template, !!chat.tools?.length, this.#vocabulary.source);
-    const tokens = Object.fromEntries(
-      ROLES.flatMap((role) => (this.#roles[role] === undefined ? [] : [[`${role}_token`, this.#roles[role]]])),
+    const [lengths, chat] = [true, false].map((of) =>
+      Object.fromEntries(Object.entries(rest).filter(([name]) => ENCODE_OPTIONS.has(name) === of)),
     );
-    const text = render_chat_template(template, messages, { ...tokens, ...chat });
+    const template = chooseTemplate(this.chat_template, chat_template, !!rest.tools?.length, this.vocabulary.source);
+    const roles = Object.fromEntries(Object.entries(this.roles).map(([role, token]) => [`${role}_token`, token]));
+    const text = renderChatTemplate(template, messages, { ...roles, ...chat });
     if (!tokenize) return text;
-    const lengths = {
-      padding,
-      truncation,
-      max_length,
-      pad_to_multiple_of,
-      padding_side,
-      truncation_side,
-      return_token_type_ids,
-      return_tensor,
-    };
     const encoding = this._call(text, { ...lengths, add_special_tokens: false });
     return return_dict ? encoding : encoding.input_ids;
   }

@@ -1,12 +1,13 @@
 // Reads tokenizer.json in the forms that SentencePiece BPE vocabularies are stored in: the normalizer Prepend + Replace,
 // or the pre-tokenizer Metaspace. A part of any other kind is refused by name, since ignoring it would change ids.
+import { printable, show } from "../config/show.ts";
 import { TokenizerError } from "../errors.ts";
 import type { DecoderForm } from "./decoder.ts";
 import { count, flag, list, object, string, wrong } from "./fields.ts";
 import { MergeTable } from "./merges.ts";
 import { BARE, type SequenceTemplate, type TemplateItem } from "./sequence_template.ts";
 import { type Metaspace, type NormalizerStep, normalize, type Replacement } from "./text_form.ts";
-import { type AddedToken, byte_ids, MAX_ID, type Vocabulary } from "./vocabulary.ts";
+import { type AddedToken, byteIds, MAX_ID, type Vocabulary } from "./vocabulary.ts";
 
 /** How deep a Sequence of normalizers or decoders may nest. */
 const MAX_DEPTH = 4;
@@ -16,41 +17,41 @@ const MAX_DEPTH = 4;
  * @param source - its path, for messages
  * @throws {@link TokenizerError} naming the part that is damaged or not supported
  */
-export function read_tokenizer_json(json: unknown, source: string): Vocabulary {
+export function readTokenizerJSON(json: unknown, source: string): Vocabulary {
   const file = object(json, source);
   const model = object(file.model, `${source}: model`);
-  const ids = read_vocab(model, source);
+  const ids = readVocab(model, source);
   const normalizer = sequence(file.normalizer, "normalizers", `${source}: normalizer`).map(({ part, where }) =>
-    read_normalizer(part, where),
+    readNormalizer(part, where),
   );
-  const added_tokens = list(file.added_tokens ?? [], `${source}: added_tokens`).map((value, i) => {
+  const added = list(file.added_tokens ?? [], `${source}: added_tokens`).map((value, i) => {
     const where = `${source}: added_tokens[${i}]`;
-    return read_added_token(value, count(object(value, where).id, `${where}.id`, MAX_ID), ids, normalizer, where);
+    return readAddedToken(value, count(object(value, where).id, `${where}.id`, MAX_ID), ids, normalizer, where);
   });
-  const known = new Map([...ids, ...added_tokens.map((token) => [token.content, token.id] as const)]);
+  const known = new Map([...ids, ...added.map((token) => [token.content, token.id] as const)]);
   const decoders = sequence(file.decoder, "decoders", `${source}: decoder`);
   return {
     source,
     ids,
-    merges: MergeTable.from_list(read_merges(model.merges, `${source}: model.merges`), ids, source),
-    byte_ids: flag(model.byte_fallback, `${source}: model.byte_fallback`, false) ? byte_ids(ids, source) : undefined,
-    unk_id: read_unknown(model.unk_token, ids, source),
+    merges: MergeTable.fromList(readMerges(model.merges, `${source}: model.merges`), ids, source),
+    byte_ids: flag(model.byte_fallback, `${source}: model.byte_fallback`, false) ? byteIds(ids, source) : undefined,
+    unk_id: readUnknown(model.unk_token, ids, source),
     fuse_unk: flag(model.fuse_unk, `${source}: model.fuse_unk`, false),
-    added_tokens,
+    added_tokens: added,
     text_form: {
       normalizer,
       metaspace: file.pre_tokenizer
-        ? read_metaspace(object(file.pre_tokenizer, `${source}: pre_tokenizer`), `${source}: pre_tokenizer`)
+        ? readMetaspace(object(file.pre_tokenizer, `${source}: pre_tokenizer`), `${source}: pre_tokenizer`)
         : undefined,
     },
     template: file.post_processor
-      ? read_template(object(file.post_processor, `${source}: post_processor`), known, `${source}: post_processor`)
+      ? readTemplate(object(file.post_processor, `${source}: post_processor`), known, `${source}: post_processor`)
       : BARE,
-    decoder: read_decoder(decoders, `${source}: decoder`),
+    decoder: readDecoder(decoders, `${source}: decoder`),
   };
 }
 
-function read_vocab(model: Readonly<Record<string, unknown>>, source: string): Map<string, number> {
+function readVocab(model: Readonly<Record<string, unknown>>, source: string): Map<string, number> {
   if (model.type !== undefined && model.type !== "BPE") wrong(`${source}: model.type`, '"BPE"', model.type);
   if (model.dropout) wrong(`${source}: model.dropout`, "none", model.dropout);
   if (model.ignore_merges) wrong(`${source}: model.ignore_merges`, "false", model.ignore_merges);
@@ -59,16 +60,16 @@ function read_vocab(model: Readonly<Record<string, unknown>>, source: string): M
   const ids = new Map<string, number>();
   const taken = new Map<number, string>();
   for (const [token, id] of Object.entries(object(model.vocab, `${source}: model.vocab`))) {
-    const where = `${source}: model.vocab[${JSON.stringify(token)}]`;
+    const where = `${source}: model.vocab[${show(token)}]`;
     const other = taken.get(count(id, where, MAX_ID));
-    if (other !== undefined) wrong(where, `an id of its own, not that of ${JSON.stringify(other)}`, id);
+    if (other !== undefined) wrong(where, `an id of its own, not that of ${show(other)}`, id);
     ids.set(token, id as number);
     taken.set(id as number, token);
   }
   return ids;
 }
 
-function read_unknown(token: unknown, ids: ReadonlyMap<string, number>, source: string): number | undefined {
+function readUnknown(token: unknown, ids: ReadonlyMap<string, number>, source: string): number | undefined {
   if (token === null || token === undefined) return undefined;
   return (
     ids.get(string(token, `${source}: model.unk_token`)) ??
@@ -77,7 +78,7 @@ function read_unknown(token: unknown, ids: ReadonlyMap<string, number>, source: 
 }
 
 /** Merges are written `"a b"`, or `["a", "b"]` since tokenizers 0.20. */
-const read_merges = (merges: unknown, where: string): [string, string][] =>
+const readMerges = (merges: unknown, where: string): [string, string][] =>
   list(merges, where).map((merge, i) => {
     const parts = typeof merge === "string" ? merge.split(" ") : merge;
     if (!Array.isArray(parts) || parts.length !== 2 || parts.some((part) => typeof part !== "string" || part === ""))
@@ -89,7 +90,7 @@ const read_merges = (merges: unknown, where: string): [string, string][] =>
  * An entry of `added_tokens`, or of `added_tokens_decoder` in tokenizer_config.json.
  * @param ids - the model's vocabulary, which an added token must agree with
  */
-export function read_added_token(
+export function readAddedToken(
   value: unknown,
   id: number,
   ids: ReadonlyMap<string, number>,
@@ -101,7 +102,7 @@ export function read_added_token(
   if (content === "") wrong(`${where}.content`, "some text", content);
   const known = ids.get(content);
   if (known !== undefined && known !== id)
-    wrong(`${where}.id`, `${known}, the id of ${JSON.stringify(content)} in the vocabulary`, id);
+    wrong(`${where}.id`, `${known}, the id of ${show(content)} in the vocabulary`, id);
   const special = flag(token.special, `${where}.special`, false);
   return {
     id,
@@ -130,20 +131,20 @@ function sequence(value: unknown, key: string, where: string, depth = 0): Part[]
   );
 }
 
-function read_replacement(part: Readonly<Record<string, unknown>>, where: string): Replacement {
+function readReplacement(part: Readonly<Record<string, unknown>>, where: string): Replacement {
   const pattern = object(part.pattern, `${where}.pattern`);
   if (typeof pattern.String !== "string" || pattern.String === "")
     wrong(`${where}.pattern`, "a String, not empty", pattern);
   return { pattern: pattern.String as string, content: string(part.content, `${where}.content`) };
 }
 
-function read_normalizer(part: Readonly<Record<string, unknown>>, where: string): NormalizerStep {
+function readNormalizer(part: Readonly<Record<string, unknown>>, where: string): NormalizerStep {
   if (part.type === "Prepend") return { prepend: string(part.prepend, `${where}.prepend`) };
-  if (part.type === "Replace") return { replace: read_replacement(part, where) };
+  if (part.type === "Replace") return { replace: readReplacement(part, where) };
   return wrong(`${where}.type`, "Sequence, Prepend or Replace", part.type);
 }
 
-function read_metaspace(part: Readonly<Record<string, unknown>>, where: string): Metaspace {
+function readMetaspace(part: Readonly<Record<string, unknown>>, where: string): Metaspace {
   if (part.type !== "Metaspace") wrong(`${where}.type`, "Metaspace", part.type);
   const replacement = string(part.replacement ?? "▁", `${where}.replacement`);
   if ([...replacement].length !== 1) wrong(`${where}.replacement`, "one character", replacement);
@@ -155,25 +156,25 @@ function read_metaspace(part: Readonly<Record<string, unknown>>, where: string):
   return { replacement, prepend_scheme: scheme, split: flag(part.split, `${where}.split`, true) };
 }
 
-function read_template(
+function readTemplate(
   part: Readonly<Record<string, unknown>>,
   known: ReadonlyMap<string, number>,
   where: string,
 ): SequenceTemplate {
   if (part.type !== "TemplateProcessing") wrong(`${where}.type`, "TemplateProcessing", part.type);
   const specials = object(part.special_tokens ?? {}, `${where}.special_tokens`);
-  const read_ids = (name: string, at: string): number[] => {
+  const readIds = (name: string, at: string): number[] => {
     if (!Object.hasOwn(specials, name)) wrong(at, "a name of special_tokens", name);
-    const special = object(specials[name], `${where}.special_tokens[${JSON.stringify(name)}]`);
+    const special = object(specials[name], `${where}.special_tokens[${show(name)}]`);
     const tokens = list(special.tokens ?? [], `${at}: tokens`);
-    return list(special.ids, `${where}.special_tokens[${JSON.stringify(name)}].ids`).map((id, i) => {
+    return list(special.ids, `${where}.special_tokens[${show(name)}].ids`).map((id, i) => {
       const token = tokens[i];
       if (typeof token === "string" && known.has(token) && known.get(token) !== id)
-        wrong(`${at}: id of ${token}`, `${known.get(token)}`, id);
+        wrong(`${at}: id of ${printable(token)}`, `${known.get(token)}`, id);
       return count(id, `${at}: id`, MAX_ID);
     });
   };
-  const read_items = (items: unknown, at: string): TemplateItem[] =>
+  const readItems = (items: unknown, at: string): TemplateItem[] =>
     list(items, at).map((value, i) => {
       const item = object(value, `${at}[${i}]`);
       const [kind, ...others] = Object.keys(item);
@@ -181,18 +182,18 @@ function read_template(
         return wrong(`${at}[${i}]`, "a SpecialToken or a Sequence", value);
       const body = object(item[kind], `${at}[${i}].${kind}`);
       const id = string(body.id, `${at}[${i}].${kind}.id`);
-      const type_id = count(body.type_id ?? 0, `${at}[${i}].${kind}.type_id`, MAX_ID);
-      if (kind === "SpecialToken") return { ids: read_ids(id, `${at}[${i}]`), type_id };
-      return id === "A" || id === "B" ? { text: id, type_id } : wrong(`${at}[${i}].Sequence.id`, "A or B", id);
+      const typeId = count(body.type_id ?? 0, `${at}[${i}].${kind}.type_id`, MAX_ID);
+      if (kind === "SpecialToken") return { ids: readIds(id, `${at}[${i}]`), type_id: typeId };
+      return id === "A" || id === "B" ? { text: id, type_id: typeId } : wrong(`${at}[${i}].Sequence.id`, "A or B", id);
     });
-  return { single: read_items(part.single, `${where}.single`), pair: read_items(part.pair, `${where}.pair`) };
+  return { single: readItems(part.single, `${where}.single`), pair: readItems(part.pair, `${where}.pair`) };
 }
 
 /** Replace, any number of times, then ByteFallback, Fuse and Strip, each at most once and in this order. */
-function read_decoder(parts: readonly Part[], where: string): DecoderForm {
+function readDecoder(parts: readonly Part[], where: string): DecoderForm {
   const order = ["Replace", "ByteFallback", "Fuse", "Strip"];
   const replace: Replacement[] = [];
-  let byte_fallback = false;
+  let byteFallback = false;
   let fused = false;
   let strip = { content: " ", count: 0 };
   let last = -1;
@@ -201,8 +202,8 @@ function read_decoder(parts: readonly Part[], where: string): DecoderForm {
     if (step < 0) wrong(`${at}.type`, `Sequence, ${order.join(", ")}`, part.type);
     if (step < last || (step === last && step > 0)) wrong(at, `the order ${order.join(", ")}`, part.type);
     last = step;
-    if (step === 0) replace.push(read_replacement(part, at));
-    else if (step === 1) byte_fallback = true;
+    if (step === 0) replace.push(readReplacement(part, at));
+    else if (step === 1) byteFallback = true;
     else if (step === 2) fused = true;
     else {
       if (!fused) wrong(at, "Fuse before Strip", part.type);
@@ -214,7 +215,7 @@ function read_decoder(parts: readonly Part[], where: string): DecoderForm {
   }
   if (!fused)
     throw new TokenizerError(
-      `${where}: expected a Sequence that holds Fuse, found ${parts.map(({ part }) => part.type).join(", ") || "none"}`,
+      `${where}: expected a Sequence that holds Fuse, found ${parts.map(({ part }) => show(part.type)).join(", ") || "none"}`,
     );
-  return { replace, byte_fallback, strip };
+  return { replace, byte_fallback: byteFallback, strip };
 }

@@ -15,7 +15,7 @@ const BPE = 2; // TrainerSpec.ModelType
  * @param options - which special tokens are put around a text
  * @throws {@link TokenizerError} when the file is damaged, or asks for what is not supported
  */
-export function read_tokenizer_model(
+export function readTokenizerModel(
   bytes: Uint8Array,
   source: string,
   options: { add_bos_token: boolean; add_eos_token: boolean },
@@ -28,7 +28,7 @@ export function read_tokenizer_model(
   for (const { number, value } of fields(bytes, source)) {
     if (typeof value === "number") continue;
     if (number === 1) {
-      const piece = read_piece(value, `${source}: piece ${pieces.length}`);
+      const piece = readPiece(value, `${source}: piece ${pieces.length}`);
       pieces.push(piece.text);
       scores.push(piece.score);
       kinds.push(piece.kind);
@@ -71,7 +71,7 @@ export function read_tokenizer_model(
   };
 }
 
-function read_piece(bytes: Uint8Array, where: string): { text: string; score: number; kind: number } {
+function readPiece(bytes: Uint8Array, where: string): { text: string; score: number; kind: number } {
   let text = "";
   let score = 0;
   let kind: number = PIECE.normal;

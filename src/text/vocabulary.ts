@@ -42,17 +42,17 @@ export interface Vocabulary {
 export const MAX_ID = (1 << 24) - 1;
 
 /** The token of a byte, as SentencePiece spells it. */
-export const byte_token = (byte: number): string => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
+export const byteToken = (byte: number): string => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
 
 /**
  * The ids of the 256 byte tokens.
  * @returns undefined when there is none of them
  * @throws {@link TokenizerError} when some are there and others not
  */
-export function byte_ids(ids: ReadonlyMap<string, number>, source: string): number[] | undefined {
-  const found = Array.from({ length: 256 }, (_, byte) => ids.get(byte_token(byte)));
+export function byteIds(ids: ReadonlyMap<string, number>, source: string): number[] | undefined {
+  const found = Array.from({ length: 256 }, (_, byte) => ids.get(byteToken(byte)));
   const missing = found.indexOf(undefined);
   if (missing < 0) return found as number[];
   if (found.every((id) => id === undefined)) return undefined;
-  throw new TokenizerError(`${source}: expected a token for each of the 256 bytes, ${byte_token(missing)} is missing`);
+  throw new TokenizerError(`${source}: expected a token for each of the 256 bytes, ${byteToken(missing)} is missing`);
 }

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { TramontaneError } from "../../src/errors.ts";
 import type { Platform } from "../../src/platform/platform.ts";
-import { render_chat_template } from "../../src/text/chat_template.ts";
+import { renderChatTemplate } from "../../src/text/chat_template.ts";
 import { loadTokenizer } from "../../src/text/load_tokenizer.ts";
 import { demo, fixture, json } from "../fixtures.ts";
 import { memoryPlatform } from "../platform_files.ts";
@@ -98,7 +98,7 @@ export const textTargets: readonly Target[] = [
     open: (mutant) =>
       ordinary(() => {
         const variables = { bos_token: "<s>", eos_token: "</s>", add_generation_prompt: true };
-        render_chat_template(mutant as string, messages, variables);
+        renderChatTemplate(mutant as string, messages, variables);
       }),
   },
 ];

@@ -2,7 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { InputError, TokenizerError } from "../../src/errors.ts";
-import { render_chat_template } from "../../src/text/chat_template.ts";
+import { renderChatTemplate } from "../../src/text/chat_template.ts";
 import { json } from "../fixtures.ts";
 import { forms } from "./sources.ts";
 
@@ -35,7 +35,7 @@ function outcome(c: Case, template: string, conversation: string): { text: strin
   try {
     const tools = c.tools === undefined ? undefined : chat.tools[c.tools];
     return {
-      text: render_chat_template(template, chat.conversations[conversation], {
+      text: renderChatTemplate(template, chat.conversations[conversation], {
         ...chat.variables,
         ...c.variables,
         ...c.options,
@@ -171,7 +171,7 @@ test("a template can be given as text or by name, and sees further options", () 
 
 test("what is no conversation is refused", () => {
   const render = (messages: unknown, options = {}) =>
-    render_chat_template("{{ messages | length }}", messages as never, options);
+    renderChatTemplate("{{ messages | length }}", messages as never, options);
   for (const messages of [undefined, "hi", [], ["hi"], [null], [[{ role: "user", content: "hi" }]]])
     assert.throws(
       () => render(messages),
@@ -230,7 +230,7 @@ test("a template cannot take time or memory without end", () => {
   for (const [name, template] of Object.entries(hostile)) {
     const start = performance.now();
     assert.throws(
-      () => render_chat_template(template, [{ role: "user", content: "hi" }], {}),
+      () => renderChatTemplate(template, [{ role: "user", content: "hi" }], {}),
       (error: unknown) => error instanceof TokenizerError,
       name,
     );
@@ -241,7 +241,7 @@ test("a template cannot take time or memory without end", () => {
 });
 
 test("a template reaches nothing of JavaScript", () => {
-  const render = (template: string) => render_chat_template(template, [{ role: "user", content: "hi" }], {});
+  const render = (template: string) => renderChatTemplate(template, [{ role: "user", content: "hi" }], {});
   for (const name of ["constructor", "__proto__", "toString", "value", "builtins", "type"])
     for (const object of ["messages", "messages[0]", "'a'", "1", "none", "range", "namespace()", "messages[0].get"])
       assert.is(render(`{{ (${object}).${name} }}{{ (${object})['${name}'] }}`), "", `${object}.${name}`);

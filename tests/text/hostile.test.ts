@@ -4,14 +4,15 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { TokenizerError } from "../../src/errors.ts";
-import { parse_json } from "../../src/text/fields.ts";
+import { renderChatTemplate } from "../../src/text/chat_template.ts";
+import { readJSON } from "../../src/text/fields.ts";
 import { tokenizer_from_gguf } from "../../src/text/load_tokenizer.ts";
 import { fields } from "../../src/text/protobuf.ts";
-import { from_sentencepieces } from "../../src/text/sentencepiece.ts";
-import { read_config } from "../../src/text/special_tokens.ts";
+import { fromSentencePieces } from "../../src/text/sentencepiece.ts";
+import { chooseTemplate, readConfig } from "../../src/text/special_tokens.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
-import { read_tokenizer_json } from "../../src/text/tokenizer_json.ts";
-import { read_tokenizer_model } from "../../src/text/tokenizer_model.ts";
+import { readTokenizerJSON } from "../../src/text/tokenizer_json.ts";
+import { readTokenizerModel } from "../../src/text/tokenizer_model.ts";
 import { demo } from "../fixtures.ts";
 
 const refuses = (call: () => unknown, pattern: RegExp) => {
@@ -103,37 +104,87 @@ test("tokenizer.json: parts that are wrong or not supported are named", () => {
   for (const [spoil, pattern] of cases) {
     const file = fresh();
     spoil(file);
-    refuses(() => read_tokenizer_json(file, "tokenizer.json"), pattern);
+    refuses(() => readTokenizerJSON(file, "tokenizer.json"), pattern);
   }
   console.log(`\n# ${cases.length} damaged tokenizer.json refused by name`);
 });
 
 test("JSON that is none, is nested without end or has a key twice", () => {
-  const parse = (text: string) => parse_json(new TextEncoder().encode(text), "tokenizer.json");
+  const parse = (text: string) => readJSON(new TextEncoder().encode(text), "tokenizer.json");
   refuses(() => parse("{"), /tokenizer.json: expected JSON/);
   refuses(() => parse("[".repeat(1_000_000)), /nested deeper/);
   refuses(() => parse('{"a": 1, "a": 2}'), /key "a" stands twice/);
-  refuses(() => parse_json(Uint8Array.of(0x7b, 0xff, 0x7d), "tokenizer.json"), /not UTF-8/);
+  refuses(() => readJSON(Uint8Array.of(0x7b, 0xff, 0x7d), "tokenizer.json"), /not UTF-8/);
+});
+
+test("what a file names reaches a terminal in printable characters alone, cut short", () => {
+  const name = `\u202e\x1b[31m${"x".repeat(1000)}`;
+  const spoiled: ((file: any) => void)[] = [
+    (f) => (f.model.vocab[name] = -1),
+    (f) => (f.model.vocab[name] = 5),
+    (f) => (f.model.unk_token = name),
+    (f) => (f.model.merges[3] = ["q", name]),
+    (f) => (f.model.merges[3] = name),
+    (f) => (f.added_tokens[0].special = name),
+    (f) => (f.added_tokens[1].content = name) && (f.model.vocab[name] = 9),
+    (f) => (f.pre_tokenizer = { type: name }),
+    (f) => (f.decoder = { type: name }),
+    (f) => (f.post_processor = { type: "TemplateProcessing", single: [{ SpecialToken: { id: name } }], pair: [] }),
+  ];
+  const vocabulary = readTokenizerJSON(fresh(), "f");
+  const model = {
+    source: "f",
+    pieces: [name],
+    scores: [0],
+    kinds: [1],
+    add_dummy_prefix: true,
+    bos_id: undefined,
+    eos_id: undefined,
+  };
+  const files = { tokenizer_config: { json: { bos_token: name }, source: "f" } };
+  const calls: (() => unknown)[] = [
+    ...spoiled.map((spoil) => () => {
+      const file = fresh();
+      spoil(file);
+      readTokenizerJSON(file, "f");
+    }),
+    () => fromSentencePieces({ ...model, kinds: [9] }),
+    () => fromSentencePieces({ ...model, scores: [Number.NaN] }),
+    () => tokenizer_from_gguf(new Map([["tokenizer.ggml.model", name]]), "f"),
+    () => new Tokenizer(vocabulary, readConfig(files, vocabulary)),
+    () => chooseTemplate({ [name]: "" }, undefined, false, "f"),
+    ...[`{{ 1 | ${"x".repeat(1000)} }}`, `{{ "" in "${name}" + 1 }}`, `{{ {}["${name}"].x }}`, `{{ ${name} }}`].map(
+      (template) => () => renderChatTemplate(template, [{ role: "user", content: "" }], {}),
+    ),
+  ];
+  for (const call of calls)
+    try {
+      call();
+      assert.unreachable(`not refused: ${call}`);
+    } catch (error) {
+      assert.instance(error, TokenizerError);
+      assert.match((error as Error).message, /^[\p{L}\p{N}\p{P}\p{S} ]{1,300}$/u);
+    }
 });
 
 test("names that objects inherit are tokens like others", () => {
   const file = fresh();
   for (const [i, name] of ["constructor", "toString", "hasOwnProperty"].entries()) file.model.vocab[name] = 2000 + i;
   file.added_tokens.push({ id: 3000, content: "valueOf", special: false, normalized: false });
-  const vocabulary = read_tokenizer_json(file, "tokenizer.json");
-  const tokenizer = new Tokenizer(vocabulary, read_config({}, vocabulary));
+  const vocabulary = readTokenizerJSON(file, "tokenizer.json");
+  const tokenizer = new Tokenizer(vocabulary, readConfig({}, vocabulary));
   assert.is(tokenizer.convert_tokens_to_ids("toString"), 2001);
   assert.equal(tokenizer.encode("valueOf", { add_special_tokens: false }), [3000]);
   file.post_processor.single[0].SpecialToken.id = "constructor";
-  refuses(() => read_tokenizer_json(file, "tokenizer.json"), /expected a name of special_tokens, found "constructor"/);
+  refuses(() => readTokenizerJSON(file, "tokenizer.json"), /expected a name of special_tokens, found "constructor"/);
 });
 
 test("many literals that begin alike cost no more than the text they stand in", () => {
   const file = fresh();
   for (let i = 0; i < 2000; i++)
     file.added_tokens.push({ id: 2000 + i, content: `${"<".repeat(300)}${i}`, special: false, normalized: false });
-  const vocabulary = read_tokenizer_json(file, "tokenizer.json");
-  const tokenizer = new Tokenizer(vocabulary, read_config({}, vocabulary));
+  const vocabulary = readTokenizerJSON(file, "tokenizer.json");
+  const tokenizer = new Tokenizer(vocabulary, readConfig({}, vocabulary));
   const start = performance.now();
   tokenizer.encode("<".repeat(100_000));
   assert.ok(performance.now() - start < 5000);
@@ -142,8 +193,8 @@ test("many literals that begin alike cost no more than the text they stand in", 
 const around = { add_bos_token: true, add_eos_token: false };
 const model = readFileSync(join(demo, "tokenizer.model"));
 const load_model = (bytes: Uint8Array) => {
-  const vocabulary = from_sentencepieces(read_tokenizer_model(bytes, "tokenizer.model", around));
-  return new Tokenizer(vocabulary, read_config({}, vocabulary));
+  const vocabulary = fromSentencePieces(readTokenizerModel(bytes, "tokenizer.model", around));
+  return new Tokenizer(vocabulary, readConfig({}, vocabulary));
 };
 
 /** A protocol buffers field with a length. */

@@ -4,10 +4,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { from_sentencepieces } from "../../src/text/sentencepiece.ts";
-import { read_config } from "../../src/text/special_tokens.ts";
+import { fromSentencePieces } from "../../src/text/sentencepiece.ts";
+import { readConfig } from "../../src/text/special_tokens.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
-import { read_tokenizer_model } from "../../src/text/tokenizer_model.ts";
+import { readTokenizerModel } from "../../src/text/tokenizer_model.ts";
 import { root } from "../fixtures.ts";
 
 const { models } = JSON.parse(readFileSync(join(root, "tests", "text", "pieces.json"), "utf8"));
@@ -23,10 +23,10 @@ interface Model {
 for (const [name, { model, bos_id, eos_id, size, cases }] of Object.entries<Model>(models)) {
   test(name, () => {
     const around = { add_bos_token: true, add_eos_token: true };
-    const pieces = read_tokenizer_model(Buffer.from(model, "base64"), name, around);
+    const pieces = readTokenizerModel(Buffer.from(model, "base64"), name, around);
     assert.is(pieces.pieces.length, size);
-    const vocabulary = from_sentencepieces(pieces);
-    const tokenizer = new Tokenizer(vocabulary, read_config({}, vocabulary));
+    const vocabulary = fromSentencePieces(pieces);
+    const tokenizer = new Tokenizer(vocabulary, readConfig({}, vocabulary));
     for (const c of cases) {
       const ids = tokenizer.encode(c.text, { add_special_tokens: false });
       assert.equal(ids, c.ids, JSON.stringify(c.text));

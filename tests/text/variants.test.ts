@@ -4,9 +4,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { read_config } from "../../src/text/special_tokens.ts";
+import { readConfig } from "../../src/text/special_tokens.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
-import { read_tokenizer_json } from "../../src/text/tokenizer_json.ts";
+import { readTokenizerJSON } from "../../src/text/tokenizer_json.ts";
 import { demo, root } from "../fixtures.ts";
 
 const read = (path: string) => JSON.parse(readFileSync(path, "utf8"));
@@ -33,8 +33,8 @@ for (const [name, { patch, cases }] of Object.entries<Variant>(variants)) {
     Object.assign(file, rest);
     Object.assign(file.model, model);
     file.added_tokens.push(...add);
-    const vocabulary = read_tokenizer_json(file, name);
-    const tokenizer = new Tokenizer(vocabulary, read_config({}, vocabulary));
+    const vocabulary = readTokenizerJSON(file, name);
+    const tokenizer = new Tokenizer(vocabulary, readConfig({}, vocabulary));
     for (const c of cases) {
       const what = JSON.stringify(c.text);
       assert.equal(tokenizer.encode(c.text, { add_special_tokens: false }), c.ids, what);

@@ -1,7 +1,9 @@
 // Jinja's filters, as Python has them.
-import { count_items, count_text, TemplateError } from "./limits.ts";
+import { showName } from "../../config/show.ts";
+import { argument, attribute, type FilterCall, flag, integer, pathOf, textArgument } from "./filter_call.ts";
+import { countItems, countText, TemplateError } from "./limits.ts";
 import { capitalize, characters, length, replace, strip } from "./strings.ts";
-import { iterate, test_named, wrong } from "./tests.ts";
+import { iterate, testNamed, wrong } from "./tests.ts";
 import {
   compare,
   entries,
@@ -15,81 +17,46 @@ import {
   Str,
   str,
   Tuple,
-  to_json,
+  toJSON,
   truth,
   UNDEFINED,
   Undefined,
   type Value,
 } from "./values.ts";
 
-/** What a filter is called with,. */
-export interface FilterCall {
-  readonly args: readonly Value[];
-  readonly keywords: ReadonlyMap<string, Value>;
-}
-
 type Filter = (value: Value, call: FilterCall) => Value;
 
-/** The argument at a place, or of a name. */
-const argument = ({ args, keywords }: FilterCall, at: number, name: string): Value | undefined =>
-  args[at] ?? keywords.get(name);
-const flag = (call: FilterCall, at: number, name: string): boolean => {
-  const value = argument(call, at, name);
-  return value !== undefined && truth(value);
-};
-const text_argument = (call: FilterCall, at: number, name: string): string | undefined => {
-  const value = argument(call, at, name);
-  if (value === undefined || value instanceof None) return undefined;
-  return value instanceof Str ? value.value : wrong(`${name}: a string`, value);
-};
-const integer = (call: FilterCall, at: number, name: string, otherwise: number): number => {
-  const value = argument(call, at, name);
-  return value === undefined ? otherwise : value instanceof Int ? value.value : wrong(`${name}: an integer`, value);
-};
-
-/** An item's attribute by a path such as `function.name` or `0`. */
-function attribute(value: Value, path: string): Value {
-  for (const part of path.split(".")) {
-    if (value instanceof Undefined) return wrong(`something with an attribute ${part}`, value);
-    value = (value instanceof List ? value.value[Number(part)] : entries(value)?.get(part)) ?? UNDEFINED;
-  }
-  return value;
-}
-
-const path_of = (value: Value | undefined): string =>
-  value instanceof Str || value instanceof Int ? String(value.value) : wrong("attribute: a string", value ?? UNDEFINED);
-
 /** Strings are ordered without regard to case, as Jinja's sort does unless told otherwise. */
-const sort_key = (value: Value, case_sensitive: boolean): Value =>
-  value instanceof Str && !case_sensitive ? new Str(value.value.toLowerCase()) : value;
+const sortKey = (value: Value, caseSensitive: boolean): Value =>
+  value instanceof Str && !caseSensitive ? new Str(value.value.toLowerCase()) : value;
 
 function sorted(
   items: readonly Value[],
   by: (item: Value) => Value,
   reverse: boolean,
-  case_sensitive: boolean,
+  caseSensitive: boolean,
 ): Value[] {
-  const keyed = items.map((item) => ({ item, key: sort_key(by(item), case_sensitive) }));
+  const keyed = items.map((item) => ({ item, key: sortKey(by(item), caseSensitive) }));
   keyed.sort((a, b) => (reverse ? compare(b.key, a.key) : compare(a.key, b.key)));
-  count_items(items.length);
+  countItems(items.length);
   return keyed.map(({ item }) => item);
 }
 
-const by_attribute = (call: FilterCall, at: number): ((item: Value) => Value) => {
+const byAttribute = (call: FilterCall, at: number): ((item: Value) => Value) => {
   const path = argument(call, at, "attribute");
-  return path === undefined || path instanceof None ? (item) => item : (item) => attribute(item, path_of(path));
+  return path === undefined || path instanceof None ? (item) => item : (item) => attribute(item, pathOf(path));
 };
 
 function extreme(value: Value, call: FilterCall, sign: 1 | -1): Value {
   let best: Value = UNDEFINED;
-  const key = by_attribute(call, 1);
+  const key = byAttribute(call, 1);
   for (const item of iterate(value))
     if (
       best instanceof Undefined ||
       sign *
         compare(
-          sort_key(key(item), flag(call, 0, "case_sensitive")),
-          sort_key(key(best), flag(call, 0, "case_sensitive")),
+          sortKey(key(item), flag(call, 0, "case_sensitive")),
+          sortKey(key(best), flag(call, 0, "case_sensitive")),
         ) >
         0
     )
@@ -108,13 +75,13 @@ function keep(
   args: readonly Value[],
   wanted: boolean,
 ): Value {
-  const test = name === undefined ? truth : test_named(str(name));
+  const test = name === undefined ? truth : testNamed(str(name));
   return new List(candidates(value).filter((item) => test(key(item), ...args) === wanted));
 }
 
 function round(value: Value, call: FilterCall): Value {
   const digits = integer(call, 0, "precision", 0);
-  const method = text_argument(call, 1, "method") ?? "common";
+  const method = textArgument(call, 1, "method") ?? "common";
   const x = number(value) ?? wrong("a number", value);
   const scale = 10 ** digits;
   if (method === "ceil") return new Float(Math.ceil(x * scale) / scale);
@@ -126,7 +93,7 @@ function round(value: Value, call: FilterCall): Value {
   return new Float(digits > 0 ? Number(x.toFixed(Math.min(digits, 100))) : Math.round(x * scale) / scale);
 }
 
-function to_number(
+function toNumber(
   value: Value,
   otherwise: Value,
   parse: (text: string) => number | undefined,
@@ -137,7 +104,7 @@ function to_number(
 }
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 
-function json_style(call: FilterCall): JSONStyle {
+function jsonStyle(call: FilterCall): JSONStyle {
   const indent = argument(call, -1, "indent");
   const separators = argument(call, -1, "separators");
   const [item, key] =
@@ -156,21 +123,21 @@ function indent(text: string, call: FilterCall): Value {
   const width = argument(call, 0, "width");
   const [first, blank] = [flag(call, 1, "first"), flag(call, 2, "blank")];
   const lines = text.split("\n");
-  const pad_length = width instanceof Str ? width.value.length : integer(call, 0, "width", 4);
-  count_text(text.length + lines.length * pad_length);
-  const pad = width instanceof Str ? width.value : " ".repeat(pad_length);
+  const padLength = width instanceof Str ? width.value.length : integer(call, 0, "width", 4);
+  countText(text.length + lines.length * padLength);
+  const pad = width instanceof Str ? width.value : " ".repeat(padLength);
   return new Str(
     lines.map((line, i) => ((i === 0 && !first) || (line === "" && !blank && i > 0) ? line : pad + line)).join("\n"),
   );
 }
 
 /** The first (`at` 0) or last (−1) item; of a string also where it is too long to be a list of characters. */
-function end_of(value: Value, at: 0 | -1): Value {
+function endOf(value: Value, at: 0 | -1): Value {
   const text = value instanceof Str && (at === 0 ? value.value.slice(0, 2) : value.value.slice(-2));
   return iterate(typeof text === "string" ? new Str(text) : value).at(at) ?? UNDEFINED;
 }
 
-const text_filter =
+const textFilter =
   (change: (text: string) => string): Filter =>
   (value) =>
     new Str(change(str(value)));
@@ -186,11 +153,11 @@ const fallback: Filter = (value, call) =>
 const HTML: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;" };
 /** Between the words that the filter title capitalizes; the method title goes by letters. */
 const WORD_GAP = /([-\s({[<]+)/;
-const escaped = text_filter((text) => text.replace(/[&<>"']/g, (c) => HTML[c]));
+const escaped = textFilter((text) => text.replace(/[&<>"']/g, (c) => HTML[c]));
 
 const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
   ["abs", (value) => numeric(Math.abs(number(value) ?? wrong("a number", value)), value)],
-  ["capitalize", text_filter(capitalize)],
+  ["capitalize", textFilter(capitalize)],
   ["count", size],
   ["d", fallback],
   ["default", fallback],
@@ -201,7 +168,7 @@ const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
         entries(value) ?? wrong("a dict", value),
         ([key, v]): Value => new Tuple([new Str(key), v]),
       );
-      const by = text_argument(call, 1, "by") === "value" ? 1 : 0;
+      const by = textArgument(call, 1, "by") === "value" ? 1 : 0;
       return new List(
         sorted(pairs, (pair) => (pair.value as Value[])[by], flag(call, 2, "reverse"), flag(call, 0, "case_sensitive")),
       );
@@ -209,11 +176,11 @@ const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
   ],
   ["e", escaped],
   ["escape", escaped],
-  ["first", (value) => end_of(value, 0)],
+  ["first", (value) => endOf(value, 0)],
   [
     "float",
     (value, call) =>
-      to_number(
+      toNumber(
         value,
         argument(call, 0, "default") ?? new Float(0),
         (text) => (NUMBER.test(text) ? Number(text) : undefined),
@@ -224,7 +191,7 @@ const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
   [
     "int",
     (value, call) =>
-      to_number(
+      toNumber(
         value,
         argument(call, 0, "default") ?? new Int(0),
         (text) => (NUMBER.test(text) ? Number(text) : undefined),
@@ -241,28 +208,28 @@ const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
   [
     "join",
     (value, call) => {
-      const separator = text_argument(call, 0, "d") ?? "";
-      const texts = iterate(value).map(by_attribute(call, 1)).map(str);
-      count_text(texts.reduce((n, text) => n + text.length + separator.length, 0));
+      const separator = textArgument(call, 0, "d") ?? "";
+      const texts = iterate(value).map(byAttribute(call, 1)).map(str);
+      countText(texts.reduce((n, text) => n + text.length + separator.length, 0));
       return new Str(texts.join(separator));
     },
   ],
-  ["last", (value) => end_of(value, -1)],
+  ["last", (value) => endOf(value, -1)],
   ["length", size],
   ["list", (value) => new List([...iterate(value)])],
-  ["lower", text_filter((text) => text.toLowerCase())],
+  ["lower", textFilter((text) => text.toLowerCase())],
   [
     "map",
     (value, call) => {
       const path = call.keywords.get("attribute");
       const otherwise = call.keywords.get("default");
       if (path === undefined) {
-        const name = text_argument(call, 0, "filter") ?? wrong("a filter's name", UNDEFINED);
+        const name = textArgument(call, 0, "filter") ?? wrong("a filter's name", UNDEFINED);
         return new List(
-          candidates(value).map((item) => filter_named(name)(item, { ...call, args: call.args.slice(1) })),
+          candidates(value).map((item) => filterNamed(name)(item, { ...call, args: call.args.slice(1) })),
         );
       }
-      const found = candidates(value).map((item) => attribute(item, path_of(path)));
+      const found = candidates(value).map((item) => attribute(item, pathOf(path)));
       return new List(otherwise ? found.map((item) => (item instanceof Undefined ? otherwise : item)) : found);
     },
   ],
@@ -271,7 +238,7 @@ const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
   ["reject", (value, { args }) => keep(value, (item) => item, args[0], args.slice(1), false)],
   [
     "rejectattr",
-    (value, { args }) => keep(value, (item) => attribute(item, path_of(args[0])), args[1], args.slice(2), false),
+    (value, { args }) => keep(value, (item) => attribute(item, pathOf(args[0])), args[1], args.slice(2), false),
   ],
   [
     "replace",
@@ -288,24 +255,22 @@ const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
         : new List([...iterate(value)].reverse()),
   ],
   ["round", round],
-  ["safe", text_filter((text) => text)],
+  ["safe", textFilter((text) => text)],
   ["select", (value, { args }) => keep(value, (item) => item, args[0], args.slice(1), true)],
   [
     "selectattr",
-    (value, { args }) => keep(value, (item) => attribute(item, path_of(args[0])), args[1], args.slice(2), true),
+    (value, { args }) => keep(value, (item) => attribute(item, pathOf(args[0])), args[1], args.slice(2), true),
   ],
   [
     "sort",
     (value, call) =>
-      new List(
-        sorted(iterate(value), by_attribute(call, 2), flag(call, 0, "reverse"), flag(call, 1, "case_sensitive")),
-      ),
+      new List(sorted(iterate(value), byAttribute(call, 2), flag(call, 0, "reverse"), flag(call, 1, "case_sensitive"))),
   ],
-  ["string", text_filter((text) => text)],
+  ["string", textFilter((text) => text)],
   [
     "sum",
     (value, call) => {
-      const items = iterate(value).map(by_attribute(call, 0));
+      const items = iterate(value).map(byAttribute(call, 0));
       return numeric(
         items.reduce(
           (n, item) => n + (number(item) ?? wrong("a number", item)),
@@ -315,24 +280,24 @@ const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
       );
     },
   ],
-  ["title", text_filter((text) => text.split(WORD_GAP).map(capitalize).join(""))],
-  ["tojson", (value, call) => new Str(to_json(value, json_style(call)))],
-  ["trim", (value, call) => new Str(strip(str(value), text_argument(call, 0, "chars")))],
+  ["title", textFilter((text) => text.split(WORD_GAP).map(capitalize).join(""))],
+  ["tojson", (value, call) => new Str(toJSON(value, jsonStyle(call)))],
+  ["trim", (value, call) => new Str(strip(str(value), textArgument(call, 0, "chars")))],
   [
     "unique",
     (value, call) => {
-      const [key, exact] = [by_attribute(call, 1), flag(call, 0, "case_sensitive")];
+      const [key, exact] = [byAttribute(call, 1), flag(call, 0, "case_sensitive")];
       const seen = new Set<string>();
       return new List(
         iterate(value).filter((item) => {
-          const by = sort_key(key(item), exact);
+          const by = sortKey(key(item), exact);
           const name = number(by) === undefined ? `${by.type} ${str(by)}` : `${number(by)}`;
           return !seen.has(name) && seen.add(name);
         }),
       );
     },
   ],
-  ["upper", text_filter((text) => text.toUpperCase())],
+  ["upper", textFilter((text) => text.toUpperCase())],
   [
     "wordcount",
     (value) =>
@@ -344,8 +309,8 @@ const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
 ]);
 
 /** @throws TemplateError when there is none of that name */
-export function filter_named(name: string): Filter {
+export function filterNamed(name: string): Filter {
   const filter = FILTERS.get(name);
-  if (!filter) throw new TemplateError(`no filter is named ${name}`);
+  if (!filter) throw new TemplateError(`no filter is named ${showName(name)}`);
   return filter;
 }

@@ -37,14 +37,14 @@ export function spend(more: number): void {
 }
 
 /** Counts a text, before it is made where it can be much longer than what it is made of. */
-export function count_text(length: number): void {
+export function countText(length: number): void {
   if (length > TEMPLATE_LIMITS.text)
     throw new TemplateError(`a text of ${length} characters; at most ${TEMPLATE_LIMITS.text} are allowed`);
   spend(length / 4);
 }
 
 /** Counts the items of a list, before they are made where that is possible. */
-export function count_items(count: number): void {
+export function countItems(count: number): void {
   if (count > TEMPLATE_LIMITS.items)
     throw new TemplateError(`a list of ${count} items; at most ${TEMPLATE_LIMITS.items} are allowed`);
   spend(4 * count);

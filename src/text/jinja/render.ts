@@ -5,12 +5,12 @@
 // A template comes with a checkpoint, so it is somebody's program. It can only compute text: it has no access to
 // JavaScript. Its work is counted and bounded by TEMPLATE_LIMITS. What remains: within the limits it may take a second or two
 // and some hundred megabytes, and what it writes is what the model is told.
-import { filter_named } from "./filters.ts";
+import { filterNamed } from "./filters.ts";
 import { Environment, Interpreter, type Node, parse, type Scope, type Token, tokenize } from "./library.ts";
-import { count_items, count_text, counted, spend, TEMPLATE_LIMITS, TemplateError } from "./limits.ts";
+import { counted, countItems, countText, spend, TEMPLATE_LIMITS, TemplateError } from "./limits.ts";
 import { strftime } from "./strftime.ts";
-import { string_method } from "./strings.ts";
-import { contains, iterate, test_named } from "./tests.ts";
+import { stringMethod } from "./strings.ts";
+import { contains, iterate, testNamed } from "./tests.ts";
 import {
   Bool,
   bool,
@@ -28,10 +28,10 @@ import {
   Str,
   str,
   Tuple,
+  toValue,
   UNDEFINED,
   Undefined,
   type Value,
-  value_of,
 } from "./values.ts";
 
 /** Thrown where a template calls raise_exception. */
@@ -72,7 +72,7 @@ function prepare(statements: Node[]): Node[] {
  * `~` binds tighter than `+` and `-`, which the parser does not know: it is passed off as a multiplication, except in a
  * tag that also multiplies, where it must stay looser than that.
  */
-function bind_tilde(tokens: Token[]): Token[] {
+function bindTilde(tokens: Token[]): Token[] {
   for (let start = 0; start < tokens.length; ) {
     let end = start + 1;
     while (end < tokens.length && !["CloseStatement", "CloseExpression"].includes(tokens[end - 1].type)) end++;
@@ -89,15 +89,15 @@ class PythonInterpreter extends Interpreter {
   override evaluate(node: Node | undefined, scope: Scope): Value {
     spend(1);
     if (!node) return UNDEFINED;
-    const result = this.#evaluate(node, scope);
+    const result = this.evaluateNode(node, scope);
     if (node.type !== "Identifier" && node.type !== "Value") {
-      if (result instanceof Str) count_text(result.value.length);
-      else if (result instanceof List) count_items(result.value.length);
+      if (result instanceof Str) countText(result.value.length);
+      else if (result instanceof List) countItems(result.value.length);
     }
     return result;
   }
 
-  #evaluate(node: Node, scope: Scope): Value {
+  private evaluateNode(node: Node, scope: Scope): Value {
     switch (node.type) {
       case "Output":
         return new Str(str(this.evaluate(node.value, scope)));
@@ -112,22 +112,22 @@ class PythonInterpreter extends Interpreter {
       case "BinaryExpression": {
         const operator: string = node.operator.value;
         if (operator === "and" || operator === "or") return super.evaluate(node, scope);
-        return this.#binary(operator, this.evaluate(node.left, scope), this.evaluate(node.right, scope));
+        return this.binary(operator, this.evaluate(node.left, scope), this.evaluate(node.right, scope));
       }
       case "FilterExpression":
-        return this.#filter(this.evaluate(node.operand, scope), node.filter, scope);
+        return this.filter(this.evaluate(node.operand, scope), node.filter, scope);
       case "FilterStatement":
-        return this.#filter(super.evaluate({ type: "Program", body: node.body }, scope), node.filter, scope);
+        return this.filter(super.evaluate({ type: "Program", body: node.body }, scope), node.filter, scope);
       case "TestExpression":
-        return bool(test_named(node.test.value)(this.evaluate(node.operand, scope)) !== node.negate);
+        return bool(testNamed(node.test.value)(this.evaluate(node.operand, scope)) !== node.negate);
       case "MemberExpression":
-        return this.#member(node, scope);
+        return this.member(node, scope);
       default:
         return super.evaluate(node, scope);
     }
   }
 
-  #filter(value: Value, filter: Node, scope: Scope): Value {
+  private filter(value: Value, filter: Node, scope: Scope): Value {
     const args: Value[] = [];
     const keywords = new Map<string, Value>();
     for (const argument of filter.type === "CallExpression" ? filter.args : []) {
@@ -136,10 +136,10 @@ class PythonInterpreter extends Interpreter {
       else args.push(this.evaluate(argument, scope));
     }
     const name: string = filter.type === "CallExpression" ? filter.callee.value : filter.value;
-    return filter_named(name)(value, { args, keywords });
+    return filterNamed(name)(value, { args, keywords });
   }
 
-  #member(node: Node, scope: Scope): Value {
+  private member(node: Node, scope: Scope): Value {
     const object = this.evaluate(node.object, scope);
     if (object instanceof Undefined) fail("an undefined value has no attributes");
     if (node.computed && node.property.type === "SliceExpression") {
@@ -154,18 +154,18 @@ class PythonInterpreter extends Interpreter {
     if (object instanceof Str) spend(object.value.length / 4);
     if (key instanceof Int) {
       if (object instanceof List) return object.value.at(key.value) ?? UNDEFINED;
-      if (object instanceof Str) return character_at(object.value, key.value);
+      if (object instanceof Str) return characterAt(object.value, key.value);
       return UNDEFINED;
     }
     if (!(key instanceof Str)) return UNDEFINED;
     const item = entries(object)?.get(key.value);
-    const method = this.#method(object, key.value);
+    const method = this.method(object, key.value);
     // `d.items` is the method although the dict has such a key; `d['items']` is the key.
     return (node.computed ? (item ?? method) : (method ?? item)) ?? UNDEFINED;
   }
 
-  #method(object: Value, name: string): Value | undefined {
-    if (object instanceof Str) return string_method(object.value, name);
+  private method(object: Value, name: string): Value | undefined {
+    if (object instanceof Str) return stringMethod(object.value, name);
     if (!(object instanceof Dict)) return undefined;
     const map = object.value;
     switch (name) {
@@ -182,7 +182,7 @@ class PythonInterpreter extends Interpreter {
     }
   }
 
-  #binary(operator: string, left: Value, right: Value): Value {
+  private binary(operator: string, left: Value, right: Value): Value {
     switch (operator) {
       case "==":
         return bool(equal(left, right));
@@ -217,7 +217,7 @@ class PythonInterpreter extends Interpreter {
           [right, left],
         ])
           if ((times instanceof Int || times instanceof Bool) && (item instanceof Str || item instanceof List))
-            return this.#repeat(item, Math.max(0, Number(times.value)));
+            return this.repeat(item, Math.max(0, Number(times.value)));
         break;
     }
     const [a, b] = [number(left), number(right)];
@@ -226,12 +226,12 @@ class PythonInterpreter extends Interpreter {
     return arithmetic(operator, a, b, left, right);
   }
 
-  #repeat(item: Value & { value: string | Value[] }, times: number): Value {
+  private repeat(item: Value & { value: string | Value[] }, times: number): Value {
     if (item instanceof Str) {
-      count_text(item.value.length * times);
+      countText(item.value.length * times);
       return new Str(item.value.repeat(times));
     }
-    count_items(item.value.length * times);
+    countItems(item.value.length * times);
     return new List(Array.from({ length: times }, () => item.value as Value[]).flat());
   }
 }
@@ -266,11 +266,11 @@ function range(args: readonly Value[]): Value {
   const [start, stop] = b === undefined ? [0, a] : [a, b];
   if (args.length === 0 || step === 0) fail("range: expected a stop, and a step other than 0");
   const count = Math.max(0, Math.ceil((stop - start) / step));
-  count_items(count);
+  countItems(count);
   return new List(Array.from({ length: count }, (_, i) => new Int(start + i * step)));
 }
 
-function character_at(text: string, index: number): Value {
+function characterAt(text: string, index: number): Value {
   const character = [...text].at(index);
   return character === undefined ? UNDEFINED : new Str(character);
 }
@@ -290,7 +290,7 @@ export function render(template: string, variables: Readonly<Record<string, unkn
     fail(`a source of ${template.length} characters; at most ${TEMPLATE_LIMITS.source} are allowed`);
   if (new RegExp(`\\s{${TEMPLATE_LIMITS.blank + 1}}`).test(template))
     fail(`white space in the source; at most ${TEMPLATE_LIMITS.blank} in a row are allowed`);
-  const program = parse(bind_tilde(tokenize(template, { lstrip_blocks: true, trim_blocks: true })));
+  const program = parse(bindTilde(tokenize(template, { lstrip_blocks: true, trim_blocks: true })));
   program.body = prepare(program.body);
   const environment = new Environment();
   const globals: Record<string, Value> = {
@@ -316,6 +316,6 @@ export function render(template: string, variables: Readonly<Record<string, unkn
     strftime_now: new Fn(([format]) => new Str(strftime(new Date(), str(format ?? UNDEFINED)))),
   };
   for (const [name, value] of Object.entries(globals)) environment.setVariable(name, value);
-  for (const [name, value] of Object.entries(variables)) environment.setVariable(name, value_of(value));
+  for (const [name, value] of Object.entries(variables)) environment.setVariable(name, toValue(value));
   return counted(() => str(new PythonInterpreter(environment).run(program)));
 }

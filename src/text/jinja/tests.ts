@@ -1,4 +1,5 @@
 // Jinja's tests (`is …`), and what Python iterates over and looks into.
+import { showName } from "../../config/show.ts";
 import { TemplateError } from "./limits.ts";
 import { characters } from "./strings.ts";
 import {
@@ -47,8 +48,8 @@ const differs: Test = (a, b) => !equals(a, b);
 const amount = (value: Value): number => number(value) ?? wrong("a number", value);
 const greater = order((sign) => sign > 0);
 const less = order((sign) => sign < 0);
-const at_least = order((sign) => sign >= 0);
-const at_most = order((sign) => sign <= 0);
+const atLeast = order((sign) => sign >= 0);
+const atMost = order((sign) => sign <= 0);
 
 /** Python's `in`. */
 export function contains(container: Value, item: Value): boolean {
@@ -70,8 +71,8 @@ const TESTS: ReadonlyMap<string, Test> = new Map<string, Test>([
   ["even", (value) => amount(value) % 2 === 0],
   ["false", (value) => value instanceof Bool && !value.value],
   ["float", (value) => value instanceof Float],
-  ["ge", at_least],
-  [">=", at_least],
+  ["ge", atLeast],
+  [">=", atLeast],
   ["gt", greater],
   ["greaterthan", greater],
   [">", greater],
@@ -81,8 +82,8 @@ const TESTS: ReadonlyMap<string, Test> = new Map<string, Test>([
     "iterable",
     (value) => value instanceof List || value instanceof Str || value instanceof Dict || value instanceof Undefined,
   ],
-  ["le", at_most],
-  ["<=", at_most],
+  ["le", atMost],
+  ["<=", atMost],
   ["lower", (value) => /\p{L}/u.test(str(value)) && str(value) === str(value).toLowerCase()],
   ["lt", less],
   ["lessthan", less],
@@ -104,8 +105,8 @@ const TESTS: ReadonlyMap<string, Test> = new Map<string, Test>([
 ]);
 
 /** @throws TemplateError when there is none of that name */
-export function test_named(name: string): Test {
+export function testNamed(name: string): Test {
   const test = TESTS.get(name);
-  if (!test) throw new TemplateError(`no test is named ${name}`);
+  if (!test) throw new TemplateError(`no test is named ${showName(name)}`);
   return test;
 }

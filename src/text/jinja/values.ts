@@ -9,18 +9,18 @@ type Kind<T> = new (value: T) => Value & { readonly value: T };
 export type NativeFunction = (args: Value[], scope: Scope) => Value;
 
 /** Any JSON-like value or function as a runtime value. */
-export const value_of = (value: unknown): Value => new Environment().set("value", value);
+export const toValue = (value: unknown): Value => new Environment().set("value", value);
 
 const kind = (example: Value) => example.constructor as unknown;
-export const Int = kind(value_of(1)) as Kind<number>;
-export const Float = kind(value_of(0.5)) as Kind<number>;
-export const Str = kind(value_of("")) as Kind<string>;
-export const Bool = kind(value_of(true)) as Kind<boolean>;
-export const None = kind(value_of(null)) as Kind<null>;
-export const Undefined = kind(value_of(undefined)) as Kind<undefined>;
-export const List = kind(value_of([])) as Kind<Value[]>;
-export const Dict = kind(value_of({})) as Kind<Map<string, Value>>;
-export const Fn = kind(value_of(() => null)) as Kind<NativeFunction>;
+export const Int = kind(toValue(1)) as Kind<number>;
+export const Float = kind(toValue(0.5)) as Kind<number>;
+export const Str = kind(toValue("")) as Kind<string>;
+export const Bool = kind(toValue(true)) as Kind<boolean>;
+export const None = kind(toValue(null)) as Kind<null>;
+export const Undefined = kind(toValue(undefined)) as Kind<undefined>;
+export const List = kind(toValue([])) as Kind<Value[]>;
+export const Dict = kind(toValue({})) as Kind<Map<string, Value>>;
+export const Fn = kind(toValue(() => null)) as Kind<NativeFunction>;
 const scope = new Environment();
 export const Tuple = kind(new Interpreter(scope).evaluate(parse(tokenize("{{ (1, 2) }}")).body[0], scope)) as Kind<
   Value[]
@@ -47,7 +47,7 @@ export const numeric = (result: number, ...from: Value[]): Value =>
   from.some((value) => value instanceof Float) ? new Float(result) : new Int(result);
 
 /** Python's repr of a float: the shortest digits, an exponent from 1e16 and below 1e-4. */
-function float_text(x: number): string {
+function floatText(x: number): string {
   if (!Number.isFinite(x)) return Number.isNaN(x) ? "nan" : x > 0 ? "inf" : "-inf";
   if (x !== 0 && (Math.abs(x) >= 1e16 || Math.abs(x) < 1e-4)) {
     const [digits, exponent] = x.toExponential().split("e");
@@ -58,12 +58,12 @@ function float_text(x: number): string {
 }
 
 /** Whole numbers are printed in full, as Python's are. */
-const int_text = (x: number): string => (Number.isSafeInteger(x) ? String(x) : BigInt(x).toString());
+const intText = (x: number): string => (Number.isSafeInteger(x) ? String(x) : BigInt(x).toString());
 
 const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 const unprintable = /[\\\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu;
 
-function repr_text(text: string): string {
+function reprText(text: string): string {
   spend(text.length / 4);
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
   const escaped = text.replace(unprintable, (c) => {
@@ -76,7 +76,7 @@ function repr_text(text: string): string {
 
 /** Python's repr, as values inside lists and dicts are printed. */
 export function repr(value: Value): string {
-  return value instanceof Str ? repr_text(value.value) : value instanceof Undefined ? "Undefined" : str(value);
+  return value instanceof Str ? reprText(value.value) : value instanceof Undefined ? "Undefined" : str(value);
 }
 
 /** Python's str, as `{{ }}` prints. */
@@ -86,13 +86,13 @@ export function str(value: Value): string {
   if (value instanceof Undefined) return "";
   if (value instanceof None) return "None";
   if (value instanceof Bool) return value.value ? "True" : "False";
-  if (value instanceof Int) return int_text(value.value);
-  if (value instanceof Float) return float_text(value.value);
+  if (value instanceof Int) return intText(value.value);
+  if (value instanceof Float) return floatText(value.value);
   if (value instanceof Tuple)
     return value.value.length === 1 ? `(${repr(value.value[0])},)` : `(${value.value.map(repr).join(", ")})`;
   if (value instanceof List) return `[${value.value.map(repr).join(", ")}]`;
   const map = entries(value);
-  if (map) return `{${Array.from(map, ([key, v]) => `${repr_text(key)}: ${repr(v)}`).join(", ")}}`;
+  if (map) return `{${Array.from(map, ([key, v]) => `${reprText(key)}: ${repr(v)}`).join(", ")}}`;
   throw new TemplateError(`a ${value.type} cannot be printed`);
 }
 
@@ -129,7 +129,7 @@ export interface JSONStyle {
 }
 
 /** Python's json.dumps. @throws TemplateError for what JSON cannot hold, undefined values among it */
-export function to_json(value: Value, style: JSONStyle, depth = 0): string {
+export function toJSON(value: Value, style: JSONStyle, depth = 0): string {
   spend(4);
   const text = (s: string) => {
     spend(s.length / 4);
@@ -151,7 +151,7 @@ export function to_json(value: Value, style: JSONStyle, depth = 0): string {
   if (value instanceof List)
     return wrap(
       "[",
-      value.value.map((item) => to_json(item, style, depth + 1)),
+      value.value.map((item) => toJSON(item, style, depth + 1)),
       "]",
     );
   if (value instanceof Dict) {
@@ -159,7 +159,7 @@ export function to_json(value: Value, style: JSONStyle, depth = 0): string {
     if (style.sort_keys) pairs.sort(([a], [b]) => (a < b ? -1 : 1));
     return wrap(
       "{",
-      pairs.map(([key, v]) => text(key) + style.key_separator + to_json(v, style, depth + 1)),
+      pairs.map(([key, v]) => text(key) + style.key_separator + toJSON(v, style, depth + 1)),
       "}",
     );
   }

@@ -1,0 +1,107 @@
+// The new tokens of one row, or their text, as an async iterable: what `generate` tells its streamer, handed to a loop.
+import { InputError } from "../errors.ts";
+import type { MixtralPreTrainedModel } from "../model/mixtral.ts";
+import { generate } from "./generate.ts";
+import type { GenerateInputs } from "./generate_inputs.ts";
+import { BaseStreamer } from "./streamers.ts";
+import { TextOutput, type TextTokenizer } from "./text_output.ts";
+
+/**
+ * Generates one row. Leaving the loop early ends the generation.
+ * @param begin - is given the prompt's ids before the first new one
+ */
+export async function* streamTokens(
+  model: MixtralPreTrainedModel,
+  inputs: GenerateInputs,
+  begin?: (prompt: ArrayLike<number>) => void,
+): AsyncGenerator<number, void, void> {
+  const queue = new TokenQueue(inputs.streamer ?? undefined, begin);
+  const left = new AbortController();
+  const signal = inputs.signal ? AbortSignal.any([inputs.signal, left.signal]) : left.signal;
+  const done = generate(model, { ...inputs, streamer: queue, signal }).then(
+    (output) => {
+      if (!inputs.past_key_values) output.past_key_values?.dispose();
+      queue.close();
+    },
+    (error) => queue.close(error),
+  );
+  try {
+    yield* queue;
+  } finally {
+    left.abort(new InputError("the stream was left"));
+    await done;
+  }
+}
+
+/**
+ * The same as pieces of text, special tokens skipped.
+ * @param alone - the text is one of its own, as an answer in a conversation is: it begins without the space that
+ *   otherwise parts it from the prompt
+ */
+export async function* streamText(
+  model: MixtralPreTrainedModel,
+  inputs: GenerateInputs,
+  tokenizer: TextTokenizer,
+  alone = false,
+): AsyncGenerator<string, void, void> {
+  let text = new TextOutput(tokenizer);
+  const begin = (prompt: ArrayLike<number>) => {
+    if (!alone) text = new TextOutput(tokenizer, { prompt });
+  };
+  for await (const id of streamTokens(model, inputs, begin)) {
+    const piece = text.push(id);
+    if (piece !== "") yield piece;
+  }
+  const rest = text.end();
+  if (rest !== "") yield rest;
+}
+
+/** A streamer that hands tokens to an async loop. */
+class TokenQueue extends BaseStreamer {
+  private readonly tokens: number[] = [];
+  private prompt = true;
+  private closed = false;
+  private error: unknown;
+  private wake: () => void = () => {};
+  private readonly next: BaseStreamer | undefined;
+  private readonly begin: ((prompt: ArrayLike<number>) => void) | undefined;
+
+  /** @param next - a streamer of the caller's, which is told the same */
+  constructor(next: BaseStreamer | undefined, begin: ((prompt: ArrayLike<number>) => void) | undefined) {
+    super();
+    this.next = next;
+    this.begin = begin;
+  }
+
+  put(value: readonly ArrayLike<number>[]): void {
+    if (value.length !== 1) throw new InputError(`stream: expected one row, found ${value.length}`);
+    this.next?.put(value);
+    if (this.prompt) this.begin?.(value[0]);
+    else this.tokens.push(value[0][0]);
+    this.prompt = false;
+    this.wake();
+  }
+
+  end(): void {
+    this.next?.end();
+  }
+
+  close(error?: unknown): void {
+    this.closed = true;
+    this.error = error;
+    this.wake();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<number, void, void> {
+    while (true) {
+      while (this.tokens.length) yield this.tokens.shift()!;
+      if (this.closed) {
+        if (this.error !== undefined) throw this.error;
+        return;
+      }
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+    }
+  }
+}
