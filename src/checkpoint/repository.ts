@@ -54,7 +54,7 @@ export async function openRepository(files: Files, source: string): Promise<Repo
   if (found) return diskRepository(files, source, source.slice(0, -file.length) || ".", file);
   const nothing = `${source}: expected a checkpoint's folder or a .gguf file, found nothing`;
   throw new CheckpointError(
-    /^[\w.-]+\/[\w.-]+(?::[\w.-]+)?$/.test(source)
+    /^\w[\w.-]*\/\w[\w.-]*(?::[\w.-]+)?$/.test(source)
       ? `${nothing}; if it is the id of a model on a hub: ${only}: download it, and give the path`
       : nothing,
   );

@@ -17,9 +17,10 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { WriteError } from "../../src/errors.ts";
 import { saveFile } from "../../src/platform/files.ts";
 import { currentPlatform } from "../../src/platform/index.ts";
-import type { Disk } from "../contract/disk.ts";
+import { type Disk, failure } from "../contract/disk.ts";
 import { platformContract } from "../contract/platform.ts";
 import { demo, root } from "../fixtures.ts";
 
@@ -88,6 +89,13 @@ if (unix) {
     assert.equal(readdirSync(folder), ["file", "link"]);
     assert.is(readFileSync(file, "utf8"), "after");
     assert.is(statSync(file).mode & 0o777, 0o600);
+  });
+
+  test("a file whose bytes did not all arrive cannot be closed as if they had", async () => {
+    if (process.platform !== "linux") return;
+    const sink = await platform.create("/dev/full");
+    await failure(() => sink.write(text("some")), WriteError, /^\/dev\/full: cannot be written: .*ENOSPC|space/i);
+    await failure(() => sink.close(), WriteError, /given up/);
   });
 
   test("a pipe is written as it is, and is a pipe afterwards", async () => {
