@@ -1,11 +1,10 @@
 // Writes synthetic Mixtral checkpoints as GGUF: the real shapes with random weights, which every engine opens.
 // A pool of random blocks is made once and copied from random places of it, so that files come at the disk's speed.
-import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import process from "node:process";
 import { readGGUF } from "../src/checkpoint/gguf.ts";
 import { type GGUFPair, type GGUFTensor, writeGGUF } from "../src/checkpoint/gguf_writer.ts";
+import { saveFile } from "../src/platform/files.ts";
 import { currentPlatform } from "../src/platform/index.ts";
 import { type FormatName, formats, rowBytes } from "../src/quant/formats.ts";
 import { ggufNames } from "../src/weights/names.ts";
@@ -63,23 +62,11 @@ export async function synthesize(name: ShapeName, format: FormatName): Promise<s
   const path = join(cache, `${name}-${format}.gguf`);
   if (existsSync(path)) return path;
   mkdirSync(cache, { recursive: true });
-  // Another bench may be writing the same file.
-  const partial = `${path}.${process.pid}.partial`;
-  const file = await open(partial, "w");
-  try {
-    const write = async (bytes: Uint8Array) => {
-      for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten;
-    };
-    await writeGGUF({ write }, await metadata(name, shapes[name]), tensors(shapes[name], format));
-    // So that what is measured next does not share the disk with what is still to be written.
-    await file.sync();
-  } catch (error) {
-    rmSync(partial, { force: true });
-    throw error;
-  } finally {
-    await file.close();
-  }
-  renameSync(partial, path);
+  // Beside its place first: another bench may be writing the same file. And on the disk when this returns, so that what is
+  // measured next does not share it with what is still to be written.
+  await saveFile(await currentPlatform(), path, async (file) =>
+    writeGGUF(file, await metadata(name, shapes[name]), tensors(shapes[name], format)),
+  );
   return path;
 }
 

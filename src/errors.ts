@@ -44,6 +44,13 @@ export class MemoryError extends TramontaneError {
   }
 }
 
+/** A file cannot be written: no permission, no room. What stood under its name stands there still. */
+export class WriteError extends TramontaneError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("WRITE", message, options);
+  }
+}
+
 /** The caller passed something that the call cannot take. */
 export class InputError extends TramontaneError {
   constructor(message: string, options?: ErrorOptions) {

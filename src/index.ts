@@ -9,6 +9,7 @@ export {
   MemoryError,
   TokenizerError,
   TramontaneError,
+  WriteError,
 } from "./errors.ts";
 export { AutoConfig, AutoModelForCausalLM } from "./generation/auto.ts";
 export { MixtralForCausalLM } from "./generation/causal_lm.ts";

@@ -2,6 +2,7 @@
 // gigabytes need no memory.
 import { showName } from "../config/show.ts";
 import { InputError } from "../errors.ts";
+import type { ByteWriter } from "../platform/platform.ts";
 import { type FormatName, formats, rowBytes } from "../quant/formats.ts";
 import {
   alignmentKey,
@@ -16,11 +17,6 @@ import {
   numberTypes,
   typeNames,
 } from "./gguf_types.ts";
-
-/** Takes bytes in order; a slow sink is waited for. */
-export interface ByteSink {
-  write(bytes: Uint8Array): Promise<void>;
-}
 
 /** One metadata pair. A numeric array may also be given as a plain array of numbers (bigints for u64 and i64). */
 export type GGUFPair = readonly [key: string, type: GGUFType, value: GGUFValue | readonly number[] | readonly bigint[]];
@@ -44,7 +40,7 @@ export interface GGUFTensor {
  * ]);
  */
 export async function writeGGUF(
-  sink: ByteSink,
+  sink: ByteWriter,
   metadata: Iterable<GGUFPair>,
   tensors: readonly GGUFTensor[],
 ): Promise<number> {

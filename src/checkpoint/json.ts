@@ -1,7 +1,7 @@
 // JSON from files that nobody vouches for: strict UTF-8, bounded nesting, no key twice in one object.
 import { printable, show } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
-import type { Platform } from "../platform/platform.ts";
+import type { Repository } from "./repository.ts";
 
 const deepest = 64;
 
@@ -35,11 +35,11 @@ export function parseJSONObject(bytes: Uint8Array, where: string): Record<string
 
 /** Reads and parses a JSON file of at most `limit` bytes. @throws {@link CheckpointError} */
 export async function readJSONObject(
-  platform: Platform,
-  path: string,
+  repository: Repository,
+  name: string,
   limit: number,
 ): Promise<Record<string, unknown>> {
-  return parseJSONObject(await platform.read_file(path, limit), path);
+  return parseJSONObject(await repository.read(name, limit), repository.where(name));
 }
 
 /**

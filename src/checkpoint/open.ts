@@ -1,15 +1,16 @@
-// Opens a checkpoint: a folder as Hugging Face lays it out (config.json and safetensors), a folder with a GGUF, or a
+// Opens a checkpoint: a repository as Hugging Face lays it out (config.json and safetensors), one with a GGUF, or a named
 // .gguf file. All headers are read and checked; of the weights not a byte.
 import { GenerationConfig } from "../config/generation_config.ts";
 import { MixtralConfig } from "../config/mixtral_config.ts";
 import { show } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
-import type { Platform, SourceFile } from "../platform/platform.ts";
+import type { SourceFile } from "../platform/platform.ts";
 import { type BlockFormat, formats } from "../quant/formats.ts";
 import type { Checkpoint, TensorRef } from "./checkpoint.ts";
 import { ggufConfig, ggufGenerationConfig } from "./gguf_config.ts";
 import { ggufCheckpoints, readGGUFSet } from "./gguf_split.ts";
 import { readJSONObject } from "./json.ts";
+import { hasFile, type Opener, type Repository } from "./repository.ts";
 import type { SafetensorsEntry } from "./safetensors.ts";
 import { indexName, readShards, singleName } from "./shards.ts";
 
@@ -22,51 +23,52 @@ const configLimit = 2 ** 20;
 
 /**
  * Opens a checkpoint for reading its weights.
- * @param path - a folder, or a .gguf file (any part of a split set)
+ * @param repository - one with a model, or with a .gguf file named in it (any part of a split set)
  * @returns what holds the files open, until `close`
  * @throws {@link CheckpointError} or ConfigError when it is not a Mixtral's checkpoint; all files are closed again then
  * @example
- * const checkpoint = await openCheckpoint(await currentPlatform(), "models/demo");
+ * const checkpoint = await openCheckpoint(await openRepository(await currentPlatform(), "models/demo"));
  * const weights = bind(checkpoint);
  */
-export async function openCheckpoint(platform: Platform, path: string, options: OpenOptions = {}): Promise<Checkpoint> {
+export async function openCheckpoint(repository: Repository, options: OpenOptions = {}): Promise<Checkpoint> {
   const files: SourceFile[] = [];
   const close = async () => void (await Promise.all(files.map((file) => file.close())));
-  const open = async (name: string) => {
-    const file = await platform.open(name);
+  const open: Opener = async (name) => {
+    const file = await repository.open(name);
     files.push(file);
     return file;
   };
   try {
-    const { kind, path: found } = await locate(platform, path);
-    const read = kind === "gguf" ? readGGUFCheckpoint : readSafetensorsCheckpoint;
-    return { kind, path, ...(await read(platform, found, open, options)), files, close };
+    const gguf = await chooseGGUF(repository);
+    const contents =
+      gguf === undefined
+        ? await readSafetensorsCheckpoint(repository, open, options)
+        : await readGGUFCheckpoint(repository, gguf, open, options);
+    return { ...contents, path: repository.name, files, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-type Opener = (path: string) => Promise<SourceFile>;
-type Contents = Omit<Checkpoint, "kind" | "path" | "files" | "close">;
+type Contents = Omit<Checkpoint, "path" | "files" | "close">;
 
-/** Which form of checkpoint stands at a path. */
-async function locate(platform: Platform, path: string): Promise<{ kind: Checkpoint["kind"]; path: string }> {
-  const what = await platform.stat(path);
-  if (!what) throw new CheckpointError(`${path}: expected a checkpoint's folder or a .gguf file, found nothing`);
-  if (what.kind === "file") {
-    if (/\.(safetensors|bin|json|pth?)$/.test(path))
+/** The GGUF to open, or undefined where there are safetensors. */
+async function chooseGGUF(repository: Repository): Promise<string | undefined> {
+  const { name: path, file } = repository;
+  if (file !== undefined) {
+    if (/\.(safetensors|bin|json|pth?)$/.test(file))
       throw new CheckpointError(`${path}: expected a folder with config.json and ${singleName}, or a .gguf file`);
-    return { kind: "gguf", path };
+    return file;
   }
-  const names = await platform.list(path);
-  if (names.includes(singleName) || names.includes(indexName)) return { kind: "safetensors", path };
+  const names = (await repository.list()).map(({ name }) => name);
+  if (names.includes(singleName) || names.includes(indexName)) return undefined;
   const [gguf, ...others] = ggufCheckpoints(names);
   if (others.length)
     throw new CheckpointError(
       `${path}: expected one GGUF, found ${1 + others.length} (${gguf}, ${others[0]}, …): name the file`,
     );
-  if (gguf) return { kind: "gguf", path: platform.join(path, gguf) };
+  if (gguf) return gguf;
   const pickled = names.find((name) => name.endsWith(".bin"));
   const found = pickled ? `${pickled} (PyTorch's pickle format; save the model as safetensors)` : "none of them";
   throw new CheckpointError(`${path}: expected ${singleName}, ${indexName} or a .gguf file, found ${found}`);
@@ -78,41 +80,42 @@ function givenConfig({ config }: OpenOptions): MixtralConfig | undefined {
 }
 
 async function readGGUFCheckpoint(
-  platform: Platform,
-  path: string,
+  repository: Repository,
+  name: string,
   open: Opener,
   options: OpenOptions,
 ): Promise<Contents> {
-  const { header, tensors } = await readGGUFSet(platform, path, open);
+  const { header, tensors } = await readGGUFSet(repository, name, open);
   const vocabulary = tensors.get("token_embd.weight")?.shape[0];
-  const config = givenConfig(options) ?? ggufConfig(header.metadata, vocabulary, !tensors.has("output.weight"), path);
-  const { metadata } = header;
+  const config =
+    givenConfig(options) ??
+    ggufConfig(header.metadata, vocabulary, !tensors.has("output.weight"), repository.where(name));
   return {
+    kind: "gguf",
     config,
     generation_config: ggufGenerationConfig(config),
     tensors,
     foreign: new Map(),
-    metadata,
+    metadata: header.metadata,
     qk_interleaved: true,
   };
 }
 
 async function readSafetensorsCheckpoint(
-  platform: Platform,
-  folder: string,
+  repository: Repository,
   open: Opener,
   options: OpenOptions,
 ): Promise<Contents> {
-  const config = givenConfig(options) ?? (await readConfig(platform, platform.join(folder, "config.json")));
+  const config = givenConfig(options) ?? (await readConfig(repository));
   const { quantization_config: quantization } = config;
   if (quantization)
     throw new CheckpointError(
-      `${folder}: quantization_config.quant_method ${show(quantization.quant_method)}: this version reads full-precision safetensors (F32, F16, BF16) and GGUF, not checkpoints quantized this way`,
+      `${repository.name}: quantization_config.quant_method ${show(quantization.quant_method)}: this version reads full-precision safetensors (F32, F16, BF16) and GGUF, not checkpoints quantized this way`,
     );
-  const generation_config = await readGenerationConfig(platform, platform.join(folder, "generation_config.json"));
+  const generation_config = await readGenerationConfig(repository);
   const tensors = new Map<string, TensorRef>();
   const foreign = new Map<string, string>();
-  for (const [name, entry] of await readShards(platform, folder, open)) {
+  for (const [name, entry] of await readShards(repository, open)) {
     const format = formatOf(entry);
     if (format)
       tensors.set(name, {
@@ -125,20 +128,31 @@ async function readSafetensorsCheckpoint(
       });
     else foreign.set(name, `${entry.dtype} [${entry.shape.join(", ")}]`);
   }
-  return { config, generation_config, tensors, foreign, metadata: new Map(), qk_interleaved: false };
+  return {
+    kind: "safetensors",
+    config,
+    generation_config,
+    tensors,
+    foreign,
+    metadata: new Map(),
+    qk_interleaved: false,
+  };
 }
 
 /** F32, F16 and BF16 have the same names and bytes in both kinds of file. */
 const formatOf = ({ dtype }: SafetensorsEntry): BlockFormat | undefined =>
   dtype === "F32" || dtype === "F16" || dtype === "BF16" ? formats[dtype] : undefined;
 
-async function readConfig(platform: Platform, path: string): Promise<MixtralConfig> {
-  if (!(await platform.stat(path)))
-    throw new CheckpointError(`${path}: missing; safetensors need a config beside them`);
-  return MixtralConfig.from_dict(await readJSONObject(platform, path, configLimit), path);
+async function readConfig(repository: Repository): Promise<MixtralConfig> {
+  const [name, where] = ["config.json", repository.where("config.json")];
+  if (!(await hasFile(repository, name)))
+    throw new CheckpointError(`${where}: missing; safetensors need a config beside them`);
+  return MixtralConfig.from_dict(await readJSONObject(repository, name, configLimit), where);
 }
 
-async function readGenerationConfig(platform: Platform, path: string): Promise<Record<string, unknown>> {
-  if (!(await platform.stat(path))) return {};
-  return GenerationConfig.from_dict(await readJSONObject(platform, path, configLimit), path).to_dict();
+async function readGenerationConfig(repository: Repository): Promise<Record<string, unknown>> {
+  const name = "generation_config.json";
+  if (!(await hasFile(repository, name))) return {};
+  const json = await readJSONObject(repository, name, configLimit);
+  return GenerationConfig.from_dict(json, repository.where(name)).to_dict();
 }

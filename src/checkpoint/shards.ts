@@ -1,8 +1,8 @@
 // A folder's safetensors: model.safetensors, or the shards that model.safetensors.index.json names.
 import { fileName, show, showName } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
-import type { Platform, SourceFile } from "../platform/platform.ts";
 import { readJSONObject } from "./json.ts";
+import { hasFile, type Opener, type Repository } from "./repository.ts";
 import { readSafetensors, type SafetensorsEntry } from "./safetensors.ts";
 
 export const singleName = "model.safetensors";
@@ -12,31 +12,26 @@ const indexLimit = 2 ** 24;
 const mostShards = 1000;
 
 /**
- * Every tensor of a folder's safetensors, by name.
+ * Every tensor of a repository's safetensors, by name.
  * @param open - opens a file, which the caller closes if this throws
  * @throws {@link CheckpointError} when the index is damaged, names what is not a plain file name, or promises what a
  *   shard does not have
  */
-export async function readShards(
-  platform: Platform,
-  folder: string,
-  open: (path: string) => Promise<SourceFile>,
-): Promise<Map<string, SafetensorsEntry>> {
-  const single = platform.join(folder, singleName);
-  if (await platform.stat(single)) {
-    const { entries } = await readSafetensors(await open(single));
+export async function readShards(repository: Repository, open: Opener): Promise<Map<string, SafetensorsEntry>> {
+  if (await hasFile(repository, singleName)) {
+    const { entries } = await readSafetensors(await open(singleName));
     return new Map(entries.map((entry) => [entry.name, entry]));
   }
-  const index = platform.join(folder, indexName);
-  const weightMap = readWeightMap(await readJSONObject(platform, index, indexLimit), index);
+  const index = repository.where(indexName);
+  const weightMap = readWeightMap(await readJSONObject(repository, indexName, indexLimit), index);
   const shards = [...new Set(weightMap.values())].sort();
   if (shards.length > mostShards)
     throw new CheckpointError(`${index}: expected at most ${mostShards} files, found ${shards.length}`);
   const tensors = new Map<string, SafetensorsEntry>();
   for (const shard of shards) {
-    const path = platform.join(folder, shard);
-    if (!(await platform.stat(path))) throw new CheckpointError(`${path}: missing; ${indexName} names it`);
-    for (const entry of (await readSafetensors(await open(path))).entries) {
+    if (!(await hasFile(repository, shard)))
+      throw new CheckpointError(`${repository.where(shard)}: missing; ${indexName} names it`);
+    for (const entry of (await readSafetensors(await open(shard))).entries) {
       const other = tensors.get(entry.name);
       if (other)
         throw new CheckpointError(

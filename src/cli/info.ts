@@ -1,6 +1,7 @@
 // tramontane info PATH: what a checkpoint is and what running it will take, from its headers alone.
 import { Command } from "commander";
 import { openCheckpoint } from "../checkpoint/open.ts";
+import { openRepository } from "../checkpoint/repository.ts";
 import { cacheBytes } from "../model/cache_store.ts";
 import { describePlan, planEngine } from "../model/engine.ts";
 import { currentPlatform } from "../platform/index.ts";
@@ -18,7 +19,7 @@ export function infoCommand(): Command {
 
 async function run(path: string, flags: { json?: boolean; tensors?: boolean }): Promise<void> {
   const platform = await currentPlatform();
-  const checkpoint = await openCheckpoint(platform, path);
+  const checkpoint = await openCheckpoint(await openRepository(platform, path));
   try {
     const planned = await planEngine(platform, checkpoint, {});
     const plan = describePlan(planned);

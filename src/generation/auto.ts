@@ -1,5 +1,6 @@
 // The Auto classes: they find out what a checkpoint is. Here every checkpoint is a Mixtral.
 import { openCheckpoint } from "../checkpoint/open.ts";
+import { openRepository } from "../checkpoint/repository.ts";
 import type { MixtralConfig } from "../config/mixtral_config.ts";
 import type { LoadOptions } from "../model/options.ts";
 import { currentPlatform } from "../platform/index.ts";
@@ -10,7 +11,7 @@ export const AutoConfig: {
   from_pretrained(path: string): Promise<MixtralConfig>;
 } = {
   async from_pretrained(path) {
-    const checkpoint = await openCheckpoint(await currentPlatform(), path);
+    const checkpoint = await openCheckpoint(await openRepository(await currentPlatform(), path));
     await checkpoint.close();
     return checkpoint.config;
   },

@@ -1,12 +1,15 @@
 // pipeline("text-generation", …): texts or conversations in, texts out, with a model and its tokenizer loaded together.
 import { Callable } from "../callable.ts";
+import { openCheckpoint } from "../checkpoint/open.ts";
+import { openRepository, type Repository } from "../checkpoint/repository.ts";
+import type { MixtralConfig } from "../config/mixtral_config.ts";
 import { InputError } from "../errors.ts";
 import type { LoadOptions } from "../model/options.ts";
+import { currentPlatform } from "../platform/index.ts";
 import type { Tensor } from "../tensor.ts";
-import { AutoTokenizer } from "../text/load_tokenizer.ts";
+import { loadTokenizer } from "../text/load_tokenizer.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { AutoModelForCausalLM } from "./auto.ts";
-import type { MixtralForCausalLM } from "./causal_lm.ts";
+import { MixtralForCausalLM } from "./causal_lm.ts";
 import type { GenerateInputs } from "./generate_inputs.ts";
 import type { Message } from "./session.ts";
 import { TextOutput } from "./text_output.ts";
@@ -124,6 +127,19 @@ export async function pipeline(
 ): Promise<TextGenerationPipeline> {
   if (task !== "text-generation")
     throw new InputError(`pipeline: expected the task "text-generation", found ${JSON.stringify(task)}`);
-  const tokenizer = await AutoTokenizer.from_pretrained(path);
-  return new TextGenerationPipeline(await AutoModelForCausalLM.from_pretrained(path, options), tokenizer);
+  options.signal?.throwIfAborted();
+  return loadPipeline(await openRepository(await currentPlatform(), path), options);
+}
+
+/** Model and tokenizer from the same files, each of which is read once. */
+export async function loadPipeline(repository: Repository, options: LoadOptions): Promise<TextGenerationPipeline> {
+  const checkpoint = await openCheckpoint(repository, { config: options.config as MixtralConfig | undefined });
+  try {
+    const gguf = checkpoint.kind === "gguf" ? checkpoint.metadata : undefined;
+    // First what takes a moment, and may fail.
+    const tokenizer = await loadTokenizer(repository, {}, gguf);
+    return new TextGenerationPipeline(await MixtralForCausalLM.from_checkpoint(checkpoint, options), tokenizer);
+  } finally {
+    await checkpoint.close();
+  }
 }

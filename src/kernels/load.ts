@@ -1,6 +1,6 @@
 // Loads the kernel builds: relaxed SIMD where the engine has it and its dot agrees with the plain one, else plain.
 import { EngineError } from "../errors.ts";
-import type { Platform } from "../platform/platform.ts";
+import type { Assets } from "../platform/platform.ts";
 import { instantiate, type KernelInstance, STACK_BYTES } from "./abi.ts";
 import { FasterDot } from "./faster_dot.ts";
 import { createMemory, recycleMemory } from "./memory.ts";
@@ -19,7 +19,7 @@ const loaded = new Map<string, Promise<KernelBuild>>();
  * @param wanted - `auto` takes relaxed SIMD where it can be had; the bits of the results are the same
  * @throws {@link EngineError} when the build asked for cannot run here
  */
-export function loadKernels(platform: Platform, wanted: "auto" | "plain" | "relaxed" = "auto"): Promise<KernelBuild> {
+export function loadKernels(platform: Assets, wanted: "auto" | "plain" | "relaxed" = "auto"): Promise<KernelBuild> {
   let build = loaded.get(wanted);
   if (!build) {
     build = load(platform, wanted);
@@ -29,7 +29,7 @@ export function loadKernels(platform: Platform, wanted: "auto" | "plain" | "rela
   return build;
 }
 
-async function load(platform: Platform, wanted: "auto" | "plain" | "relaxed"): Promise<KernelBuild> {
+async function load(platform: Assets, wanted: "auto" | "plain" | "relaxed"): Promise<KernelBuild> {
   if (wanted !== "plain") {
     const bytes = (await platform.wasm("kernels-relaxed.wasm")) as BufferSource;
     const hidden = !WebAssembly.validate(bytes);

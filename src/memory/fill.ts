@@ -2,7 +2,7 @@
 import { InputError } from "../errors.ts";
 import type { KernelInstance } from "../kernels/abi.ts";
 import { recycleMemory } from "../kernels/memory.ts";
-import type { Mapper, Platform } from "../platform/platform.ts";
+import type { Mapper, Mapping } from "../platform/platform.ts";
 import { alignUp } from "./bank.ts";
 import type { Segment, WeightPlan } from "./plan.ts";
 
@@ -17,7 +17,7 @@ const READ_BYTES = 1 << 22;
  * @param wanted - `true` fails where files cannot be mapped, `false` never maps
  * @throws {@link InputError} when mapping was demanded and cannot be had
  */
-export async function chooseFilling(platform: Platform, wanted: "auto" | boolean, mappable: boolean): Promise<Filling> {
+export async function chooseFilling(platform: Mapping, wanted: "auto" | boolean, mappable: boolean): Promise<Filling> {
   if (wanted === false) return { mapper: undefined, reason: "mmap: false was given" };
   const mapper = await platform.mapper();
   const reason = "reason" in mapper ? mapper.reason : mappable ? undefined : "the checkpoint is no file of this system";
@@ -70,7 +70,7 @@ function mapSegment(mapper: Mapper, memory: WebAssembly.Memory, { address, file,
  * @param unused - no thread can write to them any more, so that they can serve as other banks
  */
 export async function emptyBanks(
-  platform: Platform,
+  platform: Mapping,
   banks: readonly WebAssembly.Memory[],
   unused: boolean,
 ): Promise<void> {

@@ -2,10 +2,13 @@
 // generates text is built on it in generation/.
 
 import { Callable } from "../callable.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
+import { openRepository } from "../checkpoint/repository.ts";
 import { GenerationConfig } from "../config/generation_config.ts";
 import type { MixtralConfig } from "../config/mixtral_config.ts";
 import { InputError } from "../errors.ts";
+import { readAndClose, saveFile } from "../platform/files.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { Tensor, toRows } from "../tensor.ts";
 import { KeyValueCache } from "./cache.ts";
@@ -32,6 +35,9 @@ export interface MixtralPreTrainedModel {
   /** The forward pass. @throws {@link InputError} naming the argument that is wrong */
   (inputs: ForwardInputs): Promise<ForwardOutput>;
 }
+
+/** A class of models, with what its static methods need of each other. */
+type ModelClass<T> = Pick<typeof MixtralPreTrainedModel, "needs_head" | "from_checkpoint"> & { prototype: T };
 
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
 export class MixtralPreTrainedModel extends Callable {
@@ -62,27 +68,43 @@ export class MixtralPreTrainedModel extends Callable {
    * @throws CheckpointError, ConfigError or MemoryError; the signal's reason when aborted
    */
   static async from_pretrained<T extends MixtralPreTrainedModel>(
-    this: { prototype: T; needs_head: boolean },
+    this: ModelClass<T>,
     path: string,
     options: LoadOptions = {},
   ): Promise<T> {
-    const platform = await currentPlatform();
     options.signal?.throwIfAborted();
-    const { progress_callback } = options;
+    const repository = await openRepository(await currentPlatform(), path);
+    const checkpoint = await openCheckpoint(repository, { config: options.config as MixtralConfig | undefined });
+    try {
+      return await this.from_checkpoint(checkpoint, options);
+    } finally {
+      await checkpoint.close();
+    }
+  }
+
+  /**
+   * Starts the engine on an open checkpoint, for the parts of this library. It stays the caller's, to be closed afterwards.
+   * @throws what from_pretrained does
+   */
+  static async from_checkpoint<T extends MixtralPreTrainedModel>(
+    this: ModelClass<T>,
+    checkpoint: Checkpoint,
+    options: LoadOptions = {},
+  ): Promise<T> {
+    const name = checkpoint.path;
     const tell = (status: "initiate" | "done" | "ready") =>
-      progress_callback?.({
+      options.progress_callback?.({
         status,
-        name: path,
-        file: path,
+        name,
+        file: name,
         loaded: 0,
         total: 0,
         progress: status === "initiate" ? 0 : 100,
       });
     tell("initiate");
-    const checkpoint = await openCheckpoint(platform, path, { config: options.config as MixtralConfig | undefined });
     let engine: Engine | undefined;
     try {
-      engine = await Engine.load(platform, checkpoint, options, this.needs_head);
+      engine = await Engine.load(await currentPlatform(), checkpoint, options, this.needs_head);
       tell("done");
       const generation_config = new GenerationConfig(checkpoint.generation_config);
       const Class = this as unknown as new (...args: unknown[]) => T;
@@ -92,8 +114,6 @@ export class MixtralPreTrainedModel extends Callable {
     } catch (error) {
       await engine?.dispose();
       throw error;
-    } finally {
-      await checkpoint.close();
     }
   }
 
@@ -128,13 +148,13 @@ export class MixtralPreTrainedModel extends Callable {
 
   private cacheOwner() {
     const { shape, store, platform } = this.engine;
-    return { shape, store, write_file: platform.write_file };
+    const write_file = (path: string, data: Uint8Array) => saveFile(platform, path, (file) => file.write(data));
+    return { shape, store, write_file };
   }
 
   /** Reads a cache that `past_key_values.save` wrote. @throws {@link InputError} when it is of another model */
   async load_cache(path: string): Promise<KeyValueCache> {
-    const { platform } = this.engine;
-    const data = await platform.read_file(path, 2 ** 33);
+    const data = await readAndClose(await this.engine.platform.open(path), 2 ** 33);
     return KeyValueCache.load(this.cacheOwner(), data, path);
   }
 

@@ -1,8 +1,9 @@
 // Bun 1: files and threads by Node's modules, mapping by bun:ffi.
 import os from "node:os";
 import process from "node:process";
-import { fileMethods } from "./files.ts";
+import { readWasm } from "./installed.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
+import { nodeFiles } from "./node_files.ts";
 import type { Mapper, Platform } from "./platform.ts";
 import { spawnThread, threadPort } from "./threads.ts";
 
@@ -45,11 +46,12 @@ export const bun: Platform = {
   version: api.version,
   cores: () => os.availableParallelism(),
   available_memory: () => os.freemem(),
-  ...fileMethods(true),
+  ...nodeFiles(true),
   mapper() {
     mapper ??= loadMapper();
     return mapper;
   },
+  wasm: readWasm,
   enable_relaxed_simd() {},
   spawn: spawnThread,
   host_port: threadPort,

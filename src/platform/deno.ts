@@ -1,6 +1,7 @@
 // Deno 2: files by node:fs, threads by node:worker_threads, mapping by Deno.dlopen where --allow-ffi is given.
-import { fileMethods } from "./files.ts";
+import { readWasm } from "./installed.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
+import { nodeFiles } from "./node_files.ts";
 import type { Mapper, Platform } from "./platform.ts";
 import { spawnThread, threadPort } from "./threads.ts";
 
@@ -71,11 +72,12 @@ export const deno: Platform = {
       return undefined; // without --allow-sys
     }
   },
-  ...fileMethods(false), // Deno's descriptors are its own numbers, not the system's
+  ...nodeFiles(false), // Deno's descriptors are its own numbers, not the system's
   mapper() {
     mapper ??= loadMapper();
     return Promise.resolve(mapper);
   },
+  wasm: readWasm,
   enable_relaxed_simd() {},
   spawn: spawnThread,
   host_port: threadPort,

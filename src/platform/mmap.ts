@@ -14,7 +14,6 @@ export interface Libc {
 const PROT_READ_WRITE = 3; // private pages: a write (none is made) would touch a copy, never the file
 const MAP_PRIVATE = 0x02;
 const MAP_FIXED = 0x10;
-const MADV_WILLNEED = 3;
 const MADV_DONTNEED = 4;
 const O_RDONLY = 0;
 
@@ -52,10 +51,6 @@ export function createMapper(libc: Libc, system: string, page_size: number): Map
     unmap(memory, address, length) {
       const flags = MAP_PRIVATE | MAP_FIXED | ANONYMOUS[system];
       check(libc.mmap(view(memory, address), length, PROT_READ_WRITE, flags, -1, 0), "unmapping", length);
-    },
-    will_need(memory, address, length) {
-      const from = address - (address % page_size);
-      libc.madvise(view(memory, from), address + length - from, MADV_WILLNEED);
     },
     release(memory, address, length) {
       libc.madvise(view(memory, address), length, MADV_DONTNEED);

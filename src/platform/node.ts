@@ -2,8 +2,9 @@
 import os from "node:os";
 import process from "node:process";
 import v8 from "node:v8";
-import { fileMethods } from "./files.ts";
+import { readWasm } from "./installed.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
+import { nodeFiles } from "./node_files.ts";
 import type { Mapper, Platform } from "./platform.ts";
 import { spawnThread, threadPort } from "./threads.ts";
 
@@ -41,11 +42,12 @@ export const node: Platform = {
   version: process.version,
   cores: () => os.availableParallelism(),
   available_memory: () => process.availableMemory?.() ?? os.freemem(),
-  ...fileMethods(true),
+  ...nodeFiles(true),
   mapper() {
     mapper ??= loadMapper();
     return mapper;
   },
+  wasm: readWasm,
   // Node 20 has relaxed SIMD behind a flag of V8's; later ones need none and do not know it.
   enable_relaxed_simd: () => v8.setFlagsFromString("--experimental-wasm-relaxed-simd"),
   spawn: spawnThread,

@@ -1,5 +1,6 @@
-// What the rest of the engine may ask of a runtime. One file beside this one implements it for each runtime;
-// runtime globals (process, Deno, Bun, self, node: modules) appear nowhere else in src/ but in cli, server and web.
+// What the rest of the engine may ask of a runtime, in interfaces of one matter each; functions take the narrowest that
+// they use. One file beside this one implements them for each runtime; runtime globals (process, Deno, Bun, self, node:
+// modules) appear nowhere else in src/ but in cli, server and web.
 
 /** An open file whose ranges can be read, and on some platforms mapped into a WebAssembly memory. */
 export interface SourceFile {
@@ -7,6 +8,8 @@ export interface SourceFile {
   readonly path: string;
   /** Bytes at the time of opening. */
   readonly size: number;
+  /** By which a thread opens the same file for itself. */
+  readonly handle: FileHandleRef;
   /**
    * Reads exactly `target.length` bytes from `offset` into `target` (which may view a shared memory).
    * @throws CheckpointError when the file ends before
@@ -26,6 +29,51 @@ export interface SourceFile {
   close(): Promise<void>;
 }
 
+/**
+ * An open file as plain data, which can be posted to a thread of the same process: {@link ThreadPlatform.openSync}.
+ * A file of the system's by its path, and by what tells whether it is still the one that was opened; or the bytes.
+ */
+export type FileHandleRef =
+  | { readonly path: string; readonly identity: string }
+  | { readonly path: string; readonly bytes: Uint8Array };
+
+/** A file as a thread reads it that may block. */
+export interface SyncFile {
+  /** Reads exactly `into.length` bytes from `offset`, as {@link SourceFile.read} does. @throws CheckpointError */
+  read(offset: number, into: Uint8Array): void;
+  /** Calling it twice is harmless. */
+  close(): void;
+}
+
+/** Takes bytes in order; a slow taker is waited for. */
+export interface ByteWriter {
+  write(bytes: Uint8Array): Promise<void>;
+}
+
+/**
+ * A file that is being written. Under its name stands what stood there before, until `close` has come to its end.
+ * Whatever fails throws a WriteError; nothing of the new file is left then. One call at a time.
+ */
+export interface ByteSink extends ByteWriter {
+  /** The file is complete. Calling it twice is harmless. */
+  close(): Promise<void>;
+  /** The file is given up. Harmless after `close`, and after another `abort`. */
+  abort(): Promise<void>;
+}
+
+/** Files by their paths. */
+export interface Files {
+  /** What a path is; null when nothing is there. @throws CheckpointError when that may not be known */
+  stat(path: string): Promise<{ kind: "file" | "folder"; size: number } | null>;
+  /** Names in a folder, sorted. @throws CheckpointError when they may not be known */
+  list(folder: string): Promise<string[]>;
+  join(...parts: string[]): string;
+  /** Opens a file for reading ranges. @throws CheckpointError when it cannot be opened */
+  open(path: string): Promise<SourceFile>;
+  /** Begins a file, to be closed or aborted; pipes and devices are written as they are. @throws WriteError */
+  create(path: string): Promise<ByteSink>;
+}
+
 /** Lays pages of files over pages of WebAssembly memories, through the runtime's FFI. */
 export interface Mapper {
   readonly page_size: number;
@@ -37,10 +85,13 @@ export interface Mapper {
   map(memory: WebAssembly.Memory, address: number, file: SourceFile, file_offset: number, length: number): void;
   /** Puts fresh zero pages back over a range that was mapped, so that the file is no longer referenced. */
   unmap(memory: WebAssembly.Memory, address: number, length: number): void;
-  /** Tells the kernel that a mapped range will be read soon. */
-  will_need(memory: WebAssembly.Memory, address: number, length: number): void;
   /** Gives the pages of a range of whole pages back to the system; they read as zero (or as the file) afterwards. */
   release(memory: WebAssembly.Memory, address: number, length: number): void;
+}
+
+export interface Mapping {
+  /** The mapper, or the reason why files cannot be mapped here. Decided once. */
+  mapper(): Promise<Mapper | { reason: string }>;
 }
 
 /** A thread of the team, as the host sees it. */
@@ -55,41 +106,41 @@ export interface TeamWorker {
   unref(): void;
 }
 
-export interface Platform {
-  readonly name: "node" | "deno" | "bun" | "browser";
-  /** Version for reports, e.g. `v24.1.0`. */
-  readonly version: string;
-  /** Threads that can run at once (at least 1). */
-  cores(): number;
-  /** Bytes of memory that can still be had, or undefined where the runtime does not tell. */
-  available_memory(): number | undefined;
-  /** What a path is; null when nothing is there. @throws CheckpointError when that may not be known */
-  stat(path: string): Promise<{ kind: "file" | "folder"; size: number } | null>;
-  /** Names in a folder, sorted. */
-  list(folder: string): Promise<string[]>;
-  join(...parts: string[]): string;
-  /** Opens a file for reading ranges. @throws CheckpointError when it cannot be opened */
-  open(path: string): Promise<SourceFile>;
-  /** Reads a whole small file; `limit` bytes at most. @throws CheckpointError when larger or unreadable */
-  read_file(path: string, limit: number): Promise<Uint8Array>;
-  /** Writes a whole file, or leaves what was there. @throws CheckpointError when it cannot (no permission, no room) */
-  write_file(path: string, data: Uint8Array): Promise<void>;
-  /** The mapper, or the reason why files cannot be mapped here. Decided once. */
-  mapper(): Promise<Mapper | { reason: string }>;
-  /** Bytes of a file of `wasm/`, e.g. `kernels-simd.wasm`. */
-  wasm(name: string): Promise<Uint8Array>;
-  /** Makes relaxed SIMD available to later compilations where the runtime hides it behind a flag. */
-  enable_relaxed_simd(): void;
-  /** Starts `model/worker` as a thread of the team. */
-  spawn(name: string): TeamWorker;
-  /** Inside a thread of the team: the port to its host. */
-  host_port(): HostPort;
-  /** Writes text to standard output (a console line where there is none). */
-  write_stdout(text: string): void;
-}
-
 /** A team thread's side of the connection to its host. */
 export interface HostPort {
   post(message: unknown): void;
   on_message(listener: (message: unknown) => void): void;
+}
+
+export interface Threads {
+  /** Threads that can run at once (at least 1). */
+  cores(): number;
+  /** Starts `model/worker` as a thread of the team. */
+  spawn(name: string): TeamWorker;
+  /** Inside a thread of the team: the port to its host. */
+  host_port(): HostPort;
+}
+
+/** What only a thread may ask that is nobody's main thread: it blocks. */
+export interface ThreadPlatform {
+  /** Opens a file that another thread has opened. @throws CheckpointError when it cannot, or the file is another now */
+  openSync(ref: FileHandleRef): SyncFile;
+}
+
+/** What the engine itself is made of. */
+export interface Assets {
+  /** Bytes of a file of `wasm/`, e.g. `kernels-simd.wasm`. */
+  wasm(name: string): Promise<Uint8Array>;
+  /** Makes relaxed SIMD available to later compilations where the runtime hides it behind a flag. */
+  enable_relaxed_simd(): void;
+}
+
+export interface Platform extends Files, Mapping, Threads, ThreadPlatform, Assets {
+  readonly name: "node" | "deno" | "bun" | "browser";
+  /** Version for reports, e.g. `v24.1.0`. */
+  readonly version: string;
+  /** Bytes of memory that can still be had, or undefined where the runtime does not tell. */
+  available_memory(): number | undefined;
+  /** Writes text to standard output (a console line where there is none). */
+  write_stdout(text: string): void;
 }

@@ -1,9 +1,10 @@
-// Finds and reads a tokenizer: a folder as on the hub (tokenizer.json before tokenizer.model before a GGUF file), or one
-// file of these kinds. Sizes are bounded before anything is read.
+// Finds and reads a tokenizer: in a repository as on the hub (tokenizer.json before tokenizer.model before a GGUF file), or
+// in a named file of these kinds. Sizes are bounded before anything is read.
 import { readGGUF } from "../checkpoint/gguf.ts";
+import { firstPart, ggufCheckpoints } from "../checkpoint/gguf_split.ts";
+import { hasFile, openRepository, type Repository } from "../checkpoint/repository.ts";
 import { TokenizerError } from "../errors.ts";
 import { currentPlatform } from "../platform/index.ts";
-import type { Platform } from "../platform/platform.ts";
 import { readJSON, string } from "./fields.ts";
 import { ggufTokenId, type Metadata, readGGUFVocabulary } from "./gguf_vocabulary.ts";
 import { fromSentencePieces } from "./sentencepiece.ts";
@@ -31,65 +32,62 @@ const MAX_TOKENIZER_BYTES = 2 ** 28;
 const MAX_CONFIG_BYTES = 2 ** 24;
 
 /**
- * Loads a tokenizer from a folder or a file. For a file that is no GGUF, the config files beside it are read too.
- * @param path - a folder, or a tokenizer.json, tokenizer.model or .gguf file
+ * Loads a tokenizer. For a file that is no GGUF, the config files beside it are read too.
+ * @param gguf - the metadata of the repository's GGUF where a model has read it already, so that it is not read again
  * @throws {@link TokenizerError} when there is none, or it is damaged or not supported
  * @throws CheckpointError when a file cannot be read, or the GGUF header is damaged
  */
 export async function loadTokenizer(
-  platform: Platform,
-  path: string,
+  repository: Repository,
   options: TokenizerOptions = {},
+  gguf?: Metadata,
 ): Promise<Tokenizer> {
-  const found = await platform.stat(path);
-  if (!found) throw new TokenizerError(`${path}: expected a folder or a file with a tokenizer, found nothing there`);
-  if (found.kind === "file") return load_file(platform, path, path.replace(/[^/\\]*$/, ""));
-  const names = await platform.list(path);
-  const name =
-    options.file ??
-    ["tokenizer.json", "tokenizer.model"].find((n) => names.includes(n)) ??
-    names.find((n) => n.endsWith(".gguf"));
-  if (name === undefined || !names.includes(name))
-    throw new TokenizerError(
-      `${path}: expected ${options.file ?? "tokenizer.json, tokenizer.model or a .gguf file"}, found ${names.slice(0, 20).join(", ") || "an empty folder"}`,
-    );
-  return load_file(platform, platform.join(path, name), path);
-}
-
-async function load_file(platform: Platform, path: string, folder: string): Promise<Tokenizer> {
-  if (path.endsWith(".gguf")) return load_gguf(platform, path);
-  const bytes = await platform.read_file(path, MAX_TOKENIZER_BYTES);
-  const files = await read_config_files(platform, folder);
+  const name = await chooseFile(repository, options);
+  const where = repository.where(name);
+  if (name.endsWith(".gguf")) return tokenizer_from_gguf(gguf ?? (await readMetadata(repository, name)), where);
+  const bytes = await repository.read(name, MAX_TOKENIZER_BYTES);
+  const files = await readConfigFiles(repository);
   let vocabulary: Vocabulary;
-  if (path.endsWith(".json")) vocabulary = readTokenizerJSON(readJSON(bytes, path), path);
-  else vocabulary = fromSentencePieces(readTokenizerModel(bytes, path, aroundText(files.tokenizer_config)));
+  if (name.endsWith(".json")) vocabulary = readTokenizerJSON(readJSON(bytes, where), where);
+  else vocabulary = fromSentencePieces(readTokenizerModel(bytes, where, aroundText(files.tokenizer_config)));
   return new Tokenizer(vocabulary, readConfig(files, vocabulary));
 }
 
-async function read_config_files(platform: Platform, folder: string): Promise<ConfigFiles> {
-  const read = async (name: string): Promise<{ bytes: Uint8Array; source: string } | undefined> => {
-    const source = platform.join(folder, name);
-    const found = await platform.stat(source);
-    return found?.kind === "file" ? { bytes: await platform.read_file(source, MAX_CONFIG_BYTES), source } : undefined;
-  };
+async function chooseFile(repository: Repository, options: TokenizerOptions): Promise<string> {
+  // Of a split GGUF, the first part has the vocabulary.
+  if (repository.file !== undefined) return firstPart(repository.file);
+  const names = (await repository.list()).map(({ name }) => name);
+  const name =
+    options.file ??
+    ["tokenizer.json", "tokenizer.model"].find((n) => names.includes(n)) ??
+    ggufCheckpoints(names).at(0);
+  if (name === undefined || !names.includes(name))
+    throw new TokenizerError(
+      `${repository.name}: expected ${options.file ?? "tokenizer.json, tokenizer.model or a .gguf file"}, found ${names.slice(0, 20).join(", ") || "an empty folder"}`,
+    );
+  return name;
+}
+
+async function readConfigFiles(repository: Repository): Promise<ConfigFiles> {
+  const read = async (name: string): Promise<Uint8Array | undefined> =>
+    (await hasFile(repository, name)) ? repository.read(name, MAX_CONFIG_BYTES) : undefined;
   const parsed = async (name: string): Promise<ParsedFile | undefined> => {
-    const file = await read(name);
-    return file && { json: readJSON(file.bytes, file.source), source: file.source };
+    const [bytes, source] = [await read(name), repository.where(name)];
+    return bytes && { json: readJSON(bytes, source), source };
   };
   const template = await read("chat_template.jinja");
   return {
     tokenizer_config: await parsed("tokenizer_config.json"),
     special_tokens_map: await parsed("special_tokens_map.json"),
     config: await parsed("config.json"),
-    chat_template: template && new TextDecoder().decode(template.bytes),
+    chat_template: template && new TextDecoder().decode(template),
   };
 }
 
-async function load_gguf(platform: Platform, path: string): Promise<Tokenizer> {
-  const file = await platform.open(path);
+async function readMetadata(repository: Repository, name: string): Promise<Metadata> {
+  const file = await repository.open(name);
   try {
-    const { metadata } = await readGGUF(file);
-    return tokenizer_from_gguf(metadata, path);
+    return (await readGGUF(file)).metadata;
   } finally {
     await file.close();
   }
@@ -134,7 +132,8 @@ function gguf_templates(metadata: Metadata, source: string): ChatTemplates | und
 export const AutoTokenizer: {
   /**
    * @param path - a folder with tokenizer.json or tokenizer.model, or such a file, or a .gguf file
-   * @throws {@link TokenizerError} when there is none, or it is damaged or not supported
+   * @throws {@link TokenizerError} when there is none, or it is damaged or not supported; CheckpointError when the path
+   *   leads nowhere, or a file cannot be read
    * @example
    * const tokenizer = await AutoTokenizer.from_pretrained("models/demo");
    * tokenizer.encode("Hello world");
@@ -142,6 +141,6 @@ export const AutoTokenizer: {
   from_pretrained(path: string, options?: TokenizerOptions): Promise<Tokenizer>;
 } = {
   async from_pretrained(path, options = {}) {
-    return loadTokenizer(await currentPlatform(), path, options);
+    return loadTokenizer(await openRepository(await currentPlatform(), path), options);
   },
 };

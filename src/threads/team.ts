@@ -1,7 +1,7 @@
 // The team: workers that all run the same steps in lockstep. The host posts a step to each and awaits them
 // all; messages to a thread are handled in the order in which they were posted.
 import { EngineError } from "../errors.ts";
-import type { Platform, TeamWorker } from "../platform/platform.ts";
+import type { TeamWorker, Threads } from "../platform/platform.ts";
 import { CONTROL_BYTES, failBarrier } from "./barrier.ts";
 
 /** What a thread tells its host. */
@@ -45,7 +45,7 @@ export class Team {
    * Starts the threads and waits until each has taken its setup.
    * @throws {@link EngineError} when a thread cannot start, the signal's reason when aborted; all are ended then
    */
-  static async start(platform: Platform, threads: number, setup: unknown, signal?: AbortSignal): Promise<Team> {
+  static async start(platform: Threads, threads: number, setup: unknown, signal?: AbortSignal): Promise<Team> {
     const team = new Team(threads);
     let aborted = () => {};
     try {

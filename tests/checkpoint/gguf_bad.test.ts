@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { fixture, json } from "../fixtures.ts";
-import { memoryPlatform } from "../platform_files.ts";
+import { memoryFiles } from "../repositories.ts";
 import { outcome } from "./outcome.ts";
 
 const folder = fixture("fixtures/gguf/bad");
@@ -14,14 +14,14 @@ const { bad, ok, either, mutations } = json("fixtures/gguf/bad/bad.json");
 async function open(name: string) {
   const beside = dirname(join(folder, name));
   const names = name.includes("/") ? readdirSync(beside) : [name];
-  // The path must not contain a word that the error should.
+  // The name must not contain a word that the error should.
   const files = Object.fromEntries(
-    names.map((n) => [`/x/${name.includes("/") ? n : "y.gguf"}`, readFileSync(join(beside, n))]),
+    names.map((n) => [name.includes("/") ? n : "y.gguf", readFileSync(join(beside, n))]),
   );
-  const platform = memoryPlatform(files);
-  const message = await outcome(platform, name.includes("/") ? `/x/${name.split("/")[1]}` : "/x/y.gguf");
-  assert.is(platform.counts.opened, platform.counts.closed, `${name}: files left open`);
-  assert.ok(platform.counts.largest <= Math.max(...Object.values(files).map((f) => f.length)), `${name}: memory`);
+  const { counts, ...repository } = memoryFiles(files, name.includes("/") ? name.split("/")[1] : "y.gguf");
+  const message = await outcome(repository);
+  assert.is(counts.opened, counts.closed, `${name}: files left open`);
+  assert.ok(counts.largest <= Math.max(...Object.values(files).map((f) => f.length)), `${name}: memory`);
   return message;
 }
 
@@ -53,12 +53,12 @@ test("mutated headers end in an ordinary way, at once", async () => {
   for (const mutation of mutations as [number, number][][]) {
     const bytes = Uint8Array.from(base);
     for (const [offset, byte] of mutation) bytes[offset] = byte;
-    const platform = memoryPlatform({ "/x/y.gguf": bytes });
+    const { counts, ...repository } = memoryFiles({ "y.gguf": bytes }, "y.gguf");
     const start = performance.now();
-    if ((await outcome(platform, "/x/y.gguf")) !== null) refused++;
+    if ((await outcome(repository)) !== null) refused++;
     slowest = Math.max(slowest, performance.now() - start);
-    assert.ok(platform.counts.largest <= bytes.length);
-    assert.is(platform.counts.opened, platform.counts.closed);
+    assert.ok(counts.largest <= bytes.length);
+    assert.is(counts.opened, counts.closed);
   }
   assert.ok(slowest < 1000, `slowest ${slowest} ms`);
   console.log(`# ${mutations.length} mutations: ${refused} refused, slowest ${slowest.toFixed(1)} ms`);
@@ -66,9 +66,9 @@ test("mutated headers end in an ordinary way, at once", async () => {
 
 test("no more than the beginning of a file is read", async () => {
   const base = readFileSync(join(folder, "base.gguf"));
-  const platform = memoryPlatform({ "/x/y.gguf": Buffer.concat([base, new Uint8Array(2 ** 24)]) });
-  assert.is(await outcome(platform, "/x/y.gguf"), null);
-  assert.ok(platform.counts.read <= 2 ** 20, `${platform.counts.read} bytes read`);
+  const { counts, ...repository } = memoryFiles({ "y.gguf": Buffer.concat([base, new Uint8Array(2 ** 24)]) }, "y.gguf");
+  assert.is(await outcome(repository), null);
+  assert.ok(counts.read <= 2 ** 20, `${counts.read} bytes read`);
 });
 
 test.run();

@@ -6,19 +6,17 @@ import * as assert from "uvu/assert";
 import { readGGUF } from "../../src/checkpoint/gguf.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { modelShape } from "../../src/config/shape.ts";
-import { currentPlatform } from "../../src/platform/index.ts";
 import type { SourceFile } from "../../src/platform/platform.ts";
 import { bind } from "../../src/weights/bind.ts";
 import type { MatrixRef } from "../../src/weights/weights.ts";
 import { fixture, hasFixture, json } from "../fixtures.ts";
-import { memoryPlatform } from "../platform_files.ts";
+import { memoryFiles, repositoryAt } from "../repositories.ts";
 import { allMatrices, bytesOf, sameBytes } from "../weights/matrices.ts";
 
-const platform = await currentPlatform();
 const forms = fixture("fixtures/gguf/forms");
 
 const load = async (path: string) => {
-  const checkpoint = await openCheckpoint(platform, path);
+  const checkpoint = await openCheckpoint(await repositoryAt(path));
   return { checkpoint, weights: bind(checkpoint) };
 };
 
@@ -140,7 +138,7 @@ test("defaults: theta 10000, head size, number of tokens", async () => {
 });
 
 test("metadata of every type at its extreme", async () => {
-  const file = await platform.open(join(forms, "metadata.gguf"));
+  const file = await (await repositoryAt(forms)).open("metadata.gguf");
   const { metadata, types } = await readGGUF(file);
   await file.close();
   const text = "é日🦙\n\0end";
@@ -184,7 +182,7 @@ test("a header longer than the first read is read on, in few steps", async () =>
     ],
     [],
   );
-  const source = memoryPlatform({ f: Buffer.concat(pieces) });
+  const source = memoryFiles({ f: Buffer.concat(pieces) });
   const file: SourceFile = await source.open("f");
   const { metadata } = await readGGUF(file);
   assert.is((metadata.get("tokens") as string[]).join(), tokens.join());
@@ -195,9 +193,9 @@ test("a header longer than the first read is read on, in few steps", async () =>
 test("a GGUF of another kind of model is refused by name", async () => {
   const bytes = readFileSync(join(forms, "tiny-Q8_0.gguf"));
   const text = bytes.toString("latin1").replace("llama.expert_count", "llama.expert_xxxxx");
-  const source = memoryPlatform({ "/m.gguf": Buffer.from(text, "latin1") });
+  const source = memoryFiles({ "m.gguf": Buffer.from(text, "latin1") });
   try {
-    await openCheckpoint(source, "/m.gguf");
+    await openCheckpoint(source);
     assert.unreachable();
   } catch (error) {
     assert.match((error as Error).message, /llama\.expert_count/);

@@ -8,7 +8,7 @@ import { type GGUFPair, type GGUFTensor, writeGGUF } from "../../src/checkpoint/
 import { InputError } from "../../src/errors.ts";
 import { formats, rowBytes } from "../../src/quant/formats.ts";
 import { fixture } from "../fixtures.ts";
-import { memoryPlatform } from "../platform_files.ts";
+import { memoryFiles } from "../repositories.ts";
 
 /** The file's bytes, and how many the writer says it wrote. */
 async function write(metadata: GGUFPair[], tensors: GGUFTensor[]): Promise<{ bytes: Uint8Array; size: number }> {
@@ -17,7 +17,7 @@ async function write(metadata: GGUFPair[], tensors: GGUFTensor[]): Promise<{ byt
   return { bytes: Buffer.concat(pieces), size };
 }
 
-const read = async (bytes: Uint8Array) => readGGUF(await memoryPlatform({ f: bytes }).open("f"));
+const read = async (bytes: Uint8Array) => readGGUF(await memoryFiles({ f: bytes }).open("f"));
 
 test("fixtures written again are the same bytes", async () => {
   // Those whose tensors stand in order and without gaps, in version 3, as this writer lays them out.

@@ -1,7 +1,7 @@
 // How opening a checkpoint as a model ended: what every test of hostile files asks.
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
+import type { Repository } from "../../src/checkpoint/repository.ts";
 import { TramontaneError } from "../../src/errors.ts";
-import type { Platform } from "../../src/platform/platform.ts";
 import { bind } from "../../src/weights/bind.ts";
 
 /**
@@ -9,9 +9,9 @@ import { bind } from "../../src/weights/bind.ts";
  * @returns null when it opened, else the message of an ordinary error of this library
  * @throws any other error: those are bugs
  */
-export async function outcome(platform: Platform, path: string, options = {}): Promise<string | null> {
+export async function outcome(repository: Repository, options = {}): Promise<string | null> {
   try {
-    const checkpoint = await openCheckpoint(platform, path, options);
+    const checkpoint = await openCheckpoint(repository, options);
     try {
       bind(checkpoint);
     } finally {

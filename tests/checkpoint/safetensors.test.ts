@@ -5,8 +5,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { readSafetensors } from "../../src/checkpoint/safetensors.ts";
-import { currentPlatform } from "../../src/platform/index.ts";
-import { memoryPlatform } from "../platform_files.ts";
+import { memoryFiles, repositoryAt } from "../repositories.ts";
 import { outcome } from "./outcome.ts";
 import { safetensorsFile as file, smallConfig, smallShapes, zeros } from "./safetensors.ts";
 
@@ -87,18 +86,18 @@ const hostile: [string, Uint8Array, RegExp][] = [
 
 test("hostile safetensors are refused, each for its reason", async () => {
   for (const [what, bytes, message] of hostile) {
-    const platform = memoryPlatform({ "/m/config.json": JSON.stringify(smallConfig), "/m/model.safetensors": bytes });
-    const said = await outcome(platform, "/m");
+    const repository = memoryFiles({ "config.json": JSON.stringify(smallConfig), "model.safetensors": bytes });
+    const said = await outcome(repository);
     assert.ok(said !== null, `${what}: opened`);
     assert.match(said!, message, `${what}: ${said}`);
-    assert.is(platform.counts.opened, platform.counts.closed, what);
-    assert.ok(platform.counts.largest <= bytes.length, what);
+    assert.is(repository.counts.opened, repository.counts.closed, what);
+    assert.ok(repository.counts.largest <= bytes.length, what);
   }
   console.log(`# ${hostile.length} hostile safetensors refused`);
 });
 
 test("unusual safetensors are read", async () => {
-  const read = async (bytes: Uint8Array) => readSafetensors(await memoryPlatform({ f: bytes }).open("f"));
+  const read = async (bytes: Uint8Array) => readSafetensors(await memoryFiles({ f: bytes }).open("f"));
   const one = (await read(file(`${JSON.stringify({ a: f32([], 0, 4) })}   `, 4))).entries;
   assert.equal([one[0].shape, one[0].bytes], [[], 4], "a scalar, a header padded with spaces");
   const empty = (await read(file({ b: f32([1], 0, 4), a: f32([0, 7], 0, 0) }, 4))).entries;
@@ -119,7 +118,7 @@ test("a header of many megabytes takes time in proportion", async () => {
   // An unfinished string of escaped quotes: quadratic for a careless scanner.
   const start = performance.now();
   const bytes = file(`{"${'\\"'.repeat(4e6)}`);
-  const said = await outcome(memoryPlatform({ "/m/config.json": "{}", "/m/model.safetensors": bytes }), "/m");
+  const said = await outcome(memoryFiles({ "config.json": "{}", "model.safetensors": bytes }));
   assert.match(said!, /expected JSON/);
   const ms = performance.now() - start;
   assert.ok(ms < 2000, `${ms} ms`);
@@ -129,31 +128,29 @@ test("a header of many megabytes takes time in proportion", async () => {
 /** A small model's files, with changes: null takes one away. */
 const model = (changes: Record<string, Uint8Array | string | null> = {}) => {
   const files = {
-    "/m/config.json": JSON.stringify(smallConfig),
-    "/m/model.safetensors": zeros(smallShapes()),
+    "config.json": JSON.stringify(smallConfig),
+    "model.safetensors": zeros(smallShapes()),
     ...changes,
   };
-  return memoryPlatform(
-    Object.fromEntries(Object.entries(files).filter(([, v]) => v !== null)) as Record<string, string>,
-  );
+  return memoryFiles(Object.fromEntries(Object.entries(files).filter(([, v]) => v !== null)) as Record<string, string>);
 };
 
 test("shapes, types and absence of each tensor are checked", async () => {
-  assert.is(await outcome(model(), "/m"), null);
+  assert.is(await outcome(model()), null);
   for (const name of Object.keys(smallShapes())) {
     const { [name]: shape, ...rest } = smallShapes();
     const wrong = [...shape].reverse().map((n) => n + 1);
     const expected = `[${shape.join(", ")}]`;
     assert.is(
-      await outcome(model({ "/m/model.safetensors": zeros({ ...rest, [name]: wrong }) }), "/m"),
+      await outcome(model({ "model.safetensors": zeros({ ...rest, [name]: wrong }) })),
       `${name}: expected ${expected}, found F32 [${wrong.join(", ")}] in model.safetensors`,
     );
     assert.is(
-      await outcome(model({ "/m/model.safetensors": zeros(rest) }), "/m"),
+      await outcome(model({ "model.safetensors": zeros(rest) })),
       `${name}: missing; expected ${expected} in /m`,
     );
     assert.is(
-      await outcome(model({ "/m/model.safetensors": zeros(smallShapes(), { [name]: "I8" }) }), "/m"),
+      await outcome(model({ "model.safetensors": zeros(smallShapes(), { [name]: "I8" }) })),
       `${name}: expected F32, F16 or BF16 ${expected}, found I8 ${expected} in /m`,
     );
   }
@@ -166,7 +163,7 @@ test("unknown tensors of any type are ignored", async () => {
     position_ids: [3],
     "score.weight": [2, 4],
   };
-  assert.is(await outcome(model({ "/m/model.safetensors": zeros(shapes, { position_ids: "I64" }) }), "/m"), null);
+  assert.is(await outcome(model({ "model.safetensors": zeros(shapes, { position_ids: "I64" }) })), null);
 });
 
 const shard = "model-00001-of-00002.safetensors";
@@ -182,22 +179,16 @@ function sharded(
   const part = (which: string) =>
     zeros(Object.fromEntries(Object.entries(smallShapes()).filter(([name]) => map[name] === which)));
   return model({
-    "/m/model.safetensors": null,
-    [`/m/${shard}`]: part(shard),
-    [`/m/${other}`]: part(other),
-    "/m/model.safetensors.index.json": JSON.stringify({ metadata: {}, weight_map: change(map) }),
+    "model.safetensors": null,
+    [shard]: part(shard),
+    [other]: part(other),
+    "model.safetensors.index.json": JSON.stringify({ metadata: {}, weight_map: change(map) }),
     ...changes,
   });
 }
 
 test("indexes", async () => {
-  assert.is(
-    await outcome(
-      sharded((map) => map),
-      "/m",
-    ),
-    null,
-  );
+  assert.is(await outcome(sharded((map) => map)), null);
   const head = "lm_head.weight";
   const bad: [string, ReturnType<typeof sharded>, RegExp][] = [
     [
@@ -221,11 +212,7 @@ test("indexes", async () => {
       /expected the name of a .safetensors/,
     ],
     ["a number", sharded((map) => ({ ...map, [head]: 1 })), /found 1/],
-    [
-      "a shard that is not there",
-      sharded((map) => map, { [`/m/${other}`]: null }),
-      /00002-of-00002.safetensors: missing/,
-    ],
+    ["a shard that is not there", sharded((map) => map, { [other]: null }), /00002-of-00002.safetensors: missing/],
     [
       "a tensor that no shard has",
       sharded((map) => ({ ...map, "a.b": shard })),
@@ -238,7 +225,7 @@ test("indexes", async () => {
     ],
     [
       "a tensor in both",
-      sharded((map) => map, { [`/m/${other}`]: zeros(smallShapes()) }),
+      sharded((map) => map, { [other]: zeros(smallShapes()) }),
       /stands twice: in .*00001.* and in .*00002/,
     ],
     ["no map", sharded(() => undefined), /weight_map: expected an object/],
@@ -249,71 +236,70 @@ test("indexes", async () => {
       sharded(() => Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`t${i}`, `${i}.safetensors`]))),
       /at most 1000 files/,
     ],
-    ["no JSON", sharded((map) => map, { "/m/model.safetensors.index.json": "{" }), /expected JSON/],
-    ["a broken second shard", sharded((map) => map, { [`/m/${other}`]: new Uint8Array(3) }), /too short/],
+    ["no JSON", sharded((map) => map, { "model.safetensors.index.json": "{" }), /expected JSON/],
+    ["a broken second shard", sharded((map) => map, { [other]: new Uint8Array(3) }), /too short/],
   ];
-  for (const [what, platform, message] of bad) {
-    const said = await outcome(platform, "/m");
+  for (const [what, repository, message] of bad) {
+    const said = await outcome(repository);
     assert.ok(said !== null, `${what}: opened`);
     assert.match(said!, message, `${what}: ${said}`);
-    assert.is(platform.counts.opened, platform.counts.closed, what);
+    assert.is(repository.counts.opened, repository.counts.closed, what);
   }
   console.log(`# ${bad.length} hostile indexes refused`);
 });
 
 test("configs beside them", async () => {
-  const config = (change: object) => model({ "/m/config.json": JSON.stringify({ ...smallConfig, ...change }) });
+  const config = (change: object) => model({ "config.json": JSON.stringify({ ...smallConfig, ...change }) });
   const bad: [ReturnType<typeof model>, RegExp][] = [
-    [model({ "/m/config.json": null }), /config.json: missing/],
-    [model({ "/m/config.json": "" }), /config.json: expected JSON/],
-    [model({ "/m/config.json": "[]" }), /config.json: expected a JSON object/],
-    [model({ "/m/config.json": `{"a":${"[".repeat(1e5)}` }), /nested deeper/],
-    [model({ "/m/config.json": '{"vocab_size":5,"vocab_size":6}' }), /"vocab_size" stands twice/],
-    [model({ "/m/config.json": `"${"x".repeat(2 ** 20)}"` }), /config.json/],
+    [model({ "config.json": null }), /config.json: missing/],
+    [model({ "config.json": "" }), /config.json: expected JSON/],
+    [model({ "config.json": "[]" }), /config.json: expected a JSON object/],
+    [model({ "config.json": `{"a":${"[".repeat(1e5)}` }), /nested deeper/],
+    [model({ "config.json": '{"vocab_size":5,"vocab_size":6}' }), /"vocab_size" stands twice/],
+    [model({ "config.json": `"${"x".repeat(2 ** 20)}"` }), /config.json/],
     [config({ model_type: "llama" }), /model_type: expected "mixtral", found "llama" in \/m\/config.json/],
     [config({ num_hidden_layers: 2 }), /model.layers.1.* missing/],
     [config({ num_hidden_layers: 1e9 }), /num_hidden_layers: expected an integer of 1 to 1024/],
     [config({ quantization_config: { quant_method: "bitsandbytes" } }), /quant_method "bitsandbytes"/],
     [config({ quantization_config: { quant_method: "gptq" } }), /quant_method "gptq"/],
     [
-      model({ "/m/generation_config.json": '{"top_k":"many"}' }),
+      model({ "generation_config.json": '{"top_k":"many"}' }),
       /top_k: expected .* found "many" in \/m\/generation_config.json/,
     ],
   ];
-  for (const [platform, message] of bad) {
-    const said = await outcome(platform, "/m");
+  for (const [repository, message] of bad) {
+    const said = await outcome(repository);
     assert.match(said ?? "opened", message);
-    assert.is(platform.counts.opened, platform.counts.closed);
+    assert.is(repository.counts.opened, repository.counts.closed);
   }
 });
 
 test("a config passed as an option stands in for the file", async () => {
-  assert.is(await outcome(model({ "/m/config.json": null }), "/m", { config: smallConfig }), null);
+  assert.is(await outcome(model({ "config.json": null }), { config: smallConfig }), null);
   assert.match(
-    (await outcome(model(), "/m", { config: { ...smallConfig, vocab_size: 6 } }))!,
+    (await outcome(model(), { config: { ...smallConfig, vocab_size: 6 } }))!,
     /embed_tokens.weight: expected \[6, 4\], found F32 \[5, 4\]/,
   );
-  assert.match((await outcome(model(), "/m", { config: { vocab_size: "6" } }))!, /vocab_size: .* in options.config/);
+  assert.match((await outcome(model(), { config: { vocab_size: "6" } }))!, /vocab_size: .* in options.config/);
 });
 
 test("folders and files that are no checkpoint", async () => {
   const gguf = new Uint8Array(4);
-  const cases: [Record<string, Uint8Array>, string, RegExp][] = [
-    [{}, "/m", /found nothing/],
-    [{ "/m/a.txt": gguf }, "/m", /expected model.safetensors.*found none/],
-    [{ "/m/pytorch_model.bin": gguf }, "/m", /save the model as safetensors/],
-    [{ "/m/a.gguf": gguf, "/m/b.gguf": gguf }, "/m", /expected one GGUF, found 2/],
-    [{ "/m/x-00002-of-00003.gguf": gguf }, "/m/x-00002-of-00003.gguf", /x-00001-of-00003.gguf: missing/],
-    [{ "/m/x-00004-of-00003.gguf": gguf }, "/m/x-00004-of-00003.gguf", /expected a part/],
-    [{ "/m/x-00001-of-99999.gguf": gguf }, "/m/x-00001-of-99999.gguf", /expected a part/],
-    [{ "/m/model.safetensors": gguf }, "/m/model.safetensors", /expected a folder/],
+  const cases: [Record<string, Uint8Array>, string | undefined, RegExp][] = [
+    [{}, undefined, /^\/m: expected model.safetensors.*found none/],
+    [{ "a.txt": gguf }, undefined, /expected model.safetensors.*found none/],
+    [{ "pytorch_model.bin": gguf }, undefined, /save the model as safetensors/],
+    [{ "a.gguf": gguf, "b.gguf": gguf }, undefined, /expected one GGUF, found 2/],
+    [{ "x-00002-of-00003.gguf": gguf }, "x-00002-of-00003.gguf", /^\/m\/x-00001-of-00003.gguf: missing/],
+    [{ "x-00004-of-00003.gguf": gguf }, "x-00004-of-00003.gguf", /expected a part/],
+    [{ "x-00001-of-99999.gguf": gguf }, "x-00001-of-99999.gguf", /expected a part/],
+    [{ "model.safetensors": gguf }, "model.safetensors", /expected a folder/],
   ];
-  for (const [files, path, message] of cases)
-    assert.match((await outcome(memoryPlatform(files), path)) ?? "opened", message);
+  for (const [files, file, message] of cases)
+    assert.match((await outcome(memoryFiles(files, file))) ?? "opened", message);
 });
 
 test("symbolic links on disk: followed as the hub's cache needs, and refused where they lead nowhere", async () => {
-  const platform = await currentPlatform();
   const folder = mkdtempSync(join(tmpdir(), "tramontane-links-"));
   try {
     const made = (name: string) => {
@@ -323,12 +309,12 @@ test("symbolic links on disk: followed as the hub's cache needs, and refused whe
     };
     writeFileSync(join(folder, "blob"), zeros(smallShapes()));
     symlinkSync(join("..", "blob"), join(made("good"), "model.safetensors"));
-    assert.is(await outcome(platform, join(folder, "good")), null);
+    assert.is(await outcome(await repositoryAt(join(folder, "good"))), null);
     symlinkSync("nowhere", join(made("dangling"), "model.safetensors"));
     symlinkSync("model.safetensors", join(made("loop"), "model.safetensors"));
     mkdirSync(join(made("folder"), "model.safetensors"));
     for (const name of ["dangling", "loop", "folder"])
-      assert.ok((await outcome(platform, join(folder, name))) !== null, name);
+      assert.ok((await outcome(await repositoryAt(join(folder, name)))) !== null, name);
   } finally {
     rmSync(folder, { recursive: true });
   }

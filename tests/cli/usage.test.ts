@@ -40,7 +40,7 @@ const failures: [string[], RegExp][] = [
     ["info", "no/such/model"],
     /^tramontane: no\/such\/model: expected a checkpoint's folder or a \.gguf file, found nothing\n$/,
   ],
-  [["generate", "-m", "no/such/model", "hello"], /^tramontane: no\/such\/model: expected .*, found nothing there\n$/],
+  [["generate", "-m", "no/such/model", "hello"], /^tramontane: no\/such\/model: expected .*, found nothing\n$/],
   [["chat", "-m", "no/such/model"], /^tramontane: no\/such\/model: expected .*\n$/],
   [["info", join(folder, "broken.gguf")], /^tramontane: .*broken\.gguf: .*\n$/],
   [

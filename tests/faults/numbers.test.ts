@@ -7,8 +7,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { CheckpointError, InputError, MixtralForCausalLM } from "../../src/index.ts";
-import { currentPlatform } from "../../src/platform/index.ts";
 import { fixture, hasFixture } from "../fixtures.ts";
+import { repositoryAt } from "../repositories.ts";
 import { failure } from "./answer.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tramontane-"));
@@ -49,7 +49,7 @@ const halves = [0x7c00, 0xfc00, 0x7e00, 0xffff, 0x7f80, 0xff80];
 for (const file of files) {
   test(`${file}: one scale is no number`, async () => {
     const good = readFileSync(fixture(file));
-    const checkpoint = await openCheckpoint(await currentPlatform(), fixture(file));
+    const checkpoint = await openCheckpoint(await repositoryAt(fixture(file)));
     await checkpoint.close();
     const model = await MixtralForCausalLM.from_pretrained(fixture(file), { threads: 1, check_tensors: true });
     await model.dispose();
@@ -78,7 +78,7 @@ for (const file of files) {
 
   test(`${file}: all weights of a tensor are no numbers, and nobody looked`, async () => {
     const good = readFileSync(fixture(file));
-    const checkpoint = await openCheckpoint(await currentPlatform(), fixture(file));
+    const checkpoint = await openCheckpoint(await repositoryAt(fixture(file)));
     await checkpoint.close();
     for (const tensor of ["token_embd.weight", "blk.0.attn_q.weight", "blk.0.ffn_gate_inp.weight", "output.weight"]) {
       const { offset, bytes } = checkpoint.tensors.get(tensor)!;
@@ -100,7 +100,7 @@ for (const file of files) {
 
 test("norms that are no numbers give no token", async () => {
   const file = fixture("fixtures/gguf/forms/tiny-Q8_0.gguf");
-  const checkpoint = await openCheckpoint(await currentPlatform(), file);
+  const checkpoint = await openCheckpoint(await repositoryAt(file));
   await checkpoint.close();
   for (const tensor of ["output_norm.weight", "blk.0.attn_norm.weight", "blk.0.ffn_norm.weight"]) {
     const { offset, bytes } = checkpoint.tensors.get(tensor)!;

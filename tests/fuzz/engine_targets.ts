@@ -1,36 +1,25 @@
 // Mutants end to end: a checkpoint's header and weights through loading and a few tokens, and cache files into a model. What
 // loads must answer, or say why it cannot; a kernel that traps is a failure, for no bad input may reach one.
 import { readFileSync } from "node:fs";
+import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
-import { GenerationConfig } from "../../src/config/generation_config.ts";
+import type { Repository } from "../../src/checkpoint/repository.ts";
 import { EngineError, TramontaneError } from "../../src/errors.ts";
 import { MixtralForCausalLM } from "../../src/index.ts";
 import { KeyValueCache } from "../../src/model/cache.ts";
 import { encodeCache } from "../../src/model/cache_file.ts";
-import { Engine } from "../../src/model/engine.ts";
-import type { Platform } from "../../src/platform/platform.ts";
 import { smallConfig, smallShapes, zeros } from "../checkpoint/safetensors.ts";
 import { fixture } from "../fixtures.ts";
-import { memoryPlatform } from "../platform_files.ts";
+import { memoryFiles } from "../repositories.ts";
 import { type Draw, mutateBytes, mutateJSON } from "./mutate.ts";
 import type { Target } from "./targets.ts";
 
-/** A model from files in memory: what from_pretrained does, on a platform of the test's. */
-async function load(platform: Platform, path: string, threads: number): Promise<MixtralForCausalLM> {
-  const checkpoint = await openCheckpoint(platform, path);
-  try {
-    const engine = await Engine.load(platform, checkpoint, { threads }, true);
-    const Model = MixtralForCausalLM as unknown as new (...args: unknown[]) => MixtralForCausalLM;
-    return new Model(engine, checkpoint.config, new GenerationConfig(checkpoint.generation_config), {});
-  } finally {
-    await checkpoint.close();
-  }
-}
-
 /** Loads, runs four tokens at once and two more one by one, as a chunk and as single tokens take different kernels. */
-async function answers(platform: Platform, path: string, threads = 1): Promise<string | null> {
+async function answers(repository: Repository, threads = 1): Promise<string | null> {
+  let checkpoint: Checkpoint | undefined;
   try {
-    await using model = await load(platform, path, threads);
+    checkpoint = await openCheckpoint(repository);
+    await using model = await MixtralForCausalLM.from_checkpoint(checkpoint, { threads });
     const { logits } = await model({ input_ids: [1, 2, 3, 4], use_cache: false, output_router_logits: true });
     if (logits.dims.length !== 3) throw new Error(`logits of ${logits.dims}`);
     await model.generate({ input_ids: [1, 2, 3, 4], max_new_tokens: 3 });
@@ -38,6 +27,8 @@ async function answers(platform: Platform, path: string, threads = 1): Promise<s
   } catch (error) {
     if (error instanceof TramontaneError && !(error instanceof EngineError)) return error.message;
     throw error;
+  } finally {
+    await checkpoint?.close();
   }
 }
 
@@ -103,25 +94,25 @@ export const engineTargets: readonly Target[] = [
     name: "run: GGUF's header",
     memory,
     mutant: (draw) => mutateBytes(q8_0, 9000, draw),
-    open: (mutant) => answers(memoryPlatform({ "/m.gguf": mutant }), "/m.gguf"),
+    open: (mutant) => answers(memoryFiles({ "m.gguf": mutant }, "m.gguf")),
   },
   {
     name: "run: Q8_0 and F32 weights",
     memory,
     mutant: (draw) => spoilWeights(q8_0, 12000, draw),
-    open: (mutant) => answers(memoryPlatform({ "/m.gguf": mutant }), "/m.gguf", 2),
+    open: (mutant) => answers(memoryFiles({ "m.gguf": mutant }, "m.gguf"), 2),
   },
   {
     name: "run: Q4_K and Q6_K weights",
     memory,
     mutant: (draw) => spoilWeights(mixed, 60000, draw),
-    open: (mutant) => answers(memoryPlatform({ "/m.gguf": mutant }), "/m.gguf"),
+    open: (mutant) => answers(memoryFiles({ "m.gguf": mutant }, "m.gguf")),
   },
   {
     name: "run: config.json",
     memory,
     mutant: (draw) => mutateJSON(JSON.stringify({ ...smallConfig, sliding_window: 4, rope_theta: 10000 }), draw),
-    open: (mutant) => answers(memoryPlatform({ "/m/config.json": mutant, "/m/model.safetensors": small }), "/m"),
+    open: (mutant) => answers(memoryFiles({ "config.json": mutant, "model.safetensors": small })),
   },
   {
     name: "cache",

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { outcome } from "../checkpoint/outcome.ts";
 import { safetensorsFile, smallConfig, smallShapes, zeros } from "../checkpoint/safetensors.ts";
 import { fixture } from "../fixtures.ts";
-import { memoryPlatform } from "../platform_files.ts";
+import { memoryFiles } from "../repositories.ts";
 import { engineTargets } from "./engine_targets.ts";
 import { type Draw, mutateBytes, mutateJSON } from "./mutate.ts";
 import { textTargets } from "./text_targets.ts";
@@ -34,7 +34,7 @@ const jsonTarget = (name: string, good: string, open: (text: string) => Promise<
   open: (mutant) => open(mutant as string),
 });
 
-const openGGUF = (bytes: Uint8Array) => outcome(memoryPlatform({ "/m.gguf": bytes }), "/m.gguf");
+const openGGUF = (bytes: Uint8Array) => outcome(memoryFiles({ "m.gguf": bytes }, "m.gguf"));
 
 const small = zeros(smallShapes());
 const headerBytes = Number(new DataView(small.buffer).getBigUint64(0, true));
@@ -51,34 +51,28 @@ const generation = { temperature: 0.5, top_k: 4, eos_token_id: [2], bad_words_id
 
 /** A folder with the small model, one file of it replaced. */
 const openFolder = (files: Record<string, Uint8Array | string>) =>
-  outcome(
-    memoryPlatform({ "/m/config.json": JSON.stringify(smallConfig), "/m/model.safetensors": small, ...files }),
-    "/m",
-  );
+  outcome(memoryFiles({ "config.json": JSON.stringify(smallConfig), "model.safetensors": small, ...files }));
 
 const read = (name: string) => new Uint8Array(readFileSync(fixture(name)));
 
 export const targets: readonly Target[] = [
   bytesTarget("gguf", read("fixtures/gguf/bad/base.gguf"), 2114, openGGUF),
   bytesTarget("gguf, one expert a tensor", read("fixtures/gguf/forms/per_expert.gguf"), 8839, openGGUF),
-  bytesTarget("safetensors", small, 8 + headerBytes, (bytes) => openFolder({ "/m/model.safetensors": bytes })),
+  bytesTarget("safetensors", small, 8 + headerBytes, (bytes) => openFolder({ "model.safetensors": bytes })),
   jsonTarget("safetensors header", header, (text) =>
-    openFolder({ "/m/model.safetensors": safetensorsFile(text, small.subarray(8 + headerBytes)) }),
+    openFolder({ "model.safetensors": safetensorsFile(text, small.subarray(8 + headerBytes)) }),
   ),
   jsonTarget("index", JSON.stringify(index), (text) =>
     outcome(
-      memoryPlatform({
-        "/m/config.json": JSON.stringify(smallConfig),
-        [`/m/${shard}`]: small,
-        "/m/model.safetensors.index.json": text,
+      memoryFiles({
+        "config.json": JSON.stringify(smallConfig),
+        [shard]: small,
+        "model.safetensors.index.json": text,
       }),
-      "/m",
     ),
   ),
-  jsonTarget("config", JSON.stringify(config), (text) => openFolder({ "/m/config.json": text })),
-  jsonTarget("generation config", JSON.stringify(generation), (text) =>
-    openFolder({ "/m/generation_config.json": text }),
-  ),
+  jsonTarget("config", JSON.stringify(config), (text) => openFolder({ "config.json": text })),
+  jsonTarget("generation config", JSON.stringify(generation), (text) => openFolder({ "generation_config.json": text })),
   ...textTargets,
   ...engineTargets,
 ];

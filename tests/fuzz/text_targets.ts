@@ -2,12 +2,12 @@
 // chat templates. What loads must also encode, decode and render.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Repository } from "../../src/checkpoint/repository.ts";
 import { TramontaneError } from "../../src/errors.ts";
-import type { Platform } from "../../src/platform/platform.ts";
 import { renderChatTemplate } from "../../src/text/chat_template.ts";
 import { loadTokenizer } from "../../src/text/load_tokenizer.ts";
 import { demo, fixture, json } from "../fixtures.ts";
-import { memoryPlatform } from "../platform_files.ts";
+import { memoryFiles } from "../repositories.ts";
 import { mutateBytes, mutateJSON, mutateTemplate } from "./mutate.ts";
 import type { Target } from "./targets.ts";
 
@@ -29,9 +29,9 @@ async function ordinary(run: () => Promise<unknown> | unknown): Promise<string |
   }
 }
 
-const uses = (platform: Platform, path: string) =>
+const uses = (repository: Repository) =>
   ordinary(async () => {
-    const tokenizer = await loadTokenizer(platform, path);
+    const tokenizer = await loadTokenizer(repository);
     const ids = tokenizer.encode(text);
     tokenizer.decode(ids);
     const stream = tokenizer.decode_stream();
@@ -61,10 +61,7 @@ function smallTokenizer(): string {
 }
 
 const folder = (files: Record<string, string | Uint8Array>) =>
-  uses(
-    memoryPlatform({ "/m/tokenizer.json": tokenizer, "/m/tokenizer_config.json": JSON.stringify(config), ...files }),
-    "/m",
-  );
+  uses(memoryFiles({ "tokenizer.json": tokenizer, "tokenizer_config.json": JSON.stringify(config), ...files }));
 
 const gguf = new Uint8Array(readFileSync(fixture("fixtures/gguf/bad/base.gguf")));
 
@@ -72,22 +69,22 @@ export const textTargets: readonly Target[] = [
   {
     name: "tokenizer.json",
     mutant: (draw) => mutateJSON(tokenizer, draw),
-    open: (mutant) => folder({ "/m/tokenizer.json": mutant }),
+    open: (mutant) => folder({ "tokenizer.json": mutant }),
   },
   {
     name: "tokenizer.model",
     mutant: (draw) => mutateBytes(new Uint8Array(read("tokenizer.model")), 2 ** 16, draw),
-    open: (mutant) => uses(memoryPlatform({ "/m/tokenizer.model": mutant }), "/m"),
+    open: (mutant) => uses(memoryFiles({ "tokenizer.model": mutant })),
   },
   {
     name: "vocabulary of a GGUF",
     mutant: (draw) => mutateBytes(gguf, 2114, draw),
-    open: (mutant) => uses(memoryPlatform({ "/m.gguf": mutant }), "/m.gguf"),
+    open: (mutant) => uses(memoryFiles({ "m.gguf": mutant }, "m.gguf")),
   },
   {
     name: "tokenizer_config.json",
     mutant: (draw) => mutateJSON(JSON.stringify({ ...config, chat_template: template.mixtral_v01 }), draw),
-    open: (mutant) => folder({ "/m/tokenizer_config.json": mutant }),
+    open: (mutant) => folder({ "tokenizer_config.json": mutant }),
   },
   {
     name: "chat template",

@@ -8,9 +8,9 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { InputError } from "../../src/errors.ts";
 import { TextStreamer, type TextStreamerOptions } from "../../src/generation/streamers.ts";
-import { currentPlatform } from "../../src/platform/index.ts";
 import { loadTokenizer } from "../../src/text/load_tokenizer.ts";
 import { fixture, json } from "../fixtures.ts";
+import { repositoryAt } from "../repositories.ts";
 
 interface StreamCase {
   name: string;
@@ -19,7 +19,7 @@ interface StreamCase {
   text: string;
 }
 const cases: StreamCase[] = json("tokenizers/mixtral/stream.json").cases;
-const tokenizer = await loadTokenizer(await currentPlatform(), fixture("tokenizers/mixtral"));
+const tokenizer = await loadTokenizer(await repositoryAt(fixture("tokenizers/mixtral")));
 
 /** The pieces that a streamer emits for a prompt and then one id at a time. */
 function stream(

@@ -3,6 +3,7 @@
 // them; stop strings beside a search of the whole text; and what the model's stream and the pipeline make of it.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { openRepository } from "../../src/checkpoint/repository.ts";
 import { ConfigError, InputError } from "../../src/errors.ts";
 import { MixtralForCausalLM } from "../../src/generation/causal_lm.ts";
 import { TextGenerationPipeline } from "../../src/generation/pipelines.ts";
@@ -14,11 +15,8 @@ import type { Tokenizer } from "../../src/text/tokenizer.ts";
 import { demo, fixture } from "../fixtures.ts";
 import { uniform } from "../kernels/random.ts";
 
-const platform = await currentPlatform();
-const tokenizers = {
-  demo: await loadTokenizer(platform, demo),
-  mixtral: await loadTokenizer(platform, fixture("tokenizers/mixtral")),
-};
+const load = async (path: string) => loadTokenizer(await openRepository(await currentPlatform(), path));
+const tokenizers = { demo: await load(demo), mixtral: await load(fixture("tokenizers/mixtral")) };
 
 const CHARACTERS = [..."aé \n→Б日🦩", "\u00a0", "\u{10ffff}"];
 const byteId = (tokenizer: Tokenizer, byte: number) =>

@@ -177,10 +177,6 @@ test("chat templates: chat_template.jinja wins, a list has names", async () => {
 
 test("what is not there or not right is said", async () => {
   await rejects(
-    AutoTokenizer.from_pretrained(join(folder, "nothing")),
-    /expected a folder or a file with a tokenizer, found nothing there/,
-  );
-  await rejects(
     AutoTokenizer.from_pretrained(files([], {})),
     /expected tokenizer.json, tokenizer.model or a .gguf file, found an empty folder/,
   );

@@ -4,15 +4,13 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
-import { currentPlatform } from "../../src/platform/index.ts";
 import { bind } from "../../src/weights/bind.ts";
 import { demo, fixture, hasFixture, json, safetensors } from "../fixtures.ts";
+import { repositoryAt } from "../repositories.ts";
 import { allMatrices, bytesOf, sameBytes } from "./matrices.ts";
 
-const platform = await currentPlatform();
-
 const load = async (path: string) => {
-  const checkpoint = await openCheckpoint(platform, path);
+  const checkpoint = await openCheckpoint(await repositoryAt(path));
   return { checkpoint, weights: bind(checkpoint) };
 };
 
@@ -80,7 +78,7 @@ test("fused experts are cut where transformers cuts them: rows [w1; w3] of each 
 
 test("a stored head is not used where the config ties it", async () => {
   const config = { ...json("fixtures/hf/base/config.json"), tie_word_embeddings: true };
-  const checkpoint = await openCheckpoint(platform, fixture("fixtures/hf/base"), { config });
+  const checkpoint = await openCheckpoint(await repositoryAt(fixture("fixtures/hf/base")), { config });
   const weights = bind(checkpoint);
   assert.is(weights.lm_head, weights.embed_tokens);
   await checkpoint.close();
@@ -88,7 +86,7 @@ test("a stored head is not used where the config ties it", async () => {
 
 test("a causal model without its head is refused", async () => {
   const config = { ...json("fixtures/hf/bare_model/config.json"), architectures: ["MixtralForCausalLM"] };
-  const checkpoint = await openCheckpoint(platform, fixture("fixtures/hf/bare_model"), { config });
+  const checkpoint = await openCheckpoint(await repositoryAt(fixture("fixtures/hf/bare_model")), { config });
   assert.throws(() => bind(checkpoint), /lm_head\.weight: missing; expected \[160, 64\]/);
   await checkpoint.close();
 });
@@ -98,7 +96,7 @@ test("bitsandbytes checkpoints are refused by name", async () => {
     const path = `fixtures/bnb/${name}`;
     if (!hasFixture(path)) continue;
     try {
-      await openCheckpoint(platform, fixture(path));
+      await openCheckpoint(await repositoryAt(fixture(path)));
       assert.unreachable();
     } catch (error) {
       assert.match((error as Error).message, /quantization_config\.quant_method "bitsandbytes"/);

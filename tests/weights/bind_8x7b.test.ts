@@ -4,10 +4,10 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type GGUFPair, type GGUFTensor, writeGGUF } from "../../src/checkpoint/gguf_writer.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
-import type { Platform } from "../../src/platform/platform.ts";
+import type { Repository } from "../../src/checkpoint/repository.ts";
 import { type FormatName, formats, rowBytes } from "../../src/quant/formats.ts";
 import { bind } from "../../src/weights/bind.ts";
-import { memoryPlatform } from "../platform_files.ts";
+import { memoryFiles } from "../repositories.ts";
 import { allMatrices } from "./matrices.ts";
 
 const [V, H, I, L, E] = [32000, 4096, 14336, 32, 8];
@@ -70,10 +70,10 @@ test("the 8x7B's header is written, opened and bound, with exact places beyond 4
   assert.is(size, written);
 
   // The reader takes more than the header at first: what follows is zeros.
-  const inner = memoryPlatform({ "/m.gguf": Buffer.concat([header!, new Uint8Array(2 ** 22)]) });
-  const platform: Platform = { ...inner, open: async (path) => ({ ...(await inner.open(path)), size }) };
+  const inner = memoryFiles({ "m.gguf": Buffer.concat([header!, new Uint8Array(2 ** 22)]) });
+  const repository: Repository = { ...inner, open: async (name) => ({ ...(await inner.open(name)), size }) };
   const start = performance.now();
-  const checkpoint = await openCheckpoint(platform, "/m.gguf");
+  const checkpoint = await openCheckpoint(repository);
   const weights = bind(checkpoint);
   const ms = performance.now() - start;
 

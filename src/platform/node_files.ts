@@ -1,0 +1,122 @@
+// Files by way of node:fs, which Node, Deno and Bun all have.
+import { closeSync, constants, promises as fs, fstatSync, openSync, readSync, type Stats } from "node:fs";
+import { join } from "node:path";
+import { CheckpointError } from "../errors.ts";
+import { endOfFile, memoryFileSync } from "./files.ts";
+import { createFile } from "./node_sink.ts";
+import type { FileHandleRef, Files, SourceFile, SyncFile, ThreadPlatform } from "./platform.ts";
+
+/** One read call takes at most this many bytes: every runtime manages it, and progress and cancelling stay lively. */
+const READ_BYTES = 1 << 26;
+
+/** A pipe that nobody writes to is then opened, and refused, at once, instead of waited for. Windows knows no such flag. */
+const READ_NOW = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
+/** What tells whether a path still names the file that was opened, with the contents of then. */
+const identify = ({ dev, ino, size, mtimeMs }: Stats): string => [dev, ino, size, mtimeMs].join(" ");
+
+const refusal = (path: string, what: string, cause: unknown) =>
+  new CheckpointError(`${path}: cannot be ${what}: ${(cause as Error).message}`, { cause });
+
+async function openFile(path: string, real_descriptor: boolean): Promise<SourceFile> {
+  let handle: fs.FileHandle;
+  try {
+    handle = await fs.open(path, READ_NOW);
+  } catch (cause) {
+    throw refusal(path, "opened", cause);
+  }
+  const stat = await handle.stat();
+  if (!stat.isFile()) {
+    await handle.close();
+    throw new CheckpointError(
+      `${path}: expected a file, found ${stat.isDirectory() ? "a folder" : stat.isFIFO() ? "a pipe" : "a device or socket"}`,
+    );
+  }
+  let closed: Promise<void> | undefined;
+  return {
+    path,
+    size: stat.size,
+    handle: { path, identity: identify(stat) },
+    mappable: true,
+    ...(real_descriptor ? { descriptor: handle.fd } : {}),
+    async read(offset, target) {
+      for (let done = 0; done < target.length; ) {
+        const part = target.subarray(done, done + READ_BYTES);
+        const { bytesRead } = await handle.read(part, 0, part.length, offset + done);
+        if (bytesRead === 0) throw endOfFile(path, offset, target.length, done);
+        done += bytesRead;
+      }
+    },
+    async state() {
+      let now: Stats;
+      try {
+        now = await fs.stat(path);
+      } catch {
+        return "replaced";
+      }
+      if (now.ino !== stat.ino || now.dev !== stat.dev) return "replaced";
+      return identify(now) === identify(stat) ? "same" : "changed";
+    },
+    close() {
+      closed ??= handle.close();
+      return closed;
+    },
+  };
+}
+
+function openAgain(ref: FileHandleRef): SyncFile {
+  const { path } = ref;
+  if ("bytes" in ref) return memoryFileSync(path, ref.bytes);
+  let fd: number;
+  try {
+    fd = openSync(path, READ_NOW);
+  } catch (cause) {
+    throw refusal(path, "opened", cause);
+  }
+  let open = true;
+  const close = () => {
+    if (open) closeSync(fd);
+    open = false;
+  };
+  if (identify(fstatSync(fd)) !== ref.identity) {
+    close();
+    throw new CheckpointError(`${path}: the file was changed or replaced since it was opened first`);
+  }
+  return {
+    read(offset, into) {
+      // The number may be another file's by now.
+      if (!open) throw new CheckpointError(`${path}: cannot be read: it was closed`);
+      for (let done = 0; done < into.length; ) {
+        const part = into.subarray(done, done + READ_BYTES);
+        const bytes = readSync(fd, part, 0, part.length, offset + done);
+        if (bytes === 0) throw endOfFile(path, offset, into.length, done);
+        done += bytes;
+      }
+    },
+    close,
+  };
+}
+
+/** @param real_descriptor - whether the runtime's descriptors are the system's (Deno's are not) */
+export const nodeFiles = (real_descriptor: boolean): Files & ThreadPlatform => ({
+  async stat(path) {
+    try {
+      const stat = await fs.stat(path);
+      return { kind: stat.isDirectory() ? "folder" : "file", size: stat.size };
+    } catch (cause) {
+      if (["ENOENT", "ENOTDIR"].includes((cause as { code?: string }).code ?? "")) return null;
+      throw refusal(path, "looked at", cause);
+    }
+  },
+  async list(folder) {
+    try {
+      return (await fs.readdir(folder)).sort();
+    } catch (cause) {
+      throw refusal(folder, "listed", cause);
+    }
+  },
+  join,
+  open: (path) => openFile(path, real_descriptor),
+  create: createFile,
+  openSync: openAgain,
+});

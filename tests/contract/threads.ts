@@ -1,0 +1,126 @@
+// What every platform's threads must do: take messages and answer, tell of their end, and read files while they block.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { configure } from "../../src/platform/assets.ts";
+import { memoryFile } from "../../src/platform/files.ts";
+import type { FileHandleRef, Platform } from "../../src/platform/platform.ts";
+import { content, type Disk, pattern, sharedMemory } from "./disk.ts";
+import type { Answer, Question } from "./thread.ts";
+
+/** Runs with another script for threads than the team's. */
+async function withScript(script: URL | string, run: () => Promise<void>): Promise<void> {
+  configure({ worker_url: script });
+  try {
+    await run();
+  } finally {
+    configure({ worker_url: new URL("../../src/model/worker.js", import.meta.url) });
+  }
+}
+
+const withCode = (code: string, run: () => Promise<void>) =>
+  withScript(`data:text/javascript,${encodeURIComponent(code)}`, run);
+
+/** A thread that has said its first word, and what it says next. */
+async function start(platform: Platform) {
+  const worker = platform.spawn("contract");
+  const messages: any[] = [];
+  let wake = () => {};
+  worker.on_message((message) => {
+    messages.push(message);
+    wake();
+  });
+  const next = async () => {
+    while (messages.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+    return messages.shift();
+  };
+  assert.equal(await next(), { type: "loaded" });
+  return { worker, next };
+}
+
+export function threadsContract(platform: Platform, disk: Disk): void {
+  test("a thread takes messages and answers; what it throws comes back", async () => {
+    const { worker, next } = await start(platform);
+    // A step before the setup: the thread's own code fails, and says so.
+    worker.post({ type: "step", step: 1, work: { memory: sharedMemory(1) } });
+    const reply = await next();
+    assert.is(reply.type, "failed");
+    assert.type(reply.error.message, "string");
+    await worker.terminate();
+  });
+
+  test("a thread that dies is told once; one that is ended is not", async () => {
+    const { worker } = await start(platform);
+    let failures = 0;
+    worker.on_failure(() => failures++);
+    await worker.terminate();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.is(failures, 0);
+
+    await withCode('throw new Error("it died")', async () => {
+      const dying = platform.spawn("dying");
+      const causes: unknown[] = [];
+      await new Promise<void>((resolve) => {
+        dying.on_failure((cause) => {
+          causes.push(cause);
+          resolve();
+        });
+      });
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      assert.is(causes.length, 1);
+      assert.match((causes[0] as Error).message, "it died");
+    });
+  });
+
+  test("a thread that waits for ever can be ended", async () => {
+    await withCode("Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)", async () => {
+      const worker = platform.spawn("waiting");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      const begun = Date.now();
+      await worker.terminate();
+      assert.ok(Date.now() - begun < 2000);
+    });
+  });
+
+  test("a thread's port is only in a thread", () => {
+    assert.throws(() => platform.host_port(), /not a thread/);
+  });
+
+  test("a thread opens by its handle the file that was opened, and no other", async () => {
+    const path = await disk.make("handed", content);
+    const file = await platform.open(path);
+    await file.close();
+    await withScript(new URL("./thread.js", import.meta.url), async () => {
+      const { worker, next } = await start(platform);
+      const memory = sharedMemory(4);
+      const ask = async (ref: FileHandleRef, offset: number, length: number): Promise<Answer> => {
+        new Uint8Array(memory.buffer).fill(0);
+        worker.post({ ref, offset, length, memory } satisfies Question);
+        const answer: Answer = await next();
+        assert.is(answer.platform, platform.name, "the thread's platform");
+        return answer;
+      };
+      const refs = [file.handle, memoryFile("bytes", content).handle];
+      for (const ref of refs) {
+        for (const [offset, length] of [
+          [0, content.length],
+          [65535, 3],
+          [content.length, 0],
+        ]) {
+          const { own } = await ask(ref, offset, length);
+          assert.equal(own, content.slice(offset, offset + length));
+          assert.equal(new Uint8Array(memory.buffer).slice(0, length), own, "the same in shared memory");
+          assert.is(new Uint8Array(memory.buffer)[length], 0, "not a byte more");
+        }
+        const { error } = await ask(ref, content.length - 3, 8);
+        assert.match(error!, `CheckpointError: ${ref.path}: expected 8 bytes at offset ${content.length - 3}`);
+        assert.match(error!, "after 3");
+      }
+      // As long as the first, so that only the place or the time can tell.
+      await disk.replace("handed", pattern(content.length).reverse());
+      assert.match((await ask(file.handle, 0, 1)).error!, /handed: the file was changed or replaced/);
+      await disk.make("handed", pattern(5));
+      assert.match((await ask(file.handle, 0, 1)).error!, /handed: the file was changed or replaced/);
+      await worker.terminate();
+    });
+  });
+}
