@@ -10,7 +10,8 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import v8 from "node:v8";
 import { isMainThread, Worker, workerData } from "node:worker_threads";
-import { type Dot, dots } from "../src/kernels/abi.ts";
+import { type Dot, dots, packArgs, productArgs } from "../src/kernels/abi.ts";
+import { writeStruct } from "../src/kernels/structs.ts";
 import { formats, rowBytes } from "../src/quant/formats.ts";
 import { root } from "../tests/fixtures.ts";
 
@@ -130,6 +131,7 @@ interface Case {
 
 const pieceBytes = 32 << 20;
 const pieces = range(weightsBytes / pieceBytes);
+const structs = alloc(productArgs.bytes * pieces.length * mostThreads);
 const steps = 4_000_000;
 /** Bytes of one thread's part of a piece, whole pairs of cache lines. */
 const lines = (n: number): number => Math.floor(pieceBytes / n / 128) * 128;
@@ -155,12 +157,28 @@ const manyRows = (n: number): number => n * Math.ceil(128 / n / 16) * 16;
 const outRows = Math.max(128, ...threadCounts.map(manyRows)) * (tokens + 4);
 const out = alloc(4 * Math.max((pieceBytes / rowBytes(formats.Q2_K, cols)) | 0, outRows) + 64);
 const scratch = range(mostThreads).map(() => alloc(Math.max(...kernels.map((k) => k.matmul_scratch(cols)))));
-const vectors = alloc(
-  Math.max(...chosen.flatMap((f) => kernels.map((k) => k.vec_bytes(k.vec_kind(f.id), cols)))) * paths.length,
+const packed = alloc(
+  Math.max(...chosen.flatMap((f) => kernels.map((k) => k.packed_bytes(k.tile_kind(f.id), cols, Math.max(tokens, 4))))),
 );
-const tiles = alloc(
-  Math.max(...chosen.flatMap((f) => kernels.map((k) => k.tile_bytes(k.tile_kind(f.id), cols, tokens)))) * paths.length,
-);
+const views = { u32: new Uint32Array(memory.buffer), f32: new Float32Array(memory.buffer) };
+
+/** Packs some rows of x, and returns where. */
+function pack(path: number, kind: number, tokens: number): number {
+  const args = { kind, x, stride: cols, tokens, dst: packed, cols, col0: 0, col1: cols, from: 0, to: tokens };
+  writeStruct(views, structs, packArgs, args);
+  kernels[path].pack(structs);
+  return packed;
+}
+
+/** The arguments of the n-th call of a case, in a struct that is its own until the next case. */
+function product(n: number, values: Record<keyof typeof productArgs.fields, number>): number[] {
+  const at = structs + n * productArgs.bytes;
+  writeStruct(views, at, productArgs, values);
+  return [at];
+}
+
+/** The faster dot here, as the engine chooses it. */
+let dot: Dot = dots.i16;
 
 const matvecs: Case[] = chosen.map((f) => {
   const bytes = rowBytes(f, cols);
@@ -169,45 +187,50 @@ const matvecs: Case[] = chosen.map((f) => {
     label: f.name,
     work: (n) => n * each(n) * bytes,
     pieces: (n, path) => {
-      const k = kernels[path];
       const rows = each(n);
-      const kind = k.vec_kind(f.id);
-      k.pack_vec(kind, x, vectors, cols, 0, cols);
+      const x = pack(path, kernels[path].vec_kind(f.id), 1);
       return pieces.map((p) =>
         range(n).map((t) => ({
           name: `matvec_${f.name.toLowerCase()}`,
-          args: [weights + (p * n + t) * rows * bytes, vectors, out + 4 * t * rows, cols, rows],
+          args: product(p * n + t, {
+            w: weights + (p * n + t) * rows * bytes,
+            x,
+            out: out + 4 * t * rows,
+            cols,
+            rows,
+            tokens: 1,
+            out_stride: rows,
+            scratch: 0,
+            dot,
+            read_ahead: 0,
+          }),
         })),
       );
     },
   };
 });
 
-/** The faster dot here, as the engine chooses it. */
-let dot: Dot = dots.i16;
-
 const matmuls: Case[] = chosen.map((f) => {
   return {
     label: f.name,
     work: (n) => manyRows(n) * cols * tokens,
     pieces: (n, path) => {
-      const k = kernels[path];
       const rows = manyRows(n);
-      const kind = k.tile_kind(f.id);
-      k.pack_tile(kind, x, cols, 0, tokens, tiles, cols, 0, cols, 0, Math.ceil(tokens / 4));
+      const x = pack(path, kernels[path].tile_kind(f.id), tokens);
       const call = (t: number): Call => ({
         name: `matmul_${f.name.toLowerCase()}`,
-        args: [
-          weights + (t * rows * rowBytes(f, cols)) / n,
-          tiles,
-          out + (4 * t * rows) / n,
+        args: product(t, {
+          w: weights + (t * rows * rowBytes(f, cols)) / n,
+          x,
+          out: out + (4 * t * rows) / n,
           cols,
-          rows / n,
+          rows: rows / n,
           tokens,
-          rows,
-          scratch[t],
+          out_stride: rows,
+          scratch: scratch[t],
           dot,
-        ],
+          read_ahead: 0,
+        }),
       });
       return range(4).map(() => range(n).map(call));
     },

@@ -2,13 +2,12 @@
 #include "kernels.h"
 #include "math.h"
 
-KERNEL void add_rows(float* dst, uint32_t dst_stride, const uint32_t* index, const float* src, uint32_t src_stride,
-                     const float* scale, uint32_t tokens, uint32_t cols) {
-  for (uint32_t t = 0; t < tokens; t++) {
-    float* to = dst + (index ? index[t] : t) * dst_stride;
-    const float* from = src + t * src_stride;
-    v128_t factor = wasm_f32x4_splat(scale ? scale[t] : 1.0f);
-    f32x4_columns(cols, [&](uint32_t c, auto load, auto store) {
+KERNEL void add_rows(const AddRowsArgs* args) {
+  for (uint32_t t = 0; t < args->tokens; t++) {
+    float* to = args->dst + (args->index ? args->index[t] : t) * args->dst_stride;
+    const float* from = args->src + t * args->src_stride;
+    v128_t factor = wasm_f32x4_splat(args->scale ? args->scale[t] : 1.0f);
+    f32x4_columns(args->cols, [&](uint32_t c, auto load, auto store) {
       store(to + c, f32x4_muladd(load(to + c), factor, load(from + c)));
     });
   }

@@ -92,9 +92,8 @@ INLINE void multiply_rows(const Weights& format, const uint8_t* w, uint32_t dist
 // Four rows at a time, a quarter of all rows apart: they share the loads of x, and four far streams suit the prefetcher.
 // Of the memory's 24 GB/s one thread of a Zen 4 gets 17.5 with bf16 (one row at a time 8 to 16) and 22 with f32 (14).
 template <class Weights>
-void matvec(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows) {
+void multiply_token(const uint8_t* w, const v128_t* vectors, float* out, uint32_t cols, uint32_t rows) {
   const Weights format;
-  const v128_t* vectors = (const v128_t*)x;
   uint32_t row_bytes = cols * Weights::bytes, quarter = rows / 4, distance = quarter * row_bytes;
   ReadAhead<4> four(w, distance, distance);
   for (uint32_t r = 0; r < quarter; r++)
@@ -105,6 +104,14 @@ void matvec(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint3
   for (uint32_t r = 4 * quarter; r < rows; r++, rest += row_bytes)
     multiply_rows<Weights, 1>(format, rest, 0, vectors, cols, out + r, 0, one);
   one.finish();
+}
+
+template <class Weights>
+INLINE void matvec(const ProductArgs& args) {
+  for (uint32_t t = 0; t < args.tokens; t++) {
+    const v128_t* vectors = (const v128_t*)args.x + t * f32_steps(args.cols) * F32_CLASSES;
+    multiply_token<Weights>(args.w, vectors, args.out + t * args.out_stride, args.cols, args.rows);
+  }
 }
 
 // The panel: for each pair of rows, class after class, step after step, the two rows' vectors. A missing second row is zero.
@@ -145,16 +152,16 @@ constexpr uint32_t MOST_PAIRS = 16;  // of f32_panel_rows
 constexpr uint32_t SEGMENT = 256;    // steps; the tile's 16 KiB of them stay in the first cache for all rows of the panel
 
 template <class Weights>
-void matmul(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows, uint32_t tokens,
-            uint32_t out_stride, uint8_t* scratch) {
+INLINE void matmul(const ProductArgs& args) {
+  uint32_t cols = args.cols, rows = args.rows;
   uint32_t steps = f32_steps(cols), panel_rows = f32_panel_rows(cols);
-  v128_t* panel = (v128_t*)scratch;
+  v128_t* panel = (v128_t*)args.scratch;
   v128_t sums[MOST_PAIRS][F32_CLASSES][2][F32_TILE];
   for (uint32_t row = 0; row < rows; row += panel_rows) {
     uint32_t count = rows - row < panel_rows ? rows - row : panel_rows, pairs = (count + 1) / 2;
-    unpack_panel<Weights>(w + row * cols * Weights::bytes, cols, count, panel);
-    for (uint32_t token = 0; token < tokens; token += F32_TILE) {
-      const v128_t* tile = (const v128_t*)x + token * F32_CLASSES * steps;
+    unpack_panel<Weights>(args.w + row * cols * Weights::bytes, cols, count, panel);
+    for (uint32_t token = 0; token < args.tokens; token += F32_TILE) {
+      const v128_t* tile = (const v128_t*)args.x + token * F32_CLASSES * steps;
       __builtin_memset(sums, 0, sizeof(sums));
       for (uint32_t k = 0; k < F32_CLASSES; k++)
         for (uint32_t s = 0; s < steps; s += SEGMENT)
@@ -168,7 +175,7 @@ void matmul(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint3
         v128_t dots = f32x4_hsum4(total[0], total[1], total[2], total[3]);
         float lanes[F32_TILE];
         wasm_v128_store(lanes, wasm_f32x4_mul(dots, wasm_f32x4_const_splat(Weights::sum_scale)));
-        for (uint32_t t = 0; t < F32_TILE; t++) out[(token + t) * out_stride + row + r] = lanes[t];
+        for (uint32_t t = 0; t < F32_TILE; t++) args.out[(token + t) * args.out_stride + row + r] = lanes[t];
       }
     }
   }
@@ -176,14 +183,9 @@ void matmul(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint3
 
 }  // namespace
 
-#define PRODUCT(name, Weights)                                                                                        \
-  KERNEL void matvec_##name(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows) {           \
-    matvec<Weights>(w, x, out, cols, rows);                                                                           \
-  }                                                                                                                   \
-  KERNEL void matmul_##name(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows,             \
-                            uint32_t tokens, uint32_t out_stride, uint8_t* scratch, uint32_t) {                       \
-    matmul<Weights>(w, x, out, cols, rows, tokens, out_stride, scratch);                                              \
-  }
+#define PRODUCT(name, Weights)                                                      \
+  KERNEL void matvec_##name(const ProductArgs* args) { matvec<Weights>(*args); } \
+  KERNEL void matmul_##name(const ProductArgs* args) { matmul<Weights>(*args); }
 PRODUCT(f32, WeightsF32)
 PRODUCT(f16, WeightsF16)
 PRODUCT(bf16, WeightsBF16)

@@ -209,12 +209,17 @@ INLINE void multiply_rows(const F& f, const uint8_t* w, const uint8_t* packed, f
   read_ahead.finish();
 }
 
-// out[r] for one packed token; see kernels.h.
+// One token after another; see kernels.h.
 template <class F, class Vec>
-INLINE void matvec(const uint8_t* w, const uint8_t* packed, float* out, uint32_t cols, uint32_t rows) {
+INLINE void matvec(const ProductArgs& args) {
   constexpr int streams = 4;
   const F f;
-  const uint32_t part = rows / streams, done = part * streams, row_bytes = cols / 32 * F::bytes / (F::unit / 32);
-  multiply_rows<F, Vec, streams>(f, w, packed, out, cols, part);
-  multiply_rows<F, Vec, 1>(f, w + done * row_bytes, packed, out + done, cols, rows - done);
+  const uint32_t cols = args.cols, row_bytes = cols / 32 * F::bytes / (F::unit / 32);
+  const uint32_t part = args.rows / streams, done = part * streams;
+  for (uint32_t t = 0; t < args.tokens; t++) {
+    const uint8_t* x = args.x + t * groups_of(cols) * sizeof(Vec);
+    float* out = args.out + t * args.out_stride;
+    multiply_rows<F, Vec, streams>(f, args.w, x, out, cols, part);
+    multiply_rows<F, Vec, 1>(f, args.w + done * row_bytes, x, out + done, cols, args.rows - done);
+  }
 }

@@ -12,20 +12,12 @@ KERNEL uint32_t vec_kind(uint32_t format) {
 KERNEL uint32_t tile_kind(uint32_t format) {
   return is_f32(format) ? pack_f32_tile_kind(format) : pack_q8_tile_kind(format);
 }
-KERNEL uint32_t vec_bytes(uint32_t kind, uint32_t cols) {
-  return kind < PACK_F32_KINDS ? pack_f32_vec_bytes(kind, cols) : pack_q8_vec_bytes(kind, cols);
+KERNEL uint32_t packed_bytes(uint32_t kind, uint32_t cols, uint32_t tokens) {
+  return kind < PACK_F32_KINDS ? pack_f32_bytes(kind, cols, tokens) : pack_q8_bytes(kind, cols, tokens);
 }
-KERNEL uint32_t tile_bytes(uint32_t kind, uint32_t cols, uint32_t tokens) {
-  return kind < PACK_F32_KINDS ? pack_f32_tile_bytes(kind, cols, tokens) : pack_q8_tile_bytes(kind, cols, tokens);
-}
-KERNEL void pack_vec(uint32_t kind, const float* x, uint8_t* dst, uint32_t cols, uint32_t col0, uint32_t col1) {
-  if (kind < PACK_F32_KINDS) return pack_f32_vec(kind, x, dst, cols, col0, col1);
-  pack_q8_vec(kind, x, dst, cols, col0, col1);
-}
-KERNEL void pack_tile(uint32_t kind, const float* x, uint32_t stride, const uint32_t* index, uint32_t tokens,
-                      uint8_t* dst, uint32_t cols, uint32_t col0, uint32_t col1, uint32_t tile0, uint32_t tile1) {
-  if (kind < PACK_F32_KINDS) return pack_f32_tile(kind, x, stride, index, tokens, dst, cols, col0, col1, tile0, tile1);
-  pack_q8_tile(kind, x, stride, index, tokens, dst, cols, col0, col1, tile0, tile1);
+KERNEL void pack(const PackArgs* args) {
+  if (args->kind < PACK_F32_KINDS) pack_f32(*args);
+  else pack_q8(*args);
 }
 
 KERNEL uint32_t matmul_scratch(uint32_t cols) {

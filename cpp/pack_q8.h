@@ -56,11 +56,12 @@ inline uint32_t pack_q8_vec_kind(uint32_t format) {
 }
 inline uint32_t pack_q8_tile_kind(uint32_t format) { return TRAMONTANE_RELAXED && format != Q8_0 ? TILE_I8 : TILE_I16; }
 
-inline uint32_t pack_q8_vec_bytes(uint32_t kind, uint32_t cols) {
-  return groups_of(cols) * (kind == VEC_I8 ? sizeof(VecI8) : sizeof(VecI16));
+// Of a group: of one token, or of a tile.
+INLINE uint32_t group_bytes(uint32_t kind) {
+  return kind == VEC_I8 ? sizeof(VecI8) : kind == TILE_I8 ? sizeof(TileI8) : kind == TILE_I16 ? sizeof(TileI16) : sizeof(VecI16);
 }
-inline uint32_t pack_q8_tile_bytes(uint32_t kind, uint32_t cols, uint32_t tokens) {
-  return (tokens + 3) / 4 * groups_of(cols) * (kind == TILE_I8 ? sizeof(TileI8) : sizeof(TileI16));
+inline uint32_t pack_q8_bytes(uint32_t kind, uint32_t cols, uint32_t tokens) {
+  return (kind < TILE_I8 ? tokens : (tokens + 3) / 4) * groups_of(cols) * group_bytes(kind);
 }
 
 // Vectors of bytes: c[2b] and c[2b + 1] of block b become dwords[k], k of 8: dword k of the four blocks.
@@ -123,25 +124,21 @@ INLINE uint32_t blocks_in_group(uint32_t g, uint32_t cols) {
   return left < 4 ? left : 4;
 }
 
-inline void pack_q8_vec(uint32_t kind, const float* x, uint8_t* dst, uint32_t cols, uint32_t col0, uint32_t col1) {
-  for (uint32_t g = col0 / GROUP; g < groups_of(col1); g++) {
-    v128_t values[8];
-    GroupSums sums;
-    quantize_group(x + g * GROUP, blocks_in_group(g, cols), values, sums);
-    if (kind == VEC_I8) {
-      VecI8& out = reinterpret_cast<VecI8*>(dst)[g];
-      for (uint32_t i = 0; i < 8; i++) out.x[i] = values[i];
-      out.sums = sums;
-    } else {
-      static_assert(sizeof(VecI16) == sizeof(VecSplit));
-      VecI16& out = reinterpret_cast<VecI16*>(dst)[g];
-      for (uint32_t i = 0; i < 8; i++) {
-        v128_t v = values[i], even = wasm_i16x8_shr(wasm_i16x8_shl(v, 8), 8), odd = wasm_i16x8_shr(v, 8);
-        out.x[2 * i] = kind == VEC_SPLIT ? even : wasm_i16x8_extend_low_i8x16(v);
-        out.x[2 * i + 1] = kind == VEC_SPLIT ? odd : wasm_i16x8_extend_high_i8x16(v);
-      }
-      out.sums = sums;
+// One token's group.
+INLINE void store_token(uint32_t kind, uint8_t* group, const v128_t values[8], const GroupSums& sums) {
+  if (kind == VEC_I8) {
+    VecI8& out = *reinterpret_cast<VecI8*>(group);
+    for (uint32_t i = 0; i < 8; i++) out.x[i] = values[i];
+    out.sums = sums;
+  } else {
+    static_assert(sizeof(VecI16) == sizeof(VecSplit));
+    VecI16& out = *reinterpret_cast<VecI16*>(group);
+    for (uint32_t i = 0; i < 8; i++) {
+      v128_t v = values[i], even = wasm_i16x8_shr(wasm_i16x8_shl(v, 8), 8), odd = wasm_i16x8_shr(v, 8);
+      out.x[2 * i] = kind == VEC_SPLIT ? even : wasm_i16x8_extend_low_i8x16(v);
+      out.x[2 * i + 1] = kind == VEC_SPLIT ? odd : wasm_i16x8_extend_high_i8x16(v);
     }
+    out.sums = sums;
   }
 }
 
@@ -165,20 +162,20 @@ INLINE void store_tile_token(uint32_t kind, uint8_t* group, uint32_t t, const v1
   }
 }
 
-inline void pack_q8_tile(uint32_t kind, const float* x, uint32_t stride, const uint32_t* index, uint32_t tokens,
-                         uint8_t* dst, uint32_t cols, uint32_t col0, uint32_t col1, uint32_t tile0, uint32_t tile1) {
-  uint32_t group_bytes = kind == TILE_I8 ? sizeof(TileI8) : sizeof(TileI16);
-  for (uint32_t tile = tile0; tile < tile1; tile++) {
-    for (uint32_t t = 0; t < 4; t++) {
-      uint32_t token = 4 * tile + t;
-      const float* row = x;
-      if (token < tokens) row += stride * (index ? index[token] : token);
-      for (uint32_t g = col0 / GROUP; g < groups_of(col1); g++) {
-        v128_t values[8];
-        GroupSums sums;
-        quantize_group(row + g * GROUP, token < tokens ? blocks_in_group(g, cols) : 0, values, sums);
-        store_tile_token(kind, dst + (tile * groups_of(cols) + g) * group_bytes, t, values, sums);
-      }
+inline void pack_q8(const PackArgs& args) {
+  const bool tiled = args.kind >= TILE_I8;
+  const uint32_t groups = groups_of(args.cols), bytes = group_bytes(args.kind);
+  const uint32_t end = tiled ? (args.to + 3) / 4 * 4 : args.to;
+  for (uint32_t token = args.from; token < end; token++) {
+    const bool real = token < args.tokens;
+    const float* row = args.x + (real ? token * args.stride : 0);
+    uint8_t* out = args.dst + (tiled ? token / 4 : token) * groups * bytes;
+    for (uint32_t g = args.col0 / GROUP; g < groups_of(args.col1); g++) {
+      v128_t values[8];
+      GroupSums sums;
+      quantize_group(row + g * GROUP, real ? blocks_in_group(g, args.cols) : 0, values, sums);
+      if (tiled) store_tile_token(args.kind, out + g * bytes, token % 4, values, sums);
+      else store_token(args.kind, out + g * bytes, values, sums);
     }
   }
 }

@@ -3,6 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { formats } from "../../src/quant/formats.ts";
 import { fixture, safetensors } from "../fixtures.ts";
+import { byTiles, byToken, putLast } from "./forms.ts";
 import { bits, builds, Kernels } from "./harness.ts";
 import { normal, uniform } from "./random.ts";
 
@@ -11,61 +12,6 @@ const names: Name[] = ["F32", "F16", "BF16"];
 const eps = 2 ** -24;
 
 const kernels = builds.map((build) => new Kernels(build, 512));
-
-/** Puts the weights at the very end of the memory, where reading beyond their last byte traps. */
-function putLast(k: Kernels, weights: Uint8Array): number {
-  const at = k.memory.buffer.byteLength - weights.byteLength;
-  k.u8(at, weights.byteLength).set(weights);
-  return at;
-}
-
-/** The products of x (tokens, cols) and weights (rows, cols): (tokens, rows), one token at a time. */
-function matvec(k: Kernels, name: Name, weights: Uint8Array, x: Float32Array, cols: number, rows: number) {
-  k.reset();
-  const w = putLast(k, weights);
-  const kind = k.fn.vec_kind(formats[name].id);
-  const input = k.put(x);
-  const packed = k.alloc(k.fn.vec_bytes(kind, cols));
-  const out = k.alloc(4 * rows);
-  const tokens = x.length / cols;
-  const result = new Float32Array(tokens * rows);
-  for (let t = 0; t < tokens; t++) {
-    // In two parts, as two threads would pack it.
-    const middle = Math.min(128, cols);
-    k.fn.pack_vec(kind, input + 4 * t * cols, packed, cols, 0, middle);
-    if (middle < cols) k.fn.pack_vec(kind, input + 4 * t * cols, packed, cols, middle, cols);
-    k.fn[`matvec_${name.toLowerCase()}`](w, packed, out, cols, rows);
-    result.set(k.f32(out, rows), t * rows);
-  }
-  return result;
-}
-
-/** The same by tiles of tokens, which `index` picks in reverse order, into rows of a wider output. */
-function matmul(k: Kernels, name: Name, weights: Uint8Array, x: Float32Array, cols: number, rows: number) {
-  k.reset();
-  const w = putLast(k, weights);
-  const kind = k.fn.tile_kind(formats[name].id);
-  const tokens = x.length / cols;
-  const tiles = Math.ceil(tokens / 4);
-  const stride = cols + 3;
-  const input = k.alloc(4 * tokens * stride);
-  k.f32(input, tokens * stride).fill(NaN);
-  for (let t = 0; t < tokens; t++)
-    k.f32(input + 4 * (tokens - 1 - t) * stride, cols).set(x.subarray(t * cols, (t + 1) * cols));
-  const index = k.put(Uint32Array.from({ length: tokens }, (_, t) => tokens - 1 - t));
-  const packed = k.alloc(k.fn.tile_bytes(kind, cols, tokens));
-  k.u8(packed, k.fn.tile_bytes(kind, cols, tokens)).fill(255);
-  const middle = Math.min(128, cols);
-  k.fn.pack_tile(kind, input, stride, index, tokens, packed, cols, 0, middle, 0, tiles);
-  if (middle < cols) k.fn.pack_tile(kind, input, stride, index, tokens, packed, cols, middle, cols, 0, tiles);
-  const outStride = Math.ceil(rows / 4) * 4 + 4;
-  const out = k.alloc(4 * tiles * 4 * outStride);
-  const scratch = k.alloc(k.fn.matmul_scratch(cols));
-  k.fn[`matmul_${name.toLowerCase()}`](w, packed, out, cols, rows, tokens, outStride, scratch);
-  const result = new Float32Array(tokens * rows);
-  for (let t = 0; t < tokens; t++) result.set(k.f32(out + 4 * t * outStride, rows), t * rows);
-  return result;
-}
 
 function dequantize(k: Kernels, name: Name, weights: Uint8Array): Float32Array {
   k.reset();
@@ -111,8 +57,7 @@ for (const name of ["F16", "BF16"] as const) {
       ["packed", "y", "y_abs"],
       ["random_bytes", "random_y", "random_y_abs"],
     ]) {
-      const rows = tensors[packed].shape[0];
-      const got = matvec(kernels[0], name, tensors[packed].data as Uint8Array, f32("x"), 1024, rows);
+      const got = byToken(kernels[0], formats[name], tensors[packed].data as Uint8Array, f32("x"), 1024);
       for (let i = 0; i < got.length; i++) {
         const error = Math.abs(got[i] - f32(y)[i]);
         const bound = 1024 * eps * f32(y_abs)[i];
@@ -177,11 +122,11 @@ for (const name of names) {
         const tokens = 1 + ((i + rows) % 9);
         const w = weights(cols * 10 + rows, cols * rows);
         const x = normal(cols + 7, tokens * cols);
-        const expected = matvec(kernels[0], name, w, x, cols, rows);
+        const expected = byToken(kernels[0], formats[name], w, x, cols);
         for (const k of kernels) {
-          assert.equal(bits(matvec(k, name, w, x, cols, rows)), bits(expected), `matvec ${rows}x${cols}`);
+          assert.equal(bits(byToken(k, formats[name], w, x, cols)), bits(expected), `matvec ${rows}x${cols}`);
           assert.equal(
-            bits(matmul(k, name, w, x, cols, rows)),
+            bits(byTiles(k, formats[name], w, x, cols)),
             bits(expected),
             `matmul ${rows}x${cols}, ${tokens} tokens`,
           );
@@ -208,8 +153,8 @@ for (const name of names) {
     ]) {
       const w = weights(rows, cols * rows);
       const x = normal(rows, tokens * cols);
-      const expected = bits(matvec(kernels[0], name, w, x, cols, rows));
-      for (const k of kernels) assert.equal(bits(matmul(k, name, w, x, cols, rows)), expected);
+      const expected = bits(byToken(kernels[0], formats[name], w, x, cols));
+      for (const k of kernels) assert.equal(bits(byTiles(k, formats[name], w, x, cols)), expected);
     }
   });
 }
@@ -217,9 +162,9 @@ for (const name of names) {
 test("a token's result does not depend on the tile's other tokens", () => {
   const w = normal(5, 100 * 6);
   const x = normal(6, 100 * 4);
-  const alone = matmul(kernels[0], "F32", new Uint8Array(w.buffer), x.subarray(0, 100), 100, 6);
+  const alone = byTiles(kernels[0], formats.F32, new Uint8Array(w.buffer), x.subarray(0, 100), 100);
   x.fill(NaN, 100);
-  assert.equal(bits(matmul(kernels[0], "F32", new Uint8Array(w.buffer), x, 100, 6).subarray(0, 6)), bits(alone));
+  assert.equal(bits(byTiles(kernels[0], formats.F32, new Uint8Array(w.buffer), x, 100).subarray(0, 6)), bits(alone));
 });
 
 test.run();

@@ -2,9 +2,10 @@
 // form (one token, many tokens; plain, relaxed) against the others bit for bit.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type Dot, dots } from "../../src/kernels/abi.ts";
+import { dots } from "../../src/kernels/abi.ts";
 import { type BlockFormat, formats, rowBytes } from "../../src/quant/formats.ts";
 import { fixture, safetensors } from "../fixtures.ts";
+import { byTiles, byToken, putLast } from "./forms.ts";
 import { type Build, bits, builds, Kernels } from "./harness.ts";
 import { decodeRow, makeRows, product, quantize, random } from "./twin.ts";
 
@@ -22,67 +23,6 @@ function sameBits(actual: Float32Array, expected: Float32Array, what: string): v
   for (let i = 0; i < a.length; i++) {
     if (a[i] !== b[i]) assert.unreachable(`${what}: element ${i} is ${actual[i]}, expected ${expected[i]}`);
   }
-}
-
-/** Puts weights so that they end with the memory's last byte: reading beyond them traps. */
-function putLast(k: Kernels, bytes: Uint8Array): number {
-  const at = k.memory.buffer.byteLength - bytes.length;
-  k.u8(at, bytes.length).set(bytes);
-  return at;
-}
-
-/** out (tokens, rows) by one matvec call a token. */
-function byToken(k: Kernels, f: BlockFormat, w: Uint8Array, x: Float32Array, cols: number): Float32Array {
-  k.reset();
-  const name = f.name.toLowerCase();
-  const rows = w.length / rowBytes(f, cols);
-  const tokens = x.length / cols;
-  const kind = k.fn.vec_kind(f.id);
-  const packed = k.alloc(k.fn.vec_bytes(kind, cols));
-  const out = k.alloc(4 * rows + 64);
-  const result = new Float32Array(tokens * rows);
-  for (let t = 0; t < tokens; t++) {
-    const from = k.put(x.subarray(t * cols, (t + 1) * cols));
-    // In two ranges, as two threads would.
-    const middle = Math.min(cols, 128 * Math.ceil(cols / 256));
-    k.fn.pack_vec(kind, from, packed, cols, 0, middle);
-    if (middle < cols) k.fn.pack_vec(kind, from, packed, cols, middle, cols);
-    k.u32(out, rows + 1).fill(SENTINEL);
-    k.fn[`matvec_${name}`](putLast(k, w), packed, out, cols, rows);
-    assert.is(k.u32(out, rows + 1)[rows], SENTINEL, "matvec wrote beyond out");
-    result.set(k.f32(out, rows), t * rows);
-  }
-  return result;
-}
-
-/** out (tokens, rows) by one matmul call, the tokens picked through an index in reverse order. */
-function byTiles(k: Kernels, f: BlockFormat, w: Uint8Array, x: Float32Array, cols: number, dot: Dot): Float32Array {
-  k.reset();
-  const rows = w.length / rowBytes(f, cols);
-  const tokens = x.length / cols;
-  const tiles = Math.ceil(tokens / 4);
-  const stride = 4 * Math.ceil(rows / 4) + 4;
-  const kind = k.fn.tile_kind(f.id);
-  const packed = k.alloc(k.fn.tile_bytes(kind, cols, tokens));
-  const from = k.put(x);
-  const index = k.put(new Uint32Array(tokens).map((_, i) => tokens - 1 - i));
-  const scratch = k.alloc(k.fn.matmul_scratch(cols) + 64);
-  const guard = scratch + k.fn.matmul_scratch(cols);
-  k.u32(guard, 1)[0] = SENTINEL;
-  const out = k.alloc(4 * 4 * tiles * stride);
-  k.u32(out, 4 * tiles * stride).fill(SENTINEL);
-  const middle = Math.min(cols, 128 * Math.ceil(cols / 256));
-  k.fn.pack_tile(kind, from, cols, index, tokens, packed, cols, 0, middle, 0, tiles);
-  if (middle < cols) k.fn.pack_tile(kind, from, cols, index, tokens, packed, cols, middle, cols, 0, tiles);
-  k.fn[`matmul_${f.name.toLowerCase()}`](putLast(k, w), packed, out, cols, rows, tokens, stride, scratch, dot);
-  assert.is(k.u32(guard, 1)[0], SENTINEL, "matmul wrote beyond its scratch");
-  const result = new Float32Array(tokens * rows);
-  for (let t = 0; t < 4 * tiles; t++) {
-    const row = out + 4 * t * stride;
-    for (let r = rows; r < stride; r++) assert.is(k.u32(row, stride)[r], SENTINEL, "matmul wrote beyond its rows");
-    if (t < tokens) result.set(k.f32(row, rows), (tokens - 1 - t) * rows);
-  }
-  return result;
 }
 
 /** All forms, which must agree; returns one. */
