@@ -14,10 +14,10 @@
 
 #define KERNEL extern "C"
 
-// GGUF's type ids, see src/quant/formats.ts.
+// GGUF's type ids.
 enum Format : uint32_t {
-  F32 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8,
-  Q2_K = 10, Q3_K = 11, Q4_K = 12, Q5_K = 13, Q6_K = 14, BF16 = 30,
+#define FORMAT(name, NAME, id, values, bytes, packing) NAME = id,
+#include "formats.def"
 };
 
 // ---- Activations, packed for a product (pack.cpp) ------------------------------------------------------------------
@@ -43,7 +43,7 @@ struct PackArgs {
 };
 KERNEL void pack(const PackArgs* args);
 
-// ---- Products: out[t][r] = sum over c of w[r][c] * x[t][c] (matmul_*.cpp), one pair for each format F --------------
+// ---- Products: out[t][r] = sum over c of w[r][c] * x[t][c] (products.cpp), one pair for each format F ---------------
 //   matvec_F   one token after another, each of which reads the weights: bound by bandwidth, a few linear streams
 //   matmul_F   tiles of tokens; a panel of weights is unpacked once for all of them
 struct ProductArgs {
@@ -63,14 +63,11 @@ struct ProductArgs {
 // not for V8 before 12 (Node 20), which miscompiles it.
 enum Dot : uint32_t { DOT_I16 = 0, DOT_I32 = 1 };
 
-#define PRODUCT(F)                                                                                       \
-  KERNEL void matvec_##F(const ProductArgs* args);                                                       \
-  KERNEL void matmul_##F(const ProductArgs* args);                                                       \
-  KERNEL void dequantize_##F(const uint8_t* src, float* dst, uint32_t n); /* n values, whole blocks; exact */
-PRODUCT(f32) PRODUCT(f16) PRODUCT(bf16)
-PRODUCT(q8_0) PRODUCT(q4_0) PRODUCT(q4_1) PRODUCT(q5_0) PRODUCT(q5_1)
-PRODUCT(q2_k) PRODUCT(q3_k) PRODUCT(q4_k) PRODUCT(q5_k) PRODUCT(q6_k)
-#undef PRODUCT
+#define FORMAT(name, NAME, id, values, bytes, packing) \
+  KERNEL void matvec_##name(const ProductArgs* args);  \
+  KERNEL void matmul_##name(const ProductArgs* args);  \
+  KERNEL void dequantize_##name(const uint8_t* src, float* dst, uint32_t n); /* n values, whole blocks; exact */
+#include "formats.def"
 
 KERNEL uint32_t matmul_scratch(uint32_t cols);  // bytes, the maximum over formats
 
@@ -143,7 +140,7 @@ KERNEL void router_logits(const float* x, const float* gate, uint32_t cols, uint
 // [k], divided by their sum. 1 <= k <= experts.
 KERNEL void select_experts(const float* logits, uint32_t experts, uint32_t k, uint32_t* picked, float* weights);
 
-// ---- Probe ---------------------------------------------------------------------------------------------------------
+// ---- Probe (probe.cpp) ---------------------------------------------------------------------------------------------
 // The build's own integer dot on 16 + 16 bytes (b in 0..127) to 4 + 8 sums (i32 form, i16 form), to be compared once
 // with the plain build's.
 KERNEL void probe_dot(const int8_t* a, const int8_t* b, int32_t* out);

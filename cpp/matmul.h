@@ -242,8 +242,3 @@ INLINE void matmul(const ProductArgs& args) {
   }
   read_ahead.finish();
 }
-
-// The exports of one format: its struct in formats.h, the packings it reads.
-#define PRODUCTS(name, F, Vec, Tile)                                               \
-  KERNEL void matvec_##name(const ProductArgs* args) { matvec<blocks::F, Vec>(*args); } \
-  KERNEL void matmul_##name(const ProductArgs* args) { matmul<blocks::F, Tile>(*args); }

@@ -28,11 +28,6 @@ inline constexpr float F16_SUM_SCALE = 0x1p56f;
 
 inline uint32_t f32_steps(uint32_t cols) { return (cols + F32_STEP - 1) / F32_STEP; }
 
-inline uint32_t pack_f32_vec_kind(uint32_t format) {
-  return format == F32 ? VEC_NATURAL : format == BF16 ? VEC_EVEN_ODD : VEC_EVEN_ODD_F16;
-}
-inline uint32_t pack_f32_tile_kind(uint32_t format) { return pack_f32_vec_kind(format) + (TILE_NATURAL - VEC_NATURAL); }
-
 inline uint32_t pack_f32_bytes(uint32_t kind, uint32_t cols, uint32_t tokens) {
   uint32_t stored = kind < TILE_NATURAL ? tokens : (tokens + F32_TILE - 1) / F32_TILE * F32_TILE;
   return stored * f32_steps(cols) * F32_STEP * sizeof(float);

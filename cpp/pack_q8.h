@@ -19,42 +19,44 @@ struct GroupSums {
 };
 
 struct VecI8 {  // one token, columns in order
+  static constexpr uint32_t kind = VEC_I8;
   v128_t x[8];
   GroupSums sums;
 };
 struct VecI16 {
+  static constexpr uint32_t kind = VEC_I16;
   v128_t x[16];
   GroupSums sums;
 };
 struct VecSplit {  // i16, of each 16 columns the even ones, then the odd: codes taken as i16 are split by a mask and a shift
+  static constexpr uint32_t kind = VEC_SPLIT;
   v128_t x[16];
   GroupSums sums;
 };
 struct TileI8 {  // four tokens: x[k][t] is dword k, values 4k .. 4k + 3, of the four blocks of token t
+  static constexpr uint32_t kind = TILE_I8;
   v128_t x[8][4];
   GroupSums sums[4];
 };
 struct TileI16 {  // x[k][t] is the pair 2k, 2k + 1 of the four blocks of token t
+  static constexpr uint32_t kind = TILE_I16;
   v128_t x[16][4];
   GroupSums sums[4];
 };
 
-// What the build's products read: 8-bit weights always take i16.
+// What the products of codes in 0..63 read in this build, and those of signed bytes in either.
 #if TRAMONTANE_RELAXED
-using Vec = VecI8;
-using Tile = TileI8;
+using VecU6 = VecI8;
+using TileU6 = TileI8;
 #else
-using Vec = VecSplit;
-using Tile = TileI16;
+using VecU6 = VecSplit;
+using TileU6 = TileI16;
 #endif
+using VecS8 = VecI16;
+using TileS8 = TileI16;
 
 inline constexpr uint32_t GROUP = 128;
 INLINE uint32_t groups_of(uint32_t cols) { return (cols + GROUP - 1) / GROUP; }
-
-inline uint32_t pack_q8_vec_kind(uint32_t format) {
-  return format == Q8_0 ? VEC_I16 : TRAMONTANE_RELAXED ? VEC_I8 : VEC_SPLIT;
-}
-inline uint32_t pack_q8_tile_kind(uint32_t format) { return TRAMONTANE_RELAXED && format != Q8_0 ? TILE_I8 : TILE_I16; }
 
 // Of a group: of one token, or of a tile.
 INLINE uint32_t group_bytes(uint32_t kind) {

@@ -184,6 +184,30 @@ for (const f of quantized) {
   });
 }
 
+test("the column `scales` names all that a block's values are multiplied by", () => {
+  const k = kernels.simd;
+  for (const f of quantized) {
+    const values = (scale: (member: number) => number): Float32Array => {
+      k.reset();
+      const block = new Uint8Array(f.block_bytes).fill(0xff);
+      for (const [member, at] of f.scales.entries()) new DataView(block.buffer).setUint16(at, scale(member), true);
+      const out = k.alloc(4 * f.block_values);
+      k.fn[`dequantize_${f.name.toLowerCase()}`](k.put(block), out, f.block_values);
+      return k.f32(out, f.block_values).slice();
+    };
+    const one = 0x3c00;
+    assert.ok(
+      values(() => 0).every((v) => v === 0),
+      `${f.name}: something else has a part in it`,
+    );
+    for (const member of f.scales.keys())
+      assert.ok(
+        values((m) => (m === member ? one : 0)).every((v) => v !== 0),
+        `${f.name}: scale ${member} has none`,
+      );
+  }
+});
+
 test("NaN in the activations reaches the result", () => {
   for (const f of quantized) {
     const w = makeRows(

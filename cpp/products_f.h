@@ -2,14 +2,15 @@
 //
 // The order of additions: class 0 and class 1 over the steps, each in 4 lanes; class 0 + class 1; the lanes. Every sum has
 // thus 8 partial sums, by column mod 8 in some order.
+#pragma once
 #include "f32x4.h"
 #include "pack_f32.h"
 #include "read_ahead.h"
 
-namespace {
+namespace floats {
 
 // Each format: a weight's bytes, a step's 8 weights as two vectors in the packing's order, and the finished sum's factor.
-struct WeightsF32 {
+struct F32 {
   static constexpr uint32_t bytes = 4;
   static constexpr float sum_scale = 1;
   INLINE void load(const uint8_t* w, v128_t out[F32_CLASSES]) const {
@@ -18,7 +19,7 @@ struct WeightsF32 {
   }
 };
 
-struct WeightsBF16 {
+struct BF16 {
   static constexpr uint32_t bytes = 2;
   static constexpr float sum_scale = 1;
   v128_t high = constant_u32(0xffff0000);
@@ -31,7 +32,7 @@ struct WeightsBF16 {
 
 // Values times 2^-112: the arithmetic shift puts exponent and fraction in a float's place, the mask keeps one copy of the
 // sign. Subnormals are exact; the patterns of infinity and NaN, which no sane checkpoint holds, count as 65536 and more.
-struct WeightsF16 {
+struct F16 {
   static constexpr uint32_t bytes = 2;
   static constexpr float sum_scale = F16_SUM_SCALE;
   v128_t mask = constant_u32(0x8fffe000);
@@ -181,29 +182,4 @@ INLINE void matmul(const ProductArgs& args) {
   }
 }
 
-}  // namespace
-
-#define PRODUCT(name, Weights)                                                      \
-  KERNEL void matvec_##name(const ProductArgs* args) { matvec<Weights>(*args); } \
-  KERNEL void matmul_##name(const ProductArgs* args) { matmul<Weights>(*args); }
-PRODUCT(f32, WeightsF32)
-PRODUCT(f16, WeightsF16)
-PRODUCT(bf16, WeightsBF16)
-
-KERNEL void dequantize_f32(const uint8_t* src, float* dst, uint32_t n) { __builtin_memcpy(dst, src, n * sizeof(float)); }
-
-KERNEL void dequantize_f16(const uint8_t* src, float* dst, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++) {
-    uint16_t half;
-    __builtin_memcpy(&half, src + 2 * i, 2);
-    dst[i] = wasm_f32x4_extract_lane(f32x4_from_f16(wasm_i32x4_splat(half)), 0);
-  }
-}
-
-KERNEL void dequantize_bf16(const uint8_t* src, float* dst, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++) {
-    uint16_t half;
-    __builtin_memcpy(&half, src + 2 * i, 2);
-    dst[i] = __builtin_bit_cast(float, (uint32_t)half << 16);
-  }
-}
+}  // namespace floats
