@@ -19,11 +19,15 @@ KERNEL void silu_mul(float* gate, const float* up, uint32_t tokens, uint32_t col
     f32x4_columns(cols, [&](uint32_t c, auto load, auto store) {
       v128_t x = load(gate + c);
       v128_t silu = wasm_f32x4_div(x, wasm_f32x4_add(exp.one, exp(wasm_f32x4_neg(x))));  // x / (1 + e^-x)
-      store(gate + c, wasm_f32x4_mul(silu, load(up + c)));
+      // Twice, so that the product is not subnormal, either.
+      store(gate + c, f32x4_significant(wasm_f32x4_mul(f32x4_significant(silu), load(up + c))));
     });
 }
 
 KERNEL void gelu_mul(float* gate, const float* up, uint32_t tokens, uint32_t cols, uint32_t stride) {
   for (uint32_t t = 0; t < tokens; t++, gate += stride, up += stride)
-    for (uint32_t c = 0; c < cols; c++) gate[c] = (float)(gate[c] * normal_cdf(gate[c])) * up[c];
+    for (uint32_t c = 0; c < cols; c++) {
+      float gelu = (float)significant(gate[c] * normal_cdf(gate[c]));
+      gate[c] = significant(gelu * up[c]);
+    }
 }

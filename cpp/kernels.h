@@ -22,9 +22,9 @@ enum Format : uint32_t {
 
 // ---- Activations, packed for a product (pack.cpp) ------------------------------------------------------------------
 // A product reads its activations packed: in f32 for F32, F16, BF16; else int8 per 32 values with f32 scales (scale =
-// amax/127, value = nearest-even(x * (127/amax)), 0 where that quotient is not finite) and sums, columns padded with zeros
-// to a multiple of 128. There are two forms: tokens one after another for matvec_*, tiles of 4 tokens for matmul_*. Formats
-// of one kind share a packed copy.
+// amax/127, value = nearest-even(x * (127/amax))) and sums, columns padded with zeros to a multiple of 128. Values below
+// 2^-64 (NEGLIGIBLE) are packed as 0, in int8 blocks whose amax is. There are two forms: tokens one after another for
+// matvec_*, tiles of 4 tokens for matmul_*. Formats of one kind share a packed copy.
 KERNEL uint32_t vec_kind(uint32_t format);   // kind of packing that matvec_<format> reads; equal kinds, equal bytes
 KERNEL uint32_t tile_kind(uint32_t format);  // the same for matmul_<format>
 // Size, a multiple of 16; of tiles, which are whole, for tokens rounded up to 4.
@@ -85,7 +85,8 @@ struct AddRowsArgs {
   uint32_t tokens, cols;
 };
 KERNEL void add_rows(const AddRowsArgs* args);
-// gate[t][c] = silu(gate[t][c]) * up[t][c], and with the exact (erf) GELU; strides in floats.
+// gate[t][c] = silu(gate[t][c]) * up[t][c], and with the exact (erf) GELU; strides in floats. A silu, a GELU or a product
+// below 2^-64 (NEGLIGIBLE) counts as 0.
 KERNEL void silu_mul(float* gate, const float* up, uint32_t tokens, uint32_t cols, uint32_t stride);
 KERNEL void gelu_mul(float* gate, const float* up, uint32_t tokens, uint32_t cols, uint32_t stride);
 

@@ -8,7 +8,7 @@
 // A packed token ("vec") is step after step. A tile of 4 tokens is class 0, then class 1; in a class step after step, in a
 // step the four tokens' vectors: a product then needs one accumulator for a row and token, and no reduction until the end.
 #pragma once
-#include <wasm_simd128.h>
+#include "f32x4.h"
 #include "kernels.h"
 
 enum PackF32 : uint32_t {
@@ -21,10 +21,11 @@ inline constexpr uint32_t F32_STEP = 8;     // columns
 inline constexpr uint32_t F32_CLASSES = 2;  // vectors of a step
 inline constexpr uint32_t F32_TILE = 4;     // tokens
 
-// A half's bits shifted to a float's place make value * 2^-112. The activations carry 2^56 of the missing factor and the
-// finished sum the other, so that neither ordinary activations overflow nor products fall among the subnormals.
-inline constexpr float F16_ACTIVATION_SCALE = 0x1p56f;
-inline constexpr float F16_SUM_SCALE = 0x1p56f;
+// A half's bits shifted to a float's place make value * 2^-112. The activations carry 2^64 of the missing factor and the
+// finished sum the rest, so that activations of 2^-64 to 2^64 neither overflow nor, times a normal half (2^-14 and more),
+// fall among the subnormals.
+inline constexpr float F16_ACTIVATION_SCALE = 1 / NEGLIGIBLE;
+inline constexpr float F16_SUM_SCALE = 0x1p112f / F16_ACTIVATION_SCALE;
 
 inline uint32_t f32_steps(uint32_t cols) { return (cols + F32_STEP - 1) / F32_STEP; }
 
@@ -40,7 +41,7 @@ inline uint32_t f32_panel_rows(uint32_t cols) {
 }
 inline uint32_t f32_scratch(uint32_t cols) { return f32_panel_rows(cols) * f32_steps(cols) * F32_STEP * sizeof(float); }
 
-// The step of columns [c, c + 8) of a row in the kind's order; zeros from `cols` on.
+// The step of columns [c, c + 8) of a row in the kind's order; zeros from `cols` on, and for what is negligible.
 inline void pack_f32_step(uint32_t order, const float* x, uint32_t c, uint32_t cols, v128_t out[F32_CLASSES]) {
   v128_t low, high;
   if (c + 8 <= cols) {
@@ -52,6 +53,8 @@ inline void pack_f32_step(uint32_t order, const float* x, uint32_t c, uint32_t c
     low = wasm_v128_load(padded);
     high = wasm_v128_load(padded + 4);
   }
+  low = f32x4_significant(low);
+  high = f32x4_significant(high);
   if (order == VEC_NATURAL) {
     out[0] = low;
     out[1] = high;

@@ -1,8 +1,8 @@
 // Activations quantized to int8 per 32 values, in the layouts that the products of quantized weights read. A group is 128
 // columns, four blocks; lane b of a vector belongs to block b of the group, in weights and activations alike.
 #pragma once
+#include "f32x4.h"
 #include "kernels.h"
-#include "simd.h"
 
 enum PackQ8 : uint32_t { VEC_I8 = 10, VEC_I16 = 11, VEC_SPLIT = 12, TILE_I8 = 13, TILE_I16 = 14 };
 
@@ -79,8 +79,8 @@ INLINE void dwords_to_pairs(v128_t dwords, v128_t pairs[2]) {
   pairs[1] = wasm_i32x4_shuffle(low, high, 1, 3, 5, 7);
 }
 
-// Quantizes the first `count` blocks at x, the others being zero: value = nearest-even(x * (127 / amax)), 0 where that
-// quotient is not finite (amax 0, or too small to matter). NaN in x makes the block's scale NaN, and so the products.
+// Quantizes the first `count` blocks at x, the others being zero: value = nearest-even(x * (127 / amax)); all is 0 where
+// amax is negligible. NaN in x makes the block's scale NaN, and so the products.
 INLINE void quantize_group(const float* x, uint32_t count, v128_t values[8], GroupSums& sums) {
   v128_t amax[4];
   for (uint32_t b = 0; b < 4; b++) {
@@ -92,6 +92,7 @@ INLINE void quantize_group(const float* x, uint32_t count, v128_t values[8], Gro
   v128_t columns[4];
   transpose_dwords(amax[0], amax[1], amax[2], amax[3], columns);
   v128_t largest = wasm_f32x4_max(wasm_f32x4_max(columns[0], columns[1]), wasm_f32x4_max(columns[2], columns[3]));
+  largest = f32x4_significant(largest);
   v128_t inverse = wasm_f32x4_div(wasm_f32x4_const_splat(127), largest);
   inverse = wasm_v128_and(inverse, wasm_f32x4_le(inverse, wasm_f32x4_const_splat(__FLT_MAX__)));
   sums.scale = wasm_f32x4_div(largest, wasm_f32x4_const_splat(127));
@@ -100,7 +101,7 @@ INLINE void quantize_group(const float* x, uint32_t count, v128_t values[8], Gro
   wasm_v128_store(factor, inverse);
   for (uint32_t b = 0; b < 4; b++) {
     v128_t q[8] = {};
-    for (uint32_t i = 0; i < 8 && b < count; i++) {
+    for (uint32_t i = 0; i < 8 && factor[b] != 0; i++) {
       v128_t scaled = wasm_f32x4_mul(wasm_v128_load(x + 32 * b + 4 * i), wasm_f32x4_splat(factor[b]));
       q[i] = wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(scaled));
     }

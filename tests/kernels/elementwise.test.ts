@@ -4,6 +4,7 @@ import * as assert from "uvu/assert";
 import { addRowsArgs } from "../../src/kernels/abi.ts";
 import { bits, builds, Kernels } from "./harness.ts";
 import { normal } from "./random.ts";
+import { NEGLIGIBLE } from "./twin.ts";
 
 const kernels = builds.map((build) => new Kernels(build, 64));
 const widths = [1, 3, 4, 7, 16, 17, 31, 50, 128, 1001];
@@ -103,15 +104,22 @@ function erf(x: number): number {
   return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
 }
 
+/** The normal distribution function at -z, z > 3, by its continued fraction. */
+function tail(z: number): number {
+  let below = z;
+  for (let n = 60; n > 0; n--) below = z + n / below;
+  return Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI) / below;
+}
+
 const activations = {
   silu: (x: number) => x / (1 + Math.exp(-x)),
-  gelu: (x: number) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
+  gelu: (x: number) => x * (x < -3 ? tail(-x) : 0.5 * (1 + erf(x / Math.SQRT2))),
 };
 
 for (const [name, activation] of Object.entries(activations)) {
   test(`${name}_mul is within 3 units in the last place of float64`, () => {
-    // Below -3 the twin's own 1 + erf loses digits: there silu alone is compared.
-    const low = name === "silu" ? -80 : -3;
+    // Down to where they are negligible.
+    const low = name === "silu" ? -44 : -8.5;
     const high = name === "silu" ? 80 : 8;
     const cols = 4001;
     const gate = Float32Array.from({ length: 2 * cols }, (_, i) => low + ((high - low) * i) / (2 * cols - 1));
@@ -153,7 +161,28 @@ for (const [name, activation] of Object.entries(activations)) {
       assert.is(highest, Infinity);
       assert.is(infinite, Infinity);
       assert.ok(Number.isNaN(nan));
-      assert.ok(Math.abs(tiny + 1e-40) < 1e-44);
+      assert.is(tiny, 0);
+    }
+  });
+
+  test(`${name}_mul gives zero where it is negligible, and never a subnormal number`, () => {
+    const cols = 4000;
+    const gate = Float32Array.from({ length: cols }, (_, i) => 1 - i / 30); // to -132
+    const up = normal(1, cols).map((v, i) => v * 2 ** -(i % 40));
+    const results = kernels.map((k) => {
+      k.reset();
+      const at = k.put(gate);
+      k.fn[`${name}_mul`](at, k.put(up), 1, cols, cols);
+      return k.f32(at, cols).slice();
+    });
+    assert.equal(bits(results[1]), bits(results[0]));
+    for (const [i, got] of results[0].entries()) {
+      assert.ok(got === 0 || Math.abs(got) >= NEGLIGIBLE, `${name}(${gate[i]}) · ${up[i]}: ${got}`);
+      // Near the bound a rounding may decide.
+      const truth = activation(gate[i]);
+      const counts = Math.min(Math.abs(truth), Math.abs(truth * up[i])) / NEGLIGIBLE;
+      if (counts > 1.001) assert.ok(got !== 0, `${name}(${gate[i]}) · ${up[i]}`);
+      if (counts < 0.999) assert.is(got, 0);
     }
   });
 }

@@ -3,9 +3,10 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { formats } from "../../src/quant/formats.ts";
 import { fixture, safetensors } from "../fixtures.ts";
-import { byTiles, byToken, putLast } from "./forms.ts";
+import { byTiles, byToken, pack, putLast } from "./forms.ts";
 import { bits, builds, Kernels } from "./harness.ts";
 import { normal, uniform } from "./random.ts";
+import { NEGLIGIBLE } from "./twin.ts";
 
 type Name = "F32" | "F16" | "BF16";
 const names: Name[] = ["F32", "F16", "BF16"];
@@ -125,6 +126,7 @@ for (const name of names) {
         const expected = byToken(kernels[0], formats[name], w, x, cols);
         for (const k of kernels) {
           assert.equal(bits(byToken(k, formats[name], w, x, cols)), bits(expected), `matvec ${rows}x${cols}`);
+          assert.equal(bits(byToken(k, formats[name], w, x, cols, 1)), bits(expected), `ahead ${rows}x${cols}`);
           assert.equal(
             bits(byTiles(k, formats[name], w, x, cols)),
             bits(expected),
@@ -154,10 +156,42 @@ for (const name of names) {
       const w = weights(rows, cols * rows);
       const x = normal(rows, tokens * cols);
       const expected = bits(byToken(kernels[0], formats[name], w, x, cols));
+      for (const k of kernels) assert.equal(bits(byToken(k, formats[name], w, x, cols, 1)), expected);
       for (const k of kernels) assert.equal(bits(byTiles(k, formats[name], w, x, cols)), expected);
     }
   });
 }
+
+test("activations from 2^-64 on count, smaller ones are zero, and none that is packed is subnormal", () => {
+  const cols = 192;
+  const x = Float32Array.from({ length: cols }, (_, i) => (i % 2 ? -1 : 1) * 1.5 * 2 ** -i);
+  for (const name of names) {
+    const format = formats[name];
+    // Row r has a one in column r: the product is the activation.
+    const identity = new Uint8Array(cols * cols * format.block_bytes);
+    const ones = { F32: [0x80, 0x3f], F16: [0x00, 0x3c], BF16: [0x80, 0x3f] };
+    for (let r = 0; r < cols; r++) identity.set(ones[name], (r * cols + r + 1) * format.block_bytes - 2);
+    const edge = [NEGLIGIBLE, NEGLIGIBLE * (1 - 2 ** -24), Infinity];
+    for (const k of kernels) {
+      for (const product of [byToken, byTiles]) {
+        const got = product(k, format, identity, x, cols);
+        assert.equal(bits(got), bits(x.map((v) => (Math.abs(v) < NEGLIGIBLE ? 0 : v))), name);
+        const ends = edge.map((v) =>
+          product(k, format, identity.subarray(0, format.block_bytes), Float32Array.of(v), 1),
+        );
+        assert.equal([...ends.map(([v]) => v)], [NEGLIGIBLE, 0, Infinity], name);
+      }
+      for (const kind of [k.fn.vec_kind(format.id), k.fn.tile_kind(format.id)]) {
+        k.reset();
+        const packed = k.f32(pack(k, kind, x, cols, 4), k.fn.packed_bytes(kind, cols, 1) / 4);
+        assert.ok(
+          packed.every((v) => v === 0 || Math.abs(v) >= NEGLIGIBLE),
+          name,
+        );
+      }
+    }
+  }
+});
 
 test("a token's result does not depend on the tile's other tokens", () => {
   const w = normal(5, 100 * 6);

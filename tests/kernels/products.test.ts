@@ -5,9 +5,9 @@ import * as assert from "uvu/assert";
 import { dots } from "../../src/kernels/abi.ts";
 import { type BlockFormat, formats, rowBytes } from "../../src/quant/formats.ts";
 import { fixture, safetensors } from "../fixtures.ts";
-import { byTiles, byToken, putLast } from "./forms.ts";
+import { byTiles, byToken, pack, putLast } from "./forms.ts";
 import { type Build, bits, builds, Kernels } from "./harness.ts";
-import { decodeRow, makeRows, product, quantize, random } from "./twin.ts";
+import { decodeRow, makeRows, NEGLIGIBLE, product, quantize, random } from "./twin.ts";
 
 const quantized = Object.values(formats).filter((f) => f.quantized);
 const kernels = Object.fromEntries(builds.map((b) => [b, new Kernels(b)])) as Record<Build, Kernels>;
@@ -29,11 +29,14 @@ function sameBits(actual: Float32Array, expected: Float32Array, what: string): v
 function everyForm(f: BlockFormat, w: Uint8Array, x: Float32Array, cols: number, what: string): Float32Array {
   const reference = byToken(kernels.simd, f, w, x, cols);
   for (const build of builds) {
-    sameBits(byToken(kernels[build], f, w, x, cols), reference, `${what}, ${build} matvec and plain matvec`);
-    for (const [name, dot] of Object.entries(dots)) {
-      if (miscompiled && dot === dots.i32) continue;
-      const tiled = byTiles(kernels[build], f, w, x, cols, dot);
-      sameBits(tiled, reference, `${what}, ${build} matmul with the ${name} dot and plain matvec`);
+    for (const read_ahead of [0, 1]) {
+      const by_token = byToken(kernels[build], f, w, x, cols, read_ahead);
+      sameBits(by_token, reference, `${what}, ${build} matvec, read_ahead ${read_ahead}, and plain matvec`);
+      for (const [name, dot] of Object.entries(dots)) {
+        if (miscompiled && dot === dots.i32) continue;
+        const tiled = byTiles(kernels[build], f, w, x, cols, dot, read_ahead);
+        sameBits(tiled, reference, `${what}, ${build} matmul, ${name} dot, read_ahead ${read_ahead}, and plain matvec`);
+      }
     }
   }
   return reference;
@@ -144,6 +147,8 @@ for (const f of quantized) {
       alternating: sign,
       "all zero": () => 0,
       tiny: (i) => sign(i) * 2 ** -140,
+      "least that counts": (i) => sign(i) * NEGLIGIBLE,
+      "largest that does not": (i) => sign(i) * NEGLIGIBLE * (1 - 2 ** -24),
       ties: (i) => (i % 32 === 0 ? 127 : (i % 32) + 0.5),
       huge: (i) => sign(i >> 2) * 2 ** 100,
     };
@@ -205,6 +210,37 @@ test("the column `scales` names all that a block's values are multiplied by", ()
         values((m) => (m === member ? one : 0)).every((v) => v !== 0),
         `${f.name}: scale ${member} has none`,
       );
+  }
+});
+
+test("what is packed has no subnormal scales and sums, whatever the activations", () => {
+  const next = random(7);
+  const [cols, tokens] = [256, 300];
+  // Two blocks of one size in each group, so that a negligible one stands beside another.
+  const x = new Float32Array(tokens * cols).map((_, i) => (next() / 2 ** 31 - 1) * 2 ** -(Math.floor(i / 64) % 150));
+  for (const build of builds) {
+    const k = kernels[build];
+    for (const f of quantized) {
+      for (const [kind, lanes] of [
+        [k.fn.vec_kind(f.id), 1],
+        [k.fn.tile_kind(f.id), 4],
+      ]) {
+        k.reset();
+        const packed = pack(k, kind, x, cols, lanes);
+        const group = k.fn.packed_bytes(kind, 128, lanes);
+        let zeros = 0;
+        for (let at = 0; at < k.fn.packed_bytes(kind, cols, tokens); at += group) {
+          for (let lane = 0; lane < lanes; lane++) {
+            // Each token's scale and sum of four blocks begin its six vectors at the group's end (GroupSums).
+            for (const value of k.f32(packed + at + group - 96 * (lanes - lane), 8)) {
+              assert.ok(value === 0 || Math.abs(value) >= NEGLIGIBLE / 128, `${f.name} ${build}: ${value}`);
+              if (value === 0) zeros++;
+            }
+          }
+        }
+        assert.ok(zeros > (tokens * cols) / 64 / 2, "many blocks are negligible");
+      }
+    }
   }
 });
 

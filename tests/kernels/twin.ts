@@ -106,14 +106,17 @@ interface Quantized {
   scale: number;
 }
 
+/** Activations below this size count as zero (cpp/f32x4.h). */
+export const NEGLIGIBLE = 2 ** -64;
+
 /** Activations to int8 per 32 values. */
 export function quantize(x: Float32Array): Quantized[] {
   return range(x.length / 32).map((b) => {
     const values = x.subarray(32 * b, 32 * b + 32);
     const amax = values.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+    if (amax < NEGLIGIBLE) return { scale: 0, q: Array.from(values, () => 0) };
     const inverse = f32(127 / amax);
-    const usable = Number.isFinite(inverse);
-    return { scale: f32(amax / 127), q: Array.from(values, (v) => (usable ? nearest(f32(v * inverse)) : 0)) };
+    return { scale: f32(amax / 127), q: Array.from(values, (v) => nearest(f32(v * inverse))) };
   });
 }
 
