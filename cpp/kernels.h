@@ -55,7 +55,8 @@ struct ProductArgs {
   uint32_t out_stride;    // floats; for matmul_F a multiple of 4
   uint8_t* scratch;       // matmul_F alone: matmul_scratch(cols) bytes, for the unpacked panel
   uint32_t dot;           // matmul_F alone: a Dot
-  uint32_t read_ahead;    // not read yet
+  uint32_t read_ahead;    // 1 or 0: whether weights are asked for before their use (read_ahead.h). F32 has but one loop. The
+                          // same bits; the faster one depends on the machine
 };
 
 // Which relaxed dot a matmul_F gathers codes of 2 to 6 bits with: the same bits; the faster one depends on engine and machine

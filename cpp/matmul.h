@@ -227,7 +227,7 @@ INLINE void matmul(const ProductArgs& args) {
   const uint32_t groups = groups_of(cols), row_bytes = cols / 32 * F::bytes / (F::unit / 32);
   const uint32_t panel_rows = 2 * (panel_bytes(cols) / (groups * sizeof(Group)));
   Group* panel = reinterpret_cast<Group*>(args.scratch);
-  ReadAhead<1> read_ahead(args.w, rows * row_bytes, 0);
+  ReadAhead<1> read_ahead(args.w, args.read_ahead ? rows * row_bytes : 0, 0);
   for (uint32_t row = 0; row < rows; row += panel_rows) {
     const uint32_t count = rows - row < panel_rows ? rows - row : panel_rows;
     for (uint32_t r = 0; r < count; r++) {

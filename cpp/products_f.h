@@ -54,9 +54,9 @@ struct Tail {
 };
 
 // One token and `Rows` rows, `distance` bytes apart; their sums go to out, out_distance apart.
-template <class Weights, uint32_t Rows>
+template <class Weights, uint32_t Rows, bool ahead>
 INLINE void multiply_rows(const Weights& format, const uint8_t* w, uint32_t distance, const v128_t* x, uint32_t cols,
-                          float* out, uint32_t out_distance, ReadAhead<Rows>& read_ahead) {
+                          float* out, uint32_t out_distance, ReadAhead<Rows, ahead>& read_ahead) {
   v128_t sum[Rows][F32_CLASSES];
   for (auto& row : sum)
     for (v128_t& s : row) s = f32x4_zero();
@@ -68,11 +68,9 @@ INLINE void multiply_rows(const Weights& format, const uint8_t* w, uint32_t dist
   };
   const uint8_t* at[Rows];
   for (uint32_t r = 0; r < Rows; r++) at[r] = w + r * distance;
-  // f32 has so few instructions for each line that enough lines are in flight by themselves.
-  constexpr bool ahead = Weights::bytes < 4;
   constexpr uint32_t burst = ReadAhead<Rows>::BURST / (F32_STEP * Weights::bytes);
   for (uint32_t left = cols / F32_STEP; left > 0;) {
-    if constexpr (ahead) read_ahead(at[0]);
+    read_ahead(at[0]);
     uint32_t steps = !ahead || left < burst ? left : burst;
     left -= steps;
 #pragma clang loop unroll_count(4)
@@ -92,18 +90,18 @@ INLINE void multiply_rows(const Weights& format, const uint8_t* w, uint32_t dist
 
 // Four rows at a time, a quarter of all rows apart: they share the loads of x, and four far streams suit the prefetcher.
 // Of the memory's 24 GB/s one thread of a Zen 4 gets 17.5 with bf16 (one row at a time 8 to 16) and 22 with f32 (14).
-template <class Weights>
-void multiply_token(const uint8_t* w, const v128_t* vectors, float* out, uint32_t cols, uint32_t rows) {
+template <class Weights, bool ahead>
+SEPARATE void multiply_token(const uint8_t* w, const v128_t* vectors, float* out, uint32_t cols, uint32_t rows) {
   const Weights format;
   uint32_t row_bytes = cols * Weights::bytes, quarter = rows / 4, distance = quarter * row_bytes;
-  ReadAhead<4> four(w, distance, distance);
+  ReadAhead<4, ahead> four(w, distance, distance);
   for (uint32_t r = 0; r < quarter; r++)
-    multiply_rows<Weights, 4>(format, w + r * row_bytes, distance, vectors, cols, out + r, quarter, four);
+    multiply_rows<Weights, 4, ahead>(format, w + r * row_bytes, distance, vectors, cols, out + r, quarter, four);
   four.finish();
   const uint8_t* rest = w + 4 * distance;
-  ReadAhead<1> one(rest, (rows - 4 * quarter) * row_bytes, 0);
+  ReadAhead<1, ahead> one(rest, (rows - 4 * quarter) * row_bytes, 0);
   for (uint32_t r = 4 * quarter; r < rows; r++, rest += row_bytes)
-    multiply_rows<Weights, 1>(format, rest, 0, vectors, cols, out + r, 0, one);
+    multiply_rows<Weights, 1, ahead>(format, rest, 0, vectors, cols, out + r, 0, one);
   one.finish();
 }
 
@@ -111,7 +109,11 @@ template <class Weights>
 INLINE void matvec(const ProductArgs& args) {
   for (uint32_t t = 0; t < args.tokens; t++) {
     const v128_t* vectors = (const v128_t*)args.x + t * f32_steps(args.cols) * F32_CLASSES;
-    multiply_token<Weights>(args.w, vectors, args.out + t * args.out_stride, args.cols, args.rows);
+    float* out = args.out + t * args.out_stride;
+    // f32 has so few instructions for each line that enough lines are in flight by themselves.
+    constexpr bool can = Weights::bytes < 4;
+    if (can && args.read_ahead) multiply_token<Weights, can>(args.w, vectors, out, args.cols, args.rows);
+    else multiply_token<Weights, false>(args.w, vectors, out, args.cols, args.rows);
   }
 }
 

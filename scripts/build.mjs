@@ -123,7 +123,7 @@ function buildKernels(target) {
         "--enable-reference-types",
         ...(name === "relaxed" ? ["--enable-relaxed-simd"] : []),
       ];
-      run(bin("wasm-opt"), [...enabled, "-O2", linked, "-o", join(target, `kernels-${name}.wasm`)]);
+      run(bin("wasm-opt"), [...enabled, "-O2", "-ocimfs", "0", linked, "-o", join(target, `kernels-${name}.wasm`)]);
       features[name] = ["simd128", "threads", "bulk-memory", ...(name === "relaxed" ? ["relaxed-simd"] : [])];
     }
     const clang = execFileSync(tools.clang, ["--version"], { encoding: "utf8" }).split("\n")[0];
