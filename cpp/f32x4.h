@@ -11,10 +11,10 @@ inline v128_t f32x4_zero() { return wasm_f32x4_const_splat(0.0f); }
 // sum + a * b, two roundings.
 inline v128_t f32x4_muladd(v128_t sum, v128_t a, v128_t b) { return wasm_f32x4_add(sum, wasm_f32x4_mul(a, b)); }
 
-// Activations below this count as zero where they are packed or gated. Beside ordinary ones, of 2^-10 and more, they are
-// lost in a sum's rounding anyway, by 30 bits. But products of still smaller ones with a block's scale (f16: 2^-24 and more)
-// end among the subnormal numbers, and each operation on one of those costs a processor up to 150 cycles: products of w2
-// took twice to five times as long where gates are near -85.
+// Activations below this count as zero where they are packed or gated. Beside ordinary ones, of 2^-10 and more, they would
+// be lost in a sum's rounding by 30 bits. But still smaller ones, times a block's scale (f16: 2^-24 and more), end among
+// the subnormal numbers, and each operation on one of those costs a processor some 150 cycles: where gates are near -85,
+// products of w2 took two to five times as long. From 2^-64 on all products are normal, with room to spare.
 inline constexpr float NEGLIGIBLE = 0x1p-64f;
 
 // v, or 0 where it is negligible; NaN and infinities pass.

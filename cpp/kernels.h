@@ -21,10 +21,10 @@ enum Format : uint32_t {
 };
 
 // ---- Activations, packed for a product (pack.cpp) ------------------------------------------------------------------
-// A product reads its activations packed: in f32 for F32, F16, BF16; else int8 per 32 values with f32 scales (scale =
-// amax/127, value = nearest-even(x * (127/amax))) and sums, columns padded with zeros to a multiple of 128. Values below
-// 2^-64 (NEGLIGIBLE) are packed as 0, in int8 blocks whose amax is. There are two forms: tokens one after another for
-// matvec_*, tiles of 4 tokens for matmul_*. Formats of one kind share a packed copy.
+// A product reads its activations packed: in f32 for F32, F16, BF16, a value below 2^-64 (NEGLIGIBLE) as 0; else int8 per
+// 32 values with f32 scales (scale = amax/127, value = nearest-even(x * (127/amax)), all 0 where amax is below 2^-64) and
+// sums, columns padded with zeros to a multiple of 128. There are two forms: tokens one after another for matvec_*, tiles
+// of 4 tokens for matmul_*. Formats of one kind share a packed copy.
 KERNEL uint32_t vec_kind(uint32_t format);   // kind of packing that matvec_<format> reads; equal kinds, equal bytes
 KERNEL uint32_t tile_kind(uint32_t format);  // the same for matmul_<format>
 // Size, a multiple of 16; of tiles, which are whole, for tokens rounded up to 4.
@@ -55,8 +55,8 @@ struct ProductArgs {
   uint32_t out_stride;    // floats; for matmul_F a multiple of 4
   uint8_t* scratch;       // matmul_F alone: matmul_scratch(cols) bytes, for the unpacked panel
   uint32_t dot;           // matmul_F alone: a Dot
-  uint32_t read_ahead;    // 1 or 0: whether weights are asked for before their use (read_ahead.h). F32 has but one loop. The
-                          // same bits; the faster one depends on the machine
+  uint32_t read_ahead;    // 1 or 0: whether weights are asked for ahead of their use (read_ahead.h): the same bits; the
+                          // faster one depends on the machine. One token of F32 and many of floats have but one loop
 };
 
 // Which relaxed dot a matmul_F gathers codes of 2 to 6 bits with: the same bits; the faster one depends on engine and machine
@@ -86,8 +86,8 @@ struct AddRowsArgs {
   uint32_t tokens, cols;
 };
 KERNEL void add_rows(const AddRowsArgs* args);
-// gate[t][c] = silu(gate[t][c]) * up[t][c], and with the exact (erf) GELU; strides in floats. A silu, a GELU or a product
-// below 2^-64 (NEGLIGIBLE) counts as 0.
+// gate[t][c] = silu(gate[t][c]) * up[t][c], and with the exact (erf) GELU; strides in floats. What is below 2^-64
+// (NEGLIGIBLE), before or after the product, counts as 0.
 KERNEL void silu_mul(float* gate, const float* up, uint32_t tokens, uint32_t cols, uint32_t stride);
 KERNEL void gelu_mul(float* gate, const float* up, uint32_t tokens, uint32_t cols, uint32_t stride);
 

@@ -60,7 +60,8 @@ INLINE uint32_t groups_of(uint32_t cols) { return (cols + GROUP - 1) / GROUP; }
 
 // Of a group: of one token, or of a tile.
 INLINE uint32_t group_bytes(uint32_t kind) {
-  return kind == VEC_I8 ? sizeof(VecI8) : kind == TILE_I8 ? sizeof(TileI8) : kind == TILE_I16 ? sizeof(TileI16) : sizeof(VecI16);
+  if (kind < TILE_I8) return kind == VEC_I8 ? sizeof(VecI8) : sizeof(VecI16);
+  return kind == TILE_I8 ? sizeof(TileI8) : sizeof(TileI16);
 }
 inline uint32_t pack_q8_bytes(uint32_t kind, uint32_t cols, uint32_t tokens) {
   return (kind < TILE_I8 ? tokens : (tokens + 3) / 4) * groups_of(cols) * group_bytes(kind);

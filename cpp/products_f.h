@@ -111,8 +111,8 @@ INLINE void matvec(const ProductArgs& args) {
     const v128_t* vectors = (const v128_t*)args.x + t * f32_steps(args.cols) * F32_CLASSES;
     float* out = args.out + t * args.out_stride;
     // f32 has so few instructions for each line that enough lines are in flight by themselves.
-    constexpr bool can = Weights::bytes < 4;
-    if (can && args.read_ahead) multiply_token<Weights, can>(args.w, vectors, out, args.cols, args.rows);
+    constexpr bool gains = Weights::bytes < 4;
+    if (gains && args.read_ahead) multiply_token<Weights, gains>(args.w, vectors, out, args.cols, args.rows);
     else multiply_token<Weights, false>(args.w, vectors, out, args.cols, args.rows);
   }
 }

@@ -110,8 +110,11 @@ function buildKernels(target) {
         "-o",
         linked,
       ]);
-      // V8 and JavaScriptCore optimize again; wasm-opt is for size and for what clang leaves behind.
-      const enabled = [
+      // V8 and JavaScriptCore optimize again; wasm-opt is for size and for what clang leaves behind. It must not inline what
+      // has one caller: SEPARATE of cpp/simd.h says why.
+      const optimize = [
+        "-O2",
+        "--one-caller-inline-max-function-size=0",
         "--enable-simd",
         "--enable-threads",
         "--enable-bulk-memory",
@@ -123,7 +126,7 @@ function buildKernels(target) {
         "--enable-reference-types",
         ...(name === "relaxed" ? ["--enable-relaxed-simd"] : []),
       ];
-      run(bin("wasm-opt"), [...enabled, "-O2", "-ocimfs", "0", linked, "-o", join(target, `kernels-${name}.wasm`)]);
+      run(bin("wasm-opt"), [...optimize, linked, "-o", join(target, `kernels-${name}.wasm`)]);
       features[name] = ["simd128", "threads", "bulk-memory", ...(name === "relaxed" ? ["relaxed-simd"] : [])];
     }
     const clang = execFileSync(tools.clang, ["--version"], { encoding: "utf8" }).split("\n")[0];
