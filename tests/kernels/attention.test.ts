@@ -1,5 +1,5 @@
-// Attention over the pages of the cache: values against float64, the window rule against transformers' masks, and the same
-// bits however a sequence is cut into chunks, calls and pages.
+// Attention over the pages of the cache: values against float64, the window rule against transformers' masks, and the
+// same bits however a sequence is cut into chunks and calls and wherever its pages are.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { json } from "../fixtures.ts";
@@ -72,8 +72,9 @@ const cases = types
   )
   .map(({ shape, length }, i) => {
     const input = random(shape, length, 100 * i);
-    const what = `${length} rows, group ${shape.group}, head_dim ${shape.head_dim}, window ${shape.window}, ${shape.type}`;
-    return { shape, length, input, exact: truth(shape, asStored(input, shape.type)), what };
+    const { group, head_dim, window, type } = shape;
+    const what = `${length} rows, group ${group}, head_dim ${head_dim}, window ${window}, ${type}`;
+    return { shape, length, input, exact: truth(shape, asStored(input, type)), what };
   });
 
 /** Ways to cut a sequence: one chunk, single rows, sevens, blocks, and a long first chunk with single rows after it. */

@@ -1,5 +1,5 @@
-// Sequences in a cache of pages, for the tests of attention: pages are handed out in a shuffled order, and whatever was not
-// stored, was released, or belongs to another head, holds NaN.
+// Sequences in a cache of pages, for the tests of attention: pages are handed out in a shuffled order, and whatever was
+// not stored, was released, or belongs to another head, holds NaN.
 import * as assert from "uvu/assert";
 import { attentionArgs } from "../../src/kernels/abi.ts";
 import { writeStruct } from "../../src/kernels/structs.ts";
@@ -28,7 +28,7 @@ export interface Way {
   parts?: number;
   eager?: boolean;
   interleaved?: boolean;
-  /** (rows, head_dim) of rope_table; by default every rotation is by an angle of 0, so q and k are taken as they are. */
+  /** (rows, head_dim) of rope_table; by default all angles are 0, so q and k are taken as they are. */
   tables?: Float32Array;
 }
 
@@ -188,7 +188,6 @@ export class PagedSequence {
     const pages = kernel.put(Uint32Array.from(this.pages));
     const args = kernel.alloc(attentionArgs.bytes);
     const views = { u32: new Uint32Array(kernel.memory.buffer), f32: new Float32Array(kernel.memory.buffer) };
-    const matrix = eager ? guarded(kernel.fn.attention_matrix(group, rows, first + rows - this.firstSeen(first))) : 0;
     writeStruct(views, args, attentionArgs, {
       q: queries,
       k: strided(k, head_dim, kv_stride),
@@ -211,7 +210,6 @@ export class PagedSequence {
       type: kvTypes[type],
       scale: head_dim ** -0.5,
       scratch: guarded(kernel.fn.attention_scratch(group, head_dim)),
-      matrix,
     });
 
     const probabilities: Float32Array[] = [];
@@ -225,8 +223,15 @@ export class PagedSequence {
     for (let part = parts - 1; part >= 0; part--) {
       const [row0, row1] = range(part);
       writeStruct(views, args, attentionArgs, { row0, row1 });
-      kernel.fn[eager ? "attention_eager" : "attention"](args);
-      if (eager) probabilities.unshift(...this.matrixRows(matrix, first + row0, row1 - row0));
+      if (!eager) {
+        kernel.fn.attention(args);
+        continue;
+      }
+      const keys = first + row1 - this.firstSeen(first + row0);
+      const matrix = guarded(kernel.fn.attention_matrix(group, row1 - row0, keys));
+      writeStruct(views, args, attentionArgs, { matrix });
+      kernel.fn.attention_eager(args);
+      probabilities.unshift(...this.matrixRows(matrix, first + row0, row1 - row0));
     }
     for (const at of guards)
       assert.ok(
