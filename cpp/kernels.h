@@ -97,42 +97,59 @@ KERNEL void rope_inv_freq(double theta, double factor, uint32_t dim, float* inv_
 // table[0..half) = cos(angle_i), table[half..2 half) = sin(angle_i), angle_i = f32(position) * inv_freq[i] in f32,
 // whose cosine and sine are computed in f64 and rounded: right to the last bit or so at any angle below 2^24.
 KERNEL void rope_table(uint32_t position, const float* inv_freq, uint32_t half, float* table);
-// One token's heads: src f32 [heads][dim] -> dst f32 [heads][dim] rotated, halves split at dim/2. interleaved: src holds
-// pairs (2i, 2i+1) for (i, i + dim/2), as GGUF stores q and k; dst is in Hugging Face's order either way. src != dst.
-KERNEL void rope(const float* src, float* dst, const float* table, uint32_t heads, uint32_t dim, uint32_t interleaved);
 
-// ---- Attention (attention.cpp) -------------------------------------------------------------------------------------
-// The cache's storage: 0 f32, 1 f16 (rounded to nearest even).
-KERNEL void store_kv(const float* src, uint8_t* dst, uint32_t n, uint32_t type);  // n values
+// ---- Attention over the cache (kv_store.cpp, attention.cpp) --------------------------------------------------------
+// The cache's storage: f32, f16 (rounded to nearest even), or blocks of Q8_0 (head_dim a multiple of 32).
+enum KvType : uint32_t { KV_F32 = 0, KV_F16 = 1, KV_Q8_0 = 2 };
 
-// Attention of some queries of one sequence, for one KV head and the `group` query heads that share it, with an online
-// softmax over key blocks of 64 aligned at absolute indices, so that a query's bits depend on its own index and window
-// alone, not on how the prompt was cut into chunks. A query at absolute index p sees keys (p - window, p], or all up to p
-// when window is 0. Keys before `first` are in the ring at slot = index mod slots; keys from `first` on in the chunk.
+// Keys and values live in pages: block b of a sequence, its positions 64 b .. 64 b + 63, is one page for all KV heads. It
+// holds keys as rows (kv_head, position, row_bytes), and values likewise; where in it they begin is the caller's choice.
+inline constexpr uint32_t KV_PAGE = 64;  // positions
+
+// Bytes of a row, one position's key or value of one head: f32 and f16 are padded to a multiple of 16 dims.
+KERNEL uint32_t kv_row_bytes(uint32_t head_dim, uint32_t type);
+
+// Some rows of a chunk of one sequence, for one KV head and the `group` query heads that share it. Chunk row i has the
+// absolute index first + i; the query at index p sees keys (p - window, p], or all up to p when window is 0.
 struct AttentionArgs {
-  const float* q;        // query row i, head g: q + i * q_stride + g * head_dim, already rotated
-  float* out;            // the same shape, out + i * out_stride + g * head_dim
-  const uint8_t* k_ring; // (slot, head_dim) of this KV head, in the cache's type
-  const uint8_t* v_ring;
-  const uint8_t* k_chunk; // key of chunk row i: element i * chunk_stride, in the cache's type
-  const uint8_t* v_chunk;
-  uint32_t q_stride, out_stride; // floats
-  uint32_t chunk_stride;         // elements
-  uint32_t group, head_dim;      // head_dim any number >= 1, group >= 1
-  uint32_t first;                // absolute index of chunk row 0
-  uint32_t row0, row1;           // the chunk rows whose queries to compute
-  uint32_t slots, window;
-  uint32_t type;                 // the cache's storage
-  float scale;                   // head_dim^-0.5
-  uint8_t* scratch;              // attention_scratch(group, head_dim) bytes, 16-aligned
-  float* matrix;                 // attention_eager alone: attention_matrix bytes, 16-aligned
+  const float* q;         // chunk row i, head g of the group: q + i * q_stride + g * head_dim, as projected
+  const float* k;         // chunk row i: k + i * kv_stride, as projected; this KV head's part
+  const float* v;
+  const float* table;     // rope_table of chunk row i: table + i * head_dim (cosines, then sines)
+  float* rotated;         // the rotated queries, laid out as q
+  float* out;             // the outputs, laid out as q; may be q
+  uint8_t* keys;          // this layer's and KV head's keys in page 0: (64, row_bytes)
+  uint8_t* values;
+  const uint32_t* pages;  // pages[b - first_block] is the page that holds block b
+  uint32_t page_bytes;    // from a page to the next
+  uint32_t first_block;   // the block of pages[0]
+  uint32_t q_stride, kv_stride;  // floats
+  uint32_t group, head_dim;      // any numbers >= 1
+  uint32_t interleaved;   // pairs (2i, 2i + 1) of q and k stand for (i, i + head_dim / 2), as GGUF has them; else 0
+  uint32_t first;         // absolute index of chunk row 0
+  uint32_t row0, row1;    // the chunk rows to work on
+  uint32_t window, type;  // 0: none; a KvType
+  float scale;            // head_dim^-0.5
+  uint8_t* scratch;       // attention_scratch(group, head_dim) bytes
+  float* matrix;          // attention_eager alone: attention_matrix bytes
 };
-KERNEL uint32_t attention_scratch(uint32_t group, uint32_t head_dim);
+
+// Rotates the rows' queries into `rotated`, and their keys, both to Hugging Face's order: halves split at head_dim / 2
+// (the last dim of an odd number stays as it is). Stores keys and values into their pages. Uses scratch.
+KERNEL void attention_store(const AttentionArgs* args);
+
+// Attention of the rows' `rotated` queries, once all keys that they see are stored: an online softmax by blocks, so
+// that a query's bits depend on its own index and the window alone, not on how a prompt was cut into chunks or a chunk
+// into calls. Reads the keys and values that the rows see, and neighbours up to a multiple of four, which may hold
+// anything. Weights below 2^-80 of the largest so far count as 0.
+KERNEL uint32_t attention_scratch(uint32_t group, uint32_t head_dim);  // bytes
 KERNEL void attention(const AttentionArgs* args);
 
-// The same with the whole score matrix in memory, as eager implementations have it, (row, head of the group, key): all
-// scores first, then a softmax over each row, then the values. Equal to `attention` but for rounding. For comparison.
-KERNEL uint32_t attention_matrix(uint32_t group, uint32_t rows, uint32_t keys);  // keys: at most, the chunk's included
+// The same with the rows' score matrix in memory, as eager implementations have it: all scores, a softmax over each
+// row, then the values. Equal to `attention` but for rounding. Leaves the probabilities in the matrix, f32
+// (row - row0, head of the group, column). Column c is the key at absolute index 64 b + c, b the first block that row0
+// sees; the columns end with the block that row1 - 1 is in. Keys that a row does not see have 0.
+KERNEL uint32_t attention_matrix(uint32_t group, uint32_t rows, uint32_t keys);  // bytes; keys: that the rows see
 KERNEL void attention_eager(const AttentionArgs* args);
 
 // ---- Router (router.cpp) -------------------------------------------------------------------------------------------

@@ -18,8 +18,8 @@ export interface KernelExports {
   gelu_mul: Kernel<[gate: number, up: number, tokens: number, cols: number, stride: number]>;
   rope_inv_freq: Kernel<[theta: number, factor: number, dim: number, inv_freq: number]>;
   rope_table: Kernel<[position: number, inv_freq: number, half: number, table: number]>;
-  rope: Kernel<[src: number, dst: number, table: number, heads: number, dim: number, interleaved: number]>;
-  store_kv: Kernel<[src: number, dst: number, n: number, type: number]>;
+  kv_row_bytes: Kernel<[head_dim: number, type: number], number>;
+  attention_store: Kernel<[args: number]>;
   attention_scratch: Kernel<[group: number, head_dim: number], number>;
   attention: Kernel<[args: number]>;
   attention_matrix: Kernel<[group: number, rows: number, keys: number], number>;
@@ -117,20 +117,24 @@ export const addRowsArgs = struct({
 
 export const attentionArgs = struct({
   q: "u32",
+  k: "u32",
+  v: "u32",
+  table: "u32",
+  rotated: "u32",
   out: "u32",
-  k_ring: "u32",
-  v_ring: "u32",
-  k_chunk: "u32",
-  v_chunk: "u32",
+  keys: "u32",
+  values: "u32",
+  pages: "u32",
+  page_bytes: "u32",
+  first_block: "u32",
   q_stride: "u32",
-  out_stride: "u32",
-  chunk_stride: "u32",
+  kv_stride: "u32",
   group: "u32",
   head_dim: "u32",
+  interleaved: "u32",
   first: "u32",
   row0: "u32",
   row1: "u32",
-  slots: "u32",
   window: "u32",
   type: "u32",
   scale: "f32",
