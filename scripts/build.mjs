@@ -130,7 +130,12 @@ function buildKernels(target) {
       features[name] = ["simd128", "threads", "bulk-memory", ...(name === "relaxed" ? ["relaxed-simd"] : [])];
     }
     const clang = execFileSync(tools.clang, ["--version"], { encoding: "utf8" }).split("\n")[0];
-    return { sources: hashSources("cpp", [".cpp", ".h", ".def", ".txt"]), compiler: clang, flags: compileFlags, features };
+    return {
+      sources: hashSources("cpp", [".cpp", ".h", ".def", ".txt"]),
+      compiler: clang,
+      flags: compileFlags,
+      features,
+    };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
