@@ -5,35 +5,20 @@ import { type BlockFormat, type FormatName, formats } from "../src/quant/formats
 const smallest = 2 ** -14;
 
 /**
- * The f16 fields of a block: where each stands, and its value in units of the deviation, from the spread of the other
- * bits where all are random. Minima undo the mean that the quants have.
+ * A block's scales in units of the deviation, in the order of `BlockFormat.scales`, from the spread of the other bits where
+ * all are random. Minima undo the mean that the quants have.
  */
-const fields: Partial<Record<FormatName, readonly (readonly [at: number, value: number])[]>> = {
-  Q4_0: [[0, 1 / 4.6]],
-  Q4_1: [
-    [0, 1 / 4.6],
-    [2, -7.5 / 4.6],
-  ],
-  Q5_0: [[0, 1 / 9.2]],
-  Q5_1: [
-    [0, 1 / 9.2],
-    [2, -15.5 / 9.2],
-  ],
-  Q8_0: [[0, 1 / 74]],
-  Q2_K: [
-    [80, 1 / 14],
-    [82, 1.5 / 14],
-  ],
-  Q3_K: [[108, 1 / 43]],
-  Q4_K: [
-    [0, 1 / 255],
-    [2, 7.5 / 255],
-  ],
-  Q5_K: [
-    [0, 1 / 521],
-    [2, 15.5 / 521],
-  ],
-  Q6_K: [[208, 1 / 1367]],
+const scaleValues: Partial<Record<FormatName, readonly number[]>> = {
+  Q4_0: [1 / 4.6],
+  Q4_1: [1 / 4.6, -7.5 / 4.6],
+  Q5_0: [1 / 9.2],
+  Q5_1: [1 / 9.2, -15.5 / 9.2],
+  Q8_0: [1 / 74],
+  Q2_K: [1 / 14, 1.5 / 14],
+  Q3_K: [1 / 43],
+  Q4_K: [1 / 255, 7.5 / 255],
+  Q5_K: [1 / 521, 15.5 / 521],
+  Q6_K: [1 / 1367],
 };
 
 /** xorshift32: the same bytes in every run. */
@@ -69,13 +54,13 @@ export function randomBlocks(format: BlockFormat, blocks: number, seed: number, 
     }
     return bytes;
   }
-  const scales = fields[format.name];
-  if (!scales) throw new TypeError(`${format.name}: no random blocks of this format`);
+  const values = scaleValues[format.name];
+  if (!values) throw new TypeError(`${format.name}: no random blocks of this format`);
   for (let at = 0; at < length; at += format.block_bytes) {
     // Blocks differ by a quarter either way, as real ones do, and in sign: what is left of a mean in one kind of block
     // would add up over a row, the same for every row.
     const scale = (0.75 + bytes[at] / 512) * (bytes[at + 1] & 1 ? -deviation : deviation);
-    for (const [field, value] of scales) view.setUint16(at + field, half(value * scale), true);
+    for (const [i, value] of values.entries()) view.setUint16(at + format.scales[i], half(value * scale), true);
   }
   return bytes;
 }

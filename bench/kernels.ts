@@ -1,8 +1,8 @@
 // Speed of the product kernels beside the machine's roofs, all through WebAssembly in one process and one run:
 //   node dist/bench/kernels.js [FORMAT…] [--build relaxed|simd] [--threads 1,2] [--tokens 128] [--repeats 7] [--wasm DIR[,DIR]] [--json]
 // One-token products read 1 GiB of weights, more than any cache keeps, and are given in GB/s of weights and as a share of
-// the roof of reading, which is that of one stream or two, whichever is faster;
-// many-token products in G multiply-adds a second and as a share of the fastest exact dot's peak. Work is timed in pieces
+// the roof of reading, which is that of one stream or two, whichever is faster. They are measured without and with reading
+// ahead (cpp/read_ahead.h); the faster one counts. Many-token products in G multiply-adds a second and as a share of the fastest exact dot's peak. Work is timed in pieces
 // of one to a few milliseconds, and every figure is the best piece: on a busy machine a longer one is always disturbed.
 // Formats take turns, and so do the folders given to --wasm: a change is judged against its parent in one run.
 import { readFileSync } from "node:fs";
@@ -10,8 +10,9 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import v8 from "node:v8";
 import { isMainThread, Worker, workerData } from "node:worker_threads";
-import { type Dot, dots } from "../src/kernels/abi.ts";
-import { formats, rowBytes } from "../src/quant/formats.ts";
+import { type Dot, dots, packArgs, productArgs } from "../src/kernels/abi.ts";
+import { writeStruct } from "../src/kernels/structs.ts";
+import { type BlockFormat, formats, rowBytes } from "../src/quant/formats.ts";
 import { root } from "../tests/fixtures.ts";
 
 if (Number.parseInt(process.versions.node, 10) < 22) v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
@@ -130,6 +131,7 @@ interface Case {
 
 const pieceBytes = 32 << 20;
 const pieces = range(weightsBytes / pieceBytes);
+const structs = alloc(productArgs.bytes * pieces.length * mostThreads);
 const steps = 4_000_000;
 /** Bytes of one thread's part of a piece, whole pairs of cache lines. */
 const lines = (n: number): number => Math.floor(pieceBytes / n / 128) * 128;
@@ -155,63 +157,82 @@ const manyRows = (n: number): number => n * Math.ceil(128 / n / 16) * 16;
 const outRows = Math.max(128, ...threadCounts.map(manyRows)) * (tokens + 4);
 const out = alloc(4 * Math.max((pieceBytes / rowBytes(formats.Q2_K, cols)) | 0, outRows) + 64);
 const scratch = range(mostThreads).map(() => alloc(Math.max(...kernels.map((k) => k.matmul_scratch(cols)))));
-const vectors = alloc(
-  Math.max(...chosen.flatMap((f) => kernels.map((k) => k.vec_bytes(k.vec_kind(f.id), cols)))) * paths.length,
+const packed = alloc(
+  Math.max(...chosen.flatMap((f) => kernels.map((k) => k.packed_bytes(k.tile_kind(f.id), cols, Math.max(tokens, 4))))),
 );
-const tiles = alloc(
-  Math.max(...chosen.flatMap((f) => kernels.map((k) => k.tile_bytes(k.tile_kind(f.id), cols, tokens)))) * paths.length,
-);
+const views = { u32: new Uint32Array(memory.buffer), f32: new Float32Array(memory.buffer) };
 
-const matvecs: Case[] = chosen.map((f) => {
+/** Packs some rows of x, and returns where. */
+function pack(path: number, kind: number, tokens: number): number {
+  const args = { kind, x, stride: cols, tokens, dst: packed, cols, col0: 0, col1: cols, from: 0, to: tokens };
+  writeStruct(views, structs, packArgs, args);
+  kernels[path].pack(structs);
+  return packed;
+}
+
+/** The arguments of the n-th call of a case, in a struct that is its own until the next case. */
+function product(n: number, values: Record<keyof typeof productArgs.fields, number>): number[] {
+  const at = structs + n * productArgs.bytes;
+  writeStruct(views, at, productArgs, values);
+  return [at];
+}
+
+/** The faster dot here, as the engine chooses it. */
+let dot: Dot = dots.i16;
+
+const matvec = (f: BlockFormat, read_ahead: number): Case => {
   const bytes = rowBytes(f, cols);
   const each = (n: number) => Math.floor(pieceBytes / bytes / n);
   return {
     label: f.name,
     work: (n) => n * each(n) * bytes,
     pieces: (n, path) => {
-      const k = kernels[path];
       const rows = each(n);
-      const kind = k.vec_kind(f.id);
-      k.pack_vec(kind, x, vectors, cols, 0, cols);
+      const x = pack(path, kernels[path].vec_kind(f.id), 1);
       return pieces.map((p) =>
         range(n).map((t) => ({
           name: `matvec_${f.name.toLowerCase()}`,
-          args: [weights + (p * n + t) * rows * bytes, vectors, out + 4 * t * rows, cols, rows],
+          args: product(p * n + t, {
+            w: weights + (p * n + t) * rows * bytes,
+            x,
+            out: out + 4 * t * rows,
+            cols,
+            rows,
+            tokens: 1,
+            out_stride: rows,
+            scratch: 0,
+            dot,
+            read_ahead,
+          }),
         })),
       );
     },
   };
-});
+};
 
-/** The faster dot here, as the engine chooses it. */
-let dot: Dot = dots.i16;
-
-const matmuls: Case[] = chosen.map((f) => {
-  return {
-    label: f.name,
-    work: (n) => manyRows(n) * cols * tokens,
-    pieces: (n, path) => {
-      const k = kernels[path];
-      const rows = manyRows(n);
-      const kind = k.tile_kind(f.id);
-      k.pack_tile(kind, x, cols, 0, tokens, tiles, cols, 0, cols, 0, Math.ceil(tokens / 4));
-      const call = (t: number): Call => ({
-        name: `matmul_${f.name.toLowerCase()}`,
-        args: [
-          weights + (t * rows * rowBytes(f, cols)) / n,
-          tiles,
-          out + (4 * t * rows) / n,
-          cols,
-          rows / n,
-          tokens,
-          rows,
-          scratch[t],
-          dot,
-        ],
-      });
-      return range(4).map(() => range(n).map(call));
-    },
-  };
+const matmul = (f: BlockFormat, read_ahead: number): Case => ({
+  label: f.name,
+  work: (n) => manyRows(n) * cols * tokens,
+  pieces: (n, path) => {
+    const rows = manyRows(n);
+    const x = pack(path, kernels[path].tile_kind(f.id), tokens);
+    const call = (t: number): Call => ({
+      name: `matmul_${f.name.toLowerCase()}`,
+      args: product(t, {
+        w: weights + (t * rows * rowBytes(f, cols)) / n,
+        x,
+        out: out + (4 * t * rows) / n,
+        cols,
+        rows: rows / n,
+        tokens,
+        out_stride: rows,
+        scratch: scratch[t],
+        dot,
+        read_ahead,
+      }),
+    });
+    return range(4).map(() => range(n).map(call));
+  },
 });
 
 /** Runs a case until the engine has optimized its code in every instance. */
@@ -268,15 +289,20 @@ for (const threads of threadCounts) {
   );
   dot = dot_i32 > dot_i16 ? dots.i32 : dots.i16;
   const dot_peak = options.build === "simd" ? product_i16 : Math.max(dot_i32, dot_i16, product_i16);
-  const one = measure(matvecs, threads, repeats);
+  const matvecs = chosen.flatMap((f) => [matvec(f, 0), matvec(f, 1)]);
+  const both = measure(matvecs, threads, repeats);
+  const without = chosen.map((_, i) => both[2 * i]);
+  const ahead = chosen.map((_, i) => both[2 * i + 1]);
+  const one = chosen.map((_, i) => paths.map((_, path) => Math.max(without[i][path], ahead[i][path])));
+  const matmuls = chosen.map((f, i) => matmul(f, ahead[i][0] > without[i][0] ? 1 : 0));
   const many = measure(matmuls, threads, repeats);
-  print(`format   one token GB/s, of reading   ${tokens} tokens G/s, of the peak`);
+  print(`format   one token GB/s, of reading; ahead   ${tokens} tokens G/s, of the peak`);
   rates.push({ threads, roofs: roof, formats: [] });
   chosen.forEach((f, i) => {
     const peak = !f.quantized ? f32 : f.name === "Q8_0" ? product_i16 : dot_peak;
     const cell = (each: number[], over: number) =>
       each.map((r) => `${r.toFixed(1).padStart(6)} ${percent(r / over)}`).join("  | ");
-    print(`${f.name.padEnd(8)} ${cell(one[i], read)}      ${cell(many[i], peak)}`);
+    print(`${f.name.padEnd(8)} ${cell(without[i], read)}; ${cell(ahead[i], read)}      ${cell(many[i], peak)}`);
     rates[rates.length - 1].formats.push({ name: f.name, one: one[i][0], many: many[i][0], peak });
   });
 }

@@ -1,5 +1,5 @@
 // npm run bench [-- PART…]: measures the parts named, or all of them, and writes one report.
-//   PART            kernels model batches load threads length eager peers; whole (26 GB on disk) only when named
+//   PART            kernels model batches sharing load threads length eager peers; whole (26 GB on disk) only when named
 //   --quick         seconds on tiny models: shows that everything runs, the figures mean nothing
 //   --threads N     threads of the team (as many as cores)
 //   --runtime CMD   runs the models in another runtime: --runtime "deno run -A"
@@ -28,13 +28,14 @@ import { length } from "./parts/length.ts";
 import { load } from "./parts/load.ts";
 import { model } from "./parts/model.ts";
 import { peers } from "./parts/peers.ts";
+import { sharing } from "./parts/sharing.ts";
 import { threads } from "./parts/threads.ts";
 import { whole } from "./parts/whole.ts";
 import type { Report, Section } from "./report.ts";
 import { measureKernels } from "./roofs.ts";
 import { removeModels } from "./synth.ts";
 
-const parts: readonly Part[] = [kernels, model, peers, batches, threads, load, length, eager];
+const parts: readonly Part[] = [kernels, model, peers, batches, sharing, threads, load, length, eager];
 
 const { values: options, positionals } = readArguments();
 const known = [...parts, whole];

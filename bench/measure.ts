@@ -3,6 +3,7 @@
 import process from "node:process";
 import { Stopwatch } from "../src/cli/report.ts";
 import { AutoModelForCausalLM, type LoadOptions, type MixtralForCausalLM, type ModelInfo } from "../src/index.ts";
+import { PAGE_POSITIONS } from "../src/memory/kv_pool.ts";
 import type { PhaseName } from "../src/model/phases.ts";
 import type { Profile, StepKind } from "../src/model/profile.ts";
 import { randomWords } from "./blocks.ts";
@@ -12,7 +13,11 @@ export type Task =
   /** Answers `rows` prompts of `prompt` random tokens with `tokens` each. */
   | { kind: "generate"; prompt: number; tokens: number; rows?: number }
   /** Feeds `tokens` single tokens at each of the positions, the window filled. */
-  | { kind: "positions"; at: number[]; tokens: number };
+  | { kind: "positions"; at: number[]; tokens: number }
+  /** Streams an answer while a prompt is read. */
+  | { kind: "beside"; prompt: number }
+  /** Answers from one prefix in several streams at once. */
+  | { kind: "shared"; prefix: number; streams: number; tokens: number };
 
 export interface Measurement {
   load_ms: number;
@@ -24,6 +29,8 @@ export interface Measurement {
   results: TaskResult[];
   /** With the option `profile`: the part of all steps' time that the products took. */
   products?: Record<StepKind, number>;
+  /** And what a generated token takes beside its products, in milliseconds: between two tokens, all threads' mean. */
+  beside_ms?: number;
 }
 
 const productPhases: readonly PhaseName[] = ["q, k, v", "o", "experts w1, w3", "experts w2", "head"];
@@ -36,6 +43,14 @@ function productShare(profile: Profile, kind: StepKind): number {
   return products / sum(({ busy_ms, waited_ms }) => busy_ms + waited_ms);
 }
 
+/** Milliseconds from token to token less those of the products. */
+function besideProducts(profile: Profile, results: readonly TaskResult[]): number {
+  const rates = results.map(({ generated_rate }) => generated_rate).filter((rate) => rate > 0);
+  const token_ms = 1000 / (rates.reduce((a, b) => a + b, 0) / rates.length);
+  const busy = profile.byPhase("decode").filter(({ name }) => productPhases.includes(name as PhaseName));
+  return token_ms - busy.reduce((sum, { busy_ms }) => sum + busy_ms, 0) / profile.count("decode").steps;
+}
+
 export interface TaskResult {
   /** From the call to the first token. */
   first_ms: number;
@@ -43,6 +58,11 @@ export interface TaskResult {
   generated_rate: number; // tokens a second, all rows together
   /** For `positions`: milliseconds of each token at each, and private bytes then. */
   positions: { at: number; ms: number[]; private: number }[];
+  /** For `beside`: milliseconds between two tokens while the prompt was read, and what reading it takes alone and so. */
+  gaps?: number[];
+  reading_ms?: { alone: number; beside: number };
+  /** For `shared`: cache bytes of the prefix, and with all streams at their ends. */
+  cache_bytes?: { prefix: number; streams: number };
 }
 
 export interface Request {
@@ -84,28 +104,106 @@ function randomIds(model: MixtralForCausalLM, length: number, seed: number): num
 }
 
 /**
- * A ring that has rolled over holds the last keys of a window, whatever the position. So it is filled once, and the
- * sequence is then told that it is further on: the work of each token is what it would be had all tokens been fed.
+ * A cache behind a window holds the last keys of it, whatever the position. So it is filled once, and the sequence is then
+ * told that it is further on, by whole pages: the work of each token is what it would be had all tokens been fed.
  */
 async function walk(model: MixtralForCausalLM, { at, tokens }: Task & { kind: "positions" }): Promise<TaskResult> {
   const window = model.engine.shape.window || Math.max(...at);
-  const cache = model.create_cache(1, window);
   const fill = randomIds(model, window, 1);
-  await model({ input_ids: [fill], past_key_values: cache, logits_to_keep: 1 });
+  const filled = async (count: number) => {
+    const cache = model.create_cache(1);
+    await model({ input_ids: [fill.slice(0, count)], past_key_values: cache, logits_to_keep: 1 });
+    return cache;
+  };
+  const full = await filled(window);
   const positions: TaskResult["positions"] = [];
   for (const position of at) {
+    const cache = position < window ? await filled(position) : full;
+    const [row] = cache.rows;
     const ms: number[] = [];
     for (let i = 0; i < tokens; i++) {
-      cache.sequences[0].length = position;
+      if (position < window) cache.crop(position);
+      else {
+        const pages = Math.max(0, Math.floor((position - row.length) / PAGE_POSITIONS));
+        row.first_block += pages;
+        row.length += pages * PAGE_POSITIONS;
+      }
       const start = performance.now();
-      await model({ input_ids: [[fill[i]]], position_ids: [[position]], past_key_values: cache });
+      await model({ input_ids: [[fill[i]]], position_ids: [[row.length]], past_key_values: cache });
       ms.push(performance.now() - start);
     }
     positions.push({ at: position, ms, private: memoryOf("self")?.private ?? 0 });
+    if (cache !== full) cache.dispose();
   }
-  cache.dispose();
-  return { first_ms: 0, prompt_rate: 0, generated_rate: 0, positions };
+  full.dispose();
+  return { ...nothing, positions };
 }
+
+const nothing: TaskResult = { first_ms: 0, prompt_rate: 0, generated_rate: 0, positions: [] };
+
+/** Milliseconds between the tokens of a stream while a long prompt is read beside it. */
+async function beside(model: MixtralForCausalLM, { prompt }: Task & { kind: "beside" }): Promise<TaskResult> {
+  const long = [randomIds(model, prompt, 1)];
+  const read = async () => {
+    const start = performance.now();
+    await model({ input_ids: long, logits_to_keep: 1, use_cache: false });
+    return performance.now() - start;
+  };
+  const alone = await read();
+  const ended = new AbortController();
+  const times: number[] = [];
+  const streamer = { put: () => void times.push(performance.now()), end() {} };
+  const most = 100_000;
+  const talking = model
+    .generate({
+      input_ids: [randomIds(model, 4, 2)],
+      max_new_tokens: most,
+      min_new_tokens: most,
+      streamer,
+      signal: ended.signal,
+    })
+    .catch(() => {});
+  while (times.length < 4) await new Promise((resolve) => setTimeout(resolve, 1));
+  const start = performance.now();
+  const reading_ms = { alone, beside: await read() };
+  ended.abort();
+  await talking;
+  const gaps = times.slice(1).map((time, i) => time - times[i]);
+  return { ...nothing, gaps: gaps.filter((_, i) => times[i + 1] > start), reading_ms };
+}
+
+/** Streams that go on from forks of one cache. */
+async function shared(
+  model: MixtralForCausalLM,
+  { prefix, streams, tokens }: Task & { kind: "shared" },
+): Promise<TaskResult> {
+  const ids = randomIds(model, prefix, 1);
+  const { past_key_values } = await model({ input_ids: [ids], logits_to_keep: 1 });
+  const forks = Array.from({ length: streams }, () => past_key_values!.fork());
+  const before = model.info().cache_bytes;
+  const start = performance.now();
+  await Promise.all(
+    forks.map((fork, i) =>
+      model.generate({
+        input_ids: [[...ids, ...randomIds(model, 4, 2 + i)]],
+        past_key_values: fork,
+        max_new_tokens: tokens,
+        min_new_tokens: tokens,
+      }),
+    ),
+  );
+  const seconds = (performance.now() - start) / 1000;
+  const cache_bytes = { prefix: before, streams: model.info().cache_bytes };
+  for (const cache of [past_key_values!, ...forks]) cache.dispose();
+  return { ...nothing, generated_rate: (streams * tokens) / seconds, cache_bytes };
+}
+
+const runs: { readonly [Kind in Task["kind"]]: (model: MixtralForCausalLM, task: any) => Promise<TaskResult> } = {
+  generate,
+  positions: walk,
+  beside,
+  shared,
+};
 
 const { path, options, tasks }: Request = JSON.parse(process.argv[2]);
 const before = memoryOf("self");
@@ -115,10 +213,13 @@ const load_ms = performance.now() - start;
 const loaded = memoryOf("self");
 const watch = watchMemory();
 const results: TaskResult[] = [];
-for (const task of tasks) results.push(await (task.kind === "generate" ? generate(model, task) : walk(model, task)));
+for (const task of tasks) results.push(await runs[task.kind](model, task));
 const { profile } = model;
 const products = profile && { decode: productShare(profile, "decode"), prefill: productShare(profile, "prefill") };
-const measurement: Measurement = { load_ms, before, loaded, peak: watch.peak(), info: model.info(), results, products };
+const beside_ms = profile && besideProducts(profile, results);
+const info = model.info();
+const peak = watch.peak();
+const measurement: Measurement = { load_ms, before, loaded, peak, info, results, products, beside_ms };
 watch.stop();
 await model.dispose();
 console.log(JSON.stringify(measurement));

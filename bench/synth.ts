@@ -123,7 +123,7 @@ function tensors(shape: Shape, format: FormatName): GGUFTensor[] {
         matrix(names.v_proj, [kv, hidden]),
         matrix(names.o_proj, [hidden, hidden]),
         floats(names.post_attention_layernorm, [hidden], () => 1),
-        floats(names.gate, [experts, hidden], spread(i)),
+        floats(names.router, [experts, hidden], spread(i)),
         matrix(w1, [experts, ffn, hidden]),
         matrix(w3, [experts, ffn, hidden]),
         matrix(w2, [experts, hidden, ffn]),

@@ -56,8 +56,7 @@ struct BlockQ6_K {   // d * scale * (q - 32)
   uint8_t d[2];
 };
 
-static_assert(sizeof(BlockQ8_0) == 34 && sizeof(BlockQ4_0) == 18 && sizeof(BlockQ4_1) == 20);
-static_assert(sizeof(BlockQ5_0) == 22 && sizeof(BlockQ5_1) == 24);
-static_assert(sizeof(BlockQ2_K) == 84 && sizeof(BlockQ3_K) == 110 && sizeof(BlockQ4_K) == 144);
-static_assert(sizeof(BlockQ5_K) == 176 && sizeof(BlockQ6_K) == 210);
-static_assert(alignof(BlockQ6_K) == 1 && alignof(BlockQ8_0) == 1);
+#define FLOAT_FORMAT(...)
+#define BLOCK_FORMAT(name, NAME, id, values, bytes, codes) \
+  static_assert(sizeof(Block##NAME) == bytes && alignof(Block##NAME) == 1);
+#include "formats.def"

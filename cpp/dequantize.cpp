@@ -1,4 +1,5 @@
 // Whole blocks to f32, exactly as ggml decodes them: the same operations in the same order.
+#include "f32x4.h"
 #include "formats.h"
 #include "kernels.h"
 
@@ -52,15 +53,25 @@ INLINE void dequantize(const uint8_t* src, float* dst, uint32_t n) {
   });
 }
 
-#define DEQUANTIZE(name, F) \
-  KERNEL void dequantize_##name(const uint8_t* src, float* dst, uint32_t n) { dequantize<F>(src, dst, n); }
-DEQUANTIZE(q8_0, blocks::Q8_0)
-DEQUANTIZE(q4_0, blocks::Q4_0)
-DEQUANTIZE(q4_1, blocks::Q4_1)
-DEQUANTIZE(q5_0, blocks::Q5_0)
-DEQUANTIZE(q5_1, blocks::Q5_1)
-DEQUANTIZE(q2_k, blocks::Q2_K)
-DEQUANTIZE(q3_k, blocks::Q3_K)
-DEQUANTIZE(q4_k, blocks::Q4_K)
-DEQUANTIZE(q5_k, blocks::Q5_K)
-DEQUANTIZE(q6_k, blocks::Q6_K)
+#define FLOAT_FORMAT(...)
+#define BLOCK_FORMAT(name, NAME, ...) \
+  KERNEL void dequantize_##name(const uint8_t* src, float* dst, uint32_t n) { dequantize<blocks::NAME>(src, dst, n); }
+#include "formats.def"
+
+KERNEL void dequantize_f32(const uint8_t* src, float* dst, uint32_t n) { __builtin_memcpy(dst, src, n * sizeof(float)); }
+
+KERNEL void dequantize_f16(const uint8_t* src, float* dst, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++) {
+    uint16_t half;
+    __builtin_memcpy(&half, src + 2 * i, 2);
+    dst[i] = wasm_f32x4_extract_lane(f32x4_from_f16(wasm_i32x4_splat(half)), 0);
+  }
+}
+
+KERNEL void dequantize_bf16(const uint8_t* src, float* dst, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++) {
+    uint16_t half;
+    __builtin_memcpy(&half, src + 2 * i, 2);
+    dst[i] = __builtin_bit_cast(float, (uint32_t)half << 16);
+  }
+}

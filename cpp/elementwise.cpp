@@ -2,13 +2,12 @@
 #include "kernels.h"
 #include "math.h"
 
-KERNEL void add_rows(float* dst, uint32_t dst_stride, const uint32_t* index, const float* src, uint32_t src_stride,
-                     const float* scale, uint32_t tokens, uint32_t cols) {
-  for (uint32_t t = 0; t < tokens; t++) {
-    float* to = dst + (index ? index[t] : t) * dst_stride;
-    const float* from = src + t * src_stride;
-    v128_t factor = wasm_f32x4_splat(scale ? scale[t] : 1.0f);
-    f32x4_columns(cols, [&](uint32_t c, auto load, auto store) {
+KERNEL void add_rows(const AddRowsArgs* args) {
+  for (uint32_t t = 0; t < args->tokens; t++) {
+    float* to = args->dst + (args->index ? args->index[t] : t) * args->dst_stride;
+    const float* from = args->src + t * args->src_stride;
+    v128_t factor = wasm_f32x4_splat(args->scale ? args->scale[t] : 1.0f);
+    f32x4_columns(args->cols, [&](uint32_t c, auto load, auto store) {
       store(to + c, f32x4_muladd(load(to + c), factor, load(from + c)));
     });
   }
@@ -20,11 +19,15 @@ KERNEL void silu_mul(float* gate, const float* up, uint32_t tokens, uint32_t col
     f32x4_columns(cols, [&](uint32_t c, auto load, auto store) {
       v128_t x = load(gate + c);
       v128_t silu = wasm_f32x4_div(x, wasm_f32x4_add(exp.one, exp(wasm_f32x4_neg(x))));  // x / (1 + e^-x)
-      store(gate + c, wasm_f32x4_mul(silu, load(up + c)));
+      // Twice, so that the product is not subnormal, either.
+      store(gate + c, f32x4_significant(wasm_f32x4_mul(f32x4_significant(silu), load(up + c))));
     });
 }
 
 KERNEL void gelu_mul(float* gate, const float* up, uint32_t tokens, uint32_t cols, uint32_t stride) {
   for (uint32_t t = 0; t < tokens; t++, gate += stride, up += stride)
-    for (uint32_t c = 0; c < cols; c++) gate[c] = (float)(gate[c] * normal_cdf(gate[c])) * up[c];
+    for (uint32_t c = 0; c < cols; c++) {
+      float gelu = (float)significant(gate[c] * normal_cdf(gate[c]));
+      gate[c] = significant(gelu * up[c]);
+    }
 }

@@ -14,62 +14,80 @@
 
 #define KERNEL extern "C"
 
-// GGUF's type ids, see src/quant/formats.ts.
+// GGUF's type ids.
 enum Format : uint32_t {
-  F32 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8,
-  Q2_K = 10, Q3_K = 11, Q4_K = 12, Q5_K = 13, Q6_K = 14, BF16 = 30,
+#define FORMAT(name, NAME, id, values, bytes, packing) NAME = id,
+#include "formats.def"
 };
 
 // ---- Activations, packed for a product (pack.cpp) ------------------------------------------------------------------
-// A product reads its activations packed: in f32 for F32, F16, BF16; else int8 per 32 values with f32 scales (scale =
-// amax/127, value = nearest-even(x * (127/amax)), 0 where that quotient is not finite) and sums, columns padded with zeros to a multiple
-// of 128. Formats of one kind share a packed copy. "vec" packs one token for matvec_*, "tile"
-// packs tokens in tiles of 4 (the last tile padded with zeros) for matmul_*.
-
+// A product reads its activations packed: in f32 for F32, F16, BF16, a value below 2^-64 (NEGLIGIBLE) as 0; else int8 per
+// 32 values with f32 scales (scale = amax/127, value = nearest-even(x * (127/amax)), all 0 where amax is below 2^-64) and
+// sums, columns padded with zeros to a multiple of 128. There are two forms: tokens one after another for matvec_*, tiles
+// of 4 tokens for matmul_*. Formats of one kind share a packed copy.
 KERNEL uint32_t vec_kind(uint32_t format);   // kind of packing that matvec_<format> reads; equal kinds, equal bytes
 KERNEL uint32_t tile_kind(uint32_t format);  // the same for matmul_<format>
-KERNEL uint32_t vec_bytes(uint32_t kind, uint32_t cols);                   // size of one packed token, a multiple of 16
-KERNEL uint32_t tile_bytes(uint32_t kind, uint32_t cols, uint32_t tokens); // size of all tiles, a multiple of 16
+// Size, a multiple of 16; of tiles, which are whole, for tokens rounded up to 4.
+KERNEL uint32_t packed_bytes(uint32_t kind, uint32_t cols, uint32_t tokens);
 
-// Packs columns [col0, col1) of one token: x f32 [cols]. col0 is a multiple of 128, col1 too or equal to cols.
-KERNEL void pack_vec(uint32_t kind, const float* x, uint8_t* dst, uint32_t cols, uint32_t col0, uint32_t col1);
+// Packs columns [col0, col1) of tokens [from, to).
+struct PackArgs {
+  uint32_t kind;
+  const float* x;         // token t: f32 [cols] at x + t * stride
+  uint32_t stride;        // floats
+  uint32_t tokens;        // of the packed copy
+  uint8_t* dst;           // packed_bytes(kind, cols, tokens)
+  uint32_t cols;          // as of the products
+  uint32_t col0, col1;    // multiples of 128, but for col1 = cols
+  uint32_t from, to;      // of tiles multiples of 4, but for to = tokens: the last tile is padded with zeros
+};
+KERNEL void pack(const PackArgs* args);
 
-// Packs columns [col0, col1) of tokens: token t is the row x + stride * (index ? index[t] : t), f32 [cols] (stride in
-// floats). Whole tiles [tile0, tile1) are written, dst being the start of tile 0.
-KERNEL void pack_tile(uint32_t kind, const float* x, uint32_t stride, const uint32_t* index, uint32_t tokens,
-                      uint8_t* dst, uint32_t cols, uint32_t col0, uint32_t col1, uint32_t tile0, uint32_t tile1);
-
-// ---- Products: out[t][r] = sum over c of w[r][c] * x[t][c] (matmul_*.cpp), one pair for each format F --------------
-//   void matvec_F(w, x, out, cols, rows)   one packed token; out f32 [rows]. Bound by bandwidth: a few linear streams.
-//   void matmul_F(w, x, out, cols, rows, tokens, out_stride, scratch, dot)   tile-packed; out[t * out_stride + r] f32 for
-//       t < tokens rounded up to 4 (padding tokens are written as well), out_stride a multiple of 4, rows any number;
-//       scratch: matmul_scratch(cols) bytes, 16-aligned, for the unpacked panel; dot: a Dot.
-// cols is a multiple of 32 for quantized formats (256 for K types), any number for F32, F16, BF16.
+// ---- Products: out[t][r] = sum over c of w[r][c] * x[t][c] (products.cpp), one pair for each format F ---------------
+//   matvec_F   one token after another, each of which reads the weights: bound by bandwidth, a few linear streams
+//   matmul_F   tiles of tokens; a panel of weights is unpacked once for all of them
+struct ProductArgs {
+  const uint8_t* w;       // whole rows
+  const uint8_t* x;       // packed for the form
+  float* out;             // row r of token t: out + t * out_stride + r; matmul_F writes the last tile's padding, too
+  uint32_t cols;          // a multiple of 32 for quantized formats (256 for K types), any number for F32, F16, BF16
+  uint32_t rows, tokens;  // any number
+  uint32_t out_stride;    // floats; for matmul_F a multiple of 4
+  uint8_t* scratch;       // matmul_F alone: matmul_scratch(cols) bytes, for the unpacked panel
+  uint32_t dot;           // matmul_F alone: a Dot
+  uint32_t read_ahead;    // 1 or 0: whether weights are asked for ahead of their use (read_ahead.h): the same bits; the
+                          // faster one depends on the machine. One token of F32 and many of floats have but one loop
+};
 
 // Which relaxed dot a matmul_F gathers codes of 2 to 6 bits with: the same bits; the faster one depends on engine and machine
 // (roof_dot_i16, roof_dot_i32). Other formats, Q6_K, and the plain build have but one form and take either. The i32 dot is
 // not for V8 before 12 (Node 20), which miscompiles it.
 enum Dot : uint32_t { DOT_I16 = 0, DOT_I32 = 1 };
 
-#define PRODUCT(F)                                                                                               \
-  KERNEL void matvec_##F(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows);          \
-  KERNEL void matmul_##F(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows,           \
-                         uint32_t tokens, uint32_t out_stride, uint8_t* scratch, uint32_t dot);                  \
-  KERNEL void dequantize_##F(const uint8_t* src, float* dst, uint32_t n); /* n values, whole blocks; exact */
-PRODUCT(f32) PRODUCT(f16) PRODUCT(bf16)
-PRODUCT(q8_0) PRODUCT(q4_0) PRODUCT(q4_1) PRODUCT(q5_0) PRODUCT(q5_1)
-PRODUCT(q2_k) PRODUCT(q3_k) PRODUCT(q4_k) PRODUCT(q5_k) PRODUCT(q6_k)
-#undef PRODUCT
+#define FORMAT(name, NAME, id, values, bytes, packing) \
+  KERNEL void matvec_##name(const ProductArgs* args);  \
+  KERNEL void matmul_##name(const ProductArgs* args);  \
+  KERNEL void dequantize_##name(const uint8_t* src, float* dst, uint32_t n); /* n values, whole blocks; exact */
+#include "formats.def"
 
 KERNEL uint32_t matmul_scratch(uint32_t cols);  // bytes, the maximum over formats
 
 // ---- Norm, residual, gating (norm.cpp, elementwise.cpp) ------------------------------------------------------------
-// dst[r][c] = x[r][c] / sqrt(mean over c of x^2 + eps) * weight[c]; rows of `stride` floats, in x and dst. x may be dst.
-KERNEL void rms_norm(const float* x, const float* weight, float* dst, uint32_t rows, uint32_t cols, uint32_t stride, float eps);
-// dst[index ? index[t] : t][c] += (scale ? scale[t] : 1) * src[t][c], t < tokens, c < cols; strides in floats.
-KERNEL void add_rows(float* dst, uint32_t dst_stride, const uint32_t* index, const float* src, uint32_t src_stride,
-                     const float* scale, uint32_t tokens, uint32_t cols);
-// gate[t][c] = silu(gate[t][c]) * up[t][c], and with the exact (erf) GELU; strides in floats.
+// dst[r][c] = x[r][c] / sqrt(mean over c of x^2 + eps) * weight[c], r < rows, c < cols. x may be dst.
+KERNEL void rms_norm(const float* x, const float* weight, float* dst, uint32_t rows, uint32_t cols, float eps);
+// dst[t'][c] += factor * src[t][c], t < tokens, c < cols.
+struct AddRowsArgs {
+  float* dst;
+  uint32_t dst_stride;    // floats
+  const uint32_t* index;  // t' = index[t], all different; where it is 0, t' = t
+  const float* src;
+  uint32_t src_stride;
+  const float* scale;     // factor = scale[t]; where it is 0, factor = 1
+  uint32_t tokens, cols;
+};
+KERNEL void add_rows(const AddRowsArgs* args);
+// gate[t][c] = silu(gate[t][c]) * up[t][c], and with the exact (erf) GELU; strides in floats. What is below 2^-64
+// (NEGLIGIBLE), before or after the product, counts as 0.
 KERNEL void silu_mul(float* gate, const float* up, uint32_t tokens, uint32_t cols, uint32_t stride);
 KERNEL void gelu_mul(float* gate, const float* up, uint32_t tokens, uint32_t cols, uint32_t stride);
 
@@ -79,51 +97,69 @@ KERNEL void rope_inv_freq(double theta, double factor, uint32_t dim, float* inv_
 // table[0..half) = cos(angle_i), table[half..2 half) = sin(angle_i), angle_i = f32(position) * inv_freq[i] in f32,
 // whose cosine and sine are computed in f64 and rounded: right to the last bit or so at any angle below 2^24.
 KERNEL void rope_table(uint32_t position, const float* inv_freq, uint32_t half, float* table);
-// One token's heads: src f32 [heads][dim] -> dst f32 [heads][dim] rotated, halves split at dim/2. interleaved: src holds
-// pairs (2i, 2i+1) for (i, i + dim/2), as GGUF stores q and k; dst is in Hugging Face's order either way. src != dst.
-KERNEL void rope(const float* src, float* dst, const float* table, uint32_t heads, uint32_t dim, uint32_t interleaved);
 
-// ---- Attention (attention.cpp) -------------------------------------------------------------------------------------
-// The cache's storage: 0 f32, 1 f16 (rounded to nearest even).
-KERNEL void store_kv(const float* src, uint8_t* dst, uint32_t n, uint32_t type);  // n values
+// ---- Attention over the cache (kv_store.cpp, attention.cpp) --------------------------------------------------------
+// The cache's storage: f32, f16 (rounded to nearest even), or blocks of Q8_0 (head_dim a multiple of 32).
+enum KvType : uint32_t { KV_F32 = 0, KV_F16 = 1, KV_Q8_0 = 2 };
 
-// Attention of some queries of one sequence, for one KV head and the `group` query heads that share it, with an online
-// softmax over key blocks of 64 aligned at absolute indices, so that a query's bits depend on its own index and window
-// alone, not on how the prompt was cut into chunks. A query at absolute index p sees keys (p - window, p], or all up to p
-// when window is 0. Keys before `first` are in the ring at slot = index mod slots; keys from `first` on in the chunk.
+// Keys and values live in pages: block b of a sequence, its positions 64 b .. 64 b + 63, is one page for all KV heads. It
+// holds keys as rows (kv_head, position, row_bytes), and values likewise; where in it they begin is the caller's choice.
+inline constexpr uint32_t KV_PAGE = 64;  // positions
+
+// Bytes of a row, one position's key or value of one head: f32 and f16 are padded to a multiple of 16 dims.
+KERNEL uint32_t kv_row_bytes(uint32_t head_dim, uint32_t type);
+
+// Some rows of a chunk of one sequence, for one KV head and the `group` query heads that share it. Chunk row i has the
+// absolute index first + i; the query at index p sees keys (p - window, p], or all up to p when window is 0.
 struct AttentionArgs {
-  const float* q;        // query row i, head g: q + i * q_stride + g * head_dim, already rotated
-  float* out;            // the same shape, out + i * out_stride + g * head_dim
-  const uint8_t* k_ring; // (slot, head_dim) of this KV head, in the cache's type
-  const uint8_t* v_ring;
-  const uint8_t* k_chunk; // key of chunk row i: element i * chunk_stride, in the cache's type
-  const uint8_t* v_chunk;
-  uint32_t q_stride, out_stride; // floats
-  uint32_t chunk_stride;         // elements
-  uint32_t group, head_dim;      // head_dim any number >= 1, group >= 1
-  uint32_t first;                // absolute index of chunk row 0
-  uint32_t row0, row1;           // the chunk rows whose queries to compute
-  uint32_t slots, window;
-  uint32_t type;                 // the cache's storage
-  float scale;                   // head_dim^-0.5
-  uint8_t* scratch;              // attention_scratch(group, head_dim) bytes, 16-aligned
-  float* matrix;                 // attention_eager alone: attention_matrix bytes, 16-aligned
+  const float* q;         // chunk row i, head g of the group: q + i * q_stride + g * head_dim, as projected
+  const float* k;         // chunk row i: k + i * kv_stride, as projected; this KV head's part
+  const float* v;
+  const float* table;     // rope_table of chunk row i: table + i * head_dim (cosines, then sines)
+  float* rotated;         // the rotated queries, laid out as q
+  float* out;             // the outputs, laid out as q; may be q
+  uint8_t* keys;          // this layer's and KV head's keys in page 0: (64, row_bytes)
+  uint8_t* values;
+  const uint32_t* pages;  // pages[b - first_block] is the page that holds block b
+  uint32_t page_bytes;    // from a page to the next
+  uint32_t first_block;   // the block of pages[0]
+  uint32_t q_stride, kv_stride;  // floats
+  uint32_t group, head_dim;      // any numbers >= 1
+  uint32_t interleaved;   // pairs (2i, 2i + 1) of q and k stand for (i, i + head_dim / 2), as GGUF has them; else 0
+  uint32_t first;         // absolute index of chunk row 0
+  uint32_t row0, row1;    // the chunk rows to work on
+  uint32_t window, type;  // 0: none; a KvType
+  float scale;            // head_dim^-0.5
+  uint8_t* scratch;       // attention_scratch(group, head_dim) bytes
+  float* matrix;          // attention_eager alone: attention_matrix bytes
 };
-KERNEL uint32_t attention_scratch(uint32_t group, uint32_t head_dim);
+
+// Rotates the rows' queries into `rotated`, and their keys, both to Hugging Face's order: halves split at head_dim / 2
+// (the last dim of an odd number stays as it is). Stores keys and values into their pages. Uses scratch.
+KERNEL void attention_store(const AttentionArgs* args);
+
+// Attention of the rows' `rotated` queries, once all keys that they see are stored: an online softmax by blocks, so
+// that a query's bits depend on its own index and the window alone, not on how a prompt was cut into chunks or a chunk
+// into calls. Reads the keys and values that the rows see, and neighbours up to a multiple of four, which may hold
+// anything. Weights below 2^-80 of the largest so far count as 0.
+KERNEL uint32_t attention_scratch(uint32_t group, uint32_t head_dim);  // bytes
 KERNEL void attention(const AttentionArgs* args);
 
-// The same with the whole score matrix in memory, as eager implementations have it, (row, head of the group, key): all
-// scores first, then a softmax over each row, then the values. Equal to `attention` but for rounding. For comparison.
-KERNEL uint32_t attention_matrix(uint32_t group, uint32_t rows, uint32_t keys);  // keys: at most, the chunk's included
+// The same with the rows' score matrix in memory, as eager implementations have it: all scores, a softmax over each
+// row, then the values. Equal to `attention` but for rounding. Leaves the probabilities in the matrix, f32
+// (row - row0, head of the group, column). Column c is the key at absolute index 64 b + c, b the first block that row0
+// sees; the columns end with the block that row1 - 1 is in. Keys that a row does not see have 0.
+KERNEL uint32_t attention_matrix(uint32_t group, uint32_t rows, uint32_t keys);  // bytes; keys: that the rows see
 KERNEL void attention_eager(const AttentionArgs* args);
 
 // ---- Router (router.cpp) -------------------------------------------------------------------------------------------
-// One token: logits[e] = x . gate[e] (f32 [experts][cols]); softmax over all experts in f32; the k largest in descending
-// order, ties to the lower index; weights divided by their sum.
-KERNEL void router(const float* x, const float* gate, uint32_t cols, uint32_t experts, uint32_t k, float* logits,
-                   uint32_t* picked, float* weights);
+// One token: logits[e] = x . gate[e], gate f32 [experts][cols].
+KERNEL void router_logits(const float* x, const float* gate, uint32_t cols, uint32_t experts, float* logits);
+// Mixtral's rule: softmax over all logits in f32; the k largest in descending order, ties to the lower index; weights f32
+// [k], divided by their sum. 1 <= k <= experts.
+KERNEL void select_experts(const float* logits, uint32_t experts, uint32_t k, uint32_t* picked, float* weights);
 
-// ---- Probe ---------------------------------------------------------------------------------------------------------
+// ---- Probe (probe.cpp) ---------------------------------------------------------------------------------------------
 // The build's own integer dot on 16 + 16 bytes (b in 0..127) to 4 + 8 sums (i32 form, i16 form), to be compared once
 // with the plain build's.
 KERNEL void probe_dot(const int8_t* a, const int8_t* b, int32_t* out);

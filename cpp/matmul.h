@@ -215,40 +215,30 @@ INLINE void panel_product(const PanelGroup<F, wide>* panel, const Tile* tile, ui
   }
 }
 
-// out[t * out_stride + r] for tile-packed tokens; see kernels.h.
+// Tiles of tokens; see kernels.h.
 template <class F, class Tile>
-INLINE void matmul(const uint8_t* w, const uint8_t* packed, float* out, uint32_t cols, uint32_t rows, uint32_t tokens,
-                   uint32_t out_stride, uint8_t* scratch, uint32_t dot) {
+INLINE void matmul(const ProductArgs& args) {
   constexpr bool wide = __is_same(Tile, TileI16);
   using Group = PanelGroup<F, wide>;
   static_assert(sizeof(Group) <= LARGEST_PANEL_GROUP);
   const F f;
   const v128_t ones = constant_i16(1);
+  const uint32_t cols = args.cols, rows = args.rows;
   const uint32_t groups = groups_of(cols), row_bytes = cols / 32 * F::bytes / (F::unit / 32);
   const uint32_t panel_rows = 2 * (panel_bytes(cols) / (groups * sizeof(Group)));
-  Group* panel = reinterpret_cast<Group*>(scratch);
-  ReadAhead<1> read_ahead(w, rows * row_bytes, 0);
+  Group* panel = reinterpret_cast<Group*>(args.scratch);
+  ReadAhead<1> read_ahead(args.w, args.read_ahead ? rows * row_bytes : 0, 0);
   for (uint32_t row = 0; row < rows; row += panel_rows) {
     const uint32_t count = rows - row < panel_rows ? rows - row : panel_rows;
     for (uint32_t r = 0; r < count; r++) {
-      unpack_row<F, wide>(f, w + (row + r) * row_bytes, cols, panel + r / 2 * groups, r % 2, read_ahead);
+      unpack_row<F, wide>(f, args.w + (row + r) * row_bytes, cols, panel + r / 2 * groups, r % 2, read_ahead);
     }
-    for (uint32_t t = 0; t < tokens; t += 4) {
-      const Tile* tile = reinterpret_cast<const Tile*>(packed) + t / 4 * groups;
-      float* to = out + t * out_stride + row;
-      if (!wide && dot == DOT_I32) panel_product<F, DOT_I32>(panel, tile, groups, ones, to, out_stride, count);
-      else panel_product<F, DOT_I16>(panel, tile, groups, ones, to, out_stride, count);
+    for (uint32_t t = 0; t < args.tokens; t += 4) {
+      const Tile* tile = reinterpret_cast<const Tile*>(args.x) + t / 4 * groups;
+      float* to = args.out + t * args.out_stride + row;
+      if (!wide && args.dot == DOT_I32) panel_product<F, DOT_I32>(panel, tile, groups, ones, to, args.out_stride, count);
+      else panel_product<F, DOT_I16>(panel, tile, groups, ones, to, args.out_stride, count);
     }
   }
   read_ahead.finish();
 }
-
-// The exports of one format: its struct in formats.h, the packings it reads.
-#define PRODUCTS(name, F, Vec, Tile)                                                                               \
-  KERNEL void matvec_##name(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows) {        \
-    matvec<blocks::F, Vec>(w, x, out, cols, rows);                                                                 \
-  }                                                                                                                \
-  KERNEL void matmul_##name(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows,          \
-                            uint32_t tokens, uint32_t out_stride, uint8_t* scratch, uint32_t dot) {                \
-    matmul<blocks::F, Tile>(w, x, out, cols, rows, tokens, out_stride, scratch, dot);                              \
-  }

@@ -159,14 +159,14 @@ INLINE void add_group(const F& f, const uint8_t* const w[R], const Vec& x, v128_
 
 // A row of each of S parts of a matrix at a time: the parts are streams that memory serves together. The streams come in
 // turn, F::rows at once, a burst's worth of units of each, so that their weights are used soon after they were asked for.
-template <class F, class Vec, int S>
+template <class F, class Vec, int S, bool ahead>
 INLINE void multiply_rows(const F& f, const uint8_t* w, const uint8_t* packed, float* out, uint32_t cols, uint32_t rows) {
   constexpr int R = F::rows < S ? F::rows : S;
   constexpr uint32_t most = ReadAhead<S>::BURST / F::bytes;
   static_assert(most > 0 && S % R == 0);
   const v128_t ones = constant_i16(1);
   const uint32_t row_bytes = cols / 32 * F::bytes / (F::unit / 32), distance = rows * row_bytes;
-  ReadAhead<S> read_ahead(w, distance, distance);
+  ReadAhead<S, ahead> read_ahead(w, distance, distance);
   for (uint32_t row = 0; row < rows; row++) {
     v128_t sums[S] = {};
     const Vec* x = reinterpret_cast<const Vec*>(packed);
@@ -209,12 +209,22 @@ INLINE void multiply_rows(const F& f, const uint8_t* w, const uint8_t* packed, f
   read_ahead.finish();
 }
 
-// out[r] for one packed token; see kernels.h.
-template <class F, class Vec>
-INLINE void matvec(const uint8_t* w, const uint8_t* packed, float* out, uint32_t cols, uint32_t rows) {
+template <class F, class Vec, bool ahead>
+SEPARATE void multiply_token(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows) {
   constexpr int streams = 4;
   const F f;
   const uint32_t part = rows / streams, done = part * streams, row_bytes = cols / 32 * F::bytes / (F::unit / 32);
-  multiply_rows<F, Vec, streams>(f, w, packed, out, cols, part);
-  multiply_rows<F, Vec, 1>(f, w + done * row_bytes, packed, out + done, cols, rows - done);
+  multiply_rows<F, Vec, streams, ahead>(f, w, x, out, cols, part);
+  multiply_rows<F, Vec, 1, ahead>(f, w + done * row_bytes, x, out + done, cols, rows - done);
+}
+
+// One token after another; see kernels.h.
+template <class F, class Vec>
+INLINE void matvec(const ProductArgs& args) {
+  for (uint32_t t = 0; t < args.tokens; t++) {
+    const uint8_t* x = args.x + t * groups_of(args.cols) * sizeof(Vec);
+    float* out = args.out + t * args.out_stride;
+    if (args.read_ahead) multiply_token<F, Vec, true>(args.w, x, out, args.cols, args.rows);
+    else multiply_token<F, Vec, false>(args.w, x, out, args.cols, args.rows);
+  }
 }

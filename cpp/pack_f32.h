@@ -8,7 +8,7 @@
 // A packed token ("vec") is step after step. A tile of 4 tokens is class 0, then class 1; in a class step after step, in a
 // step the four tokens' vectors: a product then needs one accumulator for a row and token, and no reduction until the end.
 #pragma once
-#include <wasm_simd128.h>
+#include "f32x4.h"
 #include "kernels.h"
 
 enum PackF32 : uint32_t {
@@ -21,21 +21,17 @@ inline constexpr uint32_t F32_STEP = 8;     // columns
 inline constexpr uint32_t F32_CLASSES = 2;  // vectors of a step
 inline constexpr uint32_t F32_TILE = 4;     // tokens
 
-// A half's bits shifted to a float's place make value * 2^-112. The activations carry 2^56 of the missing factor and the
-// finished sum the other, so that neither ordinary activations overflow nor products fall among the subnormals.
-inline constexpr float F16_ACTIVATION_SCALE = 0x1p56f;
-inline constexpr float F16_SUM_SCALE = 0x1p56f;
+// A half's bits shifted to a float's place make value * 2^-112. The activations carry 2^64 of the missing factor and the
+// finished sum the rest, so that activations of 2^-64 to 2^64 neither overflow nor, times a normal half (2^-14 and more),
+// fall among the subnormals.
+inline constexpr float F16_ACTIVATION_SCALE = 1 / NEGLIGIBLE;
+inline constexpr float F16_SUM_SCALE = 0x1p112f / F16_ACTIVATION_SCALE;
 
 inline uint32_t f32_steps(uint32_t cols) { return (cols + F32_STEP - 1) / F32_STEP; }
 
-inline uint32_t pack_f32_vec_kind(uint32_t format) {
-  return format == F32 ? VEC_NATURAL : format == BF16 ? VEC_EVEN_ODD : VEC_EVEN_ODD_F16;
-}
-inline uint32_t pack_f32_tile_kind(uint32_t format) { return pack_f32_vec_kind(format) + (TILE_NATURAL - VEC_NATURAL); }
-
-inline uint32_t pack_f32_vec_bytes(uint32_t, uint32_t cols) { return f32_steps(cols) * F32_STEP * sizeof(float); }
-inline uint32_t pack_f32_tile_bytes(uint32_t kind, uint32_t cols, uint32_t tokens) {
-  return (tokens + F32_TILE - 1) / F32_TILE * F32_TILE * pack_f32_vec_bytes(kind, cols);
+inline uint32_t pack_f32_bytes(uint32_t kind, uint32_t cols, uint32_t tokens) {
+  uint32_t stored = kind < TILE_NATURAL ? tokens : (tokens + F32_TILE - 1) / F32_TILE * F32_TILE;
+  return stored * f32_steps(cols) * F32_STEP * sizeof(float);
 }
 
 // Rows of the unpacked panel that a many-token product keeps in scratch: even, and about 256 KiB, half of a usual L2.
@@ -43,9 +39,9 @@ inline uint32_t f32_panel_rows(uint32_t cols) {
   uint32_t rows = 65536 / (f32_steps(cols) * F32_STEP) & ~1u;
   return rows < 4 ? 4 : rows > 32 ? 32 : rows;
 }
-inline uint32_t f32_scratch(uint32_t cols) { return f32_panel_rows(cols) * pack_f32_vec_bytes(0, cols); }
+inline uint32_t f32_scratch(uint32_t cols) { return f32_panel_rows(cols) * f32_steps(cols) * F32_STEP * sizeof(float); }
 
-// The step of columns [c, c + 8) of a row in the kind's order; zeros from `cols` on.
+// The step of columns [c, c + 8) of a row in the kind's order; zeros from `cols` on, and for what is negligible.
 inline void pack_f32_step(uint32_t order, const float* x, uint32_t c, uint32_t cols, v128_t out[F32_CLASSES]) {
   v128_t low, high;
   if (c + 8 <= cols) {
@@ -57,6 +53,8 @@ inline void pack_f32_step(uint32_t order, const float* x, uint32_t c, uint32_t c
     low = wasm_v128_load(padded);
     high = wasm_v128_load(padded + 4);
   }
+  low = f32x4_significant(low);
+  high = f32x4_significant(high);
   if (order == VEC_NATURAL) {
     out[0] = low;
     out[1] = high;
@@ -67,29 +65,19 @@ inline void pack_f32_step(uint32_t order, const float* x, uint32_t c, uint32_t c
   out[1] = wasm_f32x4_mul(wasm_i32x4_shuffle(low, high, 1, 3, 5, 7), scale);
 }
 
-// Where a range of columns ends once padded.
-inline uint32_t pack_f32_end(uint32_t col1, uint32_t cols) { return col1 == cols ? f32_steps(cols) * F32_STEP : col1; }
-
-inline void pack_f32_vec(uint32_t kind, const float* x, uint8_t* dst, uint32_t cols, uint32_t col0, uint32_t col1) {
-  v128_t* out = (v128_t*)dst;
-  uint32_t end = pack_f32_end(col1, cols);
-  for (uint32_t c = col0; c < end; c += F32_STEP) pack_f32_step(kind, x, c, cols, out + c / 4);
-}
-
-inline void pack_f32_tile(uint32_t kind, const float* x, uint32_t stride, const uint32_t* index, uint32_t tokens, uint8_t* dst,
-                          uint32_t cols, uint32_t col0, uint32_t col1, uint32_t tile0, uint32_t tile1) {
-  uint32_t order = kind - TILE_NATURAL;
-  uint32_t steps = f32_steps(cols), end = pack_f32_end(col1, cols);
-  for (uint32_t tile = tile0; tile < tile1; tile++) {
-    v128_t* out = (v128_t*)dst + tile * F32_CLASSES * steps * F32_TILE;
-    for (uint32_t i = 0; i < F32_TILE; i++) {
-      uint32_t token = tile * F32_TILE + i;
-      bool real = token < tokens;
-      const float* row = real ? x + stride * (index ? index[token] : token) : x;
-      for (uint32_t c = col0; c < end; c += F32_STEP) {
-        v128_t classes[F32_CLASSES];
-        pack_f32_step(order, row, c, real ? cols : 0, classes);
-        for (uint32_t k = 0; k < F32_CLASSES; k++) out[(k * steps + c / F32_STEP) * F32_TILE + i] = classes[k];
+inline void pack_f32(const PackArgs& args) {
+  const bool tiled = args.kind >= TILE_NATURAL;
+  const uint32_t order = tiled ? args.kind - TILE_NATURAL : args.kind, steps = f32_steps(args.cols);
+  const uint32_t end = tiled ? (args.to + F32_TILE - 1) / F32_TILE * F32_TILE : args.to;
+  for (uint32_t token = args.from; token < end; token++) {
+    const bool real = token < args.tokens;
+    const float* row = args.x + (real ? token * args.stride : 0);
+    v128_t* out = (v128_t*)args.dst + (tiled ? token / F32_TILE * F32_TILE : token) * steps * F32_CLASSES;
+    for (uint32_t s = args.col0 / F32_STEP; s < f32_steps(args.col1); s++) {
+      v128_t classes[F32_CLASSES];
+      pack_f32_step(order, row, s * F32_STEP, real ? args.cols : 0, classes);
+      for (uint32_t k = 0; k < F32_CLASSES; k++) {
+        out[tiled ? (k * steps + s) * F32_TILE + token % F32_TILE : s * F32_CLASSES + k] = classes[k];
       }
     }
   }

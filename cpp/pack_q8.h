@@ -1,8 +1,8 @@
 // Activations quantized to int8 per 32 values, in the layouts that the products of quantized weights read. A group is 128
 // columns, four blocks; lane b of a vector belongs to block b of the group, in weights and activations alike.
 #pragma once
+#include "f32x4.h"
 #include "kernels.h"
-#include "simd.h"
 
 enum PackQ8 : uint32_t { VEC_I8 = 10, VEC_I16 = 11, VEC_SPLIT = 12, TILE_I8 = 13, TILE_I16 = 14 };
 
@@ -19,48 +19,52 @@ struct GroupSums {
 };
 
 struct VecI8 {  // one token, columns in order
+  static constexpr uint32_t kind = VEC_I8;
   v128_t x[8];
   GroupSums sums;
 };
 struct VecI16 {
+  static constexpr uint32_t kind = VEC_I16;
   v128_t x[16];
   GroupSums sums;
 };
 struct VecSplit {  // i16, of each 16 columns the even ones, then the odd: codes taken as i16 are split by a mask and a shift
+  static constexpr uint32_t kind = VEC_SPLIT;
   v128_t x[16];
   GroupSums sums;
 };
 struct TileI8 {  // four tokens: x[k][t] is dword k, values 4k .. 4k + 3, of the four blocks of token t
+  static constexpr uint32_t kind = TILE_I8;
   v128_t x[8][4];
   GroupSums sums[4];
 };
 struct TileI16 {  // x[k][t] is the pair 2k, 2k + 1 of the four blocks of token t
+  static constexpr uint32_t kind = TILE_I16;
   v128_t x[16][4];
   GroupSums sums[4];
 };
 
-// What the build's products read: 8-bit weights always take i16.
+// What the products of codes in 0..63 read in this build, and those of signed bytes in either.
 #if TRAMONTANE_RELAXED
-using Vec = VecI8;
-using Tile = TileI8;
+using VecU6 = VecI8;
+using TileU6 = TileI8;
 #else
-using Vec = VecSplit;
-using Tile = TileI16;
+using VecU6 = VecSplit;
+using TileU6 = TileI16;
 #endif
+using VecS8 = VecI16;
+using TileS8 = TileI16;
 
 inline constexpr uint32_t GROUP = 128;
 INLINE uint32_t groups_of(uint32_t cols) { return (cols + GROUP - 1) / GROUP; }
 
-inline uint32_t pack_q8_vec_kind(uint32_t format) {
-  return format == Q8_0 ? VEC_I16 : TRAMONTANE_RELAXED ? VEC_I8 : VEC_SPLIT;
+// Of a group: of one token, or of a tile.
+INLINE uint32_t group_bytes(uint32_t kind) {
+  if (kind < TILE_I8) return kind == VEC_I8 ? sizeof(VecI8) : sizeof(VecI16);
+  return kind == TILE_I8 ? sizeof(TileI8) : sizeof(TileI16);
 }
-inline uint32_t pack_q8_tile_kind(uint32_t format) { return TRAMONTANE_RELAXED && format != Q8_0 ? TILE_I8 : TILE_I16; }
-
-inline uint32_t pack_q8_vec_bytes(uint32_t kind, uint32_t cols) {
-  return groups_of(cols) * (kind == VEC_I8 ? sizeof(VecI8) : sizeof(VecI16));
-}
-inline uint32_t pack_q8_tile_bytes(uint32_t kind, uint32_t cols, uint32_t tokens) {
-  return (tokens + 3) / 4 * groups_of(cols) * (kind == TILE_I8 ? sizeof(TileI8) : sizeof(TileI16));
+inline uint32_t pack_q8_bytes(uint32_t kind, uint32_t cols, uint32_t tokens) {
+  return (kind < TILE_I8 ? tokens : (tokens + 3) / 4) * groups_of(cols) * group_bytes(kind);
 }
 
 // Vectors of bytes: c[2b] and c[2b + 1] of block b become dwords[k], k of 8: dword k of the four blocks.
@@ -76,8 +80,8 @@ INLINE void dwords_to_pairs(v128_t dwords, v128_t pairs[2]) {
   pairs[1] = wasm_i32x4_shuffle(low, high, 1, 3, 5, 7);
 }
 
-// Quantizes the first `count` blocks at x, the others being zero: value = nearest-even(x * (127 / amax)), 0 where that
-// quotient is not finite (amax 0, or too small to matter). NaN in x makes the block's scale NaN, and so the products.
+// Quantizes the first `count` blocks at x, the others being zero: value = nearest-even(x * (127 / amax)); all is 0 where
+// amax is negligible. NaN in x makes the block's scale NaN, and so the products.
 INLINE void quantize_group(const float* x, uint32_t count, v128_t values[8], GroupSums& sums) {
   v128_t amax[4];
   for (uint32_t b = 0; b < 4; b++) {
@@ -89,6 +93,7 @@ INLINE void quantize_group(const float* x, uint32_t count, v128_t values[8], Gro
   v128_t columns[4];
   transpose_dwords(amax[0], amax[1], amax[2], amax[3], columns);
   v128_t largest = wasm_f32x4_max(wasm_f32x4_max(columns[0], columns[1]), wasm_f32x4_max(columns[2], columns[3]));
+  largest = f32x4_significant(largest);
   v128_t inverse = wasm_f32x4_div(wasm_f32x4_const_splat(127), largest);
   inverse = wasm_v128_and(inverse, wasm_f32x4_le(inverse, wasm_f32x4_const_splat(__FLT_MAX__)));
   sums.scale = wasm_f32x4_div(largest, wasm_f32x4_const_splat(127));
@@ -97,7 +102,7 @@ INLINE void quantize_group(const float* x, uint32_t count, v128_t values[8], Gro
   wasm_v128_store(factor, inverse);
   for (uint32_t b = 0; b < 4; b++) {
     v128_t q[8] = {};
-    for (uint32_t i = 0; i < 8 && b < count; i++) {
+    for (uint32_t i = 0; i < 8 && factor[b] != 0; i++) {
       v128_t scaled = wasm_f32x4_mul(wasm_v128_load(x + 32 * b + 4 * i), wasm_f32x4_splat(factor[b]));
       q[i] = wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(scaled));
     }
@@ -123,25 +128,21 @@ INLINE uint32_t blocks_in_group(uint32_t g, uint32_t cols) {
   return left < 4 ? left : 4;
 }
 
-inline void pack_q8_vec(uint32_t kind, const float* x, uint8_t* dst, uint32_t cols, uint32_t col0, uint32_t col1) {
-  for (uint32_t g = col0 / GROUP; g < groups_of(col1); g++) {
-    v128_t values[8];
-    GroupSums sums;
-    quantize_group(x + g * GROUP, blocks_in_group(g, cols), values, sums);
-    if (kind == VEC_I8) {
-      VecI8& out = reinterpret_cast<VecI8*>(dst)[g];
-      for (uint32_t i = 0; i < 8; i++) out.x[i] = values[i];
-      out.sums = sums;
-    } else {
-      static_assert(sizeof(VecI16) == sizeof(VecSplit));
-      VecI16& out = reinterpret_cast<VecI16*>(dst)[g];
-      for (uint32_t i = 0; i < 8; i++) {
-        v128_t v = values[i], even = wasm_i16x8_shr(wasm_i16x8_shl(v, 8), 8), odd = wasm_i16x8_shr(v, 8);
-        out.x[2 * i] = kind == VEC_SPLIT ? even : wasm_i16x8_extend_low_i8x16(v);
-        out.x[2 * i + 1] = kind == VEC_SPLIT ? odd : wasm_i16x8_extend_high_i8x16(v);
-      }
-      out.sums = sums;
+// One token's group.
+INLINE void store_token(uint32_t kind, uint8_t* group, const v128_t values[8], const GroupSums& sums) {
+  if (kind == VEC_I8) {
+    VecI8& out = *reinterpret_cast<VecI8*>(group);
+    for (uint32_t i = 0; i < 8; i++) out.x[i] = values[i];
+    out.sums = sums;
+  } else {
+    static_assert(sizeof(VecI16) == sizeof(VecSplit));
+    VecI16& out = *reinterpret_cast<VecI16*>(group);
+    for (uint32_t i = 0; i < 8; i++) {
+      v128_t v = values[i], even = wasm_i16x8_shr(wasm_i16x8_shl(v, 8), 8), odd = wasm_i16x8_shr(v, 8);
+      out.x[2 * i] = kind == VEC_SPLIT ? even : wasm_i16x8_extend_low_i8x16(v);
+      out.x[2 * i + 1] = kind == VEC_SPLIT ? odd : wasm_i16x8_extend_high_i8x16(v);
     }
+    out.sums = sums;
   }
 }
 
@@ -165,20 +166,20 @@ INLINE void store_tile_token(uint32_t kind, uint8_t* group, uint32_t t, const v1
   }
 }
 
-inline void pack_q8_tile(uint32_t kind, const float* x, uint32_t stride, const uint32_t* index, uint32_t tokens,
-                         uint8_t* dst, uint32_t cols, uint32_t col0, uint32_t col1, uint32_t tile0, uint32_t tile1) {
-  uint32_t group_bytes = kind == TILE_I8 ? sizeof(TileI8) : sizeof(TileI16);
-  for (uint32_t tile = tile0; tile < tile1; tile++) {
-    for (uint32_t t = 0; t < 4; t++) {
-      uint32_t token = 4 * tile + t;
-      const float* row = x;
-      if (token < tokens) row += stride * (index ? index[token] : token);
-      for (uint32_t g = col0 / GROUP; g < groups_of(col1); g++) {
-        v128_t values[8];
-        GroupSums sums;
-        quantize_group(row + g * GROUP, token < tokens ? blocks_in_group(g, cols) : 0, values, sums);
-        store_tile_token(kind, dst + (tile * groups_of(cols) + g) * group_bytes, t, values, sums);
-      }
+inline void pack_q8(const PackArgs& args) {
+  const bool tiled = args.kind >= TILE_I8;
+  const uint32_t groups = groups_of(args.cols), bytes = group_bytes(args.kind);
+  const uint32_t end = tiled ? (args.to + 3) / 4 * 4 : args.to;
+  for (uint32_t token = args.from; token < end; token++) {
+    const bool real = token < args.tokens;
+    const float* row = args.x + (real ? token * args.stride : 0);
+    uint8_t* out = args.dst + (tiled ? token / 4 : token) * groups * bytes;
+    for (uint32_t g = args.col0 / GROUP; g < groups_of(args.col1); g++) {
+      v128_t values[8];
+      GroupSums sums;
+      quantize_group(row + g * GROUP, real ? blocks_in_group(g, args.cols) : 0, values, sums);
+      if (tiled) store_tile_token(args.kind, out + g * bytes, token % 4, values, sums);
+      else store_token(args.kind, out + g * bytes, values, sums);
     }
   }
 }

@@ -1,4 +1,6 @@
 // Rotary position embedding, with Hugging Face's roundings: frequencies and angles in f32, halves split at dim / 2.
+#include "rope.h"
+
 #include "kernels.h"
 #include "math.h"
 
@@ -22,12 +24,12 @@ KERNEL void rope_table(uint32_t position, const float* inv_freq, uint32_t half, 
   }
 }
 
-KERNEL void rope(const float* src, float* dst, const float* table, uint32_t heads, uint32_t dim, uint32_t interleaved) {
+void rotate(const float* src, float* dst, const float* table, uint32_t heads, uint32_t dim, bool interleaved) {
   uint32_t half = dim / 2;
   const float *cosine = table, *sine = table + half;
   for (uint32_t h = 0; h < heads; h++, src += dim, dst += dim) {
     uint32_t i = 0;
-    auto rotate = [&](v128_t a, v128_t b) {
+    auto rotate_four = [&](v128_t a, v128_t b) {
       v128_t c = wasm_v128_load(cosine + i), s = wasm_v128_load(sine + i);
       wasm_v128_store(dst + i, wasm_f32x4_sub(wasm_f32x4_mul(a, c), wasm_f32x4_mul(b, s)));
       wasm_v128_store(dst + half + i, wasm_f32x4_add(wasm_f32x4_mul(b, c), wasm_f32x4_mul(a, s)));
@@ -35,9 +37,9 @@ KERNEL void rope(const float* src, float* dst, const float* table, uint32_t head
     for (; i + 4 <= half; i += 4) {
       if (interleaved) {
         v128_t low = wasm_v128_load(src + 2 * i), high = wasm_v128_load(src + 2 * i + 4);
-        rotate(wasm_i32x4_shuffle(low, high, 0, 2, 4, 6), wasm_i32x4_shuffle(low, high, 1, 3, 5, 7));
+        rotate_four(wasm_i32x4_shuffle(low, high, 0, 2, 4, 6), wasm_i32x4_shuffle(low, high, 1, 3, 5, 7));
       } else {
-        rotate(wasm_v128_load(src + i), wasm_v128_load(src + half + i));
+        rotate_four(wasm_v128_load(src + i), wasm_v128_load(src + half + i));
       }
     }
     for (; i < half; i++) {
@@ -45,5 +47,6 @@ KERNEL void rope(const float* src, float* dst, const float* table, uint32_t head
       dst[i] = a * cosine[i] - b * sine[i];
       dst[half + i] = b * cosine[i] + a * sine[i];
     }
+    if (dim % 2) dst[dim - 1] = src[dim - 1];
   }
 }

@@ -1,27 +1,22 @@
-// The router: which experts a token goes to, and with what weights.
+// The router: which experts a token goes to, and with what weights. The rule looks at the logits alone.
 #include "kernels.h"
 #include "math.h"
 
-namespace {
-
-bool contains(const uint32_t* list, uint32_t length, uint32_t value) {
-  for (uint32_t i = 0; i < length; i++)
-    if (list[i] == value) return true;
-  return false;
+KERNEL void router_logits(const float* x, const float* gate, uint32_t cols, uint32_t experts, float* logits) {
+  for (uint32_t e = 0; e < experts; e++) logits[e] = f32x4_dot(x, gate + e * cols, cols);
 }
 
-}  // namespace
-
-KERNEL void router(const float* x, const float* gate, uint32_t cols, uint32_t experts, uint32_t k, float* logits,
-                   uint32_t* picked, float* weights) {
-  for (uint32_t e = 0; e < experts; e++) logits[e] = f32x4_dot(x, gate + e * cols, cols);
-
+KERNEL void select_experts(const float* logits, uint32_t experts, uint32_t k, uint32_t* picked, float* weights) {
   // The largest logits, which are the largest probabilities: e^x has ties and, in the last bit, steps that logits have not.
-  for (uint32_t i = 0; i < k; i++) {
-    uint32_t best = experts;
-    for (uint32_t e = 0; e < experts; e++)
-      if (!contains(picked, i, e) && (best == experts || logits[e] > logits[best])) best = e;
-    picked[i] = best;
+  // Each moves up past the smaller ones, the last of k falls out. (NaN passes nothing and nothing passes it.)
+  uint32_t found = 0;
+  for (uint32_t e = 0; e < experts; e++) {
+    uint32_t at = found;
+    while (at > 0 && logits[e] > logits[picked[at - 1]]) at--;
+    if (at == k) continue;
+    if (found < k) found++;
+    for (uint32_t i = found - 1; i > at; i--) picked[i] = picked[i - 1];
+    picked[at] = e;
   }
 
   float max = logits[picked[0]], total = 0, picked_total = 0;

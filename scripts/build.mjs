@@ -63,13 +63,13 @@ function findEmscripten(scratch) {
   return { env, linker: join(folder, "wasm-ld"), clang: join(folder, "clang") };
 }
 
-/** The explicit list of the kernels' exports: one name a line in cpp/exports.txt, `#` begins a comment. */
+/** The kernels' exports: three for each format of cpp/formats.def, and the names in cpp/exports.txt. */
 function exportedNames() {
-  const text = readFileSync(join(root, "cpp", "exports.txt"), "utf8");
-  return text
-    .split("\n")
-    .map((line) => line.replace(/#.*/, "").trim())
-    .filter(Boolean);
+  const text = (name) => readFileSync(join(root, "cpp", name), "utf8");
+  const formats = [...text("formats.def").matchAll(/^(?:FLOAT|BLOCK)_FORMAT\((\w+)/gm)];
+  const products = formats.flatMap(([, name]) => [`matvec_${name}`, `matmul_${name}`, `dequantize_${name}`]);
+  const others = text("exports.txt").split("\n");
+  return [...products, ...others.map((line) => line.replace(/#.*/, "").trim()).filter(Boolean)];
 }
 
 const compileFlags =
@@ -110,8 +110,11 @@ function buildKernels(target) {
         "-o",
         linked,
       ]);
-      // V8 and JavaScriptCore optimize again; wasm-opt is for size and for what clang leaves behind.
-      const enabled = [
+      // V8 and JavaScriptCore optimize again; wasm-opt is for size and for what clang leaves behind. It must not inline what
+      // has one caller: SEPARATE of cpp/simd.h says why.
+      const optimize = [
+        "-O2",
+        "--one-caller-inline-max-function-size=0",
         "--enable-simd",
         "--enable-threads",
         "--enable-bulk-memory",
@@ -123,11 +126,16 @@ function buildKernels(target) {
         "--enable-reference-types",
         ...(name === "relaxed" ? ["--enable-relaxed-simd"] : []),
       ];
-      run(bin("wasm-opt"), [...enabled, "-O2", linked, "-o", join(target, `kernels-${name}.wasm`)]);
+      run(bin("wasm-opt"), [...optimize, linked, "-o", join(target, `kernels-${name}.wasm`)]);
       features[name] = ["simd128", "threads", "bulk-memory", ...(name === "relaxed" ? ["relaxed-simd"] : [])];
     }
     const clang = execFileSync(tools.clang, ["--version"], { encoding: "utf8" }).split("\n")[0];
-    return { sources: hashSources("cpp", [".cpp", ".h", ".txt"]), compiler: clang, flags: compileFlags, features };
+    return {
+      sources: hashSources("cpp", [".cpp", ".h", ".def", ".txt"]),
+      compiler: clang,
+      flags: compileFlags,
+      features,
+    };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

@@ -25,7 +25,7 @@ export const length: Part = {
     const last = positions.length - 1;
     return {
       notes: [
-        `${shape} ${format}, ${context.threads} threads, a window of ${window}, ${tokens} tokens at each position. The ring is filled with ${window} tokens and the sequence is then set to each position: a token attends to the same number of keys, at the same addresses, as if all before it had been fed. The times are those of whole forward calls, logits copied out.`,
+        `${shape} ${format}, ${context.threads} threads, a window of ${window}, ${tokens} tokens at each position. The cache is filled with ${window} tokens and the sequence is then set to each position behind them: a token attends to the same number of keys, at the same addresses, as if all before it had been fed. The times are those of whole forward calls, logits copied out.`,
       ],
       tables: [{ columns: ["position", "a token", "private memory"], rows }],
       charts: [

@@ -1,6 +1,6 @@
 // One sequence through whole models: prompts, generation at an empty and a full window, load time, memory.
 import { type Context, measure, modelFormats, type Part, productRate, readingRoof, times } from "../part.ts";
-import { type Cell, figure, memoryFigure, type Target, target } from "../report.ts";
+import { type Cell, type Figure, figure, memoryFigure, type Target, target } from "../report.ts";
 import { ratesOf } from "../roofs.ts";
 import { activeBytes, type ShapeName, shapes } from "../synth.ts";
 
@@ -80,6 +80,7 @@ export const model: Part = {
         );
         shares.set(key, {
           products: profiled.products!,
+          beside: figure(`${key} a generated token beside its products`, "ms", [profiled.beside_ms!], { more: false }),
           best: {
             decode: decode.value / ((one * 1e9) / activeBytes(shapes[shape], format)),
             prefill: prompt.value / productRate(shape, many),
@@ -111,13 +112,15 @@ export const model: Part = {
           columns: [
             "model",
             "products' part of the time, generating",
+            "a token beside its products",
             "of a prompt",
             "generated tok/s, of the kernels' best",
             "prompt tok/s, of the kernels' best",
           ],
-          rows: [...shares].map(([key, { products, best }]) => [
+          rows: [...shares].map(([key, { products, beside, best }]) => [
             key,
             share(products.decode),
+            beside,
             share(products.prefill),
             share(best.decode),
             share(best.prefill),
@@ -147,6 +150,8 @@ export const model: Part = {
 interface Shares {
   /** The products' part of the steps' time. */
   readonly products: { readonly decode: number; readonly prefill: number };
+  /** What a generated token takes beside its products. */
+  readonly beside: Figure;
   /** The model's speed over what its products alone would give at the kernels' best rates. */
   readonly best: { readonly decode: number; readonly prefill: number };
 }

@@ -2,8 +2,8 @@
 import { Command } from "commander";
 import { openCheckpoint } from "../checkpoint/open.ts";
 import { openRepository } from "../checkpoint/repository.ts";
-import { cacheBytes } from "../model/cache_store.ts";
-import { describePlan, planEngine } from "../model/engine.ts";
+import { cacheBytes } from "../memory/kv_pool.ts";
+import { describePlan, planEngine } from "../model/plan.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { write } from "./io.ts";
 import { bytes } from "./report.ts";
@@ -29,6 +29,7 @@ async function run(path: string, flags: { json?: boolean; tensors?: boolean }): 
       positions,
       f32: cacheBytes(planned.shape, positions, "f32"),
       f16: cacheBytes(planned.shape, positions, "f16"),
+      q8_0: cacheBytes(planned.shape, positions, "q8_0"),
     };
     const tensors = [...checkpoint.tensors.values()].map(({ name, format, shape, file, offset, bytes: size }) => ({
       name,
@@ -61,7 +62,7 @@ async function run(path: string, flags: { json?: boolean; tensors?: boolean }): 
         .join(", ")}`,
       `  weights   ${bytes(plan.weight_bytes)} in ${facts.banks} bank${facts.banks > 1 ? "s" : ""}, ${plan.mapped ? "mapped from the file" : `read: ${plan.reason}`}`,
       `  private   ${bytes(plan.private_bytes)} at most with ${plan.threads} thread${plan.threads > 1 ? "s" : ""}, ${plan.simd} SIMD`,
-      `  cache     ${bytes(cache.f32)} (f32) or ${bytes(cache.f16)} (f16) for ${cache.positions} positions`,
+      `  cache     ${bytes(cache.f32)} (f32), ${bytes(cache.f16)} (f16) or ${bytes(cache.q8_0)} (q8_0) for ${cache.positions} positions`,
       ...(flags.tensors
         ? tensors.map((t) => `  ${t.name}  ${t.format} [${t.shape.join(", ")}]  ${t.bytes} bytes at ${t.offset}`)
         : []),

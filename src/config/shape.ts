@@ -1,43 +1,62 @@
-// The numbers of a config that the forward pass needs, each resolved once: no nulls, no aliases.
+// The numbers of a config that the forward pass needs, each resolved once: no nulls, no aliases. What may differ from layer
+// to layer in models of this family is data of the layer, although in a Mixtral all layers are alike.
 import type { MixtralConfig } from "./mixtral_config.ts";
+
+export interface LayerShape {
+  readonly heads: number;
+  readonly kv_heads: number;
+  readonly head_dim: number;
+  /** What scores are multiplied by. */
+  readonly scale: number;
+  /** Keys that a query sees, itself included; 0: all. */
+  readonly window: number;
+  readonly experts: number;
+  readonly experts_per_token: number;
+  readonly intermediate: number;
+  readonly act: "silu" | "gelu";
+}
 
 export interface ModelShape {
   readonly vocab: number;
   readonly hidden: number;
-  readonly intermediate: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly kv_heads: number;
-  readonly head_dim: number;
-  readonly experts: number;
-  readonly experts_per_token: number;
-  /** Keys that a query sees, itself included; 0: all. */
-  readonly window: number;
+  readonly layers: readonly LayerShape[];
+  readonly eps: number;
   readonly rope_theta: number;
   /** Linear scaling: positions count as position / factor. */
   readonly rope_factor: number;
+  /** Dimensions of a head that are rotated: all. */
+  readonly rope_dim: number;
   /** Positions that rotation is defined for: dynamic scaling would change what it does beyond them. */
   readonly max_positions: number;
-  readonly eps: number;
-  readonly act: "silu" | "gelu";
+  /** Keys before a position that some layer still sees, the position included; 0: all. */
+  readonly window: number;
 }
 
 export function modelShape(config: MixtralConfig): ModelShape {
-  return {
-    vocab: config.vocab_size,
-    hidden: config.hidden_size,
-    intermediate: config.intermediate_size,
-    layers: config.num_hidden_layers,
+  const layer: LayerShape = {
     heads: config.num_attention_heads,
     kv_heads: config.num_key_value_heads,
     head_dim: config.resolved_head_dim,
+    scale: 1 / Math.sqrt(config.resolved_head_dim),
+    window: config.sliding_window ?? 0,
     experts: config.num_local_experts,
     experts_per_token: config.num_experts_per_tok,
-    window: config.sliding_window ?? 0,
-    rope_theta: config.rope_theta,
-    rope_factor: config.rope_factor,
-    max_positions: config.rope_parameters.rope_type === "dynamic" ? config.max_position_embeddings : 1 << 24,
-    eps: config.rms_norm_eps,
+    intermediate: config.intermediate_size,
     act: config.hidden_act === "gelu" ? "gelu" : "silu",
   };
+  return {
+    vocab: config.vocab_size,
+    hidden: config.hidden_size,
+    layers: Array.from({ length: config.num_hidden_layers }, () => layer),
+    eps: config.rms_norm_eps,
+    rope_theta: config.rope_theta,
+    rope_factor: config.rope_factor,
+    rope_dim: config.resolved_head_dim,
+    max_positions: config.rope_parameters.rope_type === "dynamic" ? config.max_position_embeddings : 1 << 24,
+    window: config.sliding_window ?? 0,
+  };
 }
+
+/** The most that some number is in any layer. */
+export const widest = (shape: ModelShape, of: (layer: LayerShape) => number): number =>
+  Math.max(...shape.layers.map(of));

@@ -13,7 +13,7 @@ import type { TextTokenizer } from "./text_output.ts";
  * const ids = await model.generate({ input_ids: [1, 20, 300], max_new_tokens: 40 });
  */
 export class MixtralForCausalLM extends MixtralPreTrainedModel {
-  static override readonly needs_head = true;
+  static override readonly head = "lm_head";
 
   /**
    * Generates until every row is finished.

@@ -1,27 +1,21 @@
-// generate: prefill the prompts, then step by step process the logits, choose tokens, stream them, and ask whether to stop.
+// generate: one call from what it was given to its result. The rows are sequences of the scheduler's; a strategy chooses
+// their tokens; what remains is here: ids, streamers, when to stop, what is given back.
 import type { ResolvedGenerationConfig } from "../config/generation_config.ts";
-import { InputError } from "../errors.ts";
+import { InputError, MemoryError } from "../errors.ts";
 import type { KeyValueCache } from "../model/cache.ts";
 import type { Engine } from "../model/engine.ts";
 import type { CheckedInputs } from "../model/inputs.ts";
 import type { MixtralPreTrainedModel } from "../model/mixtral.ts";
-import { feed, settled } from "../model/sequence.ts";
+import type { Wants } from "../model/outputs.ts";
 import { Tensor } from "../tensor.ts";
-import { definedOf, type GenerateInputs, promptOf, resolveConfig } from "./generate_inputs.ts";
-import { LogitsWorkspace } from "./logits_module.ts";
+import { Answer, type AnswerOwner } from "./answer.ts";
+import { type GenerateInputs, promptOf, resolveConfig, resolveLength } from "./generate_inputs.ts";
+import { HostSampling } from "./host_sampling.ts";
 import { idList } from "./logits_rules.ts";
 import { build_logits_processors, type LogitsProcessorList } from "./processors.ts";
-import { Sampler } from "./sampler.ts";
-import {
-  type CustomStoppingCriteria,
-  EosTokenCriteria,
-  MaxLengthCriteria,
-  MaxTimeCriteria,
-  type StoppingCriteriaList,
-  StopStringCriteria,
-  type TokenBytes,
-  toStoppingCriteria,
-} from "./stopping.ts";
+import { buildCriteria, lookAtScores, type StoppingCriteriaList } from "./stopping.ts";
+import type { SamplingSettings, Strategy } from "./strategy.ts";
+import { TeamSampling } from "./team_sampling.ts";
 
 export interface GenerateOutput {
   /** int32 (rows, length), prompt included. */
@@ -33,57 +27,46 @@ export interface GenerateOutput {
   past_key_values?: KeyValueCache;
 }
 
-/** Positions of new tokens where neither length nor maximum is given, as in transformers. */
-const DEFAULT_NEW_TOKENS = 20;
-
 /** @throws {@link InputError} or ConfigError for what was passed; the signal's reason when aborted, with `partial` on it */
 export async function generate(model: MixtralPreTrainedModel, inputs: GenerateInputs): Promise<GenerateOutput> {
   inputs.signal?.throwIfAborted();
+  model.engine.check();
   const generation = new Generation(model, inputs);
-  const give_back = inputs.past_key_values?.acquire();
+  const leave = inputs.past_key_values?.acquire();
   try {
-    const leave = await model.engine.slots.acquire(generation.rows, inputs.signal);
-    try {
-      return await generation.run();
-    } finally {
-      leave();
-    }
+    return await generation.run();
   } finally {
-    give_back?.();
-    generation.release();
+    leave?.();
   }
 }
 
-class Generation {
-  private readonly model: MixtralPreTrainedModel;
+class Generation implements AnswerOwner {
   private readonly engine: Engine;
   private readonly inputs: GenerateInputs;
   private readonly config: ResolvedGenerationConfig;
   private readonly eos: readonly number[];
   private readonly pad: number;
   private readonly prompt: CheckedInputs;
-  /** Prompt and new tokens of each row; the first `length` count. */
+  /** Prompt and new tokens of each row, then pads. */
   private readonly ids: Int32Array[];
-  private length: number;
   private readonly prompt_length: number;
   /** Sequences: prompts, times the answers to each. */
-  readonly rows: number;
+  private readonly rows: number;
   private readonly max_length: number;
   private readonly processors: LogitsProcessorList;
   private readonly criteria: StoppingCriteriaList;
-  private workspace!: LogitsWorkspace;
-  private workspace_at: { address: number; bytes: number } | undefined;
-  private sampler!: Sampler;
-  /** f32 (rows, vocab): the scores of the step. */
-  private scores = 0;
   private readonly finished: boolean[];
-  private cache: KeyValueCache | undefined;
-  /** The cache's lengths after the last step that all rows finished. */
-  private mark: readonly number[] = [];
+  /** New tokens of each row, pads included, that were told of. */
+  private shown = 0;
+  /** Whether rows go on by themselves: the threads draw, and no function of the caller looks at all of them. */
+  private apart = false;
   private readonly kept: { scores: Tensor[]; logits: Tensor[] } = { scores: [], logits: [] };
+  private strategy!: Strategy;
+  private answers: readonly Answer[] = [];
+  private settle = { resolve: () => {}, reject: (_error: unknown) => {} };
+  private over = false;
 
   constructor(model: MixtralPreTrainedModel, inputs: GenerateInputs) {
-    this.model = model;
     this.engine = model.engine;
     this.inputs = inputs;
     this.config = resolveConfig(model, inputs);
@@ -95,17 +78,23 @@ class Generation {
     const copies = config.num_return_sequences;
     this.rows = prompt.checked.rows.length * copies;
     this.prompt_length = prompt.ids?.[0].length ?? 0;
-    this.length = this.prompt_length;
     const cached = prompt.ids ? 0 : prompt.checked.length;
-    this.max_length = this.resolveLength(cached);
+    this.max_length = resolveLength(model, inputs, config, this.prompt_length, cached);
     this.ids = Array.from({ length: this.rows }, (_, row) => {
       const ids = new Int32Array(this.max_length).fill(this.pad);
       if (prompt.ids) ids.set(prompt.ids[Math.floor(row / copies)]);
       return ids;
     });
     this.finished = this.ids.map(() => false);
-    if (inputs.streamer && this.rows > 1 && copies > 1)
+    if (inputs.streamer && copies > 1)
       throw new InputError(`streamer: expected num_return_sequences 1, found ${copies}`);
+    if (inputs.past_key_values && copies > 1)
+      throw new InputError("past_key_values: expected num_return_sequences 1 with a cache");
+    if (!config.use_cache) throw new InputError("use_cache: generate always uses its cache");
+    if (this.rows > this.engine.max_sequences)
+      throw new InputError(
+        `${this.rows} sequences at once were asked for, max_sequences allows ${this.engine.max_sequences}`,
+      );
 
     this.processors = build_logits_processors(
       {
@@ -122,26 +111,7 @@ class Generation {
         logits_processor: inputs.logits_processor,
       },
     );
-    this.criteria = this.buildCriteria();
-  }
-
-  /** Takes the memory that the logits are processed in. */
-  private takeWorkspace(): void {
-    const { vocab } = this.engine.shape;
-    const sizes = { vocab_size: vocab, rows: this.rows, ids: this.processors.list_ids(vocab, this.max_length) };
-    const scores = Math.ceil((this.rows * vocab * 4) / 64) * 64;
-    const bytes = scores + LogitsWorkspace.bytes(this.engine.logits, sizes);
-    const address = this.engine.workspaces.take(bytes);
-    if (address === undefined) {
-      throw new InputError(
-        `${this.rows} rows of ${this.max_length} tokens need ${bytes} bytes for logits, ${this.engine.workspaces.available} are free`,
-      );
-    }
-    this.workspace_at = { address, bytes };
-    this.scores = address;
-    this.workspace = new LogitsWorkspace(this.engine.logits, this.engine.home, address + scores, sizes);
-    const { do_sample } = this.config;
-    this.sampler = new Sampler(this.workspace, { do_sample, seed: this.inputs.seed, rows: this.rows });
+    this.criteria = buildCriteria(config, inputs, this.max_length, this.eos);
   }
 
   /** Each value as often as a prompt is to be answered. */
@@ -149,209 +119,233 @@ class Generation {
     return values.flatMap((value) => Array.from({ length: this.config.num_return_sequences }, () => value));
   }
 
-  /** Prompt and new tokens together, at most. @param hidden - prompt positions without ids (embeddings) */
-  private resolveLength(hidden: number): number {
-    const { config, model, prompt_length } = this;
-    const given = {
-      ...model.generation_config.to_dict(),
-      ...definedOf(this.inputs.generation_config),
-      ...definedOf(this.inputs),
-    };
-    const limit = model.context - hidden;
-    if (prompt_length > limit || (hidden > 0 && limit <= 0))
-      throw new InputError(
-        `input_ids: a prompt of ${prompt_length + hidden} tokens, the context holds ${model.context}`,
-      );
-    let length: number;
-    if (config.max_new_tokens !== null) length = prompt_length + config.max_new_tokens;
-    else if (given.max_length !== undefined) {
-      length = config.max_length;
-      if (prompt_length >= length)
-        throw new InputError(`max_length: expected more than the prompt's ${prompt_length} tokens, found ${length}`);
-    } else length = prompt_length + DEFAULT_NEW_TOKENS;
-    if (length > limit && config.max_new_tokens !== null)
-      throw new InputError(
-        `max_new_tokens: ${prompt_length + hidden} prompt tokens and ${config.max_new_tokens} new ones, the context holds ${model.context}`,
-      );
-    return Math.min(length, limit);
-  }
-
-  private buildCriteria(): StoppingCriteriaList {
-    const { config, inputs } = this;
-    const criteria: CustomStoppingCriteria[] = [new MaxLengthCriteria(this.max_length)];
-    if (config.max_time !== null) criteria.push(new MaxTimeCriteria(config.max_time));
-    if (config.stop_strings !== null)
-      criteria.push(new StopStringCriteria(inputs.tokenizer as TokenBytes, config.stop_strings));
-    if (this.eos.length) criteria.push(new EosTokenCriteria(this.eos));
-    criteria.push(...toStoppingCriteria(inputs.stopping_criteria).criteria);
-    return toStoppingCriteria(criteria);
-  }
-
   async run(): Promise<GenerateOutput> {
-    const { streamer, signal } = this.inputs;
-    this.takeWorkspace();
+    const { inputs, engine } = this;
+    const { streamer, signal, past_key_values: given } = inputs;
+    const settings = this.samplingSettings();
+    this.apart = this.processors.operations(0) !== undefined && !lookAtScores(this.criteria);
+    this.checkMemory(this.apart && !this.keeps_cache);
+    const prompts = this.ids.map((row) => row.subarray(0, this.prompt_length));
+    this.strategy = this.apart ? new TeamSampling(engine, settings, prompts) : new HostSampling(engine, settings);
+    const cache = given ?? engine.emptyCache(this.rows);
+    const starts = cache.rows.map(({ length }) => length);
+    this.answers = this.makeAnswers(cache, starts);
+    const aborted = () => this.fail(signal!.reason);
+    let complete = false;
     try {
-      const base = this.prompt.rows.length;
-      const shown = this.ids.slice(0, base).map((row) => row.subarray(0, this.prompt_length));
-      streamer?.put(shown);
-      await this.prefill();
-      while (true) {
-        this.choose();
-        streamer?.put(this.ids.map((row) => row.subarray(this.length - 1, this.length)));
-        this.stop();
-        if (this.finished.every(Boolean)) break;
-        signal?.throwIfAborted();
-        await this.decode();
-      }
+      streamer?.put(prompts.slice(0, this.prompt.rows.length));
+      signal?.throwIfAborted();
+      signal?.addEventListener("abort", aborted);
+      await new Promise<void>((resolve, reject) => {
+        this.settle = { resolve, reject };
+        engine.scheduler.add(this.answers);
+      });
       streamer?.end();
+      complete = true;
     } catch (error) {
-      this.cache?.restore(this.mark);
       if (signal?.aborted && error === signal.reason && typeof error === "object" && error !== null)
         (error as { partial?: Tensor }).partial = this.sequences();
       throw error;
+    } finally {
+      signal?.removeEventListener("abort", aborted);
+      this.over = true;
+      // Until no step writes to their pages or slots any more.
+      await Promise.all(this.answers.map((answer) => engine.scheduler.remove(answer)));
+      this.strategy.close();
+      this.keepCache(cache, starts, complete);
     }
-    return this.output();
+    return this.output(cache);
   }
 
-  /** Runs the prompts; copies of a prompt share its computation. Leaves the last positions' logits in `scores`. */
-  private async prefill(): Promise<void> {
-    const { model, engine, inputs, prompt } = this;
-    const { num_return_sequences: copies, prefill_chunk_size, use_cache } = this.config;
-    if (!use_cache) throw new InputError("use_cache: generate always uses its cache");
-    const base = prompt.rows.length;
-    const given = inputs.past_key_values;
-    if (given && copies > 1) throw new InputError("past_key_values: expected num_return_sequences 1 with a cache");
+  private samplingSettings(): SamplingSettings {
+    const { rows, max_length, processors, eos, config, inputs } = this;
+    const { do_sample, output_logits, output_scores } = config;
+    const { vocab } = this.engine.shape;
+    return { rows, vocab, max_length, processors, do_sample, seed: inputs.seed, eos, output_logits, output_scores };
+  }
+
+  /**
+   * Whether the caches can hold what is asked for.
+   * @param apart - whether each row goes on by itself; else all rows are needed at once
+   * @throws {@link MemoryError}
+   */
+  private checkMemory(apart: boolean): void {
     const added = this.max_length - this.prompt_length;
-    // The last token that is chosen is never fed.
-    const positions = (row: number) => prompt.rows[row].columns.length + added - 1;
-    this.cache = given ?? model.create_cache(base, Math.max(...prompt.rows.map((_, row) => positions(row))));
-    const { cache } = this;
-    this.mark = cache.mark();
-    for (let row = 0; row < base; row++)
-      cache.reserve(row, given ? positions(row) : prompt.rows[row].columns.length, model.context);
-    await settled(
-      prompt.rows.map((row, b) => {
-        const last = row.columns.length - 1;
-        const options = {
-          wants: (i: number) => i === last,
-          chunk: prefill_chunk_size ?? undefined,
-          signal: inputs.signal,
-        };
-        return feed(engine, cache.sequences[b], row, options, ({ logits, wanted }) => {
-          if (wanted.length) for (let copy = 0; copy < copies; copy++) this.takeLogits(b * copies + copy, logits);
-        });
-      }),
+    const past = this.inputs.past_key_values;
+    const pages = this.prompt.rows.map(({ columns }, row) =>
+      this.engine.pages((past?.rows[row].length ?? 0) + columns.length + added - 1),
     );
-    cache.advance(prompt.length);
-    this.mark = cache.mark();
-    if (copies > 1) {
-      this.cache = cache.repeat(copies);
-      this.mark = this.cache.mark();
-      cache.dispose();
+    const copies = this.config.num_return_sequences;
+    const needed = apart
+      ? Math.max(...pages.map((each) => each.needed))
+      : pages.reduce((sum, each) => sum + each.needed * copies, 0);
+    const [{ all, bytes }] = pages;
+    if (needed > all)
+      throw new MemoryError(
+        `kv_bytes: ${apart ? "a sequence" : `${this.rows} sequences at once`} of up to ${this.max_length} tokens may take ${needed * bytes} bytes of cache, ${all * bytes} are allowed`,
+        needed * bytes,
+        all * bytes,
+      );
+  }
+
+  private makeAnswers(cache: KeyValueCache, starts: readonly number[]): Answer[] {
+    const { num_return_sequences: copies, prefill_chunk_size } = this.config;
+    const added = this.max_length - this.prompt_length;
+    return cache.rows.map((pages, row) => {
+      const prompt = this.prompt.rows[Math.floor(row / copies)];
+      const chunk = prefill_chunk_size ?? Infinity;
+      return new Answer(this, row, pages, prompt, added, chunk, starts[row] === 0, row % copies === 0);
+    });
+  }
+
+  wants(answer: Answer, index: number, row: number): Wants {
+    // Where a prompt has several answers, its last row is drawn from for each of them.
+    const copies = index === 0 ? this.config.num_return_sequences : 1;
+    return {
+      heads: Array.from({ length: copies }, (_, copy) => ({
+        head: "lm_head",
+        rows: Uint32Array.of(row),
+        ...this.strategy.wants(answer.row + copy, index, this.prompt_length + index),
+      })),
+    };
+  }
+
+  placeholder(answer: Answer): number | undefined {
+    return this.strategy.placeholder(answer.row);
+  }
+
+  ready(answer: Answer): void {
+    if (this.over) return;
+    const copies = this.config.num_return_sequences;
+    if (answer.results === 1 && answer.row % copies === 0) {
+      for (let copy = 1; copy < copies; copy++) this.answers[answer.row + copy].follow(answer);
+    }
+    try {
+      if (this.apart) while (this.isReady([answer])) this.choose([answer]);
+      else while (this.isReady(this.going)) this.choose(this.going);
+    } catch (error) {
+      this.fail(error);
     }
   }
 
-  /** Copies one row of logits, (vocab), into `scores`, before the engine's next step overwrites it. */
-  private takeLogits(row: number, address: number): void {
-    const { vocab } = this.engine.shape;
-    const from = new Uint8Array(this.engine.home.buffer, address, vocab * 4);
-    new Uint8Array(this.engine.home.buffer, this.scores + row * vocab * 4, vocab * 4).set(from);
+  fail(error: unknown): void {
+    if (this.over) return;
+    this.over = true;
+    this.settle.reject(error);
   }
 
-  /** A copy of the scores, for those who asked for them. */
-  private snapshot(): Tensor {
-    const { vocab } = this.engine.shape;
-    return new Tensor("float32", this.workspace.view(this.scores, this.rows).slice(), [this.rows, vocab]);
+  private get going(): readonly Answer[] {
+    return this.answers.filter(({ row }) => !this.finished[row]);
   }
 
-  /** Processes the scores and appends a token to each row: its choice, or padding where it is finished. */
-  private choose(): void {
-    const { config, length, ids } = this;
-    if (config.output_logits) this.kept.logits.push(this.snapshot());
-    this.processors.process(
-      this.workspace,
+  /** Whether the results for the next token of some rows are there. */
+  private isReady(rows: readonly Answer[]): boolean {
+    const waits = ({ row, results, tokens }: Answer) => this.finished[row] || results <= tokens.length;
+    return !this.over && rows.length > 0 && !rows.some(waits);
+  }
+
+  /** Chooses the next token of some rows, which have as many each. */
+  private choose(rows: readonly Answer[]): void {
+    const { strategy, ids } = this;
+    const index = rows[0].tokens.length;
+    const length = this.prompt_length + index;
+    const tokens = strategy.choose(
+      rows.map(({ row }) => row),
+      index,
       ids.map((row) => row.subarray(0, length)),
-      this.scores,
     );
-    if (config.output_scores) this.kept.scores.push(this.snapshot());
-    for (let row = 0; row < this.rows; row++) {
-      if (!this.finished[row])
-        ids[row][length] = this.sampler.select(this.scores + row * this.engine.shape.vocab * 4, row);
+    for (const [i, answer] of rows.entries()) {
+      ids[answer.row][length] = tokens[i];
+      answer.tokens.push(tokens[i]);
     }
-    this.length++;
+    this.show();
+    if (this.over) return; // the streamer has aborted the call
+    this.stop(rows);
+    this.show();
+    if (this.finished.every(Boolean)) {
+      this.over = true;
+      this.settle.resolve();
+    } else this.engine.scheduler.wake();
   }
 
-  private stop(): void {
-    const scores = this.inputs.stopping_criteria
-      ? new Tensor("float32", this.workspace.view(this.scores, this.rows), [this.rows, this.engine.shape.vocab])
-      : undefined;
+  /** Tells of the tokens that all rows have, and of pads where a row has ended before. */
+  private show(): void {
+    const { answers, finished, config, kept, ids, prompt_length, inputs } = this;
+    while (!this.over) {
+      const index = this.shown;
+      if (answers.some(({ row, tokens }) => tokens.length <= index && !finished[row])) return;
+      if (answers.every(({ tokens }) => tokens.length <= index)) return;
+      const { logits, scores } = this.strategy.tensors(index);
+      if (config.output_logits) kept.logits.push(logits!);
+      if (config.output_scores) kept.scores.push(scores!);
+      this.shown++;
+      inputs.streamer?.put(ids.map((row) => row.subarray(prompt_length + index, prompt_length + index + 1)));
+    }
+  }
+
+  /** Asks the criteria of some rows, of all together where functions of the caller are among them. */
+  private stop(rows: readonly Answer[]): void {
+    const length = this.prompt_length + rows[0].tokens.length;
+    const asked = this.apart ? rows : this.answers;
     const done = this.criteria._call(
-      this.ids.map((row) => row.subarray(0, this.length)),
-      scores,
+      asked.map(({ row }) => this.ids[row].subarray(0, length)),
+      this.strategy.step_scores,
     );
-    const { vocab } = this.engine.shape;
-    for (let row = 0; row < this.rows; row++) {
-      if (!done[row] || this.finished[row]) continue;
-      this.finished[row] = true;
-      // No more logits come for it: what is left would be processed again and again.
-      this.workspace.view(this.scores + row * vocab * 4).fill(0);
+    for (const [i, answer] of asked.entries()) {
+      if (!done[i] || this.finished[answer.row]) continue;
+      this.finished[answer.row] = true;
+      answer.stop();
+      if (!this.keeps_cache) void this.makeRoom(answer);
     }
   }
 
-  /** One step of all rows that go on. */
-  private async decode(): Promise<void> {
-    const { engine, ids, length } = this;
-    const sequences = this.cache!.sequences;
-    const active = sequences.map((_, row) => row).filter((row) => !this.finished[row]);
-    const { rows: limit, logit_rows } = engine.state;
-    const width = Math.min(limit, logit_rows);
-    const parts: Promise<void>[] = [];
-    for (let at = 0; at < active.length; at += width) {
-      const rows = active.slice(at, at + width);
-      const part = {
-        rows: rows.length,
-        tokens: Int32Array.from(rows, (row) => ids[row][length - 1]),
-        positions: Uint32Array.from(rows, (row) => sequences[row].length),
-        sequences: rows.map((row, i) => ({ row: i, rows: 1, first: sequences[row].length, ring: sequences[row].ring })),
-        logit_rows: Uint32Array.from(rows, (_, i) => i),
-      };
-      const read = (logits: number) => {
-        rows.forEach((row, i) => {
-          sequences[row].length++;
-          this.takeLogits(row, logits + i * engine.state.logits_stride * 4);
-        });
-      };
-      parts.push(engine.submit(part, read, this.inputs.signal));
+  /** Gives the pages of a row that is finished to others, which may wait for them. */
+  private async makeRoom(answer: Answer): Promise<void> {
+    const { scheduler } = this.engine;
+    await scheduler.remove(answer);
+    answer.pages.release();
+    scheduler.wake();
+  }
+
+  /** Whether somebody goes on with the cache when all rows are finished. */
+  private get keeps_cache(): boolean {
+    return this.inputs.past_key_values !== undefined || this.config.return_dict_in_generate;
+  }
+
+  /** Has the cache hold what was fed of each row and counts, and gives it back where the caller does not get it. */
+  private keepCache(cache: KeyValueCache, starts: readonly number[], complete: boolean): void {
+    const { past_key_values: given } = this.inputs;
+    const copies = this.config.num_return_sequences;
+    if (given || (complete && this.config.return_dict_in_generate)) {
+      cache.restore(
+        this.answers.map(({ tokens, row }) => {
+          const { columns } = this.prompt.rows[Math.floor(row / copies)];
+          const told = Math.min(tokens.length, this.shown);
+          return told > 0 ? starts[row] + columns.length + told - 1 : starts[row];
+        }),
+      );
+      if (this.shown > 0) cache.advance(this.prompt.length + this.shown - 1);
     }
-    await settled(parts);
-    this.cache!.advance(1);
-    this.mark = this.cache!.mark();
+    if (given) return;
+    if (complete && this.config.return_dict_in_generate) cache.disposeWhenForgotten();
+    else cache.dispose();
   }
 
   /** What there is so far: int32 (rows, length). */
   private sequences(): Tensor {
-    const data = new Int32Array(this.rows * this.length);
-    for (const [i, row] of this.ids.entries()) data.set(row.subarray(0, this.length), i * this.length);
-    return new Tensor("int32", data, [this.rows, this.length]);
+    const length = this.prompt_length + this.shown;
+    const data = new Int32Array(this.rows * length);
+    for (const [i, row] of this.ids.entries()) data.set(row.subarray(0, length), i * length);
+    return new Tensor("int32", data, [this.rows, length]);
   }
 
-  private output(): GenerateOutput {
+  private output(cache: KeyValueCache): GenerateOutput {
     const { config, kept, inputs } = this;
-    const keeps = config.return_dict_in_generate || inputs.past_key_values;
     return {
       sequences: this.sequences(),
       ...(config.output_scores ? { scores: kept.scores } : {}),
       ...(config.output_logits ? { logits: kept.logits } : {}),
-      ...(keeps ? { past_key_values: this.cache } : {}),
+      ...(config.return_dict_in_generate || inputs.past_key_values ? { past_key_values: cache } : {}),
     };
-  }
-
-  /** Gives back what the caller does not get. */
-  release(): void {
-    if (this.workspace_at) this.engine.workspaces.give(this.workspace_at.address, this.workspace_at.bytes);
-    const returned = this.config.return_dict_in_generate && this.finished.every(Boolean);
-    if (!this.cache || this.cache === this.inputs.past_key_values) return;
-    if (returned) this.cache.disposeWhenForgotten();
-    else this.cache.dispose();
   }
 }

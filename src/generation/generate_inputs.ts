@@ -56,7 +56,7 @@ const OWN_OPTIONS = new Set([
 ]);
 
 /** What of an object is set: neither undefined nor null. */
-export const definedOf = (options: object = {}): Record<string, unknown> =>
+const definedOf = (options: object = {}): Record<string, unknown> =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined && value !== null));
 
 /** Options of the call over a passed config over the model's own over the defaults. */
@@ -78,6 +78,43 @@ export function resolveConfig(model: MixtralPreTrainedModel, inputs: GenerateInp
   if (config.output_hidden_states)
     throw new InputError("output_hidden_states: generate does not collect hidden states; call the model");
   return config;
+}
+
+/** New tokens where neither length nor maximum is given, as in transformers. */
+const DEFAULT_NEW_TOKENS = 20;
+
+/**
+ * Prompt and new tokens together, at most.
+ * @param hidden - prompt positions without ids (embeddings)
+ * @throws {@link InputError} when the context does not hold what was asked for
+ */
+export function resolveLength(
+  model: MixtralPreTrainedModel,
+  inputs: GenerateInputs,
+  config: ResolvedGenerationConfig,
+  prompt_length: number,
+  hidden: number,
+): number {
+  const given = {
+    ...model.generation_config.to_dict(),
+    ...definedOf(inputs.generation_config),
+    ...definedOf(inputs),
+  };
+  const limit = model.context - hidden;
+  if (prompt_length > limit || (hidden > 0 && limit <= 0))
+    throw new InputError(`input_ids: a prompt of ${prompt_length + hidden} tokens, the context holds ${model.context}`);
+  let length: number;
+  if (config.max_new_tokens !== null) length = prompt_length + config.max_new_tokens;
+  else if (given.max_length !== undefined) {
+    length = config.max_length;
+    if (prompt_length >= length)
+      throw new InputError(`max_length: expected more than the prompt's ${prompt_length} tokens, found ${length}`);
+  } else length = prompt_length + DEFAULT_NEW_TOKENS;
+  if (length > limit && config.max_new_tokens !== null)
+    throw new InputError(
+      `max_new_tokens: ${prompt_length + hidden} prompt tokens and ${config.max_new_tokens} new ones, the context holds ${model.context}`,
+    );
+  return Math.min(length, limit);
 }
 
 export interface Prompt {
@@ -131,7 +168,7 @@ export function promptOf(
 /** Positions as generate counts them: of the tokens that are not padding, from 0. */
 function withoutPadding(checked: CheckedInputs, past: KeyValueCache | undefined): CheckedInputs {
   const rows = checked.rows.map((row, b) => {
-    const first = past?.sequences[b].length ?? 0;
+    const first = past?.rows[b].length ?? 0;
     return { ...row, positions: row.columns.map((_, i) => first + i) };
   });
   return { ...checked, rows };

@@ -1,4 +1,6 @@
-// What a logits processor is: something that changes the scores of one row in place, given the row's ids so far.
+// What a logits processor is: something that changes the scores of one row in place, given the row's ids so far. Most are
+// calls of logits.wasm, told as data, so that the threads can make them; some ask a function of the caller.
+import { applyOperation, type Operation } from "../model/sampling.ts";
 import type { LogitsWorkspace } from "./logits_module.ts";
 
 /** One row of scores with the ids that led to it. */
@@ -16,10 +18,18 @@ export interface LogitsRow {
 
 /** Base of the processors and warpers, which are named as in Hugging Face's transformers. */
 export abstract class LogitsProcessor {
+  /** What it does to row `row` of a batch, as data; undefined where only the host can do it. */
+  abstract operations(row: number): readonly Operation[] | undefined;
+
   /** How many ids (32-bit words) it lays into the workspace at most. */
   list_ids(_vocab_size: number): number {
-    return 0;
+    return (this.operations(0) ?? []).reduce((sum, { list }) => sum + (list?.ids.length ?? 0), 0);
   }
 
-  abstract process(row: LogitsRow): void;
+  process({ workspace, logits, input_ids, ids, row }: LogitsRow): void {
+    const { exports, vocab_size: vocab, scratch } = workspace;
+    const at = { scores: logits, vocab, ids, length: input_ids.length, scratch };
+    for (const operation of this.operations(row) ?? [])
+      applyOperation(exports, operation, at, (list) => workspace.put(list.ids));
+  }
 }

@@ -1,13 +1,13 @@
 // The processors: what every kind of generation does to the scores, sampling or not. Each checks its settings once and
-// calls its twin in logits.wasm. Source of all but the frequency penalty: Hugging Face's transformers.
+// names its twin in logits.wasm. Source of all but the frequency penalty: Hugging Face's transformers.
 import { ConfigError, InputError } from "../errors.ts";
+import type { IdList, Operation } from "../model/sampling.ts";
 import { LogitsProcessor, type LogitsRow } from "./logits_processor.ts";
 import { integer, nonEmptyList, number, tokens } from "./logits_rules.ts";
 
 /** Adds a bias to tokens: to a single one always, to the last of a sequence where the ids so far lead up to it. */
 export class SequenceBiasLogitsProcessor extends LogitsProcessor {
-  private readonly table: Int32Array;
-  private readonly entries: number;
+  private readonly table: IdList;
 
   /**
    * @param sequence_bias - [[ids, bias], …]; of equal sequences the last counts
@@ -23,18 +23,16 @@ export class SequenceBiasLogitsProcessor extends LogitsProcessor {
       const bias = number("sequence_bias", entry[1], "a number, or -Infinity", (v) => v < Infinity);
       distinct.set(ids.join(), encode(ids, bias));
     }
-    this.entries = distinct.size;
-    this.table = concatenate([...distinct.values()]);
+    this.table = { ids: concatenate([...distinct.values()]), count: distinct.size };
   }
 
-  override list_ids(): number {
-    return this.table.length;
-  }
-
-  process({ workspace: w, logits, ids, input_ids }: LogitsRow): void {
-    w.exports.sequence_bias(logits, w.vocab_size, ids, input_ids.length, w.put(this.table), this.entries, w.scratch);
+  operations(): readonly Operation[] {
+    return [{ name: "sequence_bias", ids: 0, list: this.table, scratch: true }];
   }
 }
+
+/** A list that an operation is told the length of. */
+const listOf = (ids: readonly number[]): IdList => ({ ids: Int32Array.from(ids), count: ids.length });
 
 /** An entry of logits.wasm's table: the length, the bits of the bias as f32, the ids. */
 function encode(ids: readonly number[], bias: number): Int32Array {
@@ -73,12 +71,8 @@ export class NoBadWordsLogitsProcessor extends LogitsProcessor {
       );
   }
 
-  override list_ids(): number {
-    return this.biases?.list_ids() ?? 0;
-  }
-
-  process(row: LogitsRow): void {
-    this.biases?.process(row);
+  operations(): readonly Operation[] {
+    return this.biases?.operations() ?? [];
   }
 }
 
@@ -97,10 +91,9 @@ export class RepetitionPenaltyLogitsProcessor extends LogitsProcessor {
     this.ignored = prompt_ignore_length;
   }
 
-  process({ workspace: w, logits, ids, input_ids, row }: LogitsRow): void {
+  operations(row: number): readonly Operation[] {
     const from = typeof this.ignored === "number" ? this.ignored : this.ignored[row];
-    const count = Math.max(0, input_ids.length - from);
-    w.exports.repetition_penalty(logits, w.vocab_size, ids + 4 * from, count, this.penalty, w.scratch);
+    return [{ name: "repetition_penalty", ids: from, numbers: [this.penalty], scratch: true }];
   }
 }
 
@@ -118,16 +111,9 @@ export class FrequencyPresencePenaltyLogitsProcessor extends LogitsProcessor {
     this.prompt_length = prompt_length;
   }
 
-  process({ workspace: w, logits, ids, input_ids }: LogitsRow): void {
-    w.exports.frequency_presence_penalty(
-      logits,
-      w.vocab_size,
-      ids + 4 * this.prompt_length,
-      Math.max(0, input_ids.length - this.prompt_length),
-      this.frequency,
-      this.presence,
-      w.scratch,
-    );
+  operations(): readonly Operation[] {
+    const numbers = [this.frequency, this.presence];
+    return [{ name: "frequency_presence_penalty", ids: this.prompt_length, numbers, scratch: true }];
   }
 }
 
@@ -139,92 +125,75 @@ export class NoRepeatNGramLogitsProcessor extends LogitsProcessor {
     super();
     this.size = integer("no_repeat_ngram_size", ngram_size, 1);
   }
-  process({ workspace: w, logits, ids, input_ids }: LogitsRow): void {
-    if (input_ids.length >= this.size)
-      w.exports.no_repeat_ngram(logits, w.vocab_size, ids, input_ids.length, this.size);
+  operations(): readonly Operation[] {
+    return [{ name: "no_repeat_ngram", ids: 0, numbers: [this.size], least: this.size }];
   }
 }
 
-/** Removes tokens while a condition on the length holds. */
+/** Removes tokens at some lengths. */
 abstract class Suppression extends LogitsProcessor {
-  private readonly tokens: number[];
+  private readonly tokens: IdList;
   constructor(name: string, ids: readonly number[]) {
     super();
-    this.tokens = tokens(name, ids);
+    this.tokens = listOf(tokens(name, ids));
   }
-  override list_ids(): number {
-    return this.tokens.length;
-  }
-  protected abstract holds(length: number): boolean;
-  process({ workspace: w, logits, input_ids }: LogitsRow): void {
-    if (this.holds(input_ids.length)) w.exports.suppress(logits, w.vocab_size, w.put(this.tokens), this.tokens.length);
+  /** The lengths, [least, below), at which the tokens are removed. */
+  protected abstract readonly lengths: { readonly least?: number; readonly below?: number };
+  operations(): readonly Operation[] {
+    return [{ name: "suppress", list: this.tokens, ...this.lengths }];
   }
 }
 
 /** No end of sequence before prompt and new tokens are `min_length`. */
 export class MinLengthLogitsProcessor extends Suppression {
-  private readonly min_length: number;
+  protected readonly lengths: { readonly below: number };
   /** @throws ConfigError when negative */
   constructor(min_length: number, eos_token_id: readonly number[]) {
     super("eos_token_id", eos_token_id);
-    this.min_length = integer("min_length", min_length, 0);
-  }
-  protected holds(length: number): boolean {
-    return length < this.min_length;
+    this.lengths = { below: integer("min_length", min_length, 0) };
   }
 }
 
 /** No end of sequence before there are `min_new_tokens`. */
 export class MinNewTokensLengthLogitsProcessor extends Suppression {
-  private readonly min_length: number;
+  protected readonly lengths: { readonly below: number };
   /** @throws ConfigError when negative */
   constructor(prompt_length: number, min_new_tokens: number, eos_token_id: readonly number[]) {
     super("eos_token_id", eos_token_id);
-    this.min_length = prompt_length + integer("min_new_tokens", min_new_tokens, 0);
-  }
-  protected holds(length: number): boolean {
-    return length < this.min_length;
+    this.lengths = { below: prompt_length + integer("min_new_tokens", min_new_tokens, 0) };
   }
 }
 
 /** Never these tokens; ids beyond the vocabulary have no effect. */
 export class SuppressTokensLogitsProcessor extends Suppression {
+  protected readonly lengths = {};
   /** @throws ConfigError unless a list of ids */
   constructor(suppress_tokens: readonly number[]) {
     super("suppress_tokens", suppress_tokens);
-  }
-  protected holds(): boolean {
-    return true;
   }
 }
 
 /** Not these tokens first. */
 export class SuppressTokensAtBeginLogitsProcessor extends Suppression {
-  private readonly begin_index: number;
+  protected readonly lengths: { readonly least: number; readonly below: number };
   /** @param begin_index - the length at which the first token is chosen */
   constructor(begin_suppress_tokens: readonly number[], begin_index: number) {
     super("begin_suppress_tokens", begin_suppress_tokens);
-    this.begin_index = begin_index;
-  }
-  protected holds(length: number): boolean {
-    return length === this.begin_index;
+    this.lengths = { least: begin_index, below: begin_index + 1 };
   }
 }
 
 /** At one length only the given tokens, all with score 0. */
 abstract class Forcing extends LogitsProcessor {
-  private readonly tokens: number[];
+  private readonly tokens: IdList;
   private readonly length: number;
   constructor(name: string, ids: readonly number[], length: number) {
     super();
-    this.tokens = tokens(name, ids);
+    this.tokens = listOf(tokens(name, ids));
     this.length = length;
   }
-  override list_ids(): number {
-    return this.tokens.length;
-  }
-  process({ workspace: w, logits, input_ids }: LogitsRow): void {
-    if (input_ids.length === this.length) w.exports.force(logits, w.vocab_size, w.put(this.tokens), this.tokens.length);
+  operations(): readonly Operation[] {
+    return [{ name: "force", list: this.tokens, least: this.length, below: this.length + 1 }];
   }
 }
 
@@ -255,12 +224,16 @@ export class PrefixConstrainedLogitsProcessor extends LogitsProcessor {
     this.num_beams = num_beams;
   }
 
+  operations(): undefined {
+    return undefined;
+  }
+
   override list_ids(vocab_size: number): number {
     return vocab_size;
   }
 
   /** @throws InputError when the function allows nothing */
-  process({ workspace: w, logits, input_ids, row }: LogitsRow): void {
+  override process({ workspace: w, logits, input_ids, row }: LogitsRow): void {
     const batch_id = Math.floor(row / this.num_beams);
     const allowed = tokens("prefix_allowed_tokens_fn", this.allowed(batch_id, Array.from(input_ids)));
     if (allowed.length === 0)
@@ -272,8 +245,8 @@ export class PrefixConstrainedLogitsProcessor extends LogitsProcessor {
 
 /** NaN becomes 0, infinities the largest finite numbers. */
 export class InfNanRemoveLogitsProcessor extends LogitsProcessor {
-  process({ workspace: w, logits }: LogitsRow): void {
-    w.exports.remove_invalid(logits, w.vocab_size);
+  operations(): readonly Operation[] {
+    return [{ name: "remove_invalid" }];
   }
 }
 
@@ -281,7 +254,7 @@ export class InfNanRemoveLogitsProcessor extends LogitsProcessor {
 export class ExponentialDecayLengthPenalty extends LogitsProcessor {
   private readonly start: number;
   private readonly factor: number;
-  private readonly eos: number[];
+  private readonly eos: IdList;
 
   /** @throws ConfigError unless [start, factor] are an integer of at least 0 and a finite number */
   constructor(
@@ -294,16 +267,11 @@ export class ExponentialDecayLengthPenalty extends LogitsProcessor {
     const [start, factor] = nonEmptyList(name, exponential_decay_length_penalty);
     this.start = prompt_length + integer(`${name}[0]`, start, 0);
     this.factor = number(`${name}[1]`, factor, "a finite number", Number.isFinite);
-    this.eos = tokens("eos_token_id", eos_token_id);
+    this.eos = listOf(tokens("eos_token_id", eos_token_id));
   }
 
-  override list_ids(): number {
-    return this.eos.length;
-  }
-
-  process({ workspace: w, logits, input_ids }: LogitsRow): void {
-    const steps = input_ids.length - this.start;
-    if (steps > 0)
-      w.exports.exponential_decay(logits, w.vocab_size, w.put(this.eos), this.eos.length, this.factor, steps);
+  operations(): readonly Operation[] {
+    const { start, factor, eos } = this;
+    return [{ name: "exponential_decay", list: eos, numbers: [factor], steps_from: start, least: start + 1 }];
   }
 }

@@ -1,6 +1,7 @@
-// The warpers: how sampling shapes the distribution. Each checks its setting once and calls its twin in logits.wasm.
+// The warpers: how sampling shapes the distribution. Each checks its setting once and names its twin in logits.wasm.
 // Source of all: the classes of the same names in Hugging Face's transformers.
-import { LogitsProcessor, type LogitsRow } from "./logits_processor.ts";
+import type { Operation } from "../model/sampling.ts";
+import { LogitsProcessor } from "./logits_processor.ts";
 import { integer, number } from "./logits_rules.ts";
 
 /** Warpers with one number and `min_tokens_to_keep`, which is above 1 for beams. */
@@ -25,8 +26,8 @@ export class TemperatureLogitsWarper extends LogitsProcessor {
     super();
     this.temperature = number("temperature", temperature, "a number above 0", (v) => v > 0 && v < Infinity);
   }
-  process({ workspace: w, logits }: LogitsRow): void {
-    w.exports.temperature(logits, w.vocab_size, this.temperature);
+  operations(): readonly Operation[] {
+    return [{ name: "temperature", numbers: [this.temperature] }];
   }
 }
 
@@ -38,8 +39,8 @@ export class TopHLogitsWarper extends LogitsProcessor {
     super();
     this.top_h = number("top_h", top_h, "a number above 0 and up to 1", (v) => v > 0 && v <= 1);
   }
-  process({ workspace: w, logits }: LogitsRow): void {
-    w.exports.top_h(logits, w.vocab_size, this.top_h, w.scratch);
+  operations(): readonly Operation[] {
+    return [{ name: "top_h", numbers: [this.top_h], scratch: true }];
   }
 }
 
@@ -51,8 +52,8 @@ export class TopKLogitsWarper extends LogitsProcessor {
     super();
     this.top_k = Math.max(integer("top_k", top_k, 1), integer("min_tokens_to_keep", min_tokens_to_keep, 1));
   }
-  process({ workspace: w, logits }: LogitsRow): void {
-    w.exports.top_k(logits, w.vocab_size, Math.min(this.top_k, w.vocab_size), w.scratch);
+  operations(): readonly Operation[] {
+    return [{ name: "top_k", numbers: [Math.min(this.top_k, 2 ** 31 - 1)], scratch: true }];
   }
 }
 
@@ -62,8 +63,8 @@ export class TopPLogitsWarper extends CutoffWarper {
   constructor(top_p: number, min_tokens_to_keep = 1) {
     super("top_p", top_p, ...from0To1, min_tokens_to_keep);
   }
-  process({ workspace: w, logits }: LogitsRow): void {
-    w.exports.top_p(logits, w.vocab_size, this.value, this.keep, w.scratch);
+  operations(): readonly Operation[] {
+    return [{ name: "top_p", numbers: [this.value, this.keep], scratch: true }];
   }
 }
 
@@ -73,8 +74,8 @@ export class MinPLogitsWarper extends CutoffWarper {
   constructor(min_p: number, min_tokens_to_keep = 1) {
     super("min_p", min_p, ...from0To1, min_tokens_to_keep);
   }
-  process({ workspace: w, logits }: LogitsRow): void {
-    w.exports.min_p(logits, w.vocab_size, this.value, this.keep, w.scratch);
+  operations(): readonly Operation[] {
+    return [{ name: "min_p", numbers: [this.value, this.keep], scratch: true }];
   }
 }
 
@@ -84,8 +85,8 @@ export class TypicalLogitsWarper extends CutoffWarper {
   constructor(typical_p: number, min_tokens_to_keep = 1) {
     super("typical_p", typical_p, ...between0And1, min_tokens_to_keep);
   }
-  process({ workspace: w, logits }: LogitsRow): void {
-    w.exports.typical_p(logits, w.vocab_size, this.value, this.keep, w.scratch);
+  operations(): readonly Operation[] {
+    return [{ name: "typical_p", numbers: [this.value, this.keep], scratch: true }];
   }
 }
 
@@ -95,8 +96,8 @@ export class EpsilonLogitsWarper extends CutoffWarper {
   constructor(epsilon: number, min_tokens_to_keep = 1) {
     super("epsilon_cutoff", epsilon, ...between0And1, min_tokens_to_keep);
   }
-  process({ workspace: w, logits }: LogitsRow): void {
-    w.exports.epsilon_cutoff(logits, w.vocab_size, this.value, this.keep, w.scratch);
+  operations(): readonly Operation[] {
+    return [{ name: "epsilon_cutoff", numbers: [this.value, this.keep], scratch: true }];
   }
 }
 
@@ -106,14 +107,14 @@ export class EtaLogitsWarper extends CutoffWarper {
   constructor(epsilon: number, min_tokens_to_keep = 1) {
     super("eta_cutoff", epsilon, ...between0And1, min_tokens_to_keep);
   }
-  process({ workspace: w, logits }: LogitsRow): void {
-    w.exports.eta_cutoff(logits, w.vocab_size, this.value, this.keep, w.scratch);
+  operations(): readonly Operation[] {
+    return [{ name: "eta_cutoff", numbers: [this.value, this.keep], scratch: true }];
   }
 }
 
 /** Turns scores into log-probabilities. */
 export class LogitNormalization extends LogitsProcessor {
-  process({ workspace: w, logits }: LogitsRow): void {
-    w.exports.log_softmax(logits, w.vocab_size, w.scratch);
+  operations(): readonly Operation[] {
+    return [{ name: "log_softmax", scratch: true }];
   }
 }

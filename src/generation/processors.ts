@@ -1,6 +1,7 @@
 // The ordered list of processors and warpers of a generation, and the functions of the caller among them.
 import type { ResolvedGenerationConfig } from "../config/generation_config.ts";
 import { InputError } from "../errors.ts";
+import type { Operation } from "../model/sampling.ts";
 import { Tensor } from "../tensor.ts";
 import type { LogitsWorkspace } from "./logits_module.ts";
 import { LogitsProcessor } from "./logits_processor.ts";
@@ -32,19 +33,37 @@ export class LogitsProcessorList {
     return own.reduce((sum, p) => sum + p.list_ids(vocab_size), max_length);
   }
 
+  /** All that they do to a row, as data; undefined where a function of the caller has a say. */
+  operations(row: number): readonly Operation[] | undefined {
+    const all: Operation[] = [];
+    for (const p of this.processors) {
+      const operations = p instanceof LogitsProcessor ? p.operations(row) : undefined;
+      if (!operations) return undefined;
+      all.push(...operations);
+    }
+    return all;
+  }
+
   /**
    * Processes the scores of a batch in place.
    * @param input_ids - for each row the prompt and the generated ids, all of one length
    * @param address - of f32 [rows, vocab_size]
+   * @param goes_on - the rows that are not finished, all where absent; functions of the caller see every row
    * @throws {@link InputError} when a function of the caller returns something else than scores
    */
-  process(workspace: LogitsWorkspace, input_ids: readonly Int32Array[], address: number): void {
+  process(
+    workspace: LogitsWorkspace,
+    input_ids: readonly Int32Array[],
+    address: number,
+    goes_on?: ReadonlySet<number>,
+  ): void {
     let i = 0;
     while (i < this.processors.length) {
       const custom = this.processors.findIndex((p, at) => at >= i && !(p instanceof LogitsProcessor));
       const end = custom < 0 ? this.processors.length : custom;
       // Row by row, so that the row's ids are laid into the workspace once for all processors.
-      if (end > i) this.processRows(workspace, input_ids, address, this.processors.slice(i, end) as LogitsProcessor[]);
+      const own = this.processors.slice(i, end) as LogitsProcessor[];
+      if (end > i) this.processRows(workspace, input_ids, address, own, goes_on);
       if (custom >= 0) callCustom(this.processors[custom], workspace, input_ids, address);
       i = end + 1;
     }
@@ -55,8 +74,10 @@ export class LogitsProcessorList {
     input_ids: readonly Int32Array[],
     address: number,
     processors: LogitsProcessor[],
+    goes_on: ReadonlySet<number> | undefined,
   ): void {
     for (let row = 0; row < input_ids.length; row++) {
+      if (goes_on && !goes_on.has(row)) continue;
       workspace.clear();
       const ids = workspace.put(input_ids[row]);
       const logits = address + 4 * row * workspace.vocab_size;

@@ -70,7 +70,8 @@ export class Sampler {
   }
 }
 
-function toSeed(seed: number | bigint | null | undefined): bigint {
+/** @throws {@link InputError} when the seed is no integer */
+export function toSeed(seed: number | bigint | null | undefined): bigint {
   if (seed === null || seed === undefined) return crypto.getRandomValues(new BigUint64Array(1))[0];
   if (typeof seed !== "bigint" && !Number.isInteger(seed))
     throw new InputError(`seed: expected an integer, found ${seed}`);

@@ -98,7 +98,7 @@ export class ChatSession {
         common = 0;
       }
     }
-    this.cache ??= this.model.create_cache(1, Math.min(prompt.length, this.model.context));
+    this.cache ??= this.model.create_cache(1);
     this.prompt_tokens = prompt.length;
     this.cached_tokens = common;
   }

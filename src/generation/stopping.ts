@@ -122,6 +122,17 @@ function occursEndingAfter(bytes: Uint8Array, wanted: Uint8Array, after: number)
   return false;
 }
 
+/** Whether criteria of the caller's are among them, which may look at the scores. */
+export const lookAtScores = ({ criteria }: StoppingCriteriaList): boolean =>
+  criteria.some(
+    (criterion) => !(criterion instanceof StoppingCriteriaList ? !lookAtScores(criterion) : isBuiltIn(criterion)),
+  );
+
+const isBuiltIn = (criterion: CustomStoppingCriteria): boolean =>
+  [MaxLengthCriteria, MaxTimeCriteria, EosTokenCriteria, StopStringCriteria].some(
+    (known) => criterion.constructor === known,
+  );
+
 /** What callers may pass as a criterion; an object with `_call` as in transformers.js. */
 export type CustomStoppingCriteria = StoppingFunction | { _call: StoppingFunction };
 
@@ -175,4 +186,22 @@ export function toStoppingCriteria(
   if (criteria === null || criteria === undefined) return new StoppingCriteriaList();
   if (criteria instanceof StoppingCriteriaList) return criteria;
   return new StoppingCriteriaList(Array.isArray(criteria) ? criteria : [criteria as CustomStoppingCriteria]);
+}
+
+/** The criteria of a call: those of its settings, then the caller's. @throws {@link InputError} or ConfigError */
+export function buildCriteria(
+  { max_time, stop_strings }: { max_time: number | null; stop_strings: string | readonly string[] | null },
+  inputs: {
+    tokenizer?: unknown;
+    stopping_criteria?: CustomStoppingCriteria | readonly CustomStoppingCriteria[] | null;
+  },
+  max_length: number,
+  eos: readonly number[],
+): StoppingCriteriaList {
+  const criteria: CustomStoppingCriteria[] = [new MaxLengthCriteria(max_length)];
+  if (max_time !== null) criteria.push(new MaxTimeCriteria(max_time));
+  if (stop_strings !== null) criteria.push(new StopStringCriteria(inputs.tokenizer as TokenBytes, stop_strings));
+  if (eos.length) criteria.push(new EosTokenCriteria(eos));
+  criteria.push(...toStoppingCriteria(inputs.stopping_criteria).criteria);
+  return toStoppingCriteria(criteria);
 }

@@ -9,51 +9,23 @@ export interface KernelExports {
   __stack_pointer: WebAssembly.Global;
   vec_kind: Kernel<[format: number], number>;
   tile_kind: Kernel<[format: number], number>;
-  vec_bytes: Kernel<[kind: number, cols: number], number>;
-  tile_bytes: Kernel<[kind: number, cols: number, tokens: number], number>;
-  pack_vec: Kernel<[kind: number, x: number, dst: number, cols: number, col0: number, col1: number]>;
-  pack_tile: Kernel<
-    [
-      kind: number,
-      x: number,
-      stride: number,
-      index: number,
-      tokens: number,
-      dst: number,
-      cols: number,
-      col0: number,
-      col1: number,
-      tile0: number,
-      tile1: number,
-    ]
-  >;
+  packed_bytes: Kernel<[kind: number, cols: number, tokens: number], number>;
+  pack: Kernel<[args: number]>;
   matmul_scratch: Kernel<[cols: number], number>;
-  rms_norm: Kernel<[x: number, weight: number, dst: number, rows: number, cols: number, stride: number, eps: number]>;
-  add_rows: Kernel<
-    [
-      dst: number,
-      dst_stride: number,
-      index: number,
-      src: number,
-      src_stride: number,
-      scale: number,
-      tokens: number,
-      cols: number,
-    ]
-  >;
+  rms_norm: Kernel<[x: number, weight: number, dst: number, rows: number, cols: number, eps: number]>;
+  add_rows: Kernel<[args: number]>;
   silu_mul: Kernel<[gate: number, up: number, tokens: number, cols: number, stride: number]>;
   gelu_mul: Kernel<[gate: number, up: number, tokens: number, cols: number, stride: number]>;
   rope_inv_freq: Kernel<[theta: number, factor: number, dim: number, inv_freq: number]>;
   rope_table: Kernel<[position: number, inv_freq: number, half: number, table: number]>;
-  rope: Kernel<[src: number, dst: number, table: number, heads: number, dim: number, interleaved: number]>;
-  store_kv: Kernel<[src: number, dst: number, n: number, type: number]>;
+  kv_row_bytes: Kernel<[head_dim: number, type: number], number>;
+  attention_store: Kernel<[args: number]>;
   attention_scratch: Kernel<[group: number, head_dim: number], number>;
   attention: Kernel<[args: number]>;
   attention_matrix: Kernel<[group: number, rows: number, keys: number], number>;
   attention_eager: Kernel<[args: number]>;
-  router: Kernel<
-    [x: number, gate: number, cols: number, experts: number, k: number, logits: number, picked: number, weights: number]
-  >;
+  router_logits: Kernel<[x: number, gate: number, cols: number, experts: number, logits: number]>;
+  select_experts: Kernel<[logits: number, experts: number, k: number, picked: number, weights: number]>;
   probe_dot: Kernel<[a: number, b: number, out: number]>;
   roof_dot_i16: Kernel<[steps: number], number>;
   roof_dot_i32: Kernel<[steps: number], number>;
@@ -63,26 +35,14 @@ export interface KernelExports {
 export const dots = { i16: 0, i32: 1 } as const;
 export type Dot = (typeof dots)[keyof typeof dots];
 
-export type Matvec = Kernel<[w: number, x: number, out: number, cols: number, rows: number]>;
-export type Matmul = Kernel<
-  [
-    w: number,
-    x: number,
-    out: number,
-    cols: number,
-    rows: number,
-    tokens: number,
-    out_stride: number,
-    scratch: number,
-    dot: Dot,
-  ]
->;
+/** @param args - address of `productArgs` */
+export type Product = Kernel<[args: number]>;
 export type Dequantize = Kernel<[src: number, dst: number, n: number]>;
 
 /** The product kernels of one format. */
 export interface FormatKernels {
-  matvec: Matvec;
-  matmul: Matmul;
+  matvec: Product;
+  matmul: Product;
   dequantize: Dequantize;
 }
 
@@ -102,8 +62,8 @@ export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memo
     if (!found) {
       const name = f.name.toLowerCase();
       found = {
-        matvec: exports[`matvec_${name}`] as Matvec,
-        matmul: exports[`matmul_${name}`] as Matmul,
+        matvec: exports[`matvec_${name}`] as Product,
+        matmul: exports[`matmul_${name}`] as Product,
         dequantize: exports[`dequantize_${name}`] as Dequantize,
       };
       products.set(f.name, found);
@@ -116,23 +76,65 @@ export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memo
 /** Stack of each instance, bytes. */
 export const STACK_BYTES = 65536;
 
-/** AttentionArgs of cpp/kernels.h. */
+// The structs of cpp/kernels.h, which documents every field.
+
+export const packArgs = struct({
+  kind: "u32",
+  x: "u32",
+  stride: "u32",
+  tokens: "u32",
+  dst: "u32",
+  cols: "u32",
+  col0: "u32",
+  col1: "u32",
+  from: "u32",
+  to: "u32",
+});
+
+export const productArgs = struct({
+  w: "u32",
+  x: "u32",
+  out: "u32",
+  cols: "u32",
+  rows: "u32",
+  tokens: "u32",
+  out_stride: "u32",
+  scratch: "u32",
+  dot: "u32",
+  read_ahead: "u32",
+});
+
+export const addRowsArgs = struct({
+  dst: "u32",
+  dst_stride: "u32",
+  index: "u32",
+  src: "u32",
+  src_stride: "u32",
+  scale: "u32",
+  tokens: "u32",
+  cols: "u32",
+});
+
 export const attentionArgs = struct({
   q: "u32",
+  k: "u32",
+  v: "u32",
+  table: "u32",
+  rotated: "u32",
   out: "u32",
-  k_ring: "u32",
-  v_ring: "u32",
-  k_chunk: "u32",
-  v_chunk: "u32",
+  keys: "u32",
+  values: "u32",
+  pages: "u32",
+  page_bytes: "u32",
+  first_block: "u32",
   q_stride: "u32",
-  out_stride: "u32",
-  chunk_stride: "u32",
+  kv_stride: "u32",
   group: "u32",
   head_dim: "u32",
+  interleaved: "u32",
   first: "u32",
   row0: "u32",
   row1: "u32",
-  slots: "u32",
   window: "u32",
   type: "u32",
   scale: "f32",

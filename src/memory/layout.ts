@@ -1,6 +1,6 @@
-// The low region of every bank: stacks, then the buffers of a step ("run state"). The same addresses in every bank; only
+// The low region of every bank: stacks, then the buffers of steps ("run state"). The same addresses in every bank; only
 // the buffers that a bank's work touches become resident there.
-import type { ModelShape } from "../config/shape.ts";
+import { type ModelShape, widest } from "../config/shape.ts";
 import { MemoryError } from "../errors.ts";
 import { attentionArgs, type KernelExports, STACK_BYTES } from "../kernels/abi.ts";
 import type { BlockFormat } from "../quant/formats.ts";
@@ -12,192 +12,255 @@ const LOGITS_MODULE_BYTES = 1024;
 /** Rows of an expert product that a thread computes at a time: a multiple of the 128 columns that packing works in. */
 export const STRIP = 128;
 
-/** Fewer tokens than this are multiplied one by one: unpacking a weight tile pays from three on (docs/performance.md). */
+/** Fewer rows than this are multiplied one by one: unpacking a weight tile pays from three on (docs/performance.md). */
 export const TILE_FROM = 3;
 
-/** Which packed copies of activations a model needs: the kinds its formats read, of each form. */
-export interface PackKinds {
+/** Rows of queries that one unit of attention's work has at most. */
+export const ATTENTION_ROWS = 64;
+
+/** Which packed copies of activations a model needs: the packings that its formats read, one by one and in tiles. */
+export interface Packings {
   readonly vec: readonly number[];
   readonly tile: readonly number[];
 }
 
-/** Room for packed activations, once for each packing kind. */
+/** Room for packed activations, once for each packing. */
 export interface Region {
   readonly address: number;
-  /** Bytes of each kind's part. */
+  /** Bytes of each packing's part. */
   readonly bytes: number;
-  /** Bytes that a tile of 4 tokens takes at most, packed as a tile or one by one. */
-  readonly slot: number;
+  /** Bytes that a tile of 4 rows takes at most, packed as a tile or one by one. */
+  readonly tile_bytes: number;
 }
 
-export interface RunState {
-  /** Rows (tokens) of one step at most. */
-  readonly rows: number;
-  /** Rows whose logits one step gives at most. */
-  readonly logit_rows: number;
-  readonly threads: number;
-  readonly q_stride: number; // floats: heads · head_dim, rounded up to 4
-  readonly kv_stride: number; // floats: kv_heads · head_dim, rounded up to 4
-  readonly logits_stride: number; // floats: vocab, rounded up to 4
-
-  readonly x: number; // f32 (rows, hidden)  the residual stream
+/** What becomes of a step's rows on their way to the products. */
+export interface RowBuffers {
   readonly xn: number; // f32 (rows, hidden)  normed
-  readonly q: number; // f32 (rows + 3, q_stride)  as projected; then attention's output
-  readonly k: number; // f32 (rows + 3, kv_stride)
-  readonly v: number; // f32 (rows + 3, kv_stride)
-  readonly q_rotated: number; // f32 (rows, q_stride)
-  readonly k_rotated: number; // f32 (rows, kv_stride)
-  readonly rope: number; // f32 (rows, head_dim)  cosines, then sines
-  readonly inv_freq: number; // f32 (head_dim / 2)
-  readonly k_chunk: number; // (rows, kv_heads · head_dim) in the cache's type
-  readonly v_chunk: number;
+  readonly packed: Region; // inputs of attention's products, of the experts and of the heads, one after the other
   readonly router_logits: number; // f32 (rows, experts)
   readonly picked: number; // u32 (rows, experts_per_token)
   readonly weights: number; // f32 (rows, experts_per_token)
-  readonly packed: Region; // inputs of attention's products and of the head
-  readonly expert_x: Region; // expert inputs
+}
+
+/**
+ * The buffers of a step. There are two sets, because a prompt's chunk may pause in the midst of its work while a step of
+ * waiting tokens runs.
+ */
+export interface Lane extends RowBuffers {
+  /** Rows of a step at most. */
+  readonly rows: number;
+  /** Rows that pass through a head at once. */
+  readonly head_rows: number;
+  readonly x: number; // f32 (rows, hidden)  the residual stream
+  readonly q: number; // f32 (rows + 3, q_stride)  as projected; then attention's output
+  readonly k: number; // f32 (rows + 3, kv_stride)
+  readonly v: number; // f32 (rows + 3, kv_stride)
+  readonly rotated: number; // f32 (rows, q_stride)
+  readonly rope: number; // f32 (rows, rope_dim)  cosines, then sines
   readonly expert_h: Region; // gated products, inputs of w2
-  readonly logits: number; // f32 (logit_rows + 3, logits_stride)
-  readonly workspaces: number; // of the logits module, WORKSPACE_BYTES; in bank 0 only
-  readonly private: number; // a region for each thread, see ThreadState
-  readonly private_bytes: number;
+  readonly logits: number; // f32 (head_rows + 3, logits_stride)
+}
+
+/** What one thread has for itself. */
+export interface ThreadBuffers {
+  readonly strip: number; // f32 (rows + 3, STRIP)  outputs of one unit of a product
+  readonly strip2: number; // f32 (rows + 3, STRIP)
+  readonly staged: number; // f32 (4, hidden)  rows on their way to another bank
+  /** Where rows are so few that every thread packs them for itself. */
+  readonly few: RowBuffers;
+  /** (lane) the step's (row, expert) pairs, sorted by expert. */
+  readonly pairs: readonly { readonly rows: number; readonly weights: number }[]; // u32, f32 (rows · experts_per_token)
+  readonly scratch: number; // matmul_scratch
+  readonly attention_scratch: number;
+  readonly pages: number; // u32 (pages of a sequence)
+  readonly args: number; // the struct of a kernel's arguments
+  readonly logits_scratch: number; // of the logits module; in bank 0 only
+}
+
+export interface RunState {
+  readonly threads: number;
+  readonly q_stride: number; // floats: heads · head_dim, rounded up to 4
+  readonly kv_stride: number; // floats: kv_heads · head_dim, rounded up to 4
+  readonly logits_stride: number; // floats: the largest head's outputs, rounded up to 4
+  readonly inv_freq: number; // f32 (rope_dim / 2)
+  /** The prompt's chunks, and the steps that run while one pauses. */
+  readonly lanes: readonly [chunk: Lane, between: Lane];
+  readonly workspaces: number; // of samplers, WORKSPACE_BYTES; in bank 0 only
+  readonly own: readonly ThreadBuffers[]; // (thread)
   /** The first byte after the low region. */
   readonly end: number;
 }
 
-/** Addresses of one thread's own buffers. */
-export interface ThreadState {
-  readonly stack_top: number;
-  readonly gate: number; // f32 (rows + 3, STRIP)  also the strip of any product's output
-  readonly up: number; // f32 (rows + 3, STRIP)
-  readonly staged: number; // f32 (4, hidden)  rows on their way to another bank
-  readonly pair_rows: number; // u32 (rows · experts_per_token)  rows sorted by expert
-  readonly pair_weights: number; // f32, likewise
-  readonly scratch: number; // matmul_scratch
-  readonly attention_scratch: number;
-  readonly attention_args: number;
+/** Room for what samplers keep: touched as far as it is used. */
+export const WORKSPACE_BYTES = 1 << 26;
+
+/** Bytes of the largest struct of arguments, and room. */
+const ARGS_BYTES = 128;
+
+/** Sizes that do not follow from the model's shape. */
+export interface RunSizes {
+  readonly threads: number;
+  /** Rows of a prompt's chunk at most. */
+  readonly chunk_rows: number;
+  /** Rows of a step between two parts of a chunk at most. */
+  readonly between_rows: number;
+  /** Rows that pass through a head at once. */
+  readonly head_rows: number;
+  /** Outputs of the largest head. */
+  readonly head_size: number;
+  /** Pages that a sequence's list has at most. */
+  readonly pages: number;
+  /** Bytes of scratch that the logits module wants for a row of `head_size`. */
+  readonly logits_scratch: number;
 }
 
-/** Room for the logits module's workspaces, one for each generation that runs: touched as far as they are used. */
-export const WORKSPACE_BYTES = 1 << 26;
+type Take = (bytes: number) => number;
 
 /**
  * @param kernels - an instance, asked for sizes only
- * @param rows - tokens of one step at most (a prefill chunk)
  * @throws {@link MemoryError} when the buffers would not fit a bank
  */
-export function planRunState(
-  shape: ModelShape,
-  kernels: KernelExports,
-  kinds: PackKinds,
-  threads: number,
-  rows: number,
-  logit_rows: number,
-): RunState {
-  let next = alignUp(LOGITS_MODULE_BYTES, STACK_BYTES) + (threads + 1) * STACK_BYTES; // one more for the host's instance
-  const take = (bytes: number): number => {
+export function planRunState(shape: ModelShape, kernels: KernelExports, packings: Packings, sizes: RunSizes): RunState {
+  let next = stackTop(sizes.threads); // behind the stacks, the host's among them
+  const take: Take = (bytes) => {
     const at = next;
     next = alignUp(next + bytes, 64);
     return at;
   };
-  const f32 = (count: number) => take(count * 4);
-  const { hidden, intermediate, heads, kv_heads, head_dim, experts, experts_per_token } = shape;
-  const q_stride = alignUp(heads * head_dim, 4);
-  const kv_stride = alignUp(kv_heads * head_dim, 4);
-  const logits_stride = alignUp(shape.vocab, 4);
-  const pairs = rows * experts_per_token;
-  const padded = rows + 3;
-
-  // `tokens` tokens spread over `groups` groups, each group padded to whole tiles or packed one by one.
-  const region = (cols: number, tokens: number, groups: number): Region => {
-    const tile = Math.max(0, ...kinds.tile.map((kind) => kernels.tile_bytes(kind, cols, 4)));
-    const vec = Math.max(0, ...kinds.vec.map((kind) => kernels.vec_bytes(kind, cols)));
-    const slot = alignUp(Math.max(tile, (TILE_FROM - 1) * vec), 64);
-    const bytes = slot * (Math.ceil(tokens / 4) + groups);
-    return { address: take(bytes * (kinds.vec.length + kinds.tile.length)), bytes, slot };
+  const { threads, chunk_rows, between_rows } = sizes;
+  const strides = {
+    q_stride: alignUp(
+      widest(shape, ({ heads, head_dim }) => heads * head_dim),
+      4,
+    ),
+    kv_stride: alignUp(
+      widest(shape, ({ kv_heads, head_dim }) => kv_heads * head_dim),
+      4,
+    ),
+    logits_stride: alignUp(sizes.head_size, 4),
   };
-
-  const fixed = {
-    x: f32(rows * hidden),
-    xn: f32(Math.max(rows, logit_rows) * hidden),
-    q: f32(padded * q_stride),
-    k: f32(padded * kv_stride),
-    v: f32(padded * kv_stride),
-    q_rotated: f32(rows * q_stride),
-    k_rotated: f32(rows * kv_stride),
-    rope: f32(rows * head_dim),
-    inv_freq: f32(head_dim),
-    k_chunk: f32(rows * kv_stride),
-    v_chunk: f32(rows * kv_stride),
-    router_logits: f32(rows * experts),
-    picked: f32(pairs),
-    weights: f32(pairs),
-    packed: region(Math.max(hidden, heads * head_dim), Math.max(rows, logit_rows), 1),
-    expert_x: region(hidden, pairs, experts),
-    expert_h: region(intermediate, pairs, experts),
-    logits: f32((logit_rows + 3) * logits_stride),
-    workspaces: take(WORKSPACE_BYTES),
-  };
-  const widest = Math.max(hidden, intermediate, heads * head_dim);
-  const thread = planThread(shape, kernels, rows, widest, 0);
-  const private_bytes = alignUp(thread.end, 4096);
-  const start = alignUp(next, 4096);
-  const end = alignUp(start + private_bytes * threads, WASM_PAGE);
+  const regions = new PackedRegions(kernels, packings, take);
+  const inv_freq = take(shape.rope_dim * 2);
+  const lanes = [chunk_rows, between_rows].map((rows) =>
+    planLane(shape, rows, Math.min(rows, sizes.head_rows), strides, regions, take),
+  );
+  const workspaces = take(WORKSPACE_BYTES);
+  const own = Array.from({ length: threads }, () => {
+    next = alignUp(next, 4096); // no two threads write to one page
+    return planThread(shape, kernels, sizes, regions, take);
+  });
+  const end = alignUp(next, WASM_PAGE);
   if (end > MAX_BANK_BYTES / 2) {
     throw new MemoryError(
-      `a step of ${rows} tokens of this model needs ${end} bytes of buffers, of at most ${MAX_BANK_BYTES / 2}`,
+      `a step of ${chunk_rows} tokens of this model needs ${end} bytes of buffers, of at most ${MAX_BANK_BYTES / 2}`,
       end,
     );
   }
+  return { threads, ...strides, inv_freq, lanes: [lanes[0], lanes[1]], workspaces, own, end };
+}
+
+/** Takes regions for packed rows. */
+class PackedRegions {
+  private readonly kernels: KernelExports;
+  private readonly packings: Packings;
+  private readonly take: Take;
+
+  constructor(kernels: KernelExports, packings: Packings, take: Take) {
+    this.kernels = kernels;
+    this.packings = packings;
+    this.take = take;
+  }
+
+  /** Room for `rows` rows spread over `groups` groups, each group padded to whole tiles or packed one by one. */
+  region(cols: number, rows: number, groups: number): Region {
+    const { kernels, packings } = this;
+    const tile = Math.max(0, ...packings.tile.map((packing) => kernels.packed_bytes(packing, cols, 4)));
+    const vec = Math.max(0, ...packings.vec.map((packing) => kernels.packed_bytes(packing, cols, 1)));
+    const tile_bytes = alignUp(Math.max(tile, (TILE_FROM - 1) * vec), 64);
+    const bytes = tile_bytes * (Math.ceil(rows / 4) + groups);
+    return { address: this.take(bytes * (packings.vec.length + packings.tile.length)), bytes, tile_bytes };
+  }
+}
+
+function planRows(shape: ModelShape, rows: number, regions: PackedRegions, take: Take): RowBuffers {
+  const experts = widest(shape, (layer) => layer.experts);
+  const picks = widest(shape, (layer) => layer.experts_per_token);
+  const attended = widest(shape, ({ heads, head_dim }) => heads * head_dim);
+  return {
+    xn: take(rows * shape.hidden * 4),
+    packed: regions.region(Math.max(shape.hidden, attended), rows * picks, experts),
+    router_logits: take(rows * experts * 4),
+    picked: take(rows * picks * 4),
+    weights: take(rows * picks * 4),
+  };
+}
+
+function planLane(
+  shape: ModelShape,
+  rows: number,
+  head_rows: number,
+  { q_stride, kv_stride, logits_stride }: { q_stride: number; kv_stride: number; logits_stride: number },
+  regions: PackedRegions,
+  take: Take,
+): Lane {
+  const picks = widest(shape, (layer) => layer.experts_per_token);
+  const experts = widest(shape, (layer) => layer.experts);
+  const intermediate = widest(shape, (layer) => layer.intermediate);
   return {
     rows,
-    logit_rows,
-    threads,
-    q_stride,
-    kv_stride,
-    logits_stride,
-    ...fixed,
-    private: start,
-    private_bytes,
-    end,
+    head_rows,
+    ...planRows(shape, rows, regions, take),
+    x: take(rows * shape.hidden * 4),
+    q: take((rows + 3) * q_stride * 4),
+    k: take((rows + 3) * kv_stride * 4),
+    v: take((rows + 3) * kv_stride * 4),
+    rotated: take(rows * q_stride * 4),
+    rope: take(rows * shape.rope_dim * 4),
+    expert_h: regions.region(intermediate, rows * picks, experts),
+    logits: take((head_rows + 3) * logits_stride * 4),
   };
 }
 
-function planThread(shape: ModelShape, kernels: KernelExports, rows: number, widest: number, base: number) {
-  let next = base;
-  const take = (bytes: number): number => {
-    const at = next;
-    next = alignUp(next + bytes, 64);
-    return at;
-  };
-  const { heads, kv_heads, head_dim, hidden } = shape;
-  const strip = (rows + 3) * STRIP * 4;
+function planThread(
+  shape: ModelShape,
+  kernels: KernelExports,
+  sizes: RunSizes,
+  regions: PackedRegions,
+  take: Take,
+): ThreadBuffers {
+  const { hidden } = shape;
+  const { chunk_rows, between_rows, pages } = sizes;
+  const picks = widest(shape, (layer) => layer.experts_per_token);
+  const cols = Math.max(
+    hidden,
+    widest(shape, ({ intermediate, heads, head_dim }) => Math.max(intermediate, heads * head_dim)),
+  );
+  const strip = (chunk_rows + 3) * STRIP * 4;
   return {
-    gate: take(strip),
-    up: take(strip),
+    strip: take(strip),
+    strip2: take(strip),
     staged: take(4 * hidden * 4),
-    pair_rows: take(rows * shape.experts_per_token * 4),
-    pair_weights: take(rows * shape.experts_per_token * 4),
-    scratch: take(kernels.matmul_scratch(widest)),
-    attention_scratch: take(kernels.attention_scratch(heads / kv_heads, head_dim)),
-    attention_args: take(attentionArgs.bytes),
-    end: next,
+    few: planRows(shape, TILE_FROM - 1, regions, take),
+    pairs: [chunk_rows, between_rows].map((rows) => ({
+      rows: take(rows * picks * 4),
+      weights: take(rows * picks * 4),
+    })),
+    scratch: take(kernels.matmul_scratch(cols)),
+    attention_scratch: take(
+      widest(shape, ({ heads, kv_heads, head_dim }) => kernels.attention_scratch(heads / kv_heads, head_dim)),
+    ),
+    pages: take(pages * 4),
+    args: take(Math.max(ARGS_BYTES, attentionArgs.bytes)),
+    logits_scratch: take(sizes.logits_scratch),
   };
-}
-
-/** Where thread `thread` has its own buffers; thread === threads is the host, which has a stack alone. */
-export function threadState(shape: ModelShape, kernels: KernelExports, state: RunState, thread: number): ThreadState {
-  const widest = Math.max(shape.hidden, shape.intermediate, shape.heads * shape.head_dim);
-  const own = planThread(shape, kernels, state.rows, widest, state.private + thread * state.private_bytes);
-  return { ...own, stack_top: hostStackTop(thread) };
 }
 
 /** The top of a thread's stack; the host's instances use thread === threads. */
-export const hostStackTop = (thread: number): number =>
+export const stackTop = (thread: number): number =>
   alignUp(LOGITS_MODULE_BYTES, STACK_BYTES) + (thread + 1) * STACK_BYTES;
 
-/** The distinct packing kinds of some formats. */
-export function packKinds(kernels: KernelExports, used: Iterable<BlockFormat>): PackKinds {
+/** The distinct packings of some formats. */
+export function packingsOf(kernels: KernelExports, used: Iterable<BlockFormat>): Packings {
   const vec = new Set<number>();
   const tile = new Set<number>();
   for (const format of used) {

@@ -1,21 +1,12 @@
 // Decides which bank holds which weights, and at which address. A unit (a layer's attention, one expert, the embedding
-// with the head) stays within one bank, so that a product's input and output cross between banks only at its edges.
+// with the heads) stays within one bank, so that a product's input and output cross between banks only at its edges.
+import type { LayerShape, ModelShape } from "../config/shape.ts";
 import { MemoryError } from "../errors.ts";
 import type { SourceFile } from "../platform/platform.ts";
-import { type BlockFormat, rowBytes } from "../quant/formats.ts";
-import type { ExpertWeights, MatrixRef, MixtralWeights } from "../weights/weights.ts";
+import { rowBytes } from "../quant/formats.ts";
+import type { ExpertWeights, LayerWeights, MatrixRef, MixtralWeights } from "../weights/weights.ts";
 import { alignUp } from "./bank.ts";
-
-/** A matrix in a bank. Plain data: it is sent to the threads. */
-export interface Placed {
-  readonly name: string;
-  readonly bank: number;
-  readonly address: number;
-  readonly format: BlockFormat;
-  readonly rows: number;
-  readonly cols: number;
-  readonly row_bytes: number;
-}
+import type { Linear, MatrixStack } from "./linear.ts";
 
 /** A small f32 array (norm weight, router) that is copied, dequantized, into a bank. */
 export interface Constant {
@@ -33,36 +24,41 @@ export interface Segment {
   readonly bytes: number;
 }
 
-export interface PlacedExpert {
-  readonly w1: Placed;
-  readonly w2: Placed;
-  readonly w3: Placed;
-}
-
-export interface PlacedLayer {
+export interface BankedLayer {
+  readonly shape: LayerShape;
   /** Where the layer's attention, norms and router are, and its residual stream while it runs. */
   readonly bank: number;
   readonly input_layernorm: number; // address, f32 (hidden)
-  readonly q_proj: Placed;
-  readonly k_proj: Placed;
-  readonly v_proj: Placed;
-  readonly o_proj: Placed;
+  readonly q_proj: Linear;
+  readonly k_proj: Linear;
+  readonly v_proj: Linear;
+  readonly o_proj: Linear;
   readonly post_attention_layernorm: number;
-  readonly gate: number; // address, f32 (experts, hidden)
-  readonly experts: readonly PlacedExpert[]; // each in one bank, not always the layer's
+  readonly router: number; // address, f32 (experts, hidden)
+  /** Of all experts; an expert's three are in one bank, not always the layer's. */
+  readonly w1: Linear;
+  readonly w2: Linear;
+  readonly w3: Linear;
 }
 
-export interface PlacedModel {
-  /** In bank 0, as are the norm and the head. */
-  readonly embed_tokens: Placed;
-  readonly layers: readonly PlacedLayer[];
+export type HeadName = "lm_head";
+
+export interface BankedHead {
+  readonly name: HeadName;
+  readonly linear: Linear; // (size, hidden)
+}
+
+export interface BankedModel {
+  /** In bank 0, as are the norm and the heads. */
+  readonly embed_tokens: Linear;
+  readonly layers: readonly BankedLayer[];
   readonly norm: number;
-  readonly lm_head: Placed | null;
+  readonly heads: readonly BankedHead[];
   readonly qk_interleaved: boolean;
 }
 
 export interface WeightPlan {
-  readonly model: PlacedModel;
+  readonly model: BankedModel;
   readonly constants: readonly Constant[];
   readonly segments: readonly Segment[];
   /** Bytes of each bank, low region included. */
@@ -84,22 +80,32 @@ interface Unit {
  * @param capacity - bytes of a bank at most
  * @throws {@link MemoryError} when a unit does not fit a bank
  */
-export function planWeights(weights: MixtralWeights, low: number, page_size: number, capacity: number): WeightPlan {
-  const layers = weights.layers.map((layer, i) => layerUnits(layer, i));
-  const shared: Unit = {
-    what: "embedding and head",
-    matrices: [
-      weights.embed_tokens,
-      ...(weights.lm_head && weights.lm_head !== weights.embed_tokens ? [weights.lm_head] : []),
-    ],
-    constants: [weights.norm],
+export function planWeights(
+  shape: ModelShape,
+  weights: MixtralWeights,
+  low: number,
+  page_size: number,
+  capacity: number,
+): WeightPlan {
+  const banks = packUnits(weights, low, page_size, capacity);
+  const laid = layOut(banks, low, page_size);
+  return {
+    model: bankedModel(shape, weights, laid),
+    constants: [...laid.constants.values()],
+    segments: laid.segments,
+    bank_bytes: laid.bank_bytes,
+    weight_bytes: laid.segments.reduce((sum, segment) => sum + segment.bytes, 0),
   };
+}
 
-  // First fit in file order; a layer that would not fit what is left of a bank begins a new one, unless it is larger
-  // than a whole bank: then it spreads, unit by unit.
+/**
+ * The units of each bank. First fit in file order; a layer that would not fit what is left of a bank begins a new one,
+ * unless it is larger than a whole bank: then it spreads, unit by unit.
+ */
+function packUnits(weights: MixtralWeights, low: number, page_size: number, capacity: number): Unit[][] {
   const banks: Unit[][] = [[]];
   let room = capacity - low;
-  const need = (units: Unit[]) => units.reduce((sum, unit) => sum + unitBytes(unit, page_size), 0);
+  const need = (units: readonly Unit[]) => units.reduce((sum, unit) => sum + unitBytes(unit, page_size), 0);
   const put = (unit: Unit) => {
     const bytes = need([unit]);
     if (bytes > capacity - low)
@@ -115,8 +121,11 @@ export function planWeights(weights: MixtralWeights, low: number, page_size: num
     banks[banks.length - 1].push(unit);
     room -= bytes;
   };
-  put(shared);
-  for (const units of layers) {
+  const { embed_tokens, lm_head, norm } = weights;
+  const shared = lm_head && lm_head !== embed_tokens ? [embed_tokens, lm_head] : [embed_tokens];
+  put({ what: "embedding and head", matrices: shared, constants: [norm] });
+  for (const [i, layer] of weights.layers.entries()) {
+    const units = layerUnits(layer, i);
     const bytes = need(units);
     if (bytes > room && bytes <= capacity - low) {
       banks.push([]);
@@ -124,65 +133,14 @@ export function planWeights(weights: MixtralWeights, low: number, page_size: num
     }
     units.forEach(put);
   }
-
-  const placed = new Map<MatrixRef, Placed>();
-  const constants = new Map<MatrixRef, Constant>();
-  const segments: Segment[] = [];
-  const bank_bytes = banks.map((units, bank) => {
-    let next = low;
-    for (const from of units.flatMap((unit) => unit.constants)) {
-      constants.set(from, { bank, address: next, from });
-      next = alignUp(next + from.rows * from.cols * 4, 64);
-    }
-    next = alignUp(next, page_size);
-    const matrices = units.flatMap((unit) => unit.matrices);
-    for (const range of mergeRanges(matrices, page_size)) {
-      const address = next + (range.offset % page_size);
-      segments.push({ bank, address, file: range.file, offset: range.offset, bytes: range.end - range.offset });
-      for (const matrix of range.matrices) {
-        placed.set(matrix, {
-          name: matrix.name,
-          bank,
-          address: address + matrix.offset - range.offset,
-          format: matrix.format,
-          rows: matrix.rows,
-          cols: matrix.cols,
-          row_bytes: rowBytes(matrix.format, matrix.cols),
-        });
-      }
-      next = alignUp(address + range.end - range.offset, page_size);
-    }
-    return next;
-  });
-
-  const at = (matrix: MatrixRef) => placed.get(matrix)!;
-  const constant = (matrix: MatrixRef) => constants.get(matrix)!.address;
-  const model: PlacedModel = {
-    embed_tokens: at(weights.embed_tokens),
-    layers: weights.layers.map((layer) => ({
-      bank: at(layer.q_proj).bank,
-      input_layernorm: constant(layer.input_layernorm),
-      q_proj: at(layer.q_proj),
-      k_proj: at(layer.k_proj),
-      v_proj: at(layer.v_proj),
-      o_proj: at(layer.o_proj),
-      post_attention_layernorm: constant(layer.post_attention_layernorm),
-      gate: constant(layer.gate),
-      experts: layer.experts.map(({ w1, w2, w3 }) => ({ w1: at(w1), w2: at(w2), w3: at(w3) })),
-    })),
-    norm: constant(weights.norm),
-    lm_head: weights.lm_head && at(weights.lm_head),
-    qk_interleaved: weights.qk_interleaved,
-  };
-  const weight_bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
-  return { model, constants: [...constants.values()], segments, bank_bytes, weight_bytes };
+  return banks;
 }
 
-function layerUnits(layer: MixtralWeights["layers"][number], i: number): Unit[] {
+function layerUnits(layer: LayerWeights, i: number): Unit[] {
   const attention: Unit = {
     what: `attention of layer ${i}`,
     matrices: [layer.q_proj, layer.k_proj, layer.v_proj, layer.o_proj],
-    constants: [layer.input_layernorm, layer.post_attention_layernorm, layer.gate],
+    constants: [layer.input_layernorm, layer.post_attention_layernorm, layer.router],
   };
   const expert = (weights: ExpertWeights, e: number): Unit => ({
     what: `expert ${e} of layer ${i}`,
@@ -196,6 +154,36 @@ function layerUnits(layer: MixtralWeights["layers"][number], i: number): Unit[] 
 const unitBytes = (unit: Unit, page_size: number): number =>
   unit.matrices.reduce((sum, m) => sum + alignUp(m.bytes, page_size) + 2 * page_size, 0) +
   unit.constants.reduce((sum, m) => sum + m.rows * m.cols * 4 + 64, 0);
+
+/** Where everything stands. */
+interface LaidOut {
+  readonly matrices: Map<MatrixRef, { readonly bank: number; readonly address: number }>;
+  readonly constants: Map<MatrixRef, Constant>;
+  readonly segments: Segment[];
+  readonly bank_bytes: number[];
+}
+
+/** Each bank: the low region, the constants, then the file's ranges, each at its own offset within a page. */
+function layOut(banks: readonly (readonly Unit[])[], low: number, page_size: number): LaidOut {
+  const laid: LaidOut = { matrices: new Map(), constants: new Map(), segments: [], bank_bytes: [] };
+  for (const [bank, units] of banks.entries()) {
+    let next = low;
+    for (const from of units.flatMap((unit) => unit.constants)) {
+      laid.constants.set(from, { bank, address: next, from });
+      next = alignUp(next + from.rows * from.cols * 4, 64);
+    }
+    next = alignUp(next, page_size);
+    const matrices = units.flatMap((unit) => unit.matrices);
+    for (const { file, offset, end, matrices: inside } of mergeRanges(matrices, page_size)) {
+      const address = next + (offset % page_size);
+      laid.segments.push({ bank, address, file, offset, bytes: end - offset });
+      for (const matrix of inside) laid.matrices.set(matrix, { bank, address: address + matrix.offset - offset });
+      next = alignUp(address + end - offset, page_size);
+    }
+    laid.bank_bytes.push(next);
+  }
+  return laid;
+}
 
 interface Range {
   file: SourceFile;
@@ -219,3 +207,65 @@ function mergeRanges(matrices: MatrixRef[], page_size: number): Range[] {
   }
   return ranges;
 }
+
+function bankedModel(shape: ModelShape, weights: MixtralWeights, { matrices, constants }: LaidOut): BankedModel {
+  const count = 4 + weights.layers.reduce((sum, { experts }) => sum + 4 + 3 * experts.length, 0);
+  const tables = new Tables(count);
+  const linear = (refs: readonly MatrixRef[]): Linear => ({
+    weights: tables.stack(refs, (ref) => matrices.get(ref)!),
+  });
+  const constant = (matrix: MatrixRef) => constants.get(matrix)!.address;
+  const embed_tokens = linear([weights.embed_tokens]);
+  const { lm_head } = weights;
+  return {
+    embed_tokens,
+    layers: weights.layers.map((layer, i) => ({
+      shape: shape.layers[i],
+      bank: matrices.get(layer.q_proj)!.bank,
+      input_layernorm: constant(layer.input_layernorm),
+      q_proj: linear([layer.q_proj]),
+      k_proj: linear([layer.k_proj]),
+      v_proj: linear([layer.v_proj]),
+      o_proj: linear([layer.o_proj]),
+      post_attention_layernorm: constant(layer.post_attention_layernorm),
+      router: constant(layer.router),
+      w1: linear(layer.experts.map(({ w1 }) => w1)),
+      w2: linear(layer.experts.map(({ w2 }) => w2)),
+      w3: linear(layer.experts.map(({ w3 }) => w3)),
+    })),
+    norm: constant(weights.norm),
+    heads: lm_head
+      ? [{ name: "lm_head", linear: lm_head === weights.embed_tokens ? embed_tokens : linear([lm_head]) }]
+      : [],
+    qk_interleaved: weights.qk_interleaved,
+  };
+}
+
+/** The banks and addresses of all matrices, in two shared buffers of which each stack has a part. */
+class Tables {
+  private readonly banks: Uint16Array;
+  private readonly addresses: Uint32Array;
+  private used = 0;
+
+  constructor(matrices: number) {
+    this.banks = new Uint16Array(new SharedArrayBuffer(matrices * 2));
+    this.addresses = new Uint32Array(new SharedArrayBuffer(matrices * 4));
+  }
+
+  stack(refs: readonly MatrixRef[], at: (ref: MatrixRef) => { bank: number; address: number }): MatrixStack {
+    const from = this.used;
+    this.used += refs.length;
+    const [{ name, rows, cols }] = refs;
+    const banks = this.banks.subarray(from, this.used);
+    const addresses = this.addresses.subarray(from, this.used);
+    for (const [i, ref] of refs.entries()) {
+      const { bank, address } = at(ref);
+      banks[i] = bank;
+      addresses[i] = address;
+    }
+    return { name, rows, cols, formats: refs.map(({ format }) => format), banks, addresses };
+  }
+}
+
+/** Bytes between two rows of a stack's matrix. */
+export const stackRowBytes = ({ formats, cols }: MatrixStack, i: number): number => rowBytes(formats[i], cols);

@@ -24,15 +24,18 @@ export class FileWatch {
     }
   }
 
+  /** Whether the last look was a while ago. */
+  get due(): boolean {
+    return this.files.length > 0 && (this.failure !== undefined || performance.now() >= this.next);
+  }
+
   /**
-   * Before a step, where the files are mapped; looks only if the last look was a while ago.
+   * Before a step, where the files are mapped.
    * @throws {@link CheckpointError} from the first time on that a file is found changed
    */
   async check(): Promise<void> {
     if (this.failure) throw this.failure;
-    const now = performance.now();
-    if (now < this.next) return;
-    this.next = now + INTERVAL;
+    this.next = performance.now() + INTERVAL;
     const states = await Promise.all(this.files.map((file) => file.state?.()));
     const at = states.indexOf("changed");
     if (at < 0) return;

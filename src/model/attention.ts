@@ -1,110 +1,208 @@
-// Attention of a step: the work is split by sequence and KV head. The thread that takes a pair does all of it, so nothing in
-// here waits: rotate the queries and the new keys, attend to the ring and the chunk itself, then write the chunk into the
-// ring. Keys and values are rounded to the cache's type before they are used, so chunks and rings give the same bits.
+// A layer's attention: x += o_proj · attention(RMSNorm(x)). A sequence's new keys and values are stored in its pages before
+// its queries look at them, so there is one source of keys. Work is split by sequence and KV head, and by rows of queries
+// where a chunk is long.
 //
-// The ring, by example: window 3, three slots, a prompt of 5 tokens. Token p lands in slot p mod 3, so the ring holds
-//   slot    0  1  2
-//   token   3  4  2        and token 5 attends to 3, 4 and itself, then overwrites slot 2.
-import type { ModelShape } from "../config/shape.ts";
+// Pages, by example: 64 positions each. A sequence whose tokens 0 … 149 are there, with a window of 64, holds pages 7, 2:
+//   block           1          2                       (block 0's page was given back: nobody sees it any more)
+//   positions    64 … 127   128 … 149
+//   page            7          2          token 150 goes to slot 22 of page 2, and sees positions 87 … 150
 import { attentionArgs } from "../kernels/abi.ts";
 import { writeStruct } from "../kernels/structs.ts";
+import { type KvLayout, kvFormats } from "../memory/kv_pool.ts";
+import { ATTENTION_ROWS, type RunState } from "../memory/layout.ts";
+import type { BankedLayer } from "../memory/plan.ts";
+import type { Norm } from "./norm.ts";
 import type { Phases } from "./phases.ts";
-import type { BankView, ThreadMemory } from "./product.ts";
-import { kvTypes, type SequenceRows, type Step } from "./step.ts";
+import type { Products } from "./products.ts";
+import { project } from "./project.ts";
+import type { SequenceRows, Setup } from "./step.ts";
+import type { StepView } from "./step_view.ts";
+import type { BankView, ThreadMemory } from "./thread_memory.ts";
 
-/**
- * Queries, keys and values stand in the layer's bank at state.q, .k, .v as projected; the outputs replace the queries.
- * @param layer_bank - the bank where the layer's products run
- */
-export function attention(
-  memory: ThreadMemory,
-  shape: ModelShape,
-  interleaved: boolean,
-  step: Step,
-  layer: number,
-  layer_bank: BankView,
-  thread: number,
-  phases: Phases,
-): void {
-  phases.each(step.sequences.length * shape.kv_heads, (unit) => {
-    const sequence = step.sequences[Math.floor(unit / shape.kv_heads)];
-    attendHead(memory, shape, interleaved, sequence, layer, layer_bank, unit % shape.kv_heads, thread);
-  });
-}
+/** Rows that eager attention computes at a time: their whole matrix is stored. */
+export const EAGER_ROWS = 8;
 
-function attendHead(
-  memory: ThreadMemory,
-  shape: ModelShape,
-  interleaved: boolean,
-  sequence: SequenceRows,
-  layer: number,
-  layer_bank: BankView,
-  head: number,
-  thread: number,
-): void {
-  const { state, own } = memory;
-  const { head_dim } = shape;
-  const { row, rows, first, ring } = sequence;
-  const { id: type, bytes: size } = kvTypes[ring.type];
-  const bank = memory.banks[ring.banks[layer]];
-  const { kernels } = bank;
-  const group = shape.heads / shape.kv_heads;
-  const head_bytes = ring.slots * head_dim * size;
-  const k_ring = ring.addresses[layer] + head * head_bytes;
-  const v_ring = k_ring + shape.kv_heads * head_bytes;
+export class Attention {
+  private readonly memory: ThreadMemory;
+  private readonly products: Products;
+  private readonly phases: Phases;
+  private readonly norm: Norm;
+  private readonly state: RunState;
+  private readonly kv: KvLayout;
+  private readonly eager: boolean;
+  private readonly interleaved: number;
+  private readonly hidden: number;
 
-  // Byte offsets of this head's part of a row.
-  const q_part = head * group * head_dim * 4;
-  const kv_part = head * head_dim * 4;
-  const chunk = (r: number) => (r * state.kv_stride + head * head_dim) * size;
-  for (let r = row; r < row + rows; r++) {
-    const q = r * state.q_stride * 4 + q_part;
-    const kv = r * state.kv_stride * 4 + kv_part;
-    memory.carry(layer_bank, bank, state.q + q, group * head_dim);
-    memory.carry(layer_bank, bank, state.k + kv, head_dim);
-    memory.carry(layer_bank, bank, state.v + kv, head_dim);
-    const table = state.rope + r * head_dim * 4;
-    kernels.rope(state.q + q, state.q_rotated + q, table, group, head_dim, interleaved ? 1 : 0);
-    kernels.rope(state.k + kv, state.k_rotated + kv, table, 1, head_dim, interleaved ? 1 : 0);
-    kernels.store_kv(state.k_rotated + kv, state.k_chunk + chunk(r), head_dim, type);
-    kernels.store_kv(state.v + kv, state.v_chunk + chunk(r), head_dim, type);
+  constructor(memory: ThreadMemory, products: Products, phases: Phases, norm: Norm, setup: Setup) {
+    this.memory = memory;
+    this.products = products;
+    this.phases = phases;
+    this.norm = norm;
+    this.state = setup.state;
+    this.kv = setup.kv;
+    this.eager = setup.eager;
+    this.interleaved = setup.model.qk_interleaved ? 1 : 0;
+    this.hidden = setup.shape.hidden;
   }
 
-  const q_start = row * state.q_stride * 4 + q_part;
-  writeStruct(bank, own.attention_args, attentionArgs, {
-    q: state.q_rotated + q_start,
-    out: state.q + q_start,
-    k_ring,
-    v_ring,
-    k_chunk: state.k_chunk + chunk(row),
-    v_chunk: state.v_chunk + chunk(row),
-    q_stride: state.q_stride,
-    out_stride: state.q_stride,
-    chunk_stride: state.kv_stride,
-    group,
-    head_dim,
-    first,
-    row0: 0,
-    row1: rows,
-    slots: ring.slots,
-    window: shape.window,
-    type,
-    scale: 1 / Math.sqrt(head_dim),
-    scratch: own.attention_scratch,
-  });
-  if (ring.matrices) {
-    const matrix = ring.matrices.addresses[layer] + thread * ring.matrices.bytes;
-    writeStruct(bank, own.attention_args, attentionArgs, { matrix });
-    kernels.attention_eager(own.attention_args);
-  } else kernels.attention(own.attention_args);
-
-  for (let r = row; r < row + rows; r++) {
-    memory.carry(bank, layer_bank, state.q + r * state.q_stride * 4 + q_part, group * head_dim);
+  *run(view: StepView, layer: BankedLayer, index: number): Generator<void, void, void> {
+    const { products, phases, state, hidden } = this;
+    const { lane, buffers, rows } = view;
+    const { q_proj, k_proj, v_proj, o_proj } = layer;
+    const input = view.packed(hidden);
+    yield* phases.rows(view, "attention norm", index, (from, to) => {
+      const bank = this.norm.into(view, this.memory.banks[layer.bank], layer.input_layernorm, from, to);
+      const formats = [q_proj, k_proj, v_proj].map(({ weights }) => weights.formats[0]);
+      products.pack(bank, formats, input, buffers.xn, hidden, from, to);
+    });
+    view.home = this.memory.banks[layer.bank];
+    yield* project(view, products, phases, "q, k, v", index, input, [
+      { linear: q_proj, out: { address: lane.q, stride: state.q_stride } },
+      { linear: k_proj, out: { address: lane.k, stride: state.kv_stride } },
+      { linear: v_proj, out: { address: lane.v, stride: state.kv_stride } },
+    ]);
+    yield* this.attend(view, layer, index);
+    const attended = view.packed(o_proj.weights.cols);
+    yield* phases.rows(view, "attention pack", index, (from, to) =>
+      products.pack(view.home, [o_proj.weights.formats[0]], attended, lane.q, state.q_stride, from, to),
+    );
+    const { strip } = this.memory.own;
+    const units = products.units([hidden], rows, 16);
+    yield* phases.units(view, "o", index, units.length, (unit) => {
+      const { from, to } = units[unit];
+      const stride = products.stripStride(units[unit], rows);
+      products.multiply(o_proj, 0, attended, from, to, { address: strip, stride });
+      this.norm.addRows(view.home, lane.x + from * 4, 0, strip, stride, 0, rows, to - from);
+    });
   }
-  // Of a chunk longer than the ring only the last keys stay.
-  for (let r = row + Math.max(0, rows - ring.slots); r < row + rows; r++) {
-    const slot = ((first + r - row) % ring.slots) * head_dim * size;
-    bank.u8.copyWithin(k_ring + slot, state.k_chunk + chunk(r), state.k_chunk + chunk(r) + head_dim * size);
-    bank.u8.copyWithin(v_ring + slot, state.v_chunk + chunk(r), state.v_chunk + chunk(r) + head_dim * size);
+
+  /** Queries, keys and values stand in the layer's bank as projected; the outputs replace the queries. */
+  private *attend(view: StepView, layer: BankedLayer, index: number): Generator<void, void, void> {
+    const { kv_heads } = layer.shape;
+    // A unit whose queries are all of its sequence's can store the keys that they need by itself.
+    const apart = view.sequences.some(({ rows }) => rows > ATTENTION_ROWS);
+    if (apart)
+      yield* this.phases.units(view, "keys", index, view.sequences.length * kv_heads, (unit) => {
+        const sequence = view.sequences[Math.floor(unit / kv_heads)];
+        const bank = this.prepare(view, sequence, layer, index, unit % kv_heads, 0, sequence.rows);
+        bank.kernels.attention_store(this.memory.own.args);
+      });
+    yield* this.phases.units(view, "attention", index, view.blocks.length * kv_heads, (unit) => {
+      const { sequence, from } = view.blocks[Math.floor(unit / kv_heads)];
+      this.attendRows(view, layer, index, sequence, unit % kv_heads, from, !apart);
+    });
+  }
+
+  /** Some rows of a sequence and one KV head, with the query heads that share it. */
+  private attendRows(
+    view: StepView,
+    layer: BankedLayer,
+    index: number,
+    sequence: SequenceRows,
+    head: number,
+    from: number,
+    store: boolean,
+  ): void {
+    const { args } = this.memory.own;
+    const to = Math.min(from + ATTENTION_ROWS, sequence.rows);
+    const bank = this.prepare(view, sequence, layer, index, head, from, to);
+    if (store) bank.kernels.attention_store(args);
+    if (this.eager) this.attendEager(bank, layer, index, sequence, head, from, to);
+    else bank.kernels.attention(args);
+    const { heads, kv_heads, head_dim } = layer.shape;
+    const width = (heads / kv_heads) * head_dim;
+    for (let r = sequence.row + from; r < sequence.row + to; r++)
+      this.memory.copyToBank(bank, view.home, view.lane.q + (r * this.state.q_stride + head * width) * 4, width);
+  }
+
+  /** With the whole matrix of a few rows at a time, which is copied to where it is wanted. */
+  private attendEager(
+    bank: BankView,
+    layer: BankedLayer,
+    index: number,
+    sequence: SequenceRows,
+    head: number,
+    from: number,
+    to: number,
+  ): void {
+    const { args } = this.memory.own;
+    const { matrices } = this.kv;
+    const matrix = matrices!.bases[index] + this.phases.thread * matrices!.bytes;
+    const capture = sequence.wants.attentions?.[index];
+    const group = layer.shape.heads / layer.shape.kv_heads;
+    for (let row0 = from; row0 < to; row0 += EAGER_ROWS) {
+      const row1 = Math.min(row0 + EAGER_ROWS, to);
+      writeStruct(bank, args, attentionArgs, { row0, row1, matrix });
+      bank.kernels.attention_eager(args);
+      if (!capture) continue;
+      const { window } = layer.shape;
+      const visible = (p: number) => (window && p >= window ? p - window + 1 : 0);
+      const origin = Math.floor(visible(sequence.first + row0) / 64) * 64;
+      const columns = Math.ceil((sequence.first + row1 - origin) / 64) * 64;
+      for (let r = row0; r < row1; r++) {
+        const p = sequence.first + r;
+        const first = Math.max(visible(p), capture.first_key);
+        for (let g = 0; g < group; g++) {
+          const row = matrix / 4 + ((r - row0) * group + g) * columns;
+          const at = (capture.first + r + (head * group + g) * capture.rows) * capture.stride;
+          const values = bank.f32.subarray(row + first - origin, row + p + 1 - origin);
+          capture.data.set(values, at + first - capture.first_key);
+        }
+      }
+    }
+  }
+
+  /** Writes the arguments of a head's rows [from, to). @returns the bank that its pages are in, with all that it needs */
+  private prepare(
+    view: StepView,
+    sequence: SequenceRows,
+    layer: BankedLayer,
+    index: number,
+    head: number,
+    from: number,
+    to: number,
+  ): BankView {
+    const { state, kv, memory } = this;
+    const { lane, step } = view;
+    const { heads, kv_heads, head_dim, scale, window } = layer.shape;
+    const { own } = memory;
+    const bank = memory.banks[kv.banks[index]];
+    const group = heads / kv_heads;
+    const { row, first } = sequence;
+    const q = (row * state.q_stride + head * group * head_dim) * 4;
+    const k = (row * state.kv_stride + head * head_dim) * 4;
+    for (let r = from; bank !== view.home && r < to; r++) {
+      memory.copyToBank(view.home, bank, lane.q + q + r * state.q_stride * 4, group * head_dim);
+      memory.copyToBank(view.home, bank, lane.k + k + r * state.kv_stride * 4, head_dim);
+      memory.copyToBank(view.home, bank, lane.v + k + r * state.kv_stride * 4, head_dim);
+    }
+    bank.u32.set(step.pages.subarray(sequence.pages_from, sequence.pages_to), own.pages / 4);
+    const keys = kv.bases[index] + head * kv.head_bytes[index];
+    writeStruct(bank, own.args, attentionArgs, {
+      q: lane.q + q,
+      k: lane.k + k,
+      v: lane.v + k,
+      table: lane.rope + row * head_dim * 4,
+      rotated: lane.rotated + q,
+      out: lane.q + q,
+      keys,
+      values: keys + kv_heads * kv.head_bytes[index],
+      pages: own.pages,
+      page_bytes: kv.page_bytes[index],
+      first_block: sequence.first_block,
+      q_stride: state.q_stride,
+      kv_stride: state.kv_stride,
+      group,
+      head_dim,
+      interleaved: this.interleaved,
+      first,
+      row0: from,
+      row1: to,
+      window,
+      type: kvFormats[kv.format].id,
+      scale,
+      scratch: own.attention_scratch,
+    });
+    return bank;
   }
 }

@@ -1,15 +1,15 @@
-// The rolling cache as callers hold it: the rings of a batch of sequences, and how far each is filled.
-import type { ModelShape } from "../config/shape.ts";
+// A cache as callers hold it: the pages of a batch of sequences, and how far each is filled.
 import { EngineError, InputError } from "../errors.ts";
-import { decodeCache, encodeCache } from "./cache_file.ts";
-import type { CachedSequence, CacheStore } from "./cache_store.ts";
+import type { KvPool } from "../memory/kv_pool.ts";
+import { PageList } from "./pages.ts";
 
 /** What a cache needs of the engine that made it. */
 export interface CacheOwner {
-  readonly shape: ModelShape;
-  readonly store: CacheStore;
-  /** Writes a file; see `save`. */
-  write_file(path: string, data: Uint8Array): Promise<void>;
+  readonly pool: KvPool;
+  /** Keys that a query sees at most; 0: all. */
+  readonly window: number;
+  /** Writes a cache to a file. */
+  save(path: string, columns: number, rows: readonly PageList[]): Promise<void>;
 }
 
 /**
@@ -17,17 +17,26 @@ export interface CacheOwner {
  * extends it in place. Its memory is the engine's until `dispose`.
  */
 export class KeyValueCache {
-  readonly sequences: CachedSequence[];
+  /** (row) internal: what the parts of this library work on. */
+  readonly rows: readonly PageList[];
   /** Columns so far, padding included, as transformers counts. */
   private columns: number;
   private readonly owner: CacheOwner;
-  /** An object, so that `release` can share it without holding the cache. */
-  private readonly state = { disposed: false, incomplete: false, busy: false };
+  private readonly state: CacheState;
 
-  constructor(owner: CacheOwner, sequences: CachedSequence[], columns = 0) {
+  constructor(owner: CacheOwner, rows: readonly PageList[], columns = 0) {
     this.owner = owner;
-    this.sequences = sequences;
+    this.rows = rows;
     this.columns = columns;
+    this.state = new CacheState(rows, owner.pool);
+  }
+
+  /** An empty cache of `rows` sequences. */
+  static empty(owner: CacheOwner, rows: number): KeyValueCache {
+    return new KeyValueCache(
+      owner,
+      Array.from({ length: rows }, () => new PageList(owner.pool, owner.window)),
+    );
   }
 
   /** Tokens seen so far in each row, padding included. */
@@ -42,14 +51,15 @@ export class KeyValueCache {
 
   /** What `restore` needs to take back what a call that failed has added. */
   mark(): readonly number[] {
-    return this.sequences.map(({ length }) => length);
+    return this.rows.map(({ length }) => length);
   }
 
-  /** Forgets what was added since `mark`. A ring that has rolled over meanwhile has lost keys: then the cache is of no more use. */
+  /** Forgets what was added since `mark`. Pages that a window has passed meanwhile are gone: then the cache is of no more use. */
   restore(lengths: readonly number[]): void {
-    for (const [row, sequence] of this.sequences.entries()) {
-      if (sequence.length !== lengths[row] && sequence.length > sequence.ring.slots) this.state.incomplete = true;
-      sequence.length = lengths[row];
+    if (this.owner.pool.closed) return;
+    for (const [i, row] of this.rows.entries()) {
+      if (lengths[i] < Math.min(row.least, row.length)) this.state.incomplete = true;
+      else if (row.length > lengths[i]) row.truncate(lengths[i]);
     }
   }
 
@@ -58,15 +68,12 @@ export class KeyValueCache {
    * @throws {@link InputError} while a call extends the cache
    */
   check(): void {
-    this.checkUsable();
-    if (this.state.busy) throw new InputError("past_key_values: another call is extending this cache; fork it before");
-  }
-
-  private checkUsable(): void {
-    if (this.state.incomplete)
-      throw new EngineError("past_key_values: a call that was cut off has overwritten keys; make a new cache");
-    if (this.state.disposed) throw new EngineError("past_key_values: this cache was disposed");
-    if (this.owner.store.closed) throw new EngineError("past_key_values: the model was disposed");
+    const { state, owner } = this;
+    if (state.incomplete)
+      throw new EngineError("past_key_values: a call that was cut off has given keys back; make a new cache");
+    if (state.disposed) throw new EngineError("past_key_values: this cache was disposed");
+    if (owner.pool.closed) throw new EngineError("past_key_values: the model was disposed");
+    if (state.busy) throw new InputError("past_key_values: another call is extending this cache; fork it before");
   }
 
   /** Keeps every other call away, until the function that it gives is called. @throws as `check` */
@@ -74,19 +81,13 @@ export class KeyValueCache {
     this.check();
     const { state } = this;
     state.busy = true;
-    return () => {
-      state.busy = false;
-      if (state.disposed) this.free();
-    };
-  }
-
-  private free(): void {
-    for (const { ring } of this.sequences) this.owner.store.free(ring);
+    return () => state.leave();
   }
 
   /**
-   * Forgets all but the first `length` tokens (a negative length counts from the end).
-   * @throws {@link InputError} when the window has rolled over keys that the shorter sequence would need
+   * Forgets all but the first `length` tokens (a negative length counts from the end). Behind a window only the last
+   * tokens can be taken back, always 128 of them.
+   * @throws {@link InputError} when pages that the shorter sequence would need were given back
    */
   crop(length: number): void {
     this.check();
@@ -95,91 +96,46 @@ export class KeyValueCache {
       throw new InputError(`crop: expected a length up to ${this.columns}, found ${length}`);
     if (target >= this.columns) return;
     const drop = this.columns - target;
-    for (const [row, { length: seen, ring }] of this.sequences.entries()) {
-      if (drop > seen)
-        throw new InputError(`crop: row ${row} has ${seen} tokens after its padding, cannot drop ${drop}`);
-      if (seen > ring.slots) {
+    for (const [i, row] of this.rows.entries()) {
+      if (drop > row.length)
+        throw new InputError(`crop: row ${i} has ${row.length} tokens after its padding, cannot drop ${drop}`);
+      if (row.length - drop < row.least)
         throw new InputError(
-          `crop: row ${row} has ${seen} tokens in a ring of ${ring.slots}, so the keys before were overwritten`,
+          `crop: row ${i} has ${row.length} tokens, of whose keys the window has left those for ${row.length - row.least} tokens to be taken back, not ${drop}`,
         );
-      }
     }
-    for (const sequence of this.sequences) sequence.length -= drop;
+    for (const row of this.rows) row.truncate(row.length - drop);
     this.columns = target;
   }
 
-  /** A copy that goes on by itself. */
+  /** A second cache that goes on by itself; what both have in common is stored once. */
   fork(): KeyValueCache {
-    return this.repeat(1);
-  }
-
-  /** A copy with `times` copies of each row, one after the other. */
-  repeat(times: number): KeyValueCache {
     this.check();
-    const { store } = this.owner;
-    const sequences: CachedSequence[] = [];
-    try {
-      for (const sequence of this.sequences) {
-        for (let i = 0; i < times; i++) sequences.push({ ...sequence, ring: store.copy(sequence.ring) });
-      }
-    } catch (error) {
-      for (const { ring } of sequences) store.free(ring);
-      throw error;
-    }
-    return new KeyValueCache(this.owner, sequences, this.columns);
+    return new KeyValueCache(
+      this.owner,
+      this.rows.map((row) => row.fork()),
+      this.columns,
+    );
   }
 
-  /** Writes the cache to a file that `model.load_cache` reads. @throws CheckpointError when it cannot be written */
+  /** Writes the cache to a file that `model.load_cache` reads. @throws WriteError when it cannot be written */
   async save(path: string): Promise<void> {
-    this.check();
-    const { shape, store } = this.owner;
-    await this.owner.write_file(path, encodeCache(shape, store, this.columns, this.sequences));
-  }
-
-  /** Reads what `save` wrote. @throws {@link InputError} when the file is no cache, or one of another model */
-  static load(owner: CacheOwner, data: Uint8Array, path: string): KeyValueCache {
-    const { columns, sequences } = decodeCache(owner.shape, owner.store, data, path);
-    return new KeyValueCache(owner, sequences, columns);
-  }
-
-  /**
-   * Makes room for `tokens` more in row `row`: a ring that neither holds them nor rolls is replaced by a larger one.
-   * @param context - positions that a sequence may have at most
-   * @throws {@link InputError} beyond the context
-   */
-  reserve(row: number, tokens: number, context: number): void {
-    this.checkUsable();
-    const { shape, store } = this.owner;
-    const sequence = this.sequences[row];
-    const needed = sequence.length + tokens;
-    if (needed > context)
-      throw new InputError(`row ${row}: ${needed} tokens were asked for, the context holds ${context}`);
-    const { ring } = sequence;
-    if (needed <= ring.slots || ring.slots === shape.window) return;
-    sequence.ring = store.copy(ring, Math.max(needed, Math.min(2 * ring.slots, context)));
-    store.free(ring);
+    const leave = this.acquire();
+    try {
+      await this.owner.save(path, this.columns, this.rows);
+    } finally {
+      leave();
+    }
   }
 
   /** Gives the memory back, at the end of a call that is extending it. Calling it twice is harmless. */
   dispose(): void {
-    this.release()();
-  }
-
-  /** What `dispose` does, in a form that does not keep this object alive. */
-  release(): () => void {
-    const { state, sequences } = this;
-    const { store } = this.owner;
-    return () => {
-      if (state.disposed) return;
-      state.disposed = true;
-      if (state.busy) return; // steps still write to it: freed at the call's end
-      for (const { ring } of sequences) store.free(ring);
-    };
+    this.state.dispose();
   }
 
   /** Disposes it once nobody refers to it any more: for caches that a caller was given and may have forgotten. */
   disposeWhenForgotten(): void {
-    forgotten.register(this, this.release());
+    forgotten.register(this, this.state);
   }
 
   [Symbol.dispose](): void {
@@ -187,4 +143,33 @@ export class KeyValueCache {
   }
 }
 
-const forgotten = new FinalizationRegistry<() => void>((free) => free());
+/** What outlives a cache that was forgotten: its pages, to be given back. */
+class CacheState {
+  incomplete = false;
+  busy = false;
+  disposed = false;
+  private readonly rows: readonly PageList[];
+  private readonly pool: KvPool;
+
+  constructor(rows: readonly PageList[], pool: KvPool) {
+    this.rows = rows;
+    this.pool = pool;
+  }
+
+  leave(): void {
+    this.busy = false;
+    if (this.disposed) this.release();
+  }
+
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    if (!this.busy) this.release(); // else steps still write to it: at the call's end
+  }
+
+  private release(): void {
+    if (!this.pool.closed) for (const row of this.rows) row.release();
+  }
+}
+
+const forgotten = new FinalizationRegistry<CacheState>((state) => state.dispose());

@@ -1,81 +1,125 @@
-// The file form of a cache: TRAMKV01, u32 length, a header in JSON, then each row's rings, layer by layer, as they stand in
+// The file form of a cache: TRAMKV02, u32 length, a header in JSON, then for each row and layer the pages, as they stand in
 // memory. A file is somebody's word: everything in the header is checked against the model and the file's size.
 import { parseJSONObject } from "../checkpoint/json.ts";
 import type { ModelShape } from "../config/shape.ts";
 import { show } from "../config/show.ts";
-import { InputError } from "../errors.ts";
-import { type CachedSequence, type CacheStore, layerBytes } from "./cache_store.ts";
-import { kvTypes } from "./step.ts";
+import { InputError, MemoryError } from "../errors.ts";
+import { type KvPool, PAGE_POSITIONS } from "../memory/kv_pool.ts";
+import type { ByteWriter, SourceFile } from "../platform/platform.ts";
+import { PageList } from "./pages.ts";
 
-const CACHE_MAGIC = new TextEncoder().encode("TRAMKV01");
+const CACHE_MAGIC = new TextEncoder().encode("TRAMKV02");
+const HEADER_LIMIT = 2 ** 24;
 
-const cacheShape = ({ layers, kv_heads, head_dim, window }: ModelShape) => ({ layers, kv_heads, head_dim, window });
-const describeSequence = ({ ring, length }: CachedSequence) => ({ type: ring.type, slots: ring.slots, length });
+/** The memories and what of the model a file must agree with. */
+export interface CacheMemory {
+  readonly shape: ModelShape;
+  readonly pool: KvPool;
+  readonly banks: readonly WebAssembly.Memory[];
+  /** Tells weights apart that have one shape. */
+  fingerprint(): string;
+}
 
-/** The bytes of a cache file. @param columns - tokens seen, padding included */
-export function encodeCache(
-  shape: ModelShape,
-  store: CacheStore,
+interface RowHeader {
+  readonly length: number;
+  readonly first_block: number;
+}
+
+/** What a file says of the model whose keys it holds. */
+const describeModel = ({ shape, pool, fingerprint }: CacheMemory) => ({
+  layers: shape.layers.map(({ kv_heads, head_dim, window }) => [kv_heads, head_dim, window]),
+  format: pool.layout.format,
+  weights: fingerprint(),
+});
+
+/** The bytes of a page in one layer. */
+function pageBytes({ pool, banks }: CacheMemory, layer: number, page: number): Uint8Array {
+  const { layout } = pool;
+  const bytes = layout.page_bytes[layer];
+  return new Uint8Array(banks[layout.banks[layer]].buffer, layout.bases[layer] + page * bytes, bytes);
+}
+
+/** @param columns - tokens seen, padding included */
+export async function writeCache(
+  memory: CacheMemory,
+  sink: ByteWriter,
   columns: number,
-  sequences: readonly CachedSequence[],
-): Uint8Array {
-  const header = { columns, shape: cacheShape(shape), sequences: sequences.map(describeSequence) };
+  rows: readonly PageList[],
+): Promise<void> {
+  const headers: RowHeader[] = rows.map(({ length, first_block }) => ({ length, first_block }));
+  const header = { columns, model: describeModel(memory), rows: headers };
   const json = new TextEncoder().encode(JSON.stringify(header));
-  const parts = sequences.flatMap(({ ring }) =>
-    Array.from({ length: shape.layers }, (_, layer) => store.layer(ring, layer)),
-  );
-  const size = parts.reduce((sum, part) => sum + part.length, 0);
-  const data = new Uint8Array(CACHE_MAGIC.length + 4 + json.length + size);
-  data.set(CACHE_MAGIC);
-  new DataView(data.buffer).setUint32(CACHE_MAGIC.length, json.length, true);
-  data.set(json, CACHE_MAGIC.length + 4);
-  let at = CACHE_MAGIC.length + 4 + json.length;
-  for (const part of parts) {
-    data.set(part, at);
-    at += part.length;
+  const start = new Uint8Array(CACHE_MAGIC.length + 4 + json.length);
+  start.set(CACHE_MAGIC);
+  new DataView(start.buffer).setUint32(CACHE_MAGIC.length, json.length, true);
+  start.set(json, CACHE_MAGIC.length + 4);
+  await sink.write(start);
+  for (const { pages } of rows) {
+    for (let layer = 0; layer < memory.shape.layers.length; layer++)
+      for (const page of pages) await sink.write(pageBytes(memory, layer, page));
   }
-  return data;
 }
 
 /**
- * The rows of a cache file, in rings of `store`.
- * @param path - for messages
+ * The rows of a cache file, in pages of the pool.
  * @throws {@link InputError} when the bytes are no cache, or one of another model; MemoryError when there is no room
  */
-export function decodeCache(
-  shape: ModelShape,
-  store: CacheStore,
-  data: Uint8Array,
-  path: string,
-): { columns: number; sequences: CachedSequence[] } {
-  const bad = (what: string) => new InputError(`${path}: ${what}`);
-  if (data.length < CACHE_MAGIC.length + 4 || CACHE_MAGIC.some((byte, i) => data[i] !== byte))
-    throw bad("not a cache file");
-  const length = new DataView(data.buffer, data.byteOffset).getUint32(CACHE_MAGIC.length, true);
-  let at = CACHE_MAGIC.length + 4 + length;
-  if (at > data.length) throw bad(`the header of ${length} bytes goes beyond the end`);
-  const header = parseHeader(data.subarray(CACHE_MAGIC.length + 4, at), path);
-  const [expected, found] = [JSON.stringify(cacheShape(shape)), JSON.stringify(header.shape)];
-  if (expected !== found) throw bad(`expected the cache of a model with ${expected}, found ${show(header.shape)}`);
-  const { columns, rows } = checkHeader(header, shape, bad);
-  const size = rows.reduce((sum, { slots, type }) => sum + shape.layers * layerBytes(shape, slots, type), 0);
-  if (data.length - at !== size) throw bad(`expected ${size} bytes of keys and values, found ${data.length - at}`);
-  const sequences: CachedSequence[] = [];
+export async function readCache(memory: CacheMemory, file: SourceFile): Promise<{ columns: number; rows: PageList[] }> {
+  const { pool } = memory;
+  const bad = (what: string) => new InputError(`${file.path}: ${what}`);
+  const start = new Uint8Array(CACHE_MAGIC.length + 4);
+  if (file.size >= start.length) await file.read(0, start);
+  if (CACHE_MAGIC.some((byte, i) => start[i] !== byte)) throw bad("not a cache file of this version");
+  const length = new DataView(start.buffer).getUint32(CACHE_MAGIC.length, true);
+  if (length > Math.min(HEADER_LIMIT, file.size - start.length))
+    throw bad(`expected a header within the file, found one of ${length} bytes`);
+  const json = new Uint8Array(length);
+  await file.read(start.length, json);
+  const { columns, rows: headers } = checkHeader(parseHeader(json, file.path), memory, bad);
+  const counts = headers.map(({ length: seen, first_block }) => Math.ceil(seen / PAGE_POSITIONS) - first_block);
+  const pages = counts.reduce((a, b) => a + b, 0);
+  const size = start.length + length + pages * pool.page_bytes;
+  if (file.size !== size) throw bad(`expected ${size} bytes, found ${file.size}`);
+  if (pages > pool.free)
+    throw new MemoryError(
+      `${file.path}: its keys and values take ${pages * pool.page_bytes} bytes, ${pool.free * pool.page_bytes} of kv_bytes are free`,
+      pages * pool.page_bytes,
+      pool.free * pool.page_bytes,
+    );
+  const rows: PageList[] = [];
   try {
-    for (const { type, length: seen, slots } of rows) {
-      const ring = store.create(slots, type);
-      sequences.push({ ring, length: seen });
-      for (let layer = 0; layer < shape.layers; layer++) {
-        const part = store.layer(ring, layer);
-        part.set(data.subarray(at, at + part.length));
-        at += part.length;
-      }
+    let at = start.length + length;
+    for (const [i, { length: seen, first_block }] of headers.entries()) {
+      const row = new PageList(pool, memory.shape.window);
+      rows.push(row);
+      row.first_block = first_block;
+      row.length = seen;
+      for (let n = 0; n < counts[i]; n++) row.pages.push(pool.take());
+      at = await readPages(memory, file, row.pages, at);
     }
   } catch (error) {
-    for (const { ring } of sequences) store.free(ring);
+    for (const row of rows) row.release();
     throw error;
   }
-  return { columns, sequences };
+  return { columns, rows };
+}
+
+/** Reads a row's pages, layer by layer. @returns where the next row begins */
+async function readPages(
+  memory: CacheMemory,
+  file: SourceFile,
+  pages: readonly number[],
+  from: number,
+): Promise<number> {
+  let at = from;
+  for (let layer = 0; layer < memory.shape.layers.length; layer++) {
+    for (const page of pages) {
+      const bytes = pageBytes(memory, layer, page);
+      await file.read(at, bytes);
+      at += bytes.length;
+    }
+  }
+  return at;
 }
 
 function parseHeader(json: Uint8Array, path: string): Record<string, unknown> {
@@ -88,23 +132,34 @@ function parseHeader(json: Uint8Array, path: string): Record<string, unknown> {
 
 /** What a header says of the rows, where it says what can be. */
 function checkHeader(
-  { columns, sequences }: Record<string, unknown>,
-  shape: ModelShape,
+  { columns, model, rows }: Record<string, unknown>,
+  memory: CacheMemory,
   bad: (what: string) => InputError,
-): { columns: number; rows: ReturnType<typeof describeSequence>[] } {
+): { columns: number; rows: RowHeader[] } {
+  const expected = JSON.stringify(describeModel(memory));
+  if (JSON.stringify(model) !== expected)
+    throw bad(`expected the cache of a model with ${expected}, found ${show(model)}`);
   const count = (value: unknown, most: number): value is number =>
     Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most;
   if (!count(columns, 2 ** 31)) throw bad(`columns: expected a count, found ${show(columns)}`);
-  if (!Array.isArray(sequences)) throw bad(`sequences: expected a list, found ${show(sequences)}`);
-  for (const [row, sequence] of sequences.entries()) {
-    const { type, slots, length } = (sequence ?? {}) as Record<string, unknown>;
-    if (typeof type !== "string" || !Object.hasOwn(kvTypes, type))
-      throw bad(`row ${row}: expected a type of ${Object.keys(kvTypes).join(", ")}, found ${show(type)}`);
-    if (!count(slots, shape.window || 2 ** 32) || slots === 0)
-      throw bad(`row ${row}: expected slots from 1 to ${shape.window || 2 ** 32}, found ${show(slots)}`);
-    // Only a ring as large as the window rolls.
-    const most = slots === shape.window ? columns : Math.min(columns, slots);
-    if (!count(length, most)) throw bad(`row ${row}: expected a length of at most ${most}, found ${show(length)}`);
+  if (!Array.isArray(rows)) throw bad(`rows: expected a list, found ${show(rows)}`);
+  const { window } = memory.shape;
+  for (const [i, row] of rows.entries()) {
+    const { length, first_block } = (row ?? {}) as Record<string, unknown>;
+    if (!count(length, columns)) throw bad(`row ${i}: expected a length of at most ${columns}, found ${show(length)}`);
+    // Of what the next token sees all must be there.
+    const most = window ? Math.floor(Math.max(0, length + 1 - window) / PAGE_POSITIONS) : 0;
+    if (!count(first_block, most))
+      throw bad(`row ${i}: expected first_block of at most ${most}, found ${show(first_block)}`);
   }
-  return { columns, rows: sequences };
+  return { columns, rows: rows as RowHeader[] };
+}
+
+/** FNV-1a over some bytes of each of the banks' ranges, in hexadecimal. */
+export function hashRanges(ranges: readonly Uint8Array[]): string {
+  let hash = 0xcbf29ce484222325n;
+  for (const range of ranges) {
+    for (const byte of range) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  }
+  return hash.toString(16).padStart(16, "0");
 }

@@ -46,7 +46,6 @@ export function checkInputs(inputs: ForwardInputs, shape: ModelShape): CheckedIn
   const { input_ids, inputs_embeds, past_key_values } = inputs;
   if ((input_ids === undefined) === (inputs_embeds === undefined))
     throw new InputError("expected exactly one of input_ids and inputs_embeds");
-  if (inputs.output_attentions) throw new InputError("output_attentions: this version computes no attention maps");
   past_key_values?.check();
   const ids = input_ids === undefined ? undefined : toRows(input_ids);
   for (const [b, row] of ids?.entries() ?? []) checkTokens(row, shape.vocab, `input_ids[${b}]`);
@@ -56,10 +55,8 @@ export function checkInputs(inputs: ForwardInputs, shape: ModelShape): CheckedIn
   const tokens = ids ? length : length / shape.hidden;
   if (batch === 0 || tokens === 0) throw new InputError("input_ids: expected at least one token, found none");
   const past = past_key_values?.get_seq_length() ?? 0;
-  if (past_key_values && past_key_values.sequences.length !== batch)
-    throw new InputError(
-      `past_key_values: expected a cache of ${batch} rows, found ${past_key_values.sequences.length}`,
-    );
+  if (past_key_values && past_key_values.rows.length !== batch)
+    throw new InputError(`past_key_values: expected a cache of ${batch} rows, found ${past_key_values.rows.length}`);
   const masks =
     inputs.attention_mask === undefined ? undefined : checkMask(inputs.attention_mask, batch, past + tokens, shape);
   const positions =

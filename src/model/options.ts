@@ -1,6 +1,6 @@
 // The options of from_pretrained, and what they mean where they are absent.
 import { InputError } from "../errors.ts";
-import type { KvType } from "./step.ts";
+import { type KvFormat, kvFormats } from "../memory/kv_pool.ts";
 
 /** What `progress_callback` is told. `progress` is a percentage. */
 export interface ProgressInfo {
@@ -20,7 +20,7 @@ export interface LoadOptions {
   /** Positions of a cache for one sequence where the model has no window; max_position_embeddings by default. */
   context?: number;
   /** How caches store keys and values. */
-  kv_dtype?: KvType;
+  kv_dtype?: KvFormat;
   /**
    * `tiled` (flash attention, the default) never stores the scores of more than 64 keys; `eager` stores the whole matrix
    * of a chunk, as Hugging Face's eager attention does. They differ by rounding alone.
@@ -35,9 +35,16 @@ export interface LoadOptions {
   device?: "cpu";
   progress_callback?: (info: ProgressInfo) => void;
   signal?: AbortSignal;
-  /** Tokens of a prefill chunk at most. */
+  /**
+   * Bytes that all caches together may take. By default what `max_sequences` sequences could need, but at most half of the
+   * memory that is free. Sequences wait for each other where it is used up.
+   */
+  kv_bytes?: number;
+  /** Tokens of a prompt's chunk at most. */
   chunk_size?: number;
-  /** Sequences that `generate` works on at once, over all calls: further calls wait. 64 by default. */
+  /** How long a step may take, in milliseconds, while others wait: 250 by default. A chunk that takes longer pauses. */
+  step_ms?: number;
+  /** Sequences that are worked on at once, over all calls: further calls wait. 64 by default. */
   max_sequences?: number;
   /** Which kernel build: relaxed SIMD where the runtime has it (`auto`), or one by name. The results are the same bits. */
   simd?: "auto" | "plain" | "relaxed";
@@ -50,7 +57,7 @@ export interface LoadOptions {
 /** Checks the options that are numbers or choices. @throws {@link InputError} */
 export function checkOptions(options: LoadOptions): void {
   const integer = (
-    name: "threads" | "context" | "chunk_size" | "bank_bytes" | "max_sequences",
+    name: "threads" | "context" | "chunk_size" | "bank_bytes" | "max_sequences" | "kv_bytes" | "step_ms",
     least: number,
     most: number,
   ) => {
@@ -70,7 +77,9 @@ export function checkOptions(options: LoadOptions): void {
   integer("max_sequences", 1, 65536);
   integer("chunk_size", 1, 4096);
   integer("bank_bytes", 65536, 2 ** 32);
-  choice("kv_dtype", ["f32", "f16"]);
+  integer("kv_bytes", 1, 2 ** 48);
+  integer("step_ms", 1, 2 ** 31 - 1);
+  choice("kv_dtype", Object.keys(kvFormats));
   choice("attn_implementation", ["tiled", "eager"]);
   choice("mmap", ["auto", true, false]);
   choice("check_tensors", [true, false]);

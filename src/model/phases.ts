@@ -1,11 +1,14 @@
-// A step's phases: what a thread does between two barriers. Every phase ends with one. Where the engine profiles, each is
-// timed, with the weight bytes read and the products multiplied in it.
-import type { Barrier, Turns } from "../threads/barrier.ts";
+// A step's phases: what a thread does between two barriers. Where the engine profiles, each is timed, with the weight bytes
+// read and the products multiplied in it. Phases are generators: a step that may pause yields where it does, with all that
+// it was about in its own variables, and goes on when it is resumed.
+import { type Barrier, share, type WorkCounter } from "../threads/barrier.ts";
+import type { Counter } from "./products.ts";
 
 export const phaseNames = [
   "embed",
   "attention norm",
   "q, k, v",
+  "keys",
   "attention",
   "attention pack",
   "o",
@@ -15,6 +18,7 @@ export const phaseNames = [
   "experts w2",
   "head norm",
   "head",
+  "outputs",
 ] as const;
 export type PhaseName = (typeof phaseNames)[number];
 
@@ -34,44 +38,114 @@ export interface PhaseRecord {
   readonly macs: number;
 }
 
-/** What products count as they run. */
-export class Counter {
-  bytes = 0;
-  macs = 0;
+/** What of a step its phases need to know. */
+export interface PhasedStep {
+  readonly pausable: boolean;
+  /** Whether the rows are so few that every thread does for itself what comes before a product, instead of waiting. */
+  readonly few: boolean;
+  readonly rows: number;
 }
 
+/** Rows in a grain of `share` where rows are packed in tiles. */
+const TILE = 4;
+
 export class Phases {
+  readonly thread: number;
+  readonly threads: number;
   private readonly barrier: Barrier;
-  private readonly turns: Turns;
+  private readonly work: WorkCounter;
   private readonly counter: Counter;
   private records: PhaseRecord[] | undefined;
   private readonly profiling: boolean;
 
-  constructor(barrier: Barrier, turns: Turns, counter: Counter, profiling: boolean) {
+  constructor(
+    thread: number,
+    threads: number,
+    barrier: Barrier,
+    work: WorkCounter,
+    counter: Counter,
+    profiling: boolean,
+  ) {
+    this.thread = thread;
+    this.threads = threads;
     this.barrier = barrier;
-    this.turns = turns;
+    this.work = work;
     this.counter = counter;
     this.profiling = profiling;
   }
 
-  /** Calls `body` for the units of the running phase, [0, count), that this thread gets. Once in a phase. */
-  each(count: number, body: (unit: number) => void): void {
-    this.turns.each(count, body);
+  /** The rows, of `count`, that this thread has to look after: whole tiles of 4 where they are packed in tiles. */
+  own(count: number, few: boolean): [from: number, to: number] {
+    return share(count, this.thread, this.threads, few ? 1 : TILE);
   }
 
-  run(phase: PhaseName, layer: number, work: () => void): void {
-    this.turns.begin();
+  /**
+   * Work on rows that a product comes after. Few rows every thread works on, each for itself and without a barrier: they
+   * take less than waiting for another to do them. Of many each thread has a share.
+   */
+  *rows(
+    step: PhasedStep,
+    phase: PhaseName,
+    layer: number,
+    body: (from: number, to: number) => void,
+  ): Generator<void, void, void> {
+    if (step.few) this.timed(phase, layer, () => body(0, step.rows), undefined);
+    else yield* this.shared(step, phase, layer, () => body(...this.own(step.rows, false)));
+  }
+
+  /** Work that every thread does its share of, whatever that is. */
+  *shared(step: PhasedStep, phase: PhaseName, layer: number, body: () => void): Generator<void, void, void> {
+    this.work.begin();
+    if (this.timed(phase, layer, body, () => this.meet(step))) yield;
+  }
+
+  /** Calls `body` for the units in [0, count) that this thread gets. */
+  *units(
+    step: PhasedStep,
+    phase: PhaseName,
+    layer: number,
+    count: number,
+    body: (unit: number) => void,
+  ): Generator<void, void, void> {
+    for (let done = 0; ; ) {
+      this.work.begin();
+      const from = done;
+      const work = () => {
+        while (!(step.pausable && this.barrier.pauseWanted)) {
+          const unit = from + this.work.next();
+          if (unit >= count) return;
+          body(unit);
+        }
+      };
+      if (!this.timed(phase, layer, work, () => this.meet(step))) return;
+      // What was handed out is done: the rest is for later.
+      done = Math.min(count, from + this.work.taken);
+      yield;
+    }
+  }
+
+  /** Waits for the others, outside any phase. */
+  meetAll(): void {
+    this.barrier.wait();
+  }
+
+  /** Waits for the others. @returns whether the step is to pause now */
+  private meet(step: PhasedStep): boolean {
+    if (step.pausable) return this.barrier.waitOrPause();
+    this.barrier.wait();
+    return false;
+  }
+
+  private timed(phase: PhaseName, layer: number, work: () => void, meet: (() => boolean) | undefined): boolean {
     if (!this.profiling) {
       work();
-      this.barrier.wait();
-      return;
+      return meet?.() ?? false;
     }
-    const { counter } = this;
-    const { bytes, macs } = counter;
+    const { bytes, macs } = this.counter;
     const start = performance.now();
     work();
     const done = performance.now();
-    this.barrier.wait();
+    const pause = meet?.() ?? false;
     this.records ??= [];
     this.records.push({
       phase,
@@ -79,9 +153,10 @@ export class Phases {
       start: performance.timeOrigin + start,
       busy: done - start,
       waited: performance.now() - done,
-      bytes: counter.bytes - bytes,
-      macs: counter.macs - macs,
+      bytes: this.counter.bytes - bytes,
+      macs: this.counter.macs - macs,
     });
+    return pause;
   }
 
   /** The records since the last call; undefined where nothing is profiled. */

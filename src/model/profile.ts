@@ -1,7 +1,7 @@
 // Where the time goes: phases of all steps, summed up by operation or layer, and as a trace that a browser's performance
 // panel opens (Chrome's trace event format).
 import { type PhaseName, type PhaseRecord, phaseNames } from "./phases.ts";
-import type { Step } from "./step.ts";
+import type { Job, JobResult, Step } from "./step.ts";
 
 /** A sum over phases. Bytes and multiplications are of all threads; times are means over the threads. */
 export interface ProfileRow {
@@ -31,7 +31,7 @@ interface ProfiledStep {
   readonly kind: StepKind;
   readonly rows: number;
   /** (thread) the phases in order. */
-  readonly threads: readonly PhaseRecord[][];
+  readonly threads: readonly (readonly PhaseRecord[])[];
 }
 
 /** Steps that are kept for the trace at most: a trace of more is no help to anyone. */
@@ -40,6 +40,8 @@ const TRACED_STEPS = 200;
 export class Profile {
   readonly threads: number;
   private readonly steps: ProfiledStep[] = [];
+  /** The step of lane 0, which may come in several parts. */
+  private chunk: Step | undefined;
   private readonly sums: Record<
     StepKind,
     { phases: Map<PhaseName, Sum>; layers: Map<number, Sum>; steps: number; rows: number }
@@ -52,11 +54,17 @@ export class Profile {
     this.threads = threads;
   }
 
-  add(step: Step, threads: readonly PhaseRecord[][]): void {
+  /** Adds what a step took, or a part of the one of lane 0. @param results - of all threads */
+  add(job: Job & { type: "step" | "resume" }, results: readonly JobResult[]): void {
+    const step = job.type === "step" ? job.step : this.chunk!;
+    if (step.lane === 0) this.chunk = step;
+    const threads = results.map(({ phases }) => phases ?? []);
     const kind = step.rows > step.sequences.length ? "prefill" : "decode";
     const sums = this.sums[kind];
-    sums.steps++;
-    sums.rows += step.rows;
+    if (job.type === "step") {
+      sums.steps++;
+      sums.rows += step.rows;
+    }
     for (const [thread, records] of threads.entries()) {
       for (const record of records) {
         addTo(sums.phases, record.phase, record, thread === 0);

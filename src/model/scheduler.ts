@@ -1,132 +1,343 @@
-// Gathers what several calls want computed into shared steps: each step takes whatever is waiting, up to the rows and
-// logits that a step holds. A call's results do not depend on what else was in its steps.
-import type { Step } from "./step.ts";
+// Decides what each step computes. Sequences are its unit: it pulls rows from those that have some pending, the tokens that
+// somebody waits for first, then prompts, the oldest first, in the same step where all of it takes no longer than step_ms.
+// A longer prompt is read in chunks that pause: while one is on its way, steps of the waiting tokens run in between.
+//
+//   a chunk of 512 rows takes 2 s, step_ms is 250, A and B wait for tokens:
+//   team    | A B | chunk … | A B | … chunk … | A B | … chunk |
+//   ms      0    25       250   275         500   525
+import type { KvPool } from "../memory/kv_pool.ts";
+import { Chunk } from "./chunk.ts";
+import { Draft, type DraftPart } from "./draft.ts";
+import { type JobRunner, Jobs } from "./jobs.ts";
+import { MOST_POSTED, noPages, rank, takeRows } from "./page_room.ts";
+import type { Sequence } from "./sequence.ts";
+import type { Job, Step } from "./step.ts";
+import { StepTimes } from "./step_times.ts";
 
-/** A part of a step: the rows of one call. Row numbers count from the part's own start. */
-export interface Request {
-  readonly part: Step;
-  /** Called when the step is done, before the next begins, with the number of its first logits row. */
-  readonly read: (first_logits: number) => void;
-  readonly fail: (error: unknown) => void;
+/** A chunk of fewer rows is not worth a pause. */
+const PAUSABLE_ROWS = 16;
+
+/** What the scheduler needs of the engine. */
+export interface StepRunner extends JobRunner {
+  /** Asks the team to pause the chunk. */
+  wantPause(wanted: boolean): void;
+  /** Called before a step: whatever must be looked at first, or nothing where the step may be posted at once. */
+  check(): Promise<void> | undefined;
+  /** Calls back when what is ready to run now has run. */
+  nextTurn(callback: () => void): void;
+}
+
+export interface SchedulerOptions {
+  readonly pool: KvPool;
+  /** Rows of a prompt's chunk at most, and of a step between two parts of it. */
+  readonly chunk_rows: number;
+  readonly between_rows: number;
+  /** How long a step may take while others wait. */
+  readonly step_ms: number;
+  /** Sequences that are worked on at once; further ones wait. */
+  readonly max_sequences: number;
 }
 
 export class Scheduler {
-  private readonly queue: Request[] = [];
-  private running = false;
-  private readonly rows: number;
-  private readonly logit_rows: number;
-  private readonly execute: (step: Step) => Promise<unknown>;
+  private readonly runner: StepRunner;
+  private readonly options: SchedulerOptions;
+  /** Sequences that hold pages or may take some, the first in rank first. */
+  private active: Sequence[] = [];
+  /** Groups of sequences that wait to be let in, the first in rank first. */
+  private queue: (readonly Sequence[])[] = [];
+  private chunk: Chunk | undefined;
+  private ages = 0;
+  private pumping = false;
+  private closed: unknown;
+  private readonly jobs: Jobs;
+  private readonly times = new StepTimes();
+  /** Sequences that were taken out while steps with them are on their way, and who waits for that. */
+  private readonly removals = new Map<Sequence, { readonly left: Promise<void>; leave(): void }>();
 
-  /** @param rows - of a step at most; @param logit_rows - likewise */
-  constructor(rows: number, logit_rows: number, execute: (step: Step) => Promise<unknown>) {
-    this.rows = rows;
-    this.logit_rows = logit_rows;
-    this.execute = execute;
+  constructor(runner: StepRunner, options: SchedulerOptions) {
+    this.runner = runner;
+    this.jobs = new Jobs(runner);
+    this.options = options;
+  }
+
+  /** Takes in sequences that belong together: all of them at once, or none. */
+  add(group: readonly Sequence[]): void {
+    if (this.closed !== undefined) {
+      for (const sequence of group) sequence.fail(this.closed);
+      return;
+    }
+    for (const sequence of group) sequence.age = ++this.ages;
+    const at = this.queue.findIndex(([first]) => rank(group[0], first) < 0);
+    this.queue.splice(at < 0 ? this.queue.length : at, 0, group);
+    this.wake();
   }
 
   /**
-   * Runs a part in one of the next steps.
-   * @param read - reads the results in place; what it returns is the promise's value
-   * @throws whatever makes the step fail, and the signal's reason where it is aborted before the step begins
+   * Takes a sequence out. Neither `done` nor `fail` is called any more.
+   * @returns when no step that is on its way writes to its pages
    */
-  submit<T>(part: Step, read: (first_logits: number) => T, signal?: AbortSignal): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      if (signal?.aborted) return reject(signal.reason);
-      const abort = () => {
-        const at = this.queue.indexOf(request);
-        if (at < 0) return; // it is being computed: a step is never cut
-        this.queue.splice(at, 1);
-        reject(signal!.reason);
-      };
-      const settled = () => signal?.removeEventListener("abort", abort);
-      const request: Request = {
-        part,
-        read: (first_logits) => {
-          settled();
-          try {
-            resolve(read(first_logits));
-          } catch (error) {
-            reject(error);
-          }
-        },
-        fail: (error) => {
-          settled();
-          reject(error);
-        },
-      };
-      signal?.addEventListener("abort", abort);
-      this.queue.push(request);
-      if (!this.running) void this.drain();
+  async remove(sequence: Sequence): Promise<void> {
+    this.queue = this.queue.map((group) => group.filter((each) => each !== sequence)).filter(({ length }) => length);
+    this.active = this.active.filter((each) => each !== sequence);
+    if (sequence.posted > 0) {
+      if (!this.removals.has(sequence)) {
+        let leave = () => {};
+        const left = new Promise<void>((resolve) => {
+          leave = resolve;
+        });
+        this.removals.set(sequence, { left, leave });
+      }
+      const { left } = this.removals.get(sequence)!;
+      const { chunk } = this;
+      if (chunk && this.isUnwanted(chunk)) {
+        if (chunk.posted) this.runner.wantPause(true);
+        else this.dropChunk();
+      }
+      await left;
+    }
+    this.wake();
+  }
+
+  /** Tells that something is pending that was not: the next step is put together soon. */
+  wake(): void {
+    if (this.pumping) return;
+    this.pumping = true;
+    queueMicrotask(() => {
+      this.pumping = false;
+      this.pump();
     });
   }
 
-  private async drain(): Promise<void> {
-    this.running = true;
+  /** Fails all sequences, and those that come later. */
+  close(error: unknown): void {
+    this.closed = error;
+    this.failAll(error);
+  }
+
+  private failAll(error: unknown): void {
+    const left = [...this.queue.flat(), ...this.active];
+    this.queue = [];
+    this.active = [];
+    for (const sequence of left) sequence.fail(error);
+  }
+
+  private pump(): void {
+    if (this.closed !== undefined) return;
+    const looking = this.jobs.posted < MOST_POSTED && this.anythingPending ? this.runner.check() : undefined;
+    if (looking) {
+      this.pumping = true;
+      looking.then(
+        () => {
+          this.pumping = false;
+          this.pump();
+        },
+        (error) => {
+          this.pumping = false;
+          this.failAll(error);
+        },
+      );
+      return;
+    }
+    this.admit();
+    while (this.jobs.posted < MOST_POSTED) {
+      if (this.chunk?.posted) {
+        this.armPause();
+        return;
+      }
+      if (this.postNext()) continue;
+      this.failStarved();
+      return;
+    }
+  }
+
+  private get anythingPending(): boolean {
+    return this.queue.length > 0 || this.active.some(({ pending }) => pending > 0);
+  }
+
+  /** Lets groups in, in rank; nobody overtakes: a group of many is not starved by groups of few. */
+  private admit(): void {
+    const { max_sequences } = this.options;
     while (this.queue.length > 0) {
-      const taken = this.take();
-      try {
-        await this.execute(merge(taken.map(({ part }) => part)));
-      } catch (error) {
-        for (const { fail } of taken) fail(error);
-        continue;
-      }
-      let logits = 0;
-      for (const { part, read } of taken) {
-        read(logits);
-        logits += part.logit_rows.length;
-      }
-      await nextTurn();
+      const fits = this.active.length + this.queue[0].length <= max_sequences || this.active.length === 0;
+      if (!fits) return;
+      this.active.push(...this.queue.shift()!);
+      this.active.sort(rank);
     }
-    this.running = false;
   }
 
-  /** The requests of the next step: the oldest, and those behind it that fit with it. */
-  private take(): Request[] {
-    const taken = [this.queue.shift()!];
-    let { rows } = taken[0].part;
-    let logits = taken[0].part.logit_rows.length;
-    if (isAlone(taken[0].part)) return taken;
-    for (let i = 0; i < this.queue.length; ) {
-      const { part } = this.queue[i];
-      const fits = rows + part.rows <= this.rows && logits + part.logit_rows.length <= this.logit_rows;
-      if (!fits || isAlone(part)) {
-        i++;
-        continue;
+  /** Posts the next step, and behind it the chunk that paused. @returns whether there was anything to post */
+  private postNext(): boolean {
+    const { chunk_rows, between_rows, step_ms } = this.options;
+    const ready = this.active.filter((sequence) => sequence.pending > 0 && !this.chunk?.has(sequence));
+    const tokens = ready.filter(({ waiting }) => waiting);
+    const prompts = ready.filter(({ waiting }) => !waiting);
+    const take = (draft: Draft, sequence: Sequence, limit: number) =>
+      takeRows(draft, sequence, limit, this.options.pool, this.active);
+    const draft = new Draft();
+    for (const sequence of tokens) take(draft, sequence, between_rows);
+    if (this.chunk) {
+      // Short prompts need not wait until the long one is read.
+      for (const sequence of prompts) {
+        const rows = draft.rows + sequence.pending;
+        if (rows <= between_rows && this.times.of(rows) <= step_ms) take(draft, sequence, between_rows);
       }
-      rows += part.rows;
-      logits += part.logit_rows.length;
-      taken.push(...this.queue.splice(i, 1));
+      if (draft.rows > 0) this.post(draft.finish(1, false), draft.parts);
+      this.resumeChunk();
+      return true;
     }
-    return taken;
+    const reading = prompts.reduce((sum, { pending }) => sum + pending, 0);
+    const rows = Math.min(draft.rows + reading, chunk_rows);
+    const together = draft.rows > 0 && this.times.of(rows) <= step_ms;
+    if (together || (draft.rows === 0 && rows < PAUSABLE_ROWS)) {
+      for (const sequence of prompts) take(draft, sequence, chunk_rows);
+      if (draft.rows === 0) return false;
+      this.post(draft.finish(draft.rows > between_rows ? 0 : 1, false), draft.parts);
+      return true;
+    }
+    if (draft.rows > 0) this.post(draft.finish(1, false), draft.parts);
+    const chunk = new Draft();
+    for (const sequence of prompts) take(chunk, sequence, chunk_rows);
+    if (chunk.rows > 0) this.startChunk(chunk);
+    return draft.rows > 0 || chunk.rows > 0;
   }
-}
 
-/** Embeddings and captured states are laid out for the whole step, so such a part has a step of its own. */
-const isAlone = (part: Step): boolean => !!(part.embeds || part.hidden_states || part.router_logits);
-
-/** Joins parts into one step. */
-function merge(parts: readonly Step[]): Step {
-  if (parts.length === 1) return parts[0];
-  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
-  const tokens = new Int32Array(rows);
-  const positions = new Uint32Array(rows);
-  const sequences: Step["sequences"][number][] = [];
-  const logit_rows: number[] = [];
-  let row = 0;
-  for (const part of parts) {
-    tokens.set(part.tokens!, row);
-    positions.set(part.positions, row);
-    for (const sequence of part.sequences) sequences.push({ ...sequence, row: sequence.row + row });
-    for (const r of part.logit_rows) logit_rows.push(r + row);
-    row += part.rows;
+  /** Nothing is on its way and nothing can be: the first in rank has no pages, and nobody to take them from. */
+  private failStarved(): void {
+    const starved = this.starved;
+    if (!starved) return;
+    // A call that has ended may be about to give its pages back.
+    this.runner.nextTurn(() => {
+      if (this.starved !== starved) return this.wake();
+      this.failSequence(starved, noPages(this.options.pool, starved));
+      this.wake();
+    });
   }
-  return { rows, tokens, positions, sequences, logit_rows: Uint32Array.from(logit_rows) };
-}
 
-/**
- * Lets the calls whose results were just given take them and ask for their next step, so that they share it. They do so
- * within a few promise turns; a timer would cost a millisecond a token.
- */
-async function nextTurn(): Promise<void> {
-  for (let i = 0; i < 16; i++) await undefined;
+  /** The first in rank that has rows pending, where no step is on its way and the pool has no page for it. */
+  private get starved(): Sequence | undefined {
+    if (this.closed !== undefined || this.jobs.posted > 0 || this.chunk) return undefined;
+    if (this.active.some(({ posted }) => posted > 0)) return undefined;
+    const first = this.active.find(({ pending }) => pending > 0);
+    return first && first.pages.most(1, this.options.pool.free) === 0 ? first : undefined;
+  }
+
+  private failSequence(sequence: Sequence, error: unknown): void {
+    this.active = this.active.filter((each) => each !== sequence);
+    sequence.fail(error);
+  }
+
+  /** Hands a step to the team. */
+  private post(step: Step, parts: readonly DraftPart[]): void {
+    for (const { sequence } of parts) sequence.posted++;
+    this.jobs.run({ type: "step", step }).then(
+      ({ ms }) => {
+        this.times.add(step.rows, ms);
+        this.finish(parts);
+      },
+      (error) => this.failParts(parts, error),
+    );
+  }
+
+  private startChunk(draft: Draft): void {
+    const step = draft.finish(0, draft.rows >= PAUSABLE_ROWS);
+    for (const { sequence } of draft.parts) sequence.posted++;
+    this.chunk = new Chunk(draft.parts);
+    this.follow(this.chunk, { type: "step", step });
+  }
+
+  private resumeChunk(): void {
+    if (this.isUnwanted(this.chunk!)) this.dropChunk();
+    else this.follow(this.chunk!, { type: "resume" });
+  }
+
+  /** Has the team go on with the chunk, and waits for that part of it. */
+  private follow(chunk: Chunk, job: Job): void {
+    chunk.partBegan();
+    this.jobs.run(job).then(
+      ({ complete, ms }) => {
+        this.endPart(chunk, ms);
+        if (!complete) {
+          this.pump();
+          return;
+        }
+        this.chunk = undefined;
+        this.times.add(chunk.rows, chunk.spent);
+        this.finish(chunk.parts);
+      },
+      (error) => {
+        this.endPart(chunk, 0);
+        this.chunk = undefined;
+        this.failParts(chunk.parts, error);
+      },
+    );
+  }
+
+  private endPart(chunk: Chunk, ms: number): void {
+    chunk.partEnded(ms);
+    // The wish may have come too late for this chunk, and would cut the next.
+    this.runner.wantPause(false);
+  }
+
+  /** Whether all who had rows in a chunk were removed. */
+  private isUnwanted(chunk: Chunk): boolean {
+    return chunk.parts.every(({ sequence }) => this.removals.has(sequence));
+  }
+
+  /** Forgets the chunk that paused. */
+  private dropChunk(): void {
+    const { parts } = this.chunk!;
+    this.chunk = undefined;
+    this.jobs.run({ type: "drop" }).then(
+      () => this.finish(parts),
+      (error) => this.failParts(parts, error),
+    );
+  }
+
+  /** Has the chunk pause in time for those who wait. */
+  private armPause(): void {
+    const chunk = this.chunk!;
+    const others = this.active.some((sequence) => sequence.pending > 0 && !chunk.has(sequence));
+    if (!others) return;
+    const { step_ms } = this.options;
+    const between = Math.min(this.times.between, step_ms / 2);
+    chunk.pauseAt(Math.max(chunk.began, this.jobs.ended) + step_ms - between, () => this.runner.wantPause(true));
+  }
+
+  /** Tells the sequences that their rows were computed. */
+  private finish(parts: readonly DraftPart[]): void {
+    let left = false;
+    for (const { sequence, count } of parts) {
+      if (this.leaves(sequence)) continue;
+      if (!sequence.done(count)) continue;
+      this.active = this.active.filter((each) => each !== sequence);
+      left = true;
+    }
+    // Those whose results were just given may ask for more: then they share the next step.
+    if (left && !this.pumping) {
+      this.pumping = true;
+      this.runner.nextTurn(() => {
+        this.pumping = false;
+        this.pump();
+      });
+    } else if (!left) this.pump();
+  }
+
+  private failParts(parts: readonly DraftPart[], error: unknown): void {
+    for (const { sequence } of parts) {
+      if (this.leaves(sequence)) continue;
+      if (this.active.includes(sequence)) this.failSequence(sequence, error);
+    }
+    this.wake();
+  }
+
+  /** Counts a step of a sequence as over. @returns whether the sequence was removed meanwhile */
+  private leaves(sequence: Sequence): boolean {
+    sequence.posted--;
+    const removed = this.removals.get(sequence);
+    if (removed && sequence.posted === 0) {
+      this.removals.delete(sequence);
+      removed.leave();
+    }
+    return !!removed;
+  }
 }

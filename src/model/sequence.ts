@@ -1,87 +1,124 @@
-// Feeds tokens of one sequence to the engine, chunk by chunk, extending its ring.
+// What the scheduler works with: a sequence says what it has pending and what it wants of it; the scheduler takes as many
+// rows as fit into a step, and tells the sequence when they were computed.
+import type { Wants } from "./outputs.ts";
+import type { PageList } from "./pages.ts";
 
-import type { CachedSequence } from "./cache_store.ts";
-import type { Engine } from "./engine.ts";
-import type { InputRow } from "./inputs.ts";
-
-/** What to do with the results of one chunk, while they stand in the engine's memory. */
-export interface ChunkResults {
-  /** Index of the chunk's first token among those fed. */
-  readonly start: number;
-  readonly tokens: number;
-  /** Address of the logits of the chunk's wanted tokens, (wanted, logits_stride). */
-  readonly logits: number;
-  /** Indices, among all tokens fed, of the wanted ones. */
-  readonly wanted: readonly number[];
-  readonly hidden_states?: Float32Array; // (layers + 1, tokens, hidden)
-  readonly router_logits?: Float32Array; // (layers, tokens, experts)
+/** Rows that a step takes of a sequence. */
+export interface TakenRows {
+  /** Token ids, or `drawnToken(slot)`; ignored where embeddings are given. */
+  readonly tokens: Int32Array;
+  /** (rows, hidden) */
+  readonly embeds?: Float32Array;
+  /** For RoPE. */
+  readonly positions: Uint32Array;
+  readonly wants: Wants;
 }
 
-export interface FeedOptions {
-  /** Whether the logits of token i are wanted. */
-  wants(i: number): boolean;
-  hidden_states?: boolean;
-  router_logits?: boolean;
-  /** Tokens of a chunk at most; the engine's limit where absent. */
-  chunk?: number;
-  signal?: AbortSignal;
+export abstract class Sequence {
+  /** Its keys and values. */
+  abstract readonly pages: PageList;
+  /** Sequences of a higher one come first; among equals the older. */
+  readonly priority: number = 0;
+  /** The scheduler's: when it came, and in how many steps on their way it is. */
+  age = 0;
+  posted = 0;
+
+  /** Rows that could be computed now. */
+  abstract get pending(): number;
+
+  /** Whether they are a token that somebody waits for, not a prompt that is read. */
+  get waiting(): boolean {
+    return this.pending === 1;
+  }
+
+  /** Takes the next `count` rows of what is pending. */
+  abstract take(count: number): TakenRows;
+
+  /**
+   * Called when the next `count` of the taken rows were computed, in order; what is pending then can be in the next step.
+   * @returns whether that was all: the sequence leaves the scheduler
+   */
+  abstract done(count: number): boolean;
+
+  abstract fail(error: unknown): void;
+
+  /** Whether its keys can be computed again, from the first token on. */
+  get restartable(): boolean {
+    return false;
+  }
+
+  /** Called when its pages were given back: all of it is pending again. */
+  restart(): void {}
 }
 
-/**
- * Runs `row` through the model after what the sequence holds; `read` is called once for each chunk, in order.
- * @throws the signal's reason when aborted between chunks: the sequence then holds the chunks that were done
- */
-export async function feed(
-  engine: Engine,
-  sequence: CachedSequence,
-  row: InputRow,
-  options: FeedOptions,
-  read: (results: ChunkResults) => void,
-): Promise<void> {
-  const { shape, state } = engine;
-  const count = row.columns.length;
-  const limit = Math.min(options.chunk ?? state.rows, state.rows);
-  for (let start = 0; start < count; ) {
-    options.signal?.throwIfAborted();
-    const wanted: number[] = [];
-    let end = start;
-    while (end < count && end - start < limit && wanted.length < state.logit_rows) {
-      if (options.wants(end)) wanted.push(end);
-      end++;
-    }
-    const tokens = end - start;
-    const hidden_states = options.hidden_states ? shared((shape.layers + 1) * tokens * shape.hidden) : undefined;
-    const router_logits = options.router_logits ? shared(shape.layers * tokens * shape.experts) : undefined;
-    const from = start;
-    await engine.submit(
-      {
-        rows: tokens,
-        tokens: row.tokens?.subarray(start, end),
-        embeds: row.embeds?.subarray(start * shape.hidden, end * shape.hidden),
-        positions: row.positions.subarray(start, end),
-        sequences: [{ row: 0, rows: tokens, first: sequence.length, ring: sequence.ring }],
-        logit_rows: Uint32Array.from(wanted, (i) => i - from),
-        hidden_states,
-        router_logits,
-      },
-      (logits) => {
-        sequence.length += tokens;
-        read({ start: from, tokens, logits, wanted, hidden_states, router_logits });
-      },
-      options.signal,
-    );
-    start = end;
+/** Rows that are all known: a prompt, or the input of a forward call. */
+export interface KnownRows {
+  readonly tokens?: Int32Array;
+  /** (rows, hidden) */
+  readonly embeds?: Float32Array;
+  /** For RoPE. */
+  readonly positions: Uint32Array;
+}
+
+export const rowCount = ({ positions }: KnownRows): number => positions.length;
+
+/** Rows [from, to). */
+export function sliceRows(
+  { tokens, embeds, positions }: KnownRows,
+  from: number,
+  to: number,
+): Omit<TakenRows, "wants"> {
+  const width = embeds ? embeds.length / positions.length : 0;
+  return {
+    tokens: tokens?.subarray(from, to) ?? new Int32Array(to - from),
+    ...(embeds ? { embeds: embeds.subarray(from * width, to * width) } : {}),
+    positions: positions.subarray(from, to),
+  };
+}
+
+/** A sequence whose rows are all known, read once from the first to the last. */
+export class Reading extends Sequence {
+  readonly pages: PageList;
+  /** Settles when all rows were computed. */
+  readonly finished: Promise<void>;
+  private readonly rows: KnownRows;
+  private readonly wants: (from: number, to: number) => Wants;
+  private resolve!: () => void;
+  private reject!: (error: unknown) => void;
+  private taken = 0;
+  private computed = 0;
+
+  /** @param wants - what is wanted of rows [from, to), targets counted from there */
+  constructor(pages: PageList, rows: KnownRows, wants: (from: number, to: number) => Wants) {
+    super();
+    this.pages = pages;
+    this.rows = rows;
+    this.wants = wants;
+    this.finished = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    this.finished.catch(() => {}); // whoever waits for it hears of it
+  }
+
+  get pending(): number {
+    return rowCount(this.rows) - this.taken;
+  }
+
+  take(count: number): TakenRows {
+    const from = this.taken;
+    this.taken += count;
+    return { ...sliceRows(this.rows, from, this.taken), wants: this.wants(from, this.taken) };
+  }
+
+  done(count: number): boolean {
+    this.computed += count;
+    if (this.computed < rowCount(this.rows)) return false;
+    this.resolve();
+    return true;
+  }
+
+  fail(error: unknown): void {
+    this.reject(error);
   }
 }
-
-/**
- * Waits until all have settled, then throws the first failure there was: while one of them is in a step, the memory that
- * it writes to must stay.
- */
-export async function settled(parts: readonly Promise<void>[]): Promise<void> {
-  const results = await Promise.allSettled(parts);
-  for (const result of results) if (result.status === "rejected") throw result.reason;
-}
-
-/** Floats that all threads write to. */
-const shared = (length: number): Float32Array => new Float32Array(new SharedArrayBuffer(length * 4));

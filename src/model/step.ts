@@ -1,24 +1,13 @@
-// What one step of the forward pass is asked to do: a ragged list of rows, grouped by sequence. A prefill chunk, a decode
-// step of many sequences, or both together are all steps. Plain data: it is posted to every thread.
+// What the team is told: its setup, and jobs. A step is a ragged list of rows, grouped by sequence: a prompt's chunk, the
+// next tokens of many sequences, or both together. Plain data: it is posted to every thread.
 import type { ModelShape } from "../config/shape.ts";
 import type { Dot } from "../kernels/abi.ts";
-import type { PackKinds, RunState } from "../memory/layout.ts";
-import type { PlacedModel } from "../memory/plan.ts";
-
-/** How a cache stores keys and values, by the number that the kernels know. */
-export const kvTypes = { f32: { id: 0, bytes: 4 }, f16: { id: 1, bytes: 2 } } as const;
-export type KvType = keyof typeof kvTypes;
-
-/** Where one sequence's ring stands: for each layer the keys (kv_head, slot, head_dim), then the values likewise. */
-export interface Ring {
-  readonly type: KvType;
-  readonly slots: number;
-  /** (layer) the bank that holds the layer's part, and its address there. */
-  readonly banks: readonly number[];
-  readonly addresses: readonly number[];
-  /** Eager attention's score matrices: (layer) the address of the first thread's, and the bytes of each thread's. */
-  readonly matrices?: { readonly addresses: readonly number[]; readonly bytes: number };
-}
+import type { KvLayout } from "../memory/kv_pool.ts";
+import type { Packings, RunState } from "../memory/layout.ts";
+import type { BankedModel } from "../memory/plan.ts";
+import type { Wants } from "./outputs.ts";
+import type { PhaseRecord } from "./phases.ts";
+import type { TeamSampler } from "./sampling.ts";
 
 /** Consecutive rows of a step that belong to one sequence. */
 export interface SequenceRows {
@@ -26,46 +15,66 @@ export interface SequenceRows {
   readonly rows: number;
   /** How many tokens of the sequence came before: the absolute index of its first row here. */
   readonly first: number;
-  readonly ring: Ring;
+  /** Its pages in the step's list, and the block of positions that the first of them holds. */
+  readonly pages_from: number;
+  readonly pages_to: number;
+  readonly first_block: number;
+  readonly wants: Wants;
 }
 
 export interface Step {
+  readonly lane: 0 | 1;
+  /** Whether it may stop in the midst when the host asks for that, to go on later. */
+  readonly pausable: boolean;
   readonly rows: number;
-  /** (rows) token ids; absent where embeddings are given. */
-  readonly tokens?: Int32Array;
-  /** (rows, hidden) */
-  readonly embeds?: Float32Array;
+  /** (rows) token ids; −1 − s: the token that the sampler in slot s has drawn last. Where embeddings are given, anything. */
+  readonly tokens: Int32Array;
+  /** Rows that come as embeddings: from row `row` on, (rows, hidden). */
+  readonly embeds: readonly { readonly row: number; readonly data: Float32Array }[];
   /** (rows) positions for RoPE. */
   readonly positions: Uint32Array;
   readonly sequences: readonly SequenceRows[];
-  /** The rows whose logits are wanted; they come out in this order. */
-  readonly logit_rows: Uint32Array;
-  /** (layers + 1, rows, hidden), shared: 0 the embeddings, i the output of layer i, the last after the final norm. */
-  readonly hidden_states?: Float32Array;
-  /** (layers, rows, experts), shared: raw, before the softmax. */
-  readonly router_logits?: Float32Array;
+  /** The pages of all sequences, one list after the other. */
+  readonly pages: Uint32Array;
+  /** Pages that are copied before anything else: from, to, from, to … */
+  readonly copies: Uint32Array;
 }
+
+/** What the threads do, in the order in which it is posted. */
+export type Job =
+  | { readonly type: "step"; readonly step: Step }
+  /** Goes on with the step of lane 0 that paused. */
+  | { readonly type: "resume" }
+  /** Forgets it instead. */
+  | { readonly type: "drop" };
+
+/** What a job comes to: whether the step is complete, and what its phases took where the engine profiles. */
+export interface JobResult {
+  readonly complete: boolean;
+  readonly phases?: readonly PhaseRecord[];
+}
+
+/** What later jobs may rely on. */
+export type Notice =
+  | { readonly type: "dot"; readonly dot: Dot }
+  | { readonly type: "sampler"; readonly sampler: TeamSampler }
+  | { readonly type: "forget_sampler"; readonly id: number };
 
 /** What every thread is set up with. */
 export interface Setup {
-  readonly module: WebAssembly.Module;
+  readonly kernels: WebAssembly.Module;
+  readonly logits: WebAssembly.Module;
   readonly shape: ModelShape;
   readonly state: RunState;
-  readonly kinds: PackKinds;
-  readonly model: PlacedModel;
-  /** The weight banks. Cache banks follow by `BankAdded`. */
+  readonly packings: Packings;
+  readonly model: BankedModel;
+  readonly kv: KvLayout;
+  /** The memories that weights and caches are spread over. */
   readonly banks: readonly WebAssembly.Memory[];
+  /** Where the first thread tells which build of each format's one-token loop it uses: kernels/read_ahead.ts. */
+  readonly choices: Int32Array;
+  /** Whether attention stores the whole score matrix. */
+  readonly eager: boolean;
   /** Whether every phase of every step is timed. */
   readonly profile: boolean;
-}
-
-/** Tells the threads of a new cache bank; `index` continues the weight banks'. */
-export interface BankAdded {
-  readonly index: number;
-  readonly memory: WebAssembly.Memory;
-}
-
-/** Tells the threads which dot to multiply many tokens with; the i16 one until then. */
-export interface DotChosen {
-  readonly dot: Dot;
 }

@@ -1,38 +1,41 @@
-// The entry of a team's thread: takes its setup, then runs steps until it is ended.
+// The entry of a team's thread: takes its setup, then runs jobs until it is ended.
 import { currentPlatform } from "../platform/index.ts";
-import { Barrier, Turns } from "../threads/barrier.ts";
+import { Barrier, WorkCounter } from "../threads/barrier.ts";
 import type { Order, Reply } from "../threads/team.ts";
 import { Forward } from "./forward.ts";
-import type { BankAdded, DotChosen, Setup, Step } from "./step.ts";
+import type { Job, JobResult, Notice, Setup } from "./step.ts";
 
 const platform = await currentPlatform();
 const port = platform.host_port();
-const reply = (message: Reply) => port.post(message);
+const reply = (message: Reply<JobResult>) => port.post(message);
 
 let forward: Forward | undefined;
+/** Whether this thread's results are wanted. */
+let answers = false;
 
 port.on_message((message) => {
-  const order = message as Order;
+  const order = message as Order<Setup, Job, Notice>;
   try {
     if (order.type === "init") {
-      const barrier = new Barrier(order.control, order.threads, platform.cores());
-      forward = new Forward(
-        order.setup as Setup,
-        order.thread,
-        order.threads,
-        barrier,
-        new Turns(order.control, order.thread),
-      );
+      const { control, thread, threads, setup } = order;
+      const barrier = new Barrier(control, threads, platform.cores());
+      forward = new Forward(setup, thread, threads, barrier, new WorkCounter(control, thread));
+      answers = thread === 0 || setup.profile;
       reply({ type: "ready" });
-    } else if (order.type === "tell") forward!.tell(order.message as BankAdded | DotChosen);
+    } else if (order.type === "notice") forward!.notice(order.notice);
     else {
-      const result = forward!.run(order.work as Step);
-      reply({ type: "done", step: order.step, result });
+      const result = run(forward!, order.work);
+      if (answers) reply({ type: "done", job: order.job, result });
     }
   } catch (error) {
-    const { name, message, stack } = error as Error;
-    reply({ type: "failed", error: { name, message, stack } });
+    const { name, message, stack, code } = error as Error & { code?: string };
+    reply({ type: "failed", error: { name, message, stack, code } });
   }
 });
+
+function run(forward: Forward, job: Job): JobResult {
+  if (job.type === "step") return forward.start(job.step);
+  return job.type === "resume" ? forward.resume() : forward.drop();
+}
 
 reply({ type: "loaded" });

@@ -5,7 +5,7 @@ import { readWasm } from "./installed.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
 import { nodeFiles } from "./node_files.ts";
 import type { Mapper, Platform } from "./platform.ts";
-import { spawnThread, threadPort } from "./threads.ts";
+import { nextTurn, spawnThread, threadPort } from "./threads.ts";
 
 const api = (globalThis as unknown as { Bun: { version: string } }).Bun;
 
@@ -55,5 +55,6 @@ export const bun: Platform = {
   enable_relaxed_simd() {},
   spawn: spawnThread,
   host_port: threadPort,
+  next_turn: nextTurn,
   write_stdout: (text) => void process.stdout.write(text),
 };

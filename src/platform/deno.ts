@@ -3,7 +3,7 @@ import { readWasm } from "./installed.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
 import { nodeFiles } from "./node_files.ts";
 import type { Mapper, Platform } from "./platform.ts";
-import { spawnThread, threadPort } from "./threads.ts";
+import { nextTurn, spawnThread, threadPort } from "./threads.ts";
 
 /** The part of Deno's API used here. */
 interface DenoApi {
@@ -81,6 +81,7 @@ export const deno: Platform = {
   enable_relaxed_simd() {},
   spawn: spawnThread,
   host_port: threadPort,
+  next_turn: nextTurn,
   write_stdout(text) {
     const bytes = new TextEncoder().encode(text);
     for (let done = 0; done < bytes.length; ) done += api.stdout.writeSync(bytes.subarray(done));

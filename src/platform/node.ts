@@ -6,7 +6,7 @@ import { readWasm } from "./installed.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
 import { nodeFiles } from "./node_files.ts";
 import type { Mapper, Platform } from "./platform.ts";
-import { spawnThread, threadPort } from "./threads.ts";
+import { nextTurn, spawnThread, threadPort } from "./threads.ts";
 
 let mapper: Promise<Mapper | { reason: string }> | undefined;
 
@@ -52,5 +52,6 @@ export const node: Platform = {
   enable_relaxed_simd: () => v8.setFlagsFromString("--experimental-wasm-relaxed-simd"),
   spawn: spawnThread,
   host_port: threadPort,
+  next_turn: nextTurn,
   write_stdout: (text) => void process.stdout.write(text),
 };

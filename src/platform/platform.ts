@@ -119,6 +119,8 @@ export interface Threads {
   spawn(name: string): TeamWorker;
   /** Inside a thread of the team: the port to its host. */
   host_port(): HostPort;
+  /** Calls back when what is ready to run now has run. */
+  next_turn(callback: () => void): void;
 }
 
 /** What only a thread may ask that is nobody's main thread: it blocks. */

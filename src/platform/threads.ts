@@ -1,5 +1,6 @@
 // Threads by node:worker_threads, which Node, Deno and Bun all have. Not by the web's Worker, which Deno and Bun have too:
 // Deno's cannot be unreferenced, and a program that forgets to dispose of its model would never end.
+import { setImmediate } from "node:timers";
 import * as threads from "node:worker_threads";
 import { locateWorker } from "./installed.ts";
 import type { HostPort, TeamWorker } from "./platform.ts";
@@ -44,6 +45,9 @@ export function spawnThread(name: string): TeamWorker {
     unref: () => void worker.unref(),
   };
 }
+
+/** `next_turn` of a Platform. */
+export const nextTurn = (callback: () => void): void => void setImmediate(callback);
 
 /** `host_port` of a Platform. */
 export function threadPort(): HostPort {

@@ -1,24 +1,7 @@
 // Whether weights are numbers: the halves that a block's values are multiplied by, or the values themselves, must be finite.
 // The kernels do not look: in their products of f16, an exponent of all ones counts as one more, so that a damaged scale
 // would become a large number and not a NaN.
-import type { BlockFormat, FormatName } from "./formats.ts";
-
-/** Where the scales of a block stand, f16, in bytes from its start; for formats without blocks, the value. */
-const scaleOffsets: Readonly<Record<FormatName, readonly number[]>> = {
-  F32: [2], // the upper half holds the exponent
-  F16: [0],
-  BF16: [0],
-  Q8_0: [0],
-  Q4_0: [0],
-  Q4_1: [0, 2],
-  Q5_0: [0],
-  Q5_1: [0, 2],
-  Q2_K: [80, 82],
-  Q3_K: [108],
-  Q4_K: [0, 2],
-  Q5_K: [0, 2],
-  Q6_K: [208],
-};
+import type { BlockFormat } from "./formats.ts";
 
 /** The bits of the exponent in the half word that holds it: all ones stand for NaN and infinities. */
 const exponentOf = (format: BlockFormat): number => (format.name === "F32" || format.name === "BF16" ? 0x7f80 : 0x7c00);
@@ -28,9 +11,9 @@ const exponentOf = (format: BlockFormat): number => (format.name === "F32" || fo
  * @param bytes - whole blocks
  */
 export function firstNotFinite(format: BlockFormat, bytes: Uint8Array): number {
-  const { block_bytes } = format;
+  const { block_bytes, scales } = format;
   const exponent = exponentOf(format);
-  for (const offset of scaleOffsets[format.name]) {
+  for (const offset of scales) {
     for (let at = offset; at < bytes.length; at += block_bytes)
       if (((bytes[at] | (bytes[at + 1] << 8)) & exponent) === exponent) return (at - offset) / block_bytes;
   }

@@ -1,5 +1,6 @@
-// The one table of block formats: how many values a block holds and how many bytes it takes, by GGUF's names and ids.
-// Source: the GGUF specification and ggml's block structs; safetensors' F32, F16 and BF16 are the same bytes.
+// The one table of block formats: how many values a block holds and how many bytes it takes, by GGUF's names and ids. Its
+// twin is cpp/formats.def. Source: the GGUF specification and ggml's block structs; safetensors' F32, F16 and BF16 are the
+// same bytes.
 
 /** One way to store a weight: `block_bytes` bytes hold `block_values` consecutive values of a row. */
 export interface BlockFormat {
@@ -9,6 +10,8 @@ export interface BlockFormat {
   readonly id: number;
   readonly block_values: number;
   readonly block_bytes: number;
+  /** Where the block's scales stand, f16, in bytes from its start; of a plain float, its half that holds the exponent. */
+  readonly scales: readonly number[];
   /** Whether products with it quantize the activations to int8 (false: activations stay f32). */
   readonly quantized: boolean;
 }
@@ -28,29 +31,29 @@ export type FormatName =
   | "Q5_K"
   | "Q6_K";
 
-const format = (name: FormatName, id: number, block_values: number, block_bytes: number): BlockFormat => ({
-  name,
-  id,
-  block_values,
-  block_bytes,
-  quantized: block_values > 1,
-});
+const format = (
+  name: FormatName,
+  id: number,
+  block_values: number,
+  block_bytes: number,
+  scales: readonly number[],
+): BlockFormat => ({ name, id, block_values, block_bytes, scales, quantized: block_values > 1 });
 
 /** Every format that the engine computes with, by name. */
 export const formats: Readonly<Record<FormatName, BlockFormat>> = {
-  F32: format("F32", 0, 1, 4),
-  F16: format("F16", 1, 1, 2),
-  BF16: format("BF16", 30, 1, 2),
-  Q8_0: format("Q8_0", 8, 32, 34),
-  Q4_0: format("Q4_0", 2, 32, 18),
-  Q4_1: format("Q4_1", 3, 32, 20),
-  Q5_0: format("Q5_0", 6, 32, 22),
-  Q5_1: format("Q5_1", 7, 32, 24),
-  Q2_K: format("Q2_K", 10, 256, 84),
-  Q3_K: format("Q3_K", 11, 256, 110),
-  Q4_K: format("Q4_K", 12, 256, 144),
-  Q5_K: format("Q5_K", 13, 256, 176),
-  Q6_K: format("Q6_K", 14, 256, 210),
+  F32: format("F32", 0, 1, 4, [2]),
+  F16: format("F16", 1, 1, 2, [0]),
+  BF16: format("BF16", 30, 1, 2, [0]),
+  Q8_0: format("Q8_0", 8, 32, 34, [0]),
+  Q4_0: format("Q4_0", 2, 32, 18, [0]),
+  Q4_1: format("Q4_1", 3, 32, 20, [0, 2]),
+  Q5_0: format("Q5_0", 6, 32, 22, [0]),
+  Q5_1: format("Q5_1", 7, 32, 24, [0, 2]),
+  Q2_K: format("Q2_K", 10, 256, 84, [80, 82]),
+  Q3_K: format("Q3_K", 11, 256, 110, [108]),
+  Q4_K: format("Q4_K", 12, 256, 144, [0, 2]),
+  Q5_K: format("Q5_K", 13, 256, 176, [0, 2]),
+  Q6_K: format("Q6_K", 14, 256, 210, [208]),
 };
 
 const byId = new Map(Object.values(formats).map((f) => [f.id, f]));

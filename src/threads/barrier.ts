@@ -1,10 +1,13 @@
-// A barrier of the team's threads in shared memory, and the flag by which a failure frees those who wait at it.
+// A barrier of the team's threads in shared memory, the flag by which a failure frees those who wait at it, and the one by
+// which the host asks them to pause.
 import { EngineError } from "../errors.ts";
 
 /** Words of the control block. */
 const ARRIVED = 0;
 const GENERATION = 1;
 const FAILED = 2;
+const PAUSE_WANTED = 3;
+const PAUSED = 4;
 
 /** Bytes of the control block that all threads and the host share. */
 export const CONTROL_BYTES = 128;
@@ -33,13 +36,36 @@ export class Barrier {
    * @throws {@link EngineError} when the team has failed
    */
   wait(): void {
+    this.meet(false);
+  }
+
+  /** The same; tells whether the host wants a pause. All threads get the same answer. */
+  waitOrPause(): boolean {
+    this.meet(true);
+    return Atomics.load(this.words, PAUSED) === 1;
+  }
+
+  /** Whether the host wants a pause by now. Threads may see it at different times: `waitOrPause` decides. */
+  get pauseWanted(): boolean {
+    return Atomics.load(this.words, PAUSE_WANTED) === 1;
+  }
+
+  /** @param decide - whether the last to come takes the host's wish for a pause, for all */
+  private meet(decide: boolean): void {
     const { words, threads, spins } = this;
-    if (threads === 1) return;
+    const last = () => {
+      if (decide) Atomics.store(words, PAUSED, Atomics.exchange(words, PAUSE_WANTED, 0));
+    };
+    if (threads === 1) {
+      last();
+      return;
+    }
     const generation = Atomics.load(words, GENERATION);
     // After the generation was read: a failure from here on changes it, one before is seen. Else a thread that comes
     // late would wait for siblings that are gone.
     this.check();
     if (Atomics.add(words, ARRIVED, 1) === threads - 1) {
+      last();
       Atomics.store(words, ARRIVED, 0);
       Atomics.add(words, GENERATION, 1);
       Atomics.notify(words, GENERATION);
@@ -67,15 +93,20 @@ export function failBarrier(control: SharedArrayBuffer): void {
   Atomics.notify(words, GENERATION);
 }
 
+/** Asks the threads to pause where they may, or takes that back. */
+export function wantPause(control: SharedArrayBuffer, wanted: boolean): void {
+  Atomics.store(new Int32Array(control), PAUSE_WANTED, wanted ? 1 : 0);
+}
+
 /** Words of the control block that hand out units, one for every fourth phase; on a cache line of their own. */
-const TURNS = 16;
-const TURN_WORDS = 4;
+const COUNTERS = 16;
+const COUNTER_WORDS = 4;
 
 /**
  * Hands out the units of a phase, one at a time, to whichever thread is free: cores are not equally fast, nor equally
  * free, and experts have unequal numbers of tokens. What a unit computes does not depend on who computes it.
  */
-export class Turns {
+export class WorkCounter {
   private readonly words: Int32Array;
   private readonly thread: number;
   private phase = 0;
@@ -91,13 +122,17 @@ export class Turns {
    */
   begin(): void {
     this.phase++;
-    if (this.thread === 0) Atomics.store(this.words, TURNS + ((this.phase + 2) % TURN_WORDS), 0);
+    if (this.thread === 0) Atomics.store(this.words, COUNTERS + ((this.phase + 2) % COUNTER_WORDS), 0);
   }
 
-  /** Calls `body` for the units in [0, count) that this thread gets. */
-  each(count: number, body: (unit: number) => void): void {
-    const word = TURNS + (this.phase % TURN_WORDS);
-    for (let unit = Atomics.add(this.words, word, 1); unit < count; unit = Atomics.add(this.words, word, 1)) body(unit);
+  /** The next unit for this thread. */
+  next(): number {
+    return Atomics.add(this.words, COUNTERS + (this.phase % COUNTER_WORDS), 1);
+  }
+
+  /** How many units were asked for. */
+  get taken(): number {
+    return Atomics.load(this.words, COUNTERS + (this.phase % COUNTER_WORDS));
   }
 }
 

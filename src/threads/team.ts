@@ -1,82 +1,75 @@
-// The team: workers that all run the same steps in lockstep. The host posts a step to each and awaits them
-// all; messages to a thread are handled in the order in which they were posted.
+// The team: workers that all run the same jobs in lockstep. The host posts a job to each; they are run in the order in
+// which they were posted, and several may be on their way.
 import { EngineError } from "../errors.ts";
 import type { TeamWorker, Threads } from "../platform/platform.ts";
-import { CONTROL_BYTES, failBarrier } from "./barrier.ts";
+import { CONTROL_BYTES, failBarrier, wantPause } from "./barrier.ts";
 
 /** What a thread tells its host. */
-export type Reply =
-  | { type: "loaded" }
-  | { type: "ready" }
-  | { type: "done"; step: number; result?: unknown }
-  | { type: "failed"; error: { name: string; message: string; stack?: string } };
+export type Reply<Result> =
+  | { readonly type: "loaded" }
+  | { readonly type: "ready" }
+  | { readonly type: "done"; readonly job: number; readonly result: Result }
+  | { readonly type: "failed"; readonly error: { name: string; message: string; stack?: string; code?: string } };
 
 /** A message from the host; `init` comes first, with what the team's code needs. */
-export type Order =
-  | { type: "init"; thread: number; threads: number; control: SharedArrayBuffer; setup: unknown }
-  | { type: "tell"; message: unknown }
-  | { type: "step"; step: number; work: unknown };
+export type Order<Setup, Job, Notice> =
+  | {
+      readonly type: "init";
+      readonly thread: number;
+      readonly threads: number;
+      readonly control: SharedArrayBuffer;
+      readonly setup: Setup;
+    }
+  | { readonly type: "notice"; readonly notice: Notice }
+  | { readonly type: "job"; readonly job: number; readonly work: Job };
 
-interface Pending {
-  step: number;
+interface Pending<Result> {
+  readonly job: number;
+  /** Threads that have yet to answer. */
   waiting: number;
-  /** (thread) what each returned. */
-  results: unknown[];
-  resolve(results: unknown[]): void;
+  readonly results: Result[]; // (thread)
+  resolve(results: Result[]): void;
   reject(error: Error): void;
 }
 
-export class Team {
+export class Team<Setup, Job, Notice, Result> {
   readonly threads: number;
+  /** Threads that answer each job: the first alone, whose last barrier is everybody's, or all. */
+  private readonly answers: number;
   private readonly workers: TeamWorker[] = [];
   /** Of each thread, whether it has loaded its code, or failed. */
   private readonly started: Promise<void>[] = [];
   private readonly control = new SharedArrayBuffer(CONTROL_BYTES);
-  private pending: Pending | undefined;
-  private steps = 0;
+  private readonly pending: Pending<Result>[] = [];
+  private jobs = 0;
   private failure: EngineError | undefined;
   private disposed = false;
 
-  private constructor(threads: number) {
+  private constructor(threads: number, answers: number) {
     this.threads = threads;
+    this.answers = answers;
   }
 
   /**
    * Starts the threads and waits until each has taken its setup.
+   * @param all_answer - whether the result of a job is wanted of each thread, not of the first alone
    * @throws {@link EngineError} when a thread cannot start, the signal's reason when aborted; all are ended then
    */
-  static async start(platform: Threads, threads: number, setup: unknown, signal?: AbortSignal): Promise<Team> {
-    const team = new Team(threads);
+  static async start<Setup, Job, Notice, Result>(
+    platform: Threads,
+    threads: number,
+    setup: Setup,
+    all_answer: boolean,
+    signal?: AbortSignal,
+  ): Promise<Team<Setup, Job, Notice, Result>> {
+    const team = new Team<Setup, Job, Notice, Result>(threads, all_answer ? threads : 1);
     let aborted = () => {};
     try {
       await new Promise<void>((resolve, reject) => {
         aborted = () => reject(signal!.reason);
         signal?.addEventListener("abort", aborted);
         signal?.throwIfAborted();
-        let ready = 0;
-        for (let thread = 0; thread < threads; thread++) {
-          const worker = platform.spawn(`tramontane ${thread}`);
-          team.workers.push(worker);
-          let begun = () => {};
-          team.started.push(new Promise((resolve) => (begun = resolve)));
-          worker.on_failure((cause) => {
-            begun();
-            team.fail(thread, cause);
-            reject(team.failure);
-          });
-          worker.on_message((message) => {
-            const reply = message as Reply;
-            if (reply.type === "loaded") {
-              begun();
-              // Not before: a web worker loses what comes while its script still loads.
-              if (!team.disposed)
-                worker.post({ type: "init", thread, threads, control: team.control, setup } satisfies Order);
-            } else if (reply.type === "ready") {
-              if (++ready === threads) resolve();
-            } else team.receive(thread, reply);
-            if (team.failure) reject(team.failure);
-          });
-        }
+        team.spawnAll(platform, setup, resolve, reject);
       });
     } catch (error) {
       const ended = team.dispose();
@@ -89,69 +82,107 @@ export class Team {
     return team;
   }
 
-  /** Sends something that every later step may rely on. */
-  tell(message: unknown): void {
-    for (const worker of this.workers) worker.post({ type: "tell", message } satisfies Order);
+  private spawnAll(platform: Threads, setup: Setup, ready: () => void, failed: (error: unknown) => void): void {
+    let count = 0;
+    for (let thread = 0; thread < this.threads; thread++) {
+      const worker = platform.spawn(`tramontane ${thread}`);
+      this.workers.push(worker);
+      let begun = () => {};
+      this.started.push(new Promise((resolve) => (begun = resolve)));
+      worker.on_failure((cause) => {
+        begun();
+        this.fail(thread, cause);
+        failed(this.failure);
+      });
+      worker.on_message((message) => {
+        const reply = message as Reply<Result>;
+        if (reply.type === "loaded") {
+          begun();
+          // Not before: a web worker loses what comes while its script still loads.
+          const { threads, control } = this;
+          if (!this.disposed) this.post(worker, { type: "init", thread, threads, control, setup });
+        } else if (reply.type === "ready") {
+          if (++count === this.threads) ready();
+        } else this.receive(thread, reply);
+        if (this.failure) failed(this.failure);
+      });
+    }
+  }
+
+  private post(worker: TeamWorker, order: Order<Setup, Job, Notice>): void {
+    worker.post(order);
+  }
+
+  /** Sends something that every later job may rely on. */
+  notify(notice: Notice): void {
+    for (const worker of this.workers) this.post(worker, { type: "notice", notice });
   }
 
   /**
-   * Runs one step on all threads; gives what each returns. One step at a time.
+   * Has all threads run a job after those before it; gives what each that answers returns.
    * @throws {@link EngineError} when a thread dies, with its cause, or the team was disposed
    */
-  step(work: unknown): Promise<unknown[]> {
-    if (this.disposed) return Promise.reject(new EngineError("the engine was disposed"));
+  run(work: Job): Promise<Result[]> {
+    if (this.disposed) return Promise.reject(new EngineError("the model was disposed"));
     if (this.failure) return Promise.reject(this.failure);
-    if (this.pending) return Promise.reject(new EngineError("a step is running already"));
-    const step = ++this.steps;
+    const job = ++this.jobs;
     return new Promise((resolve, reject) => {
-      this.pending = { step, waiting: this.threads, results: [], resolve, reject };
+      this.pending.push({ job, waiting: this.answers, results: [], resolve, reject });
       for (const worker of this.workers) {
-        worker.ref();
-        worker.post({ type: "step", step, work } satisfies Order);
+        if (this.pending.length === 1) worker.ref();
+        this.post(worker, { type: "job", job, work });
       }
     });
   }
 
-  /** Whether every thread has done all that it was asked for, and waits. */
-  get idle(): boolean {
-    return !this.pending && !this.failure;
+  /** Asks the threads to stop in the midst of a job that may, or takes that back. */
+  wantPause(wanted: boolean): void {
+    wantPause(this.control, wanted);
   }
 
-  private receive(thread: number, reply: Reply): void {
+  /** Whether every thread has done all that it was asked for, and waits. */
+  get idle(): boolean {
+    return this.pending.length === 0 && !this.failure;
+  }
+
+  private receive(thread: number, reply: Reply<Result>): void {
     if (reply.type === "failed") {
-      const { name, message, stack } = reply.error;
-      this.fail(thread, Object.assign(new Error(message), { name, stack }));
-    } else if (reply.type === "done" && this.pending?.step === reply.step) {
-      this.pending.results[thread] = reply.result;
-      if (--this.pending.waiting > 0) return;
-      const { resolve, results } = this.settle();
-      resolve(results);
+      const { name, message, stack, code } = reply.error;
+      this.fail(thread, Object.assign(new Error(message), { name, stack, ...(code ? { code } : {}) }));
+    } else if (reply.type === "done") {
+      const pending = this.pending.find(({ job }) => job === reply.job);
+      if (!pending) return;
+      pending.results[thread] = reply.result;
+      if (--pending.waiting > 0) return;
+      this.pending.splice(this.pending.indexOf(pending), 1);
+      if (this.pending.length === 0) for (const worker of this.workers) worker.unref();
+      pending.resolve(pending.results);
     }
   }
 
-  private settle(): Pending {
-    const pending = this.pending!;
-    this.pending = undefined;
+  private rejectAll(error: EngineError): void {
+    for (const { reject } of this.pending.splice(0)) reject(error);
     for (const worker of this.workers) worker.unref();
-    return pending;
   }
 
   private fail(thread: number, cause: unknown): void {
+    // A thread that was still leaving its last barrier when the team was ended.
+    if (this.disposed) return;
     // The first cause counts: the others fail because of it.
     this.failure ??= new EngineError(
       `thread ${thread} of the team failed: ${cause instanceof Error ? cause.message : String(cause)}; dispose the model and load it again`,
       { cause },
     );
     failBarrier(this.control);
-    if (this.pending) this.settle().reject(this.failure);
+    this.rejectAll(this.failure);
   }
 
-  /** Ends the threads; a pending step is rejected. Calling it twice is harmless. */
+  /** Ends the threads; pending jobs are rejected. Calling it twice is harmless. */
   async dispose(): Promise<void> {
     if (this.disposed) return;
     this.disposed = true;
     failBarrier(this.control);
-    if (this.pending) this.settle().reject(new EngineError("the engine was disposed during a step"));
+    this.rejectAll(new EngineError("the model was disposed during a step"));
     // Not while a thread starts: Deno keeps two handles of each that is ended before it has loaded its code.
     await Promise.all(this.workers.map((worker, thread) => this.started[thread].then(() => worker.terminate())));
   }

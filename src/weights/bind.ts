@@ -47,7 +47,7 @@ function bindLayer(checkpoint: Checkpoint, names: LayerNames): LayerWeights {
     v_proj: matrix(checkpoint, names.v_proj, keys, hidden_size),
     o_proj: matrix(checkpoint, names.o_proj, hidden_size, attention),
     post_attention_layernorm: vector(checkpoint, names.post_attention_layernorm, hidden_size),
-    gate: unquantized(whole(find(checkpoint, names.gate, [num_local_experts, hidden_size]))),
+    router: unquantized(whole(find(checkpoint, names.router, [num_local_experts, hidden_size]))),
     experts: bindExperts(checkpoint, names),
   };
 }

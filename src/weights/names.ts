@@ -9,7 +9,7 @@ export interface LayerNames {
   readonly v_proj: string;
   readonly o_proj: string;
   readonly post_attention_layernorm: string;
-  readonly gate: string;
+  readonly router: string;
   /** Where one tensor holds all experts. */
   readonly merged: MergedNames;
   /** Where each expert has its own. */
@@ -51,7 +51,7 @@ export function huggingFaceNames(has: (name: string) => boolean): ModelNames {
         v_proj: `${layer}.self_attn.v_proj.weight`,
         o_proj: `${layer}.self_attn.o_proj.weight`,
         post_attention_layernorm: `${layer}.post_attention_layernorm.weight`,
-        gate: `${moe}.gate.weight`,
+        router: `${moe}.gate.weight`,
         merged: { w1w3: `${moe}.experts.gate_up_proj`, w2: `${moe}.experts.down_proj` },
         expert(j) {
           const expert = `${moe}.experts.${j}`;
@@ -73,7 +73,7 @@ export const ggufNames: ModelNames = {
     v_proj: `blk.${i}.attn_v.weight`,
     o_proj: `blk.${i}.attn_output.weight`,
     post_attention_layernorm: `blk.${i}.ffn_norm.weight`,
-    gate: `blk.${i}.ffn_gate_inp.weight`,
+    router: `blk.${i}.ffn_gate_inp.weight`,
     merged: {
       w1: `blk.${i}.ffn_gate_exps.weight`,
       w3: `blk.${i}.ffn_up_exps.weight`,

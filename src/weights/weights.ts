@@ -28,7 +28,7 @@ export interface LayerWeights {
   readonly v_proj: MatrixRef; // (kv_heads · head_dim, hidden)
   readonly o_proj: MatrixRef; // (hidden, heads · head_dim)
   readonly post_attention_layernorm: MatrixRef; // (1, hidden)
-  readonly gate: MatrixRef; // (experts, hidden)  the router
+  readonly router: MatrixRef; // (experts, hidden)
   readonly experts: readonly ExpertWeights[];
 }
 

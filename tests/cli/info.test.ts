@@ -20,8 +20,9 @@ test("info --json, with --tensors", async () => {
   assert.is(facts.kind, "safetensors");
   assert.is(facts.tensors, 189);
   assert.is(facts.config.num_local_experts, 8);
-  // Keys and values of 2 heads of 32, for 256 positions in 6 layers, of 4 bytes.
-  assert.equal(facts.cache, { positions: 256, f32: 2 * 2 * 32 * 256 * 6 * 4, f16: 2 * 2 * 32 * 256 * 6 * 2 });
+  // Keys and values of 2 heads, for 256 positions in 6 layers: 32 values of 4 or 2 bytes, or a block of 34 bytes.
+  const rows = 2 * 2 * 256 * 6;
+  assert.equal(facts.cache, { positions: 256, f32: rows * 32 * 4, f16: rows * 32 * 2, q8_0: rows * 34 });
   const { tensors } = JSON.parse((await tramontane(["info", "--json", "--tensors", "models/demo"])).stdout);
   const embedding = tensors.find(({ name }: { name: string }) => name === "model.embed_tokens.weight");
   assert.equal([embedding.format, embedding.shape, embedding.bytes], ["BF16", [1536, 256], 1536 * 256 * 2]);

@@ -1,11 +1,13 @@
 // Cancelling: an AbortSignal ends a load at once, a prefill with the chunk that runs, a decode with the token that runs, and the
 // model is usable at once. Chunks and tokens are counted; only loads are timed, by a bound of ten times what is promised.
+
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { MixtralForCausalLM } from "../../src/index.ts";
+import type { StepKind } from "../../src/model/profile.ts";
 import { safetensorsFile, smallConfig, smallShapes } from "../checkpoint/safetensors.ts";
 import { demo } from "../fixtures.ts";
 import { answer, expected, failure } from "./answer.ts";
@@ -68,43 +70,38 @@ test("a load ends soon after its signal, wherever it is", async () => {
   assert.equal(await answer(model), expected);
 });
 
-/** Counts the parts of steps that a model is asked for, and aborts when the given one begins. */
-function abortAt(model: MixtralForCausalLM, part: number) {
-  const { engine } = model;
+/** Aborts when a model that profiles has computed so many steps of a kind. */
+function abortAfter(model: MixtralForCausalLM, kind: StepKind, steps: number): AbortSignal {
   const controller = new AbortController();
-  const counts = { submitted: 0 };
-  const submit = engine.submit;
-  engine.submit = ((...args: Parameters<typeof submit>) => {
-    const result = submit.apply(engine, args);
-    if (++counts.submitted === part) setTimeout(() => controller.abort(reason));
-    return result;
-  }) as typeof submit;
-  const stop = () => {
-    engine.submit = submit;
+  const before = model.profile!.count(kind).steps;
+  const look = () => {
+    if (model.profile!.count(kind).steps - before >= steps) controller.abort(reason);
+    else setImmediate(look);
   };
-  return { signal: controller.signal, counts, stop };
+  look();
+  return controller.signal;
 }
 
 test("a prefill ends with the chunk that runs", async () => {
-  await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2, chunk_size: 64 });
+  const options = { threads: 2, chunk_size: 64, profile: true };
+  await using model = await MixtralForCausalLM.from_pretrained(demo, options);
   for (const call of [
     (signal: AbortSignal) => model({ input_ids: ids(1600), signal }),
     (signal: AbortSignal) => model.generate({ input_ids: ids(1600), max_new_tokens: 4, signal }),
   ]) {
-    const { signal, counts, stop } = abortAt(model, 3);
-    assert.is(await failure(call(signal)), reason as never);
-    stop();
-    // A chunk may end before the timer that aborts fires; 25 chunks would be the whole prompt.
-    assert.ok(counts.submitted <= 4, `${counts.submitted} of 25 chunks`);
+    const before = model.profile!.count("prefill").steps;
+    assert.is(await failure(call(abortAfter(model, "prefill", 3))), reason as never);
+    const steps = model.profile!.count("prefill").steps - before;
+    // A chunk may end before the turn in which it is aborted; 25 chunks would be the whole prompt.
+    assert.ok(steps <= 6, `${steps} of 25 chunks`);
     assert.equal(await answer(model), expected, "usable at once");
     assert.is(model.info().cache_bytes, 0);
   }
 });
 
 test("a decode ends with the token that runs", async () => {
-  await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2 });
+  await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2, profile: true });
   const controller = new AbortController();
-  const counting = abortAt(model, Number.POSITIVE_INFINITY);
   let tokens = 0;
   const streamer = {
     put: () => void (++tokens === 6 && controller.abort(reason)), // the prompt, then five tokens
@@ -118,20 +115,20 @@ test("a decode ends with the token that runs", async () => {
     signal: controller.signal,
   });
   assert.is(await failure(call), reason as never);
-  counting.stop();
-  assert.is(counting.counts.submitted, 5, "the prompt and four tokens were computed, the fifth was chosen");
+  const { steps } = model.profile!.count("decode");
+  assert.ok(steps >= 4 && steps <= 6, `${steps}: four tokens were computed, and at most two on their way`);
   assert.equal(await answer(model), expected, "usable at once");
 
-  const between = abortAt(model, 8);
+  const before = model.profile!.count("decode").steps;
   const generating = model.generate({
     input_ids: ids(5),
     max_new_tokens: 500,
     min_new_tokens: 500,
-    signal: between.signal,
+    signal: abortAfter(model, "decode", 8),
   });
   const { partial } = (await failure(generating)) as unknown as { partial: { dims: number[] } };
-  between.stop();
-  assert.ok(between.counts.submitted < 100, `${between.counts.submitted} of 500 tokens`);
+  const computed = model.profile!.count("decode").steps - before;
+  assert.ok(computed < 100, `${computed} of 500 tokens`);
   assert.ok(partial.dims[1] >= 5 + 8 - 1);
   assert.equal(await answer(model), expected);
 });

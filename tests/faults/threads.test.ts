@@ -10,14 +10,20 @@ import { answer, expected, failure } from "./answer.ts";
 
 const ids = (count: number) => Array.from({ length: count }, (_, i) => (i * 37 + 5) % 150);
 
-/** A model and the threads of its team, which its platform hides. */
-async function loadWithThreads(threads: number): Promise<{ model: MixtralForCausalLM; workers: Worker[] }> {
+/**
+ * A model and the threads of its team, which its platform hides.
+ * @param banks - what thread `threads` − 1 is told in place of the model's memories
+ */
+async function loadWithThreads(
+  threads: number,
+  banks?: WebAssembly.Memory[],
+): Promise<{ model: MixtralForCausalLM; workers: Worker[] }> {
   const workers: Worker[] = [];
   const { postMessage } = Worker.prototype;
-  Worker.prototype.postMessage = function (...args: Parameters<typeof postMessage>) {
-    const [order] = args as [{ type: string; thread: number }];
+  Worker.prototype.postMessage = function (order, ...rest) {
     if (order.type === "init") workers[order.thread] = this;
-    return postMessage.apply(this, args);
+    const spoilt = order.type === "init" && order.thread === threads - 1 && banks;
+    return postMessage.call(this, spoilt ? { ...order, setup: { ...order.setup, banks } } : order, ...rest);
   };
   try {
     const model = await MixtralForCausalLM.from_pretrained(demo, { threads });
@@ -55,10 +61,9 @@ for (const victim of [0, 1, 2]) {
 
 for (const threads of [1, 2, 5]) {
   test(`a kernel traps in the last of ${threads} threads`, async () => {
-    const { model, workers } = await loadWithThreads(threads);
-    // Its bank 0 is exchanged for a memory that ends before the weights: every address is out of bounds.
-    const memory = new WebAssembly.Memory({ initial: 2, maximum: 2, shared: true });
-    workers[threads - 1].postMessage({ type: "tell", message: { index: 0, memory } });
+    // A memory that ends before the weights: their addresses are out of bounds.
+    const memory = new WebAssembly.Memory({ initial: 16, maximum: 16, shared: true });
+    const { model } = await loadWithThreads(threads, [memory]);
     const error = await failure(answer(model));
     assert.instance(error, EngineError);
     assert.match(error.message, `thread ${threads - 1} of the team failed`);
@@ -98,7 +103,7 @@ test("two calls at once give what each gives alone", async () => {
 
 test("two calls with one cache: the second is told, the first is right", async () => {
   await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2, chunk_size: 16 });
-  const past_key_values = model.create_cache(1, 16);
+  const past_key_values = model.create_cache(1);
   const first = model({ input_ids: ids(100), past_key_values });
   for (const call of [
     () => model({ input_ids: ids(3), past_key_values }),
@@ -119,8 +124,9 @@ test("two calls with one cache: the second is told, the first is right", async (
 
 test("a cache that is disposed of during a call is freed at the call's end", async () => {
   await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2, chunk_size: 16 });
-  const past_key_values = model.create_cache(1, 128);
+  const past_key_values = model.create_cache(1);
   const call = model({ input_ids: ids(100), past_key_values });
+  while (model.info().cache_bytes === 0) await new Promise(setImmediate);
   past_key_values.dispose();
   assert.ok(model.info().cache_bytes > 0, "steps still write to it");
   await call;
@@ -130,7 +136,7 @@ test("a cache that is disposed of during a call is freed at the call's end", asy
 test("a batch that is aborted in its prefill leaves its cache as it was", async () => {
   await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2, chunk_size: 32 });
   const rows = [ids(200), ids(200).reverse()];
-  const past_key_values = model.create_cache(2, 256);
+  const past_key_values = model.create_cache(2);
   await model({ input_ids: rows.map((row) => row.slice(0, 9)), past_key_values });
   for (const ms of [0, 3, 8]) {
     const controller = new AbortController();

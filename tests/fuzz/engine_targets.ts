@@ -7,7 +7,8 @@ import type { Repository } from "../../src/checkpoint/repository.ts";
 import { EngineError, TramontaneError } from "../../src/errors.ts";
 import { MixtralForCausalLM } from "../../src/index.ts";
 import { KeyValueCache } from "../../src/model/cache.ts";
-import { encodeCache } from "../../src/model/cache_file.ts";
+import { readCache, writeCache } from "../../src/model/cache_file.ts";
+import { memoryFile } from "../../src/platform/files.ts";
 import { smallConfig, smallShapes, zeros } from "../checkpoint/safetensors.ts";
 import { fixture } from "../fixtures.ts";
 import { memoryFiles } from "../repositories.ts";
@@ -60,7 +61,10 @@ const rows = [
   [5, 6, 7, 8],
 ];
 const cache = (await model({ input_ids: rows })).past_key_values!;
-const file = encodeCache(model.engine.shape, model.engine.store, cache.get_seq_length(), cache.sequences);
+const parts: Uint8Array[] = [];
+const writer = { write: async (bytes: Uint8Array) => void parts.push(bytes.slice()) };
+await writeCache(model.engine.cacheMemory, writer, cache.get_seq_length(), cache.rows);
+const file = new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
 cache.dispose();
 const header = new TextDecoder().decode(file.subarray(12, 12 + new DataView(file.buffer).getUint32(8, true)));
 
@@ -72,11 +76,13 @@ async function goesOn(data: Uint8Array): Promise<string | null> {
 }
 
 async function extend(data: Uint8Array): Promise<string | null> {
-  const { shape, store } = model.engine;
+  const memory = model.engine.cacheMemory;
   let cache: KeyValueCache | undefined;
   try {
-    cache = KeyValueCache.load({ shape, store, write_file: async () => {} }, data, "cache");
-    await model({ input_ids: cache.sequences.map(() => [1, 2, 3]), past_key_values: cache });
+    const { columns, rows } = await readCache(memory, memoryFile("cache", data));
+    const { pool, shape } = memory;
+    cache = new KeyValueCache({ pool, window: shape.window, save: async () => {} }, rows, columns);
+    await model({ input_ids: rows.map(() => [1, 2, 3]), past_key_values: cache });
     return null;
   } catch (error) {
     if (error instanceof TramontaneError && !(error instanceof EngineError)) return error.message;

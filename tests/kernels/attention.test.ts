@@ -1,205 +1,81 @@
-// Attention over the rolling cache: values against float64, the window rule against transformers' masks, and the same bits
-// however a sequence is cut into chunks.
+// Attention over the pages of the cache: values against float64, the window rule against transformers' masks, and the
+// same bits however a sequence is cut into chunks and calls and wherever its pages are.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { json } from "../fixtures.ts";
 import { bits, builds, Kernels } from "./harness.ts";
+import { attend, type KvType, kvTypes, PagedSequence, Pool, type Rows, type Shape } from "./paged.ts";
 import { normal } from "./random.ts";
+import { stored } from "./stored.ts";
 
 const kernels = builds.map((build) => new Kernels(build, 256));
+const types = Object.keys(kvTypes) as KvType[];
 
-interface Shape {
-  length: number; // of the sequence
-  group: number;
-  head_dim: number;
-  window: number; // 0: none
-  slots: number; // of the ring
-  type: 0 | 1; // f32, f16
-}
-
-/** A sequence's rotated queries (length, group, head_dim), keys and values (length, head_dim). */
-interface Sequence {
-  q: Float32Array;
-  k: Float32Array;
-  v: Float32Array;
-}
-
-const sequence = ({ length, group, head_dim }: Shape, seed: number): Sequence => ({
+const random = ({ group, head_dim }: Shape, length: number, seed: number): Rows => ({
   q: normal(seed, length * group * head_dim, 1.5),
   k: normal(seed + 1, length * head_dim, 1.5),
   v: normal(seed + 2, length * head_dim),
 });
 
-/** Stores values as the cache does, at `to`. */
-function store(kernel: Kernels, values: Float32Array, to: number, type: number): void {
-  const scratch = kernel.put(values);
-  kernel.fn.store_kv(scratch, to, values.length, type);
-}
-
-/** AttentionArgs, as cpp/kernels.h lays it out. */
-function attentionArgs(
-  kernel: Kernels,
-  shape: Shape,
-  at: Record<string, number>,
-  first: number,
-  row0: number,
-  row1: number,
-): number {
-  const { group, head_dim, slots, window, type } = shape;
-  const args = kernel.alloc(80);
-  kernel
-    .u32(args, 18)
-    .set([
-      at.q,
-      at.out,
-      at.ring_k,
-      at.ring_v,
-      at.chunk_k,
-      at.chunk_v,
-      at.q_stride,
-      at.q_stride,
-      at.chunk_stride,
-      group,
-      head_dim,
-      first,
-      row0,
-      row1,
-      slots,
-      window,
-      type,
-    ]);
-  kernel.f32(args + 68, 1)[0] = head_dim ** -0.5;
-  kernel.u32(args + 72, 1)[0] = at.scratch;
-  return args;
-}
-
-/**
- * Attention of the whole sequence, fed in chunks of the given sizes; each chunk's rows are computed in `parts` calls.
- * Slots never written, and the chunk's rows past its end, hold NaN. Returns (length, group, head_dim).
- */
-function attend(kernel: Kernels, shape: Shape, { q, k, v }: Sequence, chunks: number[], parts = 1): Float32Array {
-  kernel.reset();
-  const { group, head_dim, slots, type } = shape;
-  const size = type === 1 ? 2 : 4;
-  const width = group * head_dim;
-  const q_stride = Math.ceil(width / 4) * 4 + 4;
-  const chunk_stride = Math.ceil(head_dim / 8) * 8 + 8;
-  const most = Math.max(...chunks);
-  const at = {
-    q: kernel.alloc(4 * most * q_stride),
-    out: kernel.alloc(4 * most * q_stride),
-    ring_k: kernel.alloc(slots * head_dim * size),
-    ring_v: kernel.alloc(slots * head_dim * size),
-    chunk_k: kernel.alloc((most + 1) * chunk_stride * size),
-    chunk_v: kernel.alloc((most + 1) * chunk_stride * size),
-    q_stride,
-    chunk_stride,
-    scratch: kernel.alloc(kernel.fn.attention_scratch(group, head_dim)),
-  };
-  const guard = kernel.alloc(64);
-  kernel.u8(guard, 64).fill(0xa5);
-  for (const ring of [at.ring_k, at.ring_v]) kernel.u8(ring, slots * head_dim * size).fill(255);
-  const result = new Float32Array(shape.length * width);
-  const mark = kernel.alloc(0);
-  let first = 0;
-  for (const rows of chunks) {
-    kernel.u8(at.chunk_k, (most + 1) * chunk_stride * size).fill(255);
-    kernel.u8(at.chunk_v, (most + 1) * chunk_stride * size).fill(255);
-    kernel.f32(at.out, most * q_stride).fill(-77);
-    for (let i = 0; i < rows; i++) {
-      const p = first + i;
-      kernel.f32(at.q + 4 * i * q_stride, width).set(q.subarray(p * width, (p + 1) * width));
-      store(kernel, k.subarray(p * head_dim, (p + 1) * head_dim), at.chunk_k + i * chunk_stride * size, type);
-      store(kernel, v.subarray(p * head_dim, (p + 1) * head_dim), at.chunk_v + i * chunk_stride * size, type);
-    }
-    for (let part = 0; part < parts; part++) {
-      const row0 = Math.floor((rows * part) / parts);
-      const row1 = Math.floor((rows * (part + 1)) / parts);
-      kernel.fn.attention(attentionArgs(kernel, shape, at, first, row0, row1));
-    }
-    for (let i = 0; i < rows; i++) {
-      const slot = (first + i) % slots;
-      for (const [from, to] of [
-        [at.chunk_k, at.ring_k],
-        [at.chunk_v, at.ring_v],
-      ])
-        kernel
-          .u8(to + slot * head_dim * size, head_dim * size)
-          .set(kernel.u8(from + i * chunk_stride * size, head_dim * size));
-      result.set(kernel.f32(at.out + 4 * i * q_stride, width), (first + i) * width);
-      assert.ok(
-        kernel.f32(at.out + 4 * (i * q_stride + width), q_stride - width).every((x) => x === -77),
-        "wrote beside a row",
-      );
-    }
-    first += rows;
-    rewind(kernel, mark);
-  }
-  assert.ok(
-    kernel.u8(guard, 64).every((b) => b === 0xa5),
-    "wrote beyond attention_scratch",
-  );
-  return result;
-}
-
-/** Frees what was allocated after `mark`. */
-function rewind(kernel: Kernels, mark: number): void {
-  kernel.reset();
-  kernel.alloc(mark - kernel.alloc(0));
-}
+const between = ({ q, k, v }: Rows, { group, head_dim }: Shape, from: number, to: number): Rows => ({
+  q: q.subarray(from * group * head_dim, to * group * head_dim),
+  k: k.subarray(from * head_dim, to * head_dim),
+  v: v.subarray(from * head_dim, to * head_dim),
+});
 
 /** Keys and values as the cache holds them. */
-function stored(kernel: Kernels, values: Float32Array, type: number): Float32Array {
-  if (type === 0) return values;
-  kernel.reset();
-  const at = kernel.alloc(2 * values.length);
-  store(kernel, values, at, 1);
-  const out = kernel.alloc(4 * values.length);
-  kernel.fn.dequantize_f16(at, out, values.length);
-  return kernel.f32(out, values.length).slice();
-}
+const asStored = ({ q, k, v }: Rows, type: KvType): Rows => ({ q, k: stored(k, type), v: stored(v, type) });
 
-/** The plain twin in float64: softmax over all visible keys at once. */
-function truth(shape: Shape, { q, k, v }: Sequence): Float64Array {
-  const { length, group, head_dim, window } = shape;
-  const out = new Float64Array(length * group * head_dim);
-  for (let p = 0; p < length; p++)
-    for (let g = 0; g < group; g++) {
-      const row = (p * group + g) * head_dim;
-      const begin = window ? Math.max(0, p - window + 1) : 0;
-      const scores: number[] = [];
-      for (let j = begin; j <= p; j++) {
-        let dot = 0;
-        for (let d = 0; d < head_dim; d++) dot += q[row + d] * k[j * head_dim + d];
-        scores.push(dot / Math.sqrt(head_dim));
-      }
-      const max = Math.max(...scores);
-      const exps = scores.map((s) => Math.exp(s - max));
-      const sum = exps.reduce((a, b) => a + b, 0);
-      for (let j = begin; j <= p; j++)
-        for (let d = 0; d < head_dim; d++) out[row + d] += (exps[j - begin] / sum) * v[j * head_dim + d];
+/** The plain twin in float64, softmax over all visible keys at once: outputs, and (row, head of the group) weights. */
+function truth({ group, head_dim, window }: Shape, { q, k, v }: Rows): { out: Float64Array; weights: Float64Array[] } {
+  const out = new Float64Array(q.length);
+  const weights: Float64Array[] = [];
+  for (let i = 0; i < q.length / head_dim; i++) {
+    const p = Math.floor(i / group);
+    const begin = window ? Math.max(0, p - window + 1) : 0;
+    const row = new Float64Array(p + 1).fill(-Infinity);
+    for (let j = begin; j <= p; j++) {
+      let dot = 0;
+      for (let d = 0; d < head_dim; d++) dot += q[i * head_dim + d] * k[j * head_dim + d];
+      row[j] = dot / Math.sqrt(head_dim);
     }
-  return out;
+    const max = row.reduce((a, b) => Math.max(a, b));
+    const sum = row.reduce((total, score) => total + Math.exp(score - max), 0);
+    for (let j = 0; j <= p; j++) {
+      row[j] = Math.exp(row[j] - max) / sum;
+      for (let d = 0; d < head_dim; d++) out[i * head_dim + d] += row[j] * v[j * head_dim + d];
+    }
+    weights.push(row);
+  }
+  return { out, weights };
 }
 
-const shapes: Shape[] = [];
-for (const type of [0, 1] as const)
-  for (const [length, group, head_dim, window, slots] of [
-    [1, 1, 1, 0, 1],
-    [130, 4, 16, 0, 200],
-    [200, 4, 32, 0, 200],
-    [200, 2, 16, 10, 10],
-    [200, 3, 20, 64, 64],
-    [150, 1, 37, 50, 50],
-    [210, 5, 4, 100, 128],
-    [90, 8, 128, 70, 70],
-    [70, 40, 6, 33, 40],
-    [260, 2, 80, 129, 131],
-  ])
-    shapes.push({ length, group, head_dim, window, slots, type });
-
-const describe = (s: Shape) =>
-  `${s.length} rows, group ${s.group}, head_dim ${s.head_dim}, window ${s.window}, ${s.slots} slots, ${s.type ? "f16" : "f32"}`;
+const cases = types
+  .flatMap((type) =>
+    [
+      [1, 1, 1, 0],
+      [130, 4, 16, 0],
+      [200, 4, 32, 0],
+      [200, 2, 16, 10],
+      [200, 3, 20, 64],
+      [150, 1, 37, 50],
+      [140, 2, 5, 1],
+      [210, 5, 4, 100],
+      [90, 8, 128, 70],
+      [70, 40, 6, 33],
+      [100, 1, 64, 0],
+      [260, 2, 80, 129],
+      [400, 2, 32, 65],
+    ].flatMap(([length, group, head_dim, window]) =>
+      type === "q8_0" && head_dim % 32 !== 0 ? [] : [{ shape: { group, head_dim, window, type }, length }],
+    ),
+  )
+  .map(({ shape, length }, i) => {
+    const input = random(shape, length, 100 * i);
+    const { group, head_dim, window, type } = shape;
+    const what = `${length} rows, group ${group}, head_dim ${head_dim}, window ${window}, ${type}`;
+    return { shape, length, input, exact: truth(shape, asStored(input, type)), what };
+  });
 
 /** Ways to cut a sequence: one chunk, single rows, sevens, blocks, and a long first chunk with single rows after it. */
 function cuts(length: number): number[][] {
@@ -209,41 +85,101 @@ function cuts(length: number): number[][] {
   return [[length], even(1), even(7), even(64), [head, ...Array(length - head).fill(1)]];
 }
 
-test("attention is within 4e-6 of float64, and a cut changes no bit", () => {
+test("attention is within 4e-6 of float64, and no cut into chunks and calls changes a bit", () => {
   let worst = 0;
-  for (const [i, shape] of shapes.entries()) {
-    const input = sequence(shape, 100 * i);
-    const expected = attend(kernels[0], shape, input, [shape.length]);
-    const exact = truth(shape, {
-      q: input.q,
-      k: stored(kernels[0], input.k, shape.type),
-      v: stored(kernels[0], input.v, shape.type),
-    });
+  for (const { shape, length, input, exact, what } of cases) {
+    const expected = attend(kernels[0], shape, input, [length]);
     for (const [at, value] of expected.entries()) {
-      const error = Math.abs(value - exact[at]);
-      assert.ok(error <= 4e-6, `${describe(shape)}: value ${at} is ${value}, expected ${exact[at]}`);
+      const error = Math.abs(value - exact.out[at]);
+      assert.ok(error <= 4e-6, `${what}: value ${at} is ${value}, expected ${exact.out[at]}`);
       worst = Math.max(worst, error);
     }
     for (const kernel of kernels)
-      for (const chunks of cuts(shape.length))
+      for (const chunks of cuts(length))
         for (const parts of [1, 3])
           assert.equal(
-            bits(attend(kernel, shape, input, chunks, parts)),
+            bits(attend(kernel, shape, input, chunks, { parts })),
             bits(expected),
-            `${describe(shape)}, chunks of ${chunks[0]}, ${parts} parts`,
+            `${what}, chunks of ${chunks[0]}, ${parts} parts`,
           );
   }
-  console.log(`# attention: largest error ${worst.toExponential(2)} over ${shapes.length} shapes (values about 1)`);
+  console.log(`# attention: largest error ${worst.toExponential(2)} over ${cases.length} shapes (values about 1)`);
+});
+
+test("q8_0 has the bits of f32 on the dequantized rows", () => {
+  for (const [head_dim, group, window] of [
+    [32, 3, 0],
+    [96, 4, 50],
+    [128, 1, 0],
+  ]) {
+    const shape: Shape = { group, head_dim, window, type: "q8_0" };
+    const input = random(shape, 150, head_dim);
+    input.v.fill(1e-3, 64 * head_dim, 80 * head_dim); // scales that are subnormal halves
+    const plain = attend(kernels[0], { ...shape, type: "f32" }, asStored(input, "q8_0"), [150]);
+    for (const kernel of kernels) assert.equal(bits(attend(kernel, shape, input, [100, 50])), bits(plain));
+  }
+});
+
+test("sequences that share their first pages have the bits of sequences of their own", () => {
+  for (const kernel of kernels)
+    for (const type of types) {
+      const shape: Shape = { group: 2, head_dim: 32, window: 0, type };
+      const prefix = random(shape, 128, 5);
+      const endings = [random(shape, 70, 6), random(shape, 30, 7)];
+      const pool = new Pool(kernel, shape, 8);
+      const first = new PagedSequence(pool);
+      first.chunk(prefix);
+      const both = [first, first.fork()];
+      // Turn by turn, so that each stores into pages of its own between the other's steps.
+      const outs = endings.map((rows, i) => [both[i].chunk(between(rows, shape, 0, 20)).out]);
+      for (const [i, rows] of endings.entries())
+        outs[i].push(both[i].chunk(between(rows, shape, 20, rows.k.length / 32)).out);
+      for (const [i, rows] of endings.entries()) {
+        const alone = new PagedSequence(new Pool(kernel, shape, 4));
+        alone.chunk(prefix);
+        assert.equal(bits(Float32Array.from(outs[i].flatMap((out) => [...out]))), bits(alone.chunk(rows).out), type);
+      }
+    }
+});
+
+test("eager attention is within 2e-6 of the tiled, and leaves the weights in its matrix", () => {
+  for (const { shape, length, input, exact, what } of cases) {
+    const { group } = shape;
+    const tiled = attend(kernels[0], shape, input, [length]);
+    const expected = attend(kernels[0], shape, input, [length], { eager: true });
+    for (const [at, value] of expected.entries())
+      assert.ok(Math.abs(value - tiled[at]) <= 2e-6, `${what}: value ${at} is ${value}, tiled ${tiled[at]}`);
+    const head = Math.ceil(length / 2);
+    for (const kernel of kernels) {
+      assert.equal(
+        bits(attend(kernel, shape, input, [head, length - head], { eager: true, parts: 3 })),
+        bits(expected),
+      );
+      const sequence = new PagedSequence(new Pool(kernel, shape, Math.ceil(length / 64)));
+      sequence.chunk(between(input, shape, 0, head));
+      const { probabilities } = sequence.chunk(between(input, shape, head, length), { eager: true, parts: 3 });
+      assert.is(probabilities.length, (length - head) * group);
+      for (const [r, row] of probabilities.entries()) {
+        const weights = exact.weights[head * group + r];
+        const sum = row.reduce((a, b) => a + b, 0);
+        assert.ok(Math.abs(sum - 1) <= 1e-6, `${what}: row ${r} adds up to ${sum}`);
+        const wrong = row.findIndex((weight, j) => (weights[j] ? Math.abs(weight - weights[j]) > 2e-6 : weight !== 0));
+        assert.is(wrong, -1, `${what}: row ${r} gives key ${wrong} ${row[wrong]}, expected ${weights[wrong]}`);
+      }
+    }
+  }
 });
 
 test("later rows of a chunk, even NaN, do not reach earlier queries", () => {
-  const shape: Shape = { length: 100, group: 2, head_dim: 16, window: 0, slots: 100, type: 0 };
-  const input = sequence(shape, 1);
-  const clean = attend(kernels[0], shape, input, [100]);
-  for (const values of [input.k, input.v]) values.fill(NaN, 60 * 16);
-  const poisoned = attend(kernels[0], shape, input, [100]);
-  assert.equal(bits(poisoned.subarray(0, 60 * 32)), bits(clean.subarray(0, 60 * 32)));
-  assert.ok(poisoned.subarray(60 * 32).every(Number.isNaN));
+  for (const type of types) {
+    const shape: Shape = { group: 2, head_dim: 32, window: 0, type };
+    const input = random(shape, 100, 1);
+    const clean = attend(kernels[0], shape, input, [100]);
+    for (const values of [input.k, input.v]) values.fill(NaN, 61 * 32);
+    const poisoned = attend(kernels[0], shape, input, [100]);
+    assert.equal(bits(poisoned.subarray(0, 61 * 64)), bits(clean.subarray(0, 61 * 64)));
+    assert.ok(poisoned.subarray(61 * 64).every(Number.isNaN), type);
+  }
 });
 
 test("queries see the keys that transformers' masks show", () => {
@@ -251,7 +187,7 @@ test("queries see the keys that transformers' masks show", () => {
   let checked = 0;
   for (const { window, updates, steps } of json("fixtures/cache/cache.json").cases) {
     const length = updates.reduce((a: number, b: number) => a + b, 0);
-    const shape: Shape = { length, group: 1, head_dim: length, window: window ?? 0, slots: window ?? length, type: 0 };
+    const shape: Shape = { group: 1, head_dim: length, window: window ?? 0, type: "f32" };
     const v = new Float32Array(length * length);
     for (let j = 0; j < length; j++) v[j * length + j] = 1;
     const zeros = new Float32Array(length * length);
@@ -272,8 +208,8 @@ test("queries see the keys that transformers' masks show", () => {
 });
 
 test("infinite and NaN halves of the cache stay what they are", () => {
-  const shape: Shape = { length: 70, group: 2, head_dim: 20, window: 0, slots: 70, type: 1 };
-  const input = sequence(shape, 7);
+  const shape: Shape = { group: 2, head_dim: 20, window: 0, type: "f16" };
+  const input = random(shape, 70, 7);
   input.q.fill(1);
   input.k[30 * 20 + 2] = -1e5; // a score of -Infinity: key 30 has no weight
   const without = { ...input, v: input.v.slice() };
@@ -289,8 +225,20 @@ test("infinite and NaN halves of the cache stay what they are", () => {
   }
 });
 
+test("a block of q8_0 with an infinity or NaN is NaN, and no other is", () => {
+  const shape: Shape = { group: 1, head_dim: 64, window: 0, type: "q8_0" };
+  const input = random(shape, 70, 8);
+  input.v[10 * 64 + 40] = NaN;
+  input.v[20 * 64 + 3] = -Infinity;
+  const out = attend(kernels[0], shape, input, [70]);
+  for (const [at, value] of out.entries()) {
+    const p = Math.floor(at / 64);
+    assert.is(Number.isNaN(value), p >= (at % 64 < 32 ? 20 : 10), `row ${p}, dim ${at % 64}: ${value}`);
+  }
+});
+
 test("extreme scores neither overflow nor lose the largest key", () => {
-  const shape: Shape = { length: 130, group: 1, head_dim: 4, window: 0, slots: 130, type: 0 };
+  const shape: Shape = { group: 1, head_dim: 4, window: 0, type: "f32" };
   const q = new Float32Array(130 * 4).fill(1000);
   const k = Float32Array.from({ length: 130 * 4 }, (_, i) => (i >> 2 === 5 ? 1000 : -1000 + (i >> 2)));
   const v = Float32Array.from({ length: 130 * 4 }, (_, i) => i >> 2);
@@ -298,48 +246,20 @@ test("extreme scores neither overflow nor lose the largest key", () => {
   for (let p = 0; p < 130; p++) assert.is(out[p * 4], Math.min(p, 5));
 });
 
-test("store_kv rounds to the nearest half, ties to even", () => {
-  /** The nearest half's value: a multiple of its unit in the last place. */
-  const nearest = (x: number): number => {
-    const a = Math.abs(x);
-    const unit = 2 ** Math.max(Math.floor(Math.log2(a)) - 10, -24);
-    const steps = a / unit;
-    let whole = Math.floor(steps);
-    if (steps - whole > 0.5 || (steps - whole === 0.5 && whole % 2 === 1)) whole++;
-    const value = whole * unit >= 65536 ? Infinity : whole * unit;
-    return x < 0 ? -value : value;
-  };
-  const values: number[] = [
-    0,
-    -0,
-    65504,
-    65519.99,
-    65520,
-    -65536,
-    1e30,
-    6e-8,
-    2.98e-8,
-    2.99e-8,
-    6.1e-5,
-    1.00048828125,
-    1.00146484375,
-    2 ** -14,
-  ];
-  for (const x of normal(9, 5000))
-    values.push(Math.fround(x), Math.fround(x * 2 ** -14), Math.fround(x * 2 ** -20), Math.fround(x * 2 ** 14));
-  for (let h = 0; h < 2048; h++) values.push((h + 0.5) * 2 ** -24, 1 + (h + 0.5) / 1024);
-  for (const kernel of kernels)
-    for (const count of [values.length, 1, 2, 3, 5]) {
-      const input = Float32Array.from(values.slice(0, count));
-      const got = stored(kernel, input, 1);
-      for (let i = 0; i < count; i++) {
-        const expected = input[i] === 0 ? input[i] : nearest(input[i]);
-        assert.ok(Object.is(got[i], expected), `${input[i]} became ${got[i]}, expected ${expected}`);
-      }
+test("weights below 2^-80 of the largest count as 0", () => {
+  // Key 0 has the largest score and a value of 0; key 1 is lower by the distance and alone in showing.
+  for (const [distance, shows] of [
+    [55.4, true],
+    [55.5, false],
+    [80, false],
+  ] as const)
+    for (const eager of [false, true]) {
+      const shape: Shape = { group: 1, head_dim: 1, window: 0, type: "f32" };
+      const input = { q: Float32Array.of(1, 1), k: Float32Array.of(0, -distance), v: Float32Array.of(0, 1) };
+      const [, weight] = attend(kernels[0], shape, input, [2], { eager });
+      const expected = shows ? Math.exp(-distance) : 0;
+      assert.ok(Math.abs(weight - expected) <= 1e-5 * expected, `${distance}: ${weight}, expected ${expected}`);
     }
-  const [nan, infinite] = stored(kernels[0], Float32Array.of(NaN, -Infinity), 1);
-  assert.ok(Number.isNaN(nan));
-  assert.is(infinite, -Infinity);
 });
 
 test.run();

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import v8 from "node:v8";
+import { type FieldType, type Struct, writeStruct } from "../../src/kernels/structs.ts";
 import { root } from "../fixtures.ts";
 
 // Node 20 hides relaxed SIMD behind a flag, which later ones do not know.
@@ -53,6 +54,17 @@ export class Kernels {
   put(values: Float32Array | Uint8Array | Uint32Array | Int32Array): number {
     const at = this.alloc(values.byteLength);
     this.u8(at, values.byteLength).set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    return at;
+  }
+
+  /** Writes all fields of a kernel's struct into fresh memory and returns its address. */
+  struct<Fields extends Record<string, FieldType>>(
+    of: Struct<Fields>,
+    values: { readonly [Name in keyof Fields]: number },
+  ): number {
+    const at = this.alloc(of.bytes);
+    const { buffer } = this.memory;
+    writeStruct({ u32: new Uint32Array(buffer), f32: new Float32Array(buffer) }, at, of, values);
     return at;
   }
 }

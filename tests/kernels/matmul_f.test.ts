@@ -3,69 +3,16 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { formats } from "../../src/quant/formats.ts";
 import { fixture, safetensors } from "../fixtures.ts";
+import { byTiles, byToken, pack, putLast } from "./forms.ts";
 import { bits, builds, Kernels } from "./harness.ts";
 import { normal, uniform } from "./random.ts";
+import { NEGLIGIBLE } from "./twin.ts";
 
 type Name = "F32" | "F16" | "BF16";
 const names: Name[] = ["F32", "F16", "BF16"];
 const eps = 2 ** -24;
 
 const kernels = builds.map((build) => new Kernels(build, 512));
-
-/** Puts the weights at the very end of the memory, where reading beyond their last byte traps. */
-function putLast(k: Kernels, weights: Uint8Array): number {
-  const at = k.memory.buffer.byteLength - weights.byteLength;
-  k.u8(at, weights.byteLength).set(weights);
-  return at;
-}
-
-/** The products of x (tokens, cols) and weights (rows, cols): (tokens, rows), one token at a time. */
-function matvec(k: Kernels, name: Name, weights: Uint8Array, x: Float32Array, cols: number, rows: number) {
-  k.reset();
-  const w = putLast(k, weights);
-  const kind = k.fn.vec_kind(formats[name].id);
-  const input = k.put(x);
-  const packed = k.alloc(k.fn.vec_bytes(kind, cols));
-  const out = k.alloc(4 * rows);
-  const tokens = x.length / cols;
-  const result = new Float32Array(tokens * rows);
-  for (let t = 0; t < tokens; t++) {
-    // In two parts, as two threads would pack it.
-    const middle = Math.min(128, cols);
-    k.fn.pack_vec(kind, input + 4 * t * cols, packed, cols, 0, middle);
-    if (middle < cols) k.fn.pack_vec(kind, input + 4 * t * cols, packed, cols, middle, cols);
-    k.fn[`matvec_${name.toLowerCase()}`](w, packed, out, cols, rows);
-    result.set(k.f32(out, rows), t * rows);
-  }
-  return result;
-}
-
-/** The same by tiles of tokens, which `index` picks in reverse order, into rows of a wider output. */
-function matmul(k: Kernels, name: Name, weights: Uint8Array, x: Float32Array, cols: number, rows: number) {
-  k.reset();
-  const w = putLast(k, weights);
-  const kind = k.fn.tile_kind(formats[name].id);
-  const tokens = x.length / cols;
-  const tiles = Math.ceil(tokens / 4);
-  const stride = cols + 3;
-  const input = k.alloc(4 * tokens * stride);
-  k.f32(input, tokens * stride).fill(NaN);
-  for (let t = 0; t < tokens; t++)
-    k.f32(input + 4 * (tokens - 1 - t) * stride, cols).set(x.subarray(t * cols, (t + 1) * cols));
-  const index = k.put(Uint32Array.from({ length: tokens }, (_, t) => tokens - 1 - t));
-  const packed = k.alloc(k.fn.tile_bytes(kind, cols, tokens));
-  k.u8(packed, k.fn.tile_bytes(kind, cols, tokens)).fill(255);
-  const middle = Math.min(128, cols);
-  k.fn.pack_tile(kind, input, stride, index, tokens, packed, cols, 0, middle, 0, tiles);
-  if (middle < cols) k.fn.pack_tile(kind, input, stride, index, tokens, packed, cols, middle, cols, 0, tiles);
-  const outStride = Math.ceil(rows / 4) * 4 + 4;
-  const out = k.alloc(4 * tiles * 4 * outStride);
-  const scratch = k.alloc(k.fn.matmul_scratch(cols));
-  k.fn[`matmul_${name.toLowerCase()}`](w, packed, out, cols, rows, tokens, outStride, scratch);
-  const result = new Float32Array(tokens * rows);
-  for (let t = 0; t < tokens; t++) result.set(k.f32(out + 4 * t * outStride, rows), t * rows);
-  return result;
-}
 
 function dequantize(k: Kernels, name: Name, weights: Uint8Array): Float32Array {
   k.reset();
@@ -111,8 +58,7 @@ for (const name of ["F16", "BF16"] as const) {
       ["packed", "y", "y_abs"],
       ["random_bytes", "random_y", "random_y_abs"],
     ]) {
-      const rows = tensors[packed].shape[0];
-      const got = matvec(kernels[0], name, tensors[packed].data as Uint8Array, f32("x"), 1024, rows);
+      const got = byToken(kernels[0], formats[name], tensors[packed].data as Uint8Array, f32("x"), 1024);
       for (let i = 0; i < got.length; i++) {
         const error = Math.abs(got[i] - f32(y)[i]);
         const bound = 1024 * eps * f32(y_abs)[i];
@@ -177,11 +123,12 @@ for (const name of names) {
         const tokens = 1 + ((i + rows) % 9);
         const w = weights(cols * 10 + rows, cols * rows);
         const x = normal(cols + 7, tokens * cols);
-        const expected = matvec(kernels[0], name, w, x, cols, rows);
+        const expected = byToken(kernels[0], formats[name], w, x, cols);
         for (const k of kernels) {
-          assert.equal(bits(matvec(k, name, w, x, cols, rows)), bits(expected), `matvec ${rows}x${cols}`);
+          assert.equal(bits(byToken(k, formats[name], w, x, cols)), bits(expected), `matvec ${rows}x${cols}`);
+          assert.equal(bits(byToken(k, formats[name], w, x, cols, 1)), bits(expected), `ahead ${rows}x${cols}`);
           assert.equal(
-            bits(matmul(k, name, w, x, cols, rows)),
+            bits(byTiles(k, formats[name], w, x, cols)),
             bits(expected),
             `matmul ${rows}x${cols}, ${tokens} tokens`,
           );
@@ -208,18 +155,50 @@ for (const name of names) {
     ]) {
       const w = weights(rows, cols * rows);
       const x = normal(rows, tokens * cols);
-      const expected = bits(matvec(kernels[0], name, w, x, cols, rows));
-      for (const k of kernels) assert.equal(bits(matmul(k, name, w, x, cols, rows)), expected);
+      const expected = bits(byToken(kernels[0], formats[name], w, x, cols));
+      for (const k of kernels) assert.equal(bits(byToken(k, formats[name], w, x, cols, 1)), expected);
+      for (const k of kernels) assert.equal(bits(byTiles(k, formats[name], w, x, cols)), expected);
     }
   });
 }
 
+test("activations from 2^-64 on count, smaller ones are zero, and none that is packed is subnormal", () => {
+  const cols = 192;
+  const x = Float32Array.from({ length: cols }, (_, i) => (i % 2 ? -1 : 1) * 1.5 * 2 ** -i);
+  for (const name of names) {
+    const format = formats[name];
+    // Row r has a one in column r: the product is the activation.
+    const identity = new Uint8Array(cols * cols * format.block_bytes);
+    const ones = { F32: [0x80, 0x3f], F16: [0x00, 0x3c], BF16: [0x80, 0x3f] };
+    for (let r = 0; r < cols; r++) identity.set(ones[name], (r * cols + r + 1) * format.block_bytes - 2);
+    const edge = [NEGLIGIBLE, NEGLIGIBLE * (1 - 2 ** -24), Infinity];
+    for (const k of kernels) {
+      for (const product of [byToken, byTiles]) {
+        const got = product(k, format, identity, x, cols);
+        assert.equal(bits(got), bits(x.map((v) => (Math.abs(v) < NEGLIGIBLE ? 0 : v))), name);
+        const ends = edge.map((v) =>
+          product(k, format, identity.subarray(0, format.block_bytes), Float32Array.of(v), 1),
+        );
+        assert.equal([...ends.map(([v]) => v)], [NEGLIGIBLE, 0, Infinity], name);
+      }
+      for (const kind of [k.fn.vec_kind(format.id), k.fn.tile_kind(format.id)]) {
+        k.reset();
+        const packed = k.f32(pack(k, kind, x, cols, 4), k.fn.packed_bytes(kind, cols, 1) / 4);
+        assert.ok(
+          packed.every((v) => v === 0 || Math.abs(v) >= NEGLIGIBLE),
+          name,
+        );
+      }
+    }
+  }
+});
+
 test("a token's result does not depend on the tile's other tokens", () => {
   const w = normal(5, 100 * 6);
   const x = normal(6, 100 * 4);
-  const alone = matmul(kernels[0], "F32", new Uint8Array(w.buffer), x.subarray(0, 100), 100, 6);
+  const alone = byTiles(kernels[0], formats.F32, new Uint8Array(w.buffer), x.subarray(0, 100), 100);
   x.fill(NaN, 100);
-  assert.equal(bits(matmul(kernels[0], "F32", new Uint8Array(w.buffer), x, 100, 6).subarray(0, 6)), bits(alone));
+  assert.equal(bits(byTiles(kernels[0], formats.F32, new Uint8Array(w.buffer), x, 100).subarray(0, 6)), bits(alone));
 });
 
 test.run();

@@ -2,11 +2,12 @@
 // form (one token, many tokens; plain, relaxed) against the others bit for bit.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type Dot, dots } from "../../src/kernels/abi.ts";
+import { dots } from "../../src/kernels/abi.ts";
 import { type BlockFormat, formats, rowBytes } from "../../src/quant/formats.ts";
 import { fixture, safetensors } from "../fixtures.ts";
+import { byTiles, byToken, pack, putLast } from "./forms.ts";
 import { type Build, bits, builds, Kernels } from "./harness.ts";
-import { decodeRow, makeRows, product, quantize, random } from "./twin.ts";
+import { decodeRow, makeRows, NEGLIGIBLE, product, quantize, random } from "./twin.ts";
 
 const quantized = Object.values(formats).filter((f) => f.quantized);
 const kernels = Object.fromEntries(builds.map((b) => [b, new Kernels(b)])) as Record<Build, Kernels>;
@@ -24,76 +25,18 @@ function sameBits(actual: Float32Array, expected: Float32Array, what: string): v
   }
 }
 
-/** Puts weights so that they end with the memory's last byte: reading beyond them traps. */
-function putLast(k: Kernels, bytes: Uint8Array): number {
-  const at = k.memory.buffer.byteLength - bytes.length;
-  k.u8(at, bytes.length).set(bytes);
-  return at;
-}
-
-/** out (tokens, rows) by one matvec call a token. */
-function byToken(k: Kernels, f: BlockFormat, w: Uint8Array, x: Float32Array, cols: number): Float32Array {
-  k.reset();
-  const name = f.name.toLowerCase();
-  const rows = w.length / rowBytes(f, cols);
-  const tokens = x.length / cols;
-  const kind = k.fn.vec_kind(f.id);
-  const packed = k.alloc(k.fn.vec_bytes(kind, cols));
-  const out = k.alloc(4 * rows + 64);
-  const result = new Float32Array(tokens * rows);
-  for (let t = 0; t < tokens; t++) {
-    const from = k.put(x.subarray(t * cols, (t + 1) * cols));
-    // In two ranges, as two threads would.
-    const middle = Math.min(cols, 128 * Math.ceil(cols / 256));
-    k.fn.pack_vec(kind, from, packed, cols, 0, middle);
-    if (middle < cols) k.fn.pack_vec(kind, from, packed, cols, middle, cols);
-    k.u32(out, rows + 1).fill(SENTINEL);
-    k.fn[`matvec_${name}`](putLast(k, w), packed, out, cols, rows);
-    assert.is(k.u32(out, rows + 1)[rows], SENTINEL, "matvec wrote beyond out");
-    result.set(k.f32(out, rows), t * rows);
-  }
-  return result;
-}
-
-/** out (tokens, rows) by one matmul call, the tokens picked through an index in reverse order. */
-function byTiles(k: Kernels, f: BlockFormat, w: Uint8Array, x: Float32Array, cols: number, dot: Dot): Float32Array {
-  k.reset();
-  const rows = w.length / rowBytes(f, cols);
-  const tokens = x.length / cols;
-  const tiles = Math.ceil(tokens / 4);
-  const stride = 4 * Math.ceil(rows / 4) + 4;
-  const kind = k.fn.tile_kind(f.id);
-  const packed = k.alloc(k.fn.tile_bytes(kind, cols, tokens));
-  const from = k.put(x);
-  const index = k.put(new Uint32Array(tokens).map((_, i) => tokens - 1 - i));
-  const scratch = k.alloc(k.fn.matmul_scratch(cols) + 64);
-  const guard = scratch + k.fn.matmul_scratch(cols);
-  k.u32(guard, 1)[0] = SENTINEL;
-  const out = k.alloc(4 * 4 * tiles * stride);
-  k.u32(out, 4 * tiles * stride).fill(SENTINEL);
-  const middle = Math.min(cols, 128 * Math.ceil(cols / 256));
-  k.fn.pack_tile(kind, from, cols, index, tokens, packed, cols, 0, middle, 0, tiles);
-  if (middle < cols) k.fn.pack_tile(kind, from, cols, index, tokens, packed, cols, middle, cols, 0, tiles);
-  k.fn[`matmul_${f.name.toLowerCase()}`](putLast(k, w), packed, out, cols, rows, tokens, stride, scratch, dot);
-  assert.is(k.u32(guard, 1)[0], SENTINEL, "matmul wrote beyond its scratch");
-  const result = new Float32Array(tokens * rows);
-  for (let t = 0; t < 4 * tiles; t++) {
-    const row = out + 4 * t * stride;
-    for (let r = rows; r < stride; r++) assert.is(k.u32(row, stride)[r], SENTINEL, "matmul wrote beyond its rows");
-    if (t < tokens) result.set(k.f32(row, rows), (tokens - 1 - t) * rows);
-  }
-  return result;
-}
-
 /** All forms, which must agree; returns one. */
 function everyForm(f: BlockFormat, w: Uint8Array, x: Float32Array, cols: number, what: string): Float32Array {
   const reference = byToken(kernels.simd, f, w, x, cols);
   for (const build of builds) {
-    sameBits(byToken(kernels[build], f, w, x, cols), reference, `${what}, ${build} matvec and plain matvec`);
-    for (const [name, dot] of Object.entries(dots)) {
-      if (miscompiled && dot === dots.i32) continue;
-      const tiled = byTiles(kernels[build], f, w, x, cols, dot);
-      sameBits(tiled, reference, `${what}, ${build} matmul with the ${name} dot and plain matvec`);
+    for (const read_ahead of [0, 1]) {
+      const by_token = byToken(kernels[build], f, w, x, cols, read_ahead);
+      sameBits(by_token, reference, `${what}, ${build} matvec, read_ahead ${read_ahead}, and plain matvec`);
+      for (const [name, dot] of Object.entries(dots)) {
+        if (miscompiled && dot === dots.i32) continue;
+        const tiled = byTiles(kernels[build], f, w, x, cols, dot, read_ahead);
+        sameBits(tiled, reference, `${what}, ${build} matmul, ${name} dot, read_ahead ${read_ahead}, and plain matvec`);
+      }
     }
   }
   return reference;
@@ -204,6 +147,8 @@ for (const f of quantized) {
       alternating: sign,
       "all zero": () => 0,
       tiny: (i) => sign(i) * 2 ** -140,
+      "least that counts": (i) => sign(i) * NEGLIGIBLE,
+      "largest that does not": (i) => sign(i) * NEGLIGIBLE * (1 - 2 ** -24),
       ties: (i) => (i % 32 === 0 ? 127 : (i % 32) + 0.5),
       huge: (i) => sign(i >> 2) * 2 ** 100,
     };
@@ -243,6 +188,61 @@ for (const f of quantized) {
     for (let t = 0; t < 6; t++) assert.is(all[t * 101 + 100], last[t]);
   });
 }
+
+test("the column `scales` names all that a block's values are multiplied by", () => {
+  const k = kernels.simd;
+  for (const f of quantized) {
+    const values = (scale: (member: number) => number): Float32Array => {
+      k.reset();
+      const block = new Uint8Array(f.block_bytes).fill(0xff);
+      for (const [member, at] of f.scales.entries()) new DataView(block.buffer).setUint16(at, scale(member), true);
+      const out = k.alloc(4 * f.block_values);
+      k.fn[`dequantize_${f.name.toLowerCase()}`](k.put(block), out, f.block_values);
+      return k.f32(out, f.block_values).slice();
+    };
+    const one = 0x3c00;
+    assert.ok(
+      values(() => 0).every((v) => v === 0),
+      `${f.name}: something else has a part in it`,
+    );
+    for (const member of f.scales.keys())
+      assert.ok(
+        values((m) => (m === member ? one : 0)).every((v) => v !== 0),
+        `${f.name}: scale ${member} has none`,
+      );
+  }
+});
+
+test("what is packed has no subnormal scales and sums, whatever the activations", () => {
+  const next = random(7);
+  const [cols, tokens] = [256, 300];
+  // Two blocks of one size in each group, so that a negligible one stands beside another.
+  const x = new Float32Array(tokens * cols).map((_, i) => (next() / 2 ** 31 - 1) * 2 ** -(Math.floor(i / 64) % 150));
+  for (const build of builds) {
+    const k = kernels[build];
+    for (const f of quantized) {
+      for (const [kind, lanes] of [
+        [k.fn.vec_kind(f.id), 1],
+        [k.fn.tile_kind(f.id), 4],
+      ]) {
+        k.reset();
+        const packed = pack(k, kind, x, cols, lanes);
+        const group = k.fn.packed_bytes(kind, 128, lanes);
+        let zeros = 0;
+        for (let at = 0; at < k.fn.packed_bytes(kind, cols, tokens); at += group) {
+          for (let lane = 0; lane < lanes; lane++) {
+            // Each token's scale and sum of four blocks begin its six vectors at the group's end (GroupSums).
+            for (const value of k.f32(packed + at + group - 96 * (lanes - lane), 8)) {
+              assert.ok(value === 0 || Math.abs(value) >= NEGLIGIBLE / 128, `${f.name} ${build}: ${value}`);
+              if (value === 0) zeros++;
+            }
+          }
+        }
+        assert.ok(zeros > (tokens * cols) / 64 / 2, "many blocks are negligible");
+      }
+    }
+  }
+});
 
 test("NaN in the activations reaches the result", () => {
   for (const f of quantized) {

@@ -2,6 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { bits, builds, Kernels } from "./harness.ts";
+import { PagedSequence, Pool } from "./paged.ts";
 import { normal } from "./random.ts";
 
 const kernels = builds.map((build) => new Kernels(build, 16));
@@ -75,35 +76,52 @@ test("rope_table is right to the last bit at positions up to 131072 and beyond",
   console.log(`# rope_table: ${differ} of ${count} values differ from the rounded float64 truth`);
 });
 
-test("rope rotates halves, and interleaved pairs into halves", () => {
-  for (const dim of [2, 4, 6, 8, 10, 16, 50, 128]) {
-    const heads = 3;
-    const half = dim / 2;
-    const src = normal(dim, heads * dim);
-    const interleaved = src.map((_, i) => {
-      const at = i % dim;
-      return src[i - at + (at % 2) * half + (at >> 1)];
-    });
-    const results = kernels.flatMap((k) => {
-      const freq = inv_freq(k, 1e4, 1, dim);
-      const table = k.alloc(4 * dim);
-      k.fn.rope_table(1234, freq, half, table);
-      const [a, b] = [k.alloc(4 * heads * dim), k.alloc(4 * heads * dim)];
-      k.fn.rope(k.put(src), a, table, heads, dim, 0);
-      k.fn.rope(k.put(interleaved), b, table, heads, dim, 1);
-      const cosines = k.f32(table, dim);
-      for (let h = 0; h < heads; h++)
+test("attention_store rotates halves, and interleaved pairs into halves", () => {
+  for (const dim of [1, 2, 4, 5, 6, 8, 10, 16, 50, 128]) {
+    const [group, rows, half] = [3, 2, dim >> 1];
+    const interleave = (src: Float32Array) =>
+      src.map((value, i) => {
+        const at = i % dim;
+        return at < 2 * half ? src[i - at + (at % 2) * half + (at >> 1)] : value;
+      });
+    const q = normal(dim, rows * group * dim);
+    const k = normal(dim + 1, rows * dim);
+    const tables = new Float32Array(rows * dim);
+    const positions = [1234, 99];
+    /** Heads as the twin rotates them; row i has `heads` of them. */
+    const rotated = (src: Float32Array, heads: number): Float32Array => {
+      const out = src.slice();
+      for (let h = 0; h < rows * heads; h++)
         for (let i = 0; i < half; i++) {
           const [x, y] = [src[h * dim + i], src[h * dim + half + i]];
-          const [c, s] = [cosines[i], cosines[half + i]];
-          const first = Math.fround(Math.fround(x * c) - Math.fround(y * s));
-          const second = Math.fround(Math.fround(y * c) + Math.fround(x * s));
-          assert.is(k.f32(a, heads * dim)[h * dim + i], first);
-          assert.is(k.f32(a, heads * dim)[h * dim + half + i], second);
+          const table = Math.floor(h / heads) * dim + i;
+          const [c, s] = [tables[table], tables[table + half]];
+          out[h * dim + i] = Math.fround(x * c) - Math.fround(y * s);
+          out[h * dim + half + i] = Math.fround(y * c) + Math.fround(x * s);
         }
-      return [k.f32(a, heads * dim).slice(), k.f32(b, heads * dim).slice()];
-    });
-    for (const result of results) assert.equal(bits(result), bits(results[0]));
+      return out;
+    };
+    for (const kernel of kernels) {
+      const freq = inv_freq(kernel, 1e4, 1, dim);
+      const table = kernel.alloc(4 * dim);
+      for (const [row, position] of positions.entries()) {
+        kernel.fn.rope_table(position, freq, half, table);
+        tables.set(kernel.f32(table, dim), row * dim);
+      }
+      for (const interleaved of [false, true]) {
+        const pool = new Pool(kernel, { group, head_dim: dim, window: 0, type: "f32" }, 1);
+        const sequence = new PagedSequence(pool);
+        const input = interleaved ? { q: interleave(q), k: interleave(k), v: k } : { q, k, v: k };
+        const result = sequence.chunk(input, { tables, interleaved });
+        assert.equal(bits(result.rotated), bits(rotated(q, group)), `queries, ${dim} dims`);
+        for (let row = 0; row < rows; row++) {
+          const own = (values: Float32Array) => bits(values.subarray(row * dim, (row + 1) * dim));
+          const stored = (part: "keys" | "values") => new Uint32Array(sequence.row(part, row).buffer, 0, dim);
+          assert.equal(stored("keys"), own(rotated(k, 1)), `keys, ${dim} dims`);
+          assert.equal(stored("values"), own(k), `values, ${dim} dims`);
+        }
+      }
+    }
   }
 });
 

@@ -9,7 +9,8 @@ const kernels = builds.map((build) => new Kernels(build, 128));
 function route(k: Kernels, x: Float32Array, gate: Float32Array, experts: number, count: number) {
   k.reset();
   const [logits, picked, weights] = [k.alloc(4 * experts), k.alloc(4 * count), k.alloc(4 * count)];
-  k.fn.router(k.put(x), k.put(gate), x.length, experts, count, logits, picked, weights);
+  k.fn.router_logits(k.put(x), k.put(gate), x.length, experts, logits);
+  k.fn.select_experts(logits, experts, count, picked, weights);
   return {
     logits: k.f32(logits, experts).slice(),
     picked: [...k.u32(picked, count)],
@@ -26,6 +27,7 @@ test("logits, picks and weights follow float64", () => {
       [8, 2],
       [5, 3],
       [64, 6],
+      [256, 8],
     ]) {
       const x = normal(cols + experts, cols);
       const gate = normal(cols * experts, cols * experts, 2 / Math.sqrt(cols));
@@ -78,6 +80,9 @@ test("far logits, infinities and NaN still pick distinct experts", () => {
     assert.equal([...far.weights], [1, 0]);
     const nan = route(k, Float32Array.of(NaN), new Float32Array(4), 4, 2);
     assert.equal(nan.picked, [0, 1]);
+    const some = route(k, Float32Array.of(1), Float32Array.of(1, NaN, 2, 5, NaN, 3), 6, 4);
+    assert.is(new Set(some.picked).size, 4);
+    assert.ok(some.picked.every((e) => e < 6));
   }
 });
 

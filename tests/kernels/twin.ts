@@ -106,14 +106,17 @@ interface Quantized {
   scale: number;
 }
 
+/** Activations below this size count as zero (cpp/f32x4.h). */
+export const NEGLIGIBLE = 2 ** -64;
+
 /** Activations to int8 per 32 values. */
 export function quantize(x: Float32Array): Quantized[] {
   return range(x.length / 32).map((b) => {
     const values = x.subarray(32 * b, 32 * b + 32);
     const amax = values.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+    if (amax < NEGLIGIBLE) return { scale: 0, q: Array.from(values, () => 0) };
     const inverse = f32(127 / amax);
-    const usable = Number.isFinite(inverse);
-    return { scale: f32(amax / 127), q: Array.from(values, (v) => (usable ? nearest(f32(v * inverse)) : 0)) };
+    return { scale: f32(amax / 127), q: Array.from(values, (v) => nearest(f32(v * inverse))) };
   });
 }
 
@@ -143,25 +146,11 @@ export function product(row: Block[], x: Quantized[]): number {
   return f32(f32(lanes[0] + lanes[1]) + f32(lanes[2] + lanes[3]));
 }
 
-/** Where the f16 members of a block stand. */
-const halves: Record<string, number[]> = {
-  Q8_0: [0],
-  Q4_0: [0],
-  Q4_1: [0, 2],
-  Q5_0: [0],
-  Q5_1: [0, 2],
-  Q2_K: [80, 82],
-  Q3_K: [108],
-  Q4_K: [0, 2],
-  Q5_K: [0, 2],
-  Q6_K: [208],
-};
-
-/** Rows of blocks: every byte from `byte`, every f16 from `scale` (bits). */
+/** Rows of blocks: every byte from `byte`, every scale from `scale` (bits). */
 export function makeRows(format: BlockFormat, cols: number, rows: number, byte: () => number, scale: () => number) {
   const bytes = new Uint8Array(rows * rowBytes(format, cols)).map(byte);
   for (let block = 0; block < bytes.length; block += format.block_bytes) {
-    for (const member of halves[format.name]) {
+    for (const member of format.scales) {
       const bits = scale();
       bytes[block + member] = bits & 255;
       bytes[block + member + 1] = bits >> 8;

@@ -86,7 +86,7 @@ test("bad inputs name themselves", async () => {
     [{ input_ids: [1, 2], position_ids: [0, -4] }, /position_ids/],
     [{ input_ids: [1, 2], labels: [1, 999] }, /labels/],
     [{ input_ids: [1, 2], logits_to_keep: [5] }, /logits_to_keep/],
-    [{ input_ids: [1, 2], output_attentions: true }, /output_attentions/],
+    [{ input_ids: [1, 2], output_attentions: true }, /output_attentions.*eager/],
   ] as [object, RegExp][]) {
     const error = await failure(model(inputs));
     assert.instance(error, InputError, JSON.stringify(inputs));
@@ -203,8 +203,13 @@ test("a cache: continuing, cropping, forking, saving", async () => {
     assert.instance(await failure(model({ input_ids: [1], past_key_values: cache })), EngineError);
   }
   await using model = await MixtralForCausalLM.from_pretrained(windowed, { threads: 1 });
-  const rolled = (await model({ input_ids: ids(20) })).past_key_values!;
-  assert.throws(() => rolled.crop(10), /overwritten/);
+  const long = ids(600);
+  const whole = await model({ input_ids: long, use_cache: false });
+  const rolled = (await model({ input_ids: long })).past_key_values!;
+  assert.throws(() => rolled.crop(300), /window/);
+  rolled.crop(-128);
+  const again = await model({ input_ids: long.slice(472), past_key_values: rolled });
+  assert.ok(sameBits(again.logits.data as Float32Array, whole.logits[0].slice(472).data));
 });
 
 test("positions that jump are packed sequences, isolated where there is neither mask nor cache", async () => {
@@ -277,10 +282,11 @@ test("a profile counts every step, phase by phase", async () => {
 test("a rolling cache costs the same at any position", async () => {
   await using model = await MixtralForCausalLM.from_pretrained(windowed, { threads: 2 });
   let cache = (await model({ input_ids: ids(8) })).past_key_values!;
-  const bytes = model.info().cache_bytes;
+  const page = model.info().cache_bytes;
   for (let i = 0; i < 10; i++) cache = (await model({ input_ids: ids(40), past_key_values: cache })).past_key_values!;
   assert.is(cache.get_seq_length(), 408);
-  assert.is(model.info().cache_bytes, bytes);
+  // Positions 401 to 408 are seen, some 128 before them are kept, and pages are whole.
+  assert.ok(model.info().cache_bytes <= 5 * page, `${model.info().cache_bytes / page} pages`);
 });
 
 test("more threads than cores wait and do not spin", async () => {

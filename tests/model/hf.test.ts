@@ -5,7 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { MixtralForCausalLM } from "../../src/generation/causal_lm.ts";
 import { Tensor } from "../../src/tensor.ts";
-import { type Array_, fixture, json, safetensors } from "../fixtures.ts";
+import { type Array_, fixture, hasFixture, json, safetensors } from "../fixtures.ts";
 import { largestDifference } from "./compare.ts";
 
 const TOLERANCE = 2e-4;
@@ -55,6 +55,39 @@ for (const folder of readdirSync(fixture("fixtures/hf")).filter((name) => !name.
     }
   });
 }
+
+test("attentions, by eager attention, in one chunk and in several", async () => {
+  let compared = 0;
+  for (const folder of ["base", "odd_sizes"].filter((name) => hasFixture(`fixtures/hf/${name}/expected.safetensors`))) {
+    const path = `fixtures/hf/${folder}`;
+    const { output_attentions, ...given } = json(`${path}/inputs.json`).plain;
+    assert.ok(output_attentions);
+    const { tensors } = safetensors(fixture(`${path}/expected.safetensors`));
+    for (const chunk_size of [512, 5]) {
+      const options = { threads: 2, attn_implementation: "eager", chunk_size } as const;
+      await using model = await MixtralForCausalLM.from_pretrained(fixture(path), options);
+      const { attentions } = await model({ ...given, output_attentions, use_cache: false });
+      for (const [i, found] of attentions!.entries()) {
+        const difference = largestDifference(found, tensors[`plain.attentions.${i}`]);
+        assert.ok(difference <= 1e-5, `${folder}, layer ${i}: differs by ${difference}, allowed 1e-5`);
+        compared++;
+      }
+      // Behind a cache the keys before have columns of their own.
+      const rows: number[][] = given.input_ids;
+      const first = await model({ input_ids: rows.map((row) => row.slice(0, 11)) });
+      const { past_key_values } = first;
+      const rest = await model({ input_ids: rows.map((row) => row.slice(11)), past_key_values, output_attentions });
+      const whole = attentions![1];
+      const [batch, heads, length] = whole.dims;
+      assert.equal(rest.attentions![1].dims, [batch, heads, length - 11, length]);
+      for (let b = 0; b < batch; b++)
+        for (let h = 0; h < heads; h++)
+          assert.equal(rest.attentions![1][b][h].tolist(), whole[b][h].slice(11).tolist());
+      past_key_values!.dispose();
+    }
+  }
+  assert.ok(compared > 0);
+});
 
 /** Greedy ids exactly, and the processed scores of each step up to each row's end. */
 async function checkGreedy(

@@ -19,6 +19,7 @@ const nameOf = (role: string): string =>
   role
     .replace(/^(embed_tokens|norm|layers)/, "model.$1")
     .replace(/\.(.)_proj/, ".self_attn.$1_proj")
+    .replace(/\.router$/, ".gate")
     .replace(/\.(gate|experts)\b/, ".block_sparse_moe.$1")
     .concat(".weight");
 

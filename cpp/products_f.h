@@ -2,14 +2,15 @@
 //
 // The order of additions: class 0 and class 1 over the steps, each in 4 lanes; class 0 + class 1; the lanes. Every sum has
 // thus 8 partial sums, by column mod 8 in some order.
+#pragma once
 #include "f32x4.h"
 #include "pack_f32.h"
 #include "read_ahead.h"
 
-namespace {
+namespace floats {
 
 // Each format: a weight's bytes, a step's 8 weights as two vectors in the packing's order, and the finished sum's factor.
-struct WeightsF32 {
+struct F32 {
   static constexpr uint32_t bytes = 4;
   static constexpr float sum_scale = 1;
   INLINE void load(const uint8_t* w, v128_t out[F32_CLASSES]) const {
@@ -18,7 +19,7 @@ struct WeightsF32 {
   }
 };
 
-struct WeightsBF16 {
+struct BF16 {
   static constexpr uint32_t bytes = 2;
   static constexpr float sum_scale = 1;
   v128_t high = constant_u32(0xffff0000);
@@ -31,7 +32,7 @@ struct WeightsBF16 {
 
 // Values times 2^-112: the arithmetic shift puts exponent and fraction in a float's place, the mask keeps one copy of the
 // sign. Subnormals are exact; the patterns of infinity and NaN, which no sane checkpoint holds, count as 65536 and more.
-struct WeightsF16 {
+struct F16 {
   static constexpr uint32_t bytes = 2;
   static constexpr float sum_scale = F16_SUM_SCALE;
   v128_t mask = constant_u32(0x8fffe000);
@@ -53,9 +54,9 @@ struct Tail {
 };
 
 // One token and `Rows` rows, `distance` bytes apart; their sums go to out, out_distance apart.
-template <class Weights, uint32_t Rows>
+template <class Weights, uint32_t Rows, bool ahead>
 INLINE void multiply_rows(const Weights& format, const uint8_t* w, uint32_t distance, const v128_t* x, uint32_t cols,
-                          float* out, uint32_t out_distance, ReadAhead<Rows>& read_ahead) {
+                          float* out, uint32_t out_distance, ReadAhead<Rows, ahead>& read_ahead) {
   v128_t sum[Rows][F32_CLASSES];
   for (auto& row : sum)
     for (v128_t& s : row) s = f32x4_zero();
@@ -67,11 +68,9 @@ INLINE void multiply_rows(const Weights& format, const uint8_t* w, uint32_t dist
   };
   const uint8_t* at[Rows];
   for (uint32_t r = 0; r < Rows; r++) at[r] = w + r * distance;
-  // f32 has so few instructions for each line that enough lines are in flight by themselves.
-  constexpr bool ahead = Weights::bytes < 4;
   constexpr uint32_t burst = ReadAhead<Rows>::BURST / (F32_STEP * Weights::bytes);
   for (uint32_t left = cols / F32_STEP; left > 0;) {
-    if constexpr (ahead) read_ahead(at[0]);
+    read_ahead(at[0]);
     uint32_t steps = !ahead || left < burst ? left : burst;
     left -= steps;
 #pragma clang loop unroll_count(4)
@@ -91,20 +90,31 @@ INLINE void multiply_rows(const Weights& format, const uint8_t* w, uint32_t dist
 
 // Four rows at a time, a quarter of all rows apart: they share the loads of x, and four far streams suit the prefetcher.
 // Of the memory's 24 GB/s one thread of a Zen 4 gets 17.5 with bf16 (one row at a time 8 to 16) and 22 with f32 (14).
-template <class Weights>
-void matvec(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows) {
+template <class Weights, bool ahead>
+SEPARATE void multiply_token(const uint8_t* w, const v128_t* vectors, float* out, uint32_t cols, uint32_t rows) {
   const Weights format;
-  const v128_t* vectors = (const v128_t*)x;
   uint32_t row_bytes = cols * Weights::bytes, quarter = rows / 4, distance = quarter * row_bytes;
-  ReadAhead<4> four(w, distance, distance);
+  ReadAhead<4, ahead> four(w, distance, distance);
   for (uint32_t r = 0; r < quarter; r++)
-    multiply_rows<Weights, 4>(format, w + r * row_bytes, distance, vectors, cols, out + r, quarter, four);
+    multiply_rows<Weights, 4, ahead>(format, w + r * row_bytes, distance, vectors, cols, out + r, quarter, four);
   four.finish();
   const uint8_t* rest = w + 4 * distance;
-  ReadAhead<1> one(rest, (rows - 4 * quarter) * row_bytes, 0);
+  ReadAhead<1, ahead> one(rest, (rows - 4 * quarter) * row_bytes, 0);
   for (uint32_t r = 4 * quarter; r < rows; r++, rest += row_bytes)
-    multiply_rows<Weights, 1>(format, rest, 0, vectors, cols, out + r, 0, one);
+    multiply_rows<Weights, 1, ahead>(format, rest, 0, vectors, cols, out + r, 0, one);
   one.finish();
+}
+
+template <class Weights>
+INLINE void matvec(const ProductArgs& args) {
+  for (uint32_t t = 0; t < args.tokens; t++) {
+    const v128_t* vectors = (const v128_t*)args.x + t * f32_steps(args.cols) * F32_CLASSES;
+    float* out = args.out + t * args.out_stride;
+    // f32 has so few instructions for each line that enough lines are in flight by themselves.
+    constexpr bool gains = Weights::bytes < 4;
+    if (gains && args.read_ahead) multiply_token<Weights, gains>(args.w, vectors, out, args.cols, args.rows);
+    else multiply_token<Weights, false>(args.w, vectors, out, args.cols, args.rows);
+  }
 }
 
 // The panel: for each pair of rows, class after class, step after step, the two rows' vectors. A missing second row is zero.
@@ -145,16 +155,16 @@ constexpr uint32_t MOST_PAIRS = 16;  // of f32_panel_rows
 constexpr uint32_t SEGMENT = 256;    // steps; the tile's 16 KiB of them stay in the first cache for all rows of the panel
 
 template <class Weights>
-void matmul(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows, uint32_t tokens,
-            uint32_t out_stride, uint8_t* scratch) {
+INLINE void matmul(const ProductArgs& args) {
+  uint32_t cols = args.cols, rows = args.rows;
   uint32_t steps = f32_steps(cols), panel_rows = f32_panel_rows(cols);
-  v128_t* panel = (v128_t*)scratch;
+  v128_t* panel = (v128_t*)args.scratch;
   v128_t sums[MOST_PAIRS][F32_CLASSES][2][F32_TILE];
   for (uint32_t row = 0; row < rows; row += panel_rows) {
     uint32_t count = rows - row < panel_rows ? rows - row : panel_rows, pairs = (count + 1) / 2;
-    unpack_panel<Weights>(w + row * cols * Weights::bytes, cols, count, panel);
-    for (uint32_t token = 0; token < tokens; token += F32_TILE) {
-      const v128_t* tile = (const v128_t*)x + token * F32_CLASSES * steps;
+    unpack_panel<Weights>(args.w + row * cols * Weights::bytes, cols, count, panel);
+    for (uint32_t token = 0; token < args.tokens; token += F32_TILE) {
+      const v128_t* tile = (const v128_t*)args.x + token * F32_CLASSES * steps;
       __builtin_memset(sums, 0, sizeof(sums));
       for (uint32_t k = 0; k < F32_CLASSES; k++)
         for (uint32_t s = 0; s < steps; s += SEGMENT)
@@ -168,40 +178,10 @@ void matmul(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint3
         v128_t dots = f32x4_hsum4(total[0], total[1], total[2], total[3]);
         float lanes[F32_TILE];
         wasm_v128_store(lanes, wasm_f32x4_mul(dots, wasm_f32x4_const_splat(Weights::sum_scale)));
-        for (uint32_t t = 0; t < F32_TILE; t++) out[(token + t) * out_stride + row + r] = lanes[t];
+        for (uint32_t t = 0; t < F32_TILE; t++) args.out[(token + t) * args.out_stride + row + r] = lanes[t];
       }
     }
   }
 }
 
-}  // namespace
-
-#define PRODUCT(name, Weights)                                                                                        \
-  KERNEL void matvec_##name(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows) {           \
-    matvec<Weights>(w, x, out, cols, rows);                                                                           \
-  }                                                                                                                   \
-  KERNEL void matmul_##name(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows,             \
-                            uint32_t tokens, uint32_t out_stride, uint8_t* scratch, uint32_t) {                       \
-    matmul<Weights>(w, x, out, cols, rows, tokens, out_stride, scratch);                                              \
-  }
-PRODUCT(f32, WeightsF32)
-PRODUCT(f16, WeightsF16)
-PRODUCT(bf16, WeightsBF16)
-
-KERNEL void dequantize_f32(const uint8_t* src, float* dst, uint32_t n) { __builtin_memcpy(dst, src, n * sizeof(float)); }
-
-KERNEL void dequantize_f16(const uint8_t* src, float* dst, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++) {
-    uint16_t half;
-    __builtin_memcpy(&half, src + 2 * i, 2);
-    dst[i] = wasm_f32x4_extract_lane(f32x4_from_f16(wasm_i32x4_splat(half)), 0);
-  }
-}
-
-KERNEL void dequantize_bf16(const uint8_t* src, float* dst, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++) {
-    uint16_t half;
-    __builtin_memcpy(&half, src + 2 * i, 2);
-    dst[i] = __builtin_bit_cast(float, (uint32_t)half << 16);
-  }
-}
+}  // namespace floats

@@ -7,7 +7,7 @@ import { alignUp } from "./bank.ts";
 import type { Segment, WeightPlan } from "./plan.ts";
 
 /** How weights come in: by the mapper, or by reading, with the reason. */
-export type Filling = { readonly mapper: Mapper } | { readonly mapper: undefined; readonly reason: string };
+export type WeightSource = { readonly mapper: Mapper } | { readonly mapper: undefined; readonly reason: string };
 
 /** One read of a segment: small enough that progress and cancelling are lively. */
 const READ_BYTES = 1 << 22;
@@ -17,7 +17,11 @@ const READ_BYTES = 1 << 22;
  * @param wanted - `true` fails where files cannot be mapped, `false` never maps
  * @throws {@link InputError} when mapping was demanded and cannot be had
  */
-export async function chooseFilling(platform: Mapping, wanted: "auto" | boolean, mappable: boolean): Promise<Filling> {
+export async function chooseSource(
+  platform: Mapping,
+  wanted: "auto" | boolean,
+  mappable: boolean,
+): Promise<WeightSource> {
   if (wanted === false) return { mapper: undefined, reason: "mmap: false was given" };
   const mapper = await platform.mapper();
   const reason = "reason" in mapper ? mapper.reason : mappable ? undefined : "the checkpoint is no file of this system";
@@ -27,14 +31,14 @@ export async function chooseFilling(platform: Mapping, wanted: "auto" | boolean,
 }
 
 /**
- * Fills the banks by the plan.
+ * Brings the planned segments in.
  * @param loaded - called with the bytes done so far
  * @throws the signal's reason when it is aborted; CheckpointError or MemoryError when a file or the system fails
  */
-export async function fillBanks(
+export async function loadSegments(
   plan: WeightPlan,
   banks: readonly WebAssembly.Memory[],
-  filling: Filling,
+  source: WeightSource,
   signal: AbortSignal | undefined,
   loaded: (bytes: number) => void,
 ): Promise<void> {
@@ -42,8 +46,8 @@ export async function fillBanks(
   for (const segment of plan.segments) {
     signal?.throwIfAborted();
     const memory = banks[segment.bank];
-    if (filling.mapper) {
-      mapSegment(filling.mapper, memory, segment);
+    if (source.mapper) {
+      mapSegment(source.mapper, memory, segment);
       done += segment.bytes;
       loaded(done);
     } else {
@@ -90,7 +94,7 @@ const STAGED_VALUES = 1024;
  * @param kernels - an instance on each bank
  * @param staging - the address of 4 KiB that no step uses yet, in every bank
  */
-export async function fillConstants(
+export async function loadConstants(
   plan: WeightPlan,
   banks: readonly WebAssembly.Memory[],
   kernels: readonly KernelInstance[],

@@ -1,0 +1,19 @@
+// Where weights stand while they are used. Threads hold these tables, which are in shared memory, and look a matrix up
+// each time that they multiply by it: so one can move without a word to anybody.
+import type { BlockFormat } from "../quant/formats.ts";
+
+/** Matrices of one shape and one role: w1 of a layer's experts, or just one, as q_proj. Plain data: sent to the threads. */
+export interface MatrixStack {
+  readonly name: string;
+  readonly rows: number;
+  readonly cols: number;
+  readonly formats: readonly BlockFormat[]; // (matrix)
+  readonly banks: Uint16Array; // (matrix), shared
+  readonly addresses: Uint32Array; // (matrix), shared
+}
+
+/** What a row of activations is multiplied by; `biases` (matrix) are addresses of f32 (rows), in the matrix's bank. */
+export interface Linear {
+  readonly weights: MatrixStack;
+  readonly biases?: Uint32Array;
+}

@@ -1,0 +1,134 @@
+// The end of a step: the final norm, and the rows that are wanted of the model's heads, a group of them at a time through
+// the head's product; then what is kept of each row's results.
+import { type LogitsExports, loadLogits } from "../kernels/logits.ts";
+import { TILE_FROM } from "../memory/layout.ts";
+import type { BankedHead, HeadName } from "../memory/plan.ts";
+import type { HeadWants, Target } from "./outputs.ts";
+import type { Phases } from "./phases.ts";
+import type { Products } from "./products.ts";
+import { project } from "./project.ts";
+import { drawToken, type TeamSampler } from "./sampling.ts";
+import type { Setup } from "./step.ts";
+import type { StepView } from "./step_view.ts";
+import type { BankView, ThreadMemory } from "./thread_memory.ts";
+
+/** A row of the step that passes through a head, and its place among those that its sequence wants. */
+interface WantedRow {
+  readonly row: number;
+  readonly wants: HeadWants;
+  readonly i: number;
+}
+
+export class Head {
+  /** By id, the samplers that draws name. */
+  readonly samplers = new Map<number, TeamSampler>();
+  private readonly memory: ThreadMemory;
+  private readonly products: Products;
+  private readonly phases: Phases;
+  private readonly setup: Setup;
+  private readonly exports: LogitsExports;
+
+  constructor(memory: ThreadMemory, products: Products, phases: Phases, setup: Setup) {
+    this.memory = memory;
+    this.products = products;
+    this.phases = phases;
+    this.setup = setup;
+    this.exports = loadLogits(setup.logits, setup.banks[0]);
+  }
+
+  *run(view: StepView): Generator<void, void, void> {
+    this.captureNormed(view);
+    for (const head of this.setup.model.heads) {
+      const wanted = wantedOf(view, head.name);
+      for (let at = 0; at < wanted.length; at += view.lane.head_rows)
+        yield* this.group(view, head, wanted.slice(at, at + view.lane.head_rows));
+    }
+  }
+
+  private *group(view: StepView, { linear }: BankedHead, wanted: readonly WantedRow[]): Generator<void, void, void> {
+    const { products, phases, memory, setup } = this;
+    const { hidden } = setup.shape;
+    const { logits_stride } = setup.state;
+    const { lane } = view;
+    const home = memory.banks[0];
+    const rows = wanted.length;
+    const few = rows < TILE_FROM;
+    const buffers = few ? memory.own.few : lane;
+    const input = { region: buffers.packed, tile: 0, tokens: rows, cols: hidden };
+    // A thread's own buffers would not survive a step in between.
+    const step = { pausable: view.pausable && !few, few, rows };
+    yield* phases.rows(step, "head norm", -1, (from, to) => {
+      for (let i = from; i < to; i++) this.normed(view, wanted[i].row, buffers.xn + i * hidden * 4);
+      products.pack(home, [linear.weights.formats[0]], input, buffers.xn, hidden, from, to);
+    });
+    const out = { address: lane.logits, stride: logits_stride };
+    yield* project(step, products, phases, "head", -1, input, [{ linear, out }]);
+    yield* phases.units(step, "outputs", -1, rows, (i) =>
+      this.keep(wanted[i], home, lane.logits + i * logits_stride * 4, linear.weights.rows),
+    );
+  }
+
+  /** The final norm of a row of x, into bank 0. */
+  private normed(view: StepView, row: number, to: number): void {
+    const { memory, setup } = this;
+    const { hidden, eps } = setup.shape;
+    const home = memory.banks[0];
+    const { staged } = memory.own;
+    memory.copy(view.home, view.lane.x + row * hidden * 4, home, staged, hidden);
+    home.kernels.rms_norm(staged, setup.model.norm, to, 1, hidden, eps);
+  }
+
+  /** Copies the thread's share of the normed rows to where they are wanted as the last hidden states. */
+  private captureNormed(view: StepView): void {
+    const { hidden, layers } = this.setup.shape;
+    const at = this.memory.own.staged + hidden * 4;
+    const [from, to] = this.phases.own(view.rows, view.few);
+    for (const { row, rows, wants } of view.sequences) {
+      const target = wants.hidden_states?.[layers.length];
+      if (!target) continue;
+      for (let r = Math.max(row, from); r < Math.min(row + rows, to); r++) {
+        this.normed(view, r, at);
+        write(target, r - row, this.memory.banks[0], at, hidden);
+      }
+    }
+  }
+
+  /** Writes what is wanted of one row's results, which stand at `values`; draws change them. */
+  private keep({ wants, i }: WantedRow, home: BankView, values: number, size: number): void {
+    const { exports } = this;
+    const { logits_scratch } = this.memory.own;
+    if (wants.values) write(wants.values, i, home, values, size);
+    if (wants.argmax) {
+      const { data, stride, first } = wants.argmax;
+      data[(first + i) * stride] = exports.argmax(values, size);
+    }
+    if (wants.losses) {
+      const { labels, target } = wants.losses;
+      if (labels[i] >= 0) {
+        exports.log_softmax(values, size, logits_scratch);
+        target.data[(target.first + i) * target.stride] = -home.f32[values / 4 + labels[i]];
+      }
+    }
+    if (wants.draws) {
+      const { samplers, lengths } = wants.draws;
+      const sampler = this.samplers.get(samplers[i])!;
+      drawToken(exports, home, sampler, values, lengths[i], logits_scratch, () => {
+        if (wants.scores) write(wants.scores, i, home, values, size);
+      });
+    }
+  }
+}
+
+function wantedOf(view: StepView, name: HeadName): WantedRow[] {
+  const wanted: WantedRow[] = [];
+  for (const { row, wants } of view.sequences) {
+    for (const each of wants.heads ?? []) {
+      if (each.head === name) each.rows.forEach((r, i) => void wanted.push({ row: row + r, wants: each, i }));
+    }
+  }
+  return wanted;
+}
+
+function write({ data, stride, first }: Target, i: number, bank: BankView, address: number, count: number): void {
+  data.set(bank.f32.subarray(address / 4, address / 4 + count), (first + i) * stride);
+}

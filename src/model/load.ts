@@ -1,0 +1,106 @@
+// The order of loading: memories, threads and weights beside each other, and their undoing where one of them fails.
+import { checkTensors } from "../checkpoint/check_tensors.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { CheckpointError, MemoryError } from "../errors.ts";
+import { instantiate } from "../kernels/abi.ts";
+import { CHOICE_WORDS } from "../kernels/read_ahead.ts";
+import { createBank } from "../memory/bank.ts";
+import { stackTop } from "../memory/layout.ts";
+import { emptyBanks, loadConstants, loadSegments } from "../memory/load.ts";
+import type { HeadName, WeightPlan } from "../memory/plan.ts";
+import { FileWatch } from "../memory/watch.ts";
+import type { Platform } from "../platform/platform.ts";
+import { Team } from "../threads/team.ts";
+import { Engine, type EngineTeam } from "./engine.ts";
+import type { LoadOptions } from "./options.ts";
+import { type EnginePlan, planEngine } from "./plan.ts";
+import type { Setup } from "./step.ts";
+
+/**
+ * Loads a checkpoint's weights and starts the team. The checkpoint stays the caller's, to be closed when this returns.
+ * @param head - a head that the checkpoint must have
+ * @throws MemoryError when a memory cannot be had, CheckpointError when a file fails, the signal's reason when aborted
+ */
+export async function loadEngine(
+  platform: Platform,
+  checkpoint: Checkpoint,
+  options: LoadOptions,
+  head: HeadName | undefined,
+): Promise<Engine> {
+  const { signal } = options;
+  signal?.throwIfAborted();
+  const plan = await planEngine(platform, checkpoint, options);
+  signal?.throwIfAborted();
+  if (head && !plan.weights.model.heads.some(({ name }) => name === head))
+    throw new CheckpointError(
+      `${checkpoint.path}: expected lm_head.weight (output.weight), found none: this is no language model`,
+    );
+  if (options.check_tensors) await checkTensors(checkpoint, signal);
+  checkMemory(platform, checkpoint, plan);
+  const { build, state, source, weights } = plan;
+  const banks = plan.bank_bytes.map((bytes, i) => createBank(bytes, `memory ${i} of ${plan.bank_bytes.length}`));
+  let team: EngineTeam | undefined;
+  try {
+    const kernels = banks.map((memory) => instantiate(build.module, memory, stackTop(state.threads)));
+    const { rope_theta, rope_factor, rope_dim } = plan.shape;
+    kernels[plan.kv.banks[0]].rope_inv_freq(rope_theta, rope_factor, rope_dim, state.inv_freq);
+    // Threads start while the weights come in; a failure of either is waited for with the other.
+    const setup = setupOf(plan, banks, options);
+    const starting: Promise<EngineTeam> = Team.start(platform, state.threads, setup, setup.profile, signal);
+    build.faster_dot?.prepare();
+    const results = await Promise.allSettled([
+      starting,
+      loadSegments(weights, banks, source, signal, progressOf(options, checkpoint, weights)),
+      loadConstants(weights, banks, kernels, state.lanes[0].x, signal),
+    ]);
+    if (results[0].status === "fulfilled") team = results[0].value;
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+    await new FileWatch(checkpoint.files).checkLoaded();
+    signal?.throwIfAborted();
+    return new Engine(platform, plan, banks, team!, setup.choices, options);
+  } catch (error) {
+    await team?.dispose();
+    await emptyBanks(platform, banks, false);
+    throw error;
+  }
+}
+
+/** @throws {@link MemoryError} when weights that cannot be mapped are more than what is free */
+function checkMemory(platform: Platform, checkpoint: Checkpoint, { source, weights }: EnginePlan): void {
+  const available = platform.available_memory();
+  if (source.mapper || available === undefined || weights.weight_bytes <= available) return;
+  throw new MemoryError(
+    `${checkpoint.path}: its weights take ${weights.weight_bytes} bytes of memory (they cannot be mapped: ${source.reason}), ${available} are free`,
+    weights.weight_bytes,
+    available,
+  );
+}
+
+const setupOf = (
+  { build, logits, shape, state, packings, weights, kv }: EnginePlan,
+  banks: readonly WebAssembly.Memory[],
+  options: LoadOptions,
+): Setup => ({
+  kernels: build.module,
+  logits,
+  shape,
+  state,
+  packings,
+  model: weights.model,
+  kv,
+  banks,
+  choices: new Int32Array(new SharedArrayBuffer(CHOICE_WORDS * 4)),
+  eager: options.attn_implementation === "eager",
+  profile: !!options.profile,
+});
+
+/** Tells `progress_callback` of the bytes that have come in. */
+function progressOf(options: LoadOptions, checkpoint: Checkpoint, plan: WeightPlan): (loaded: number) => void {
+  const { progress_callback } = options;
+  if (!progress_callback) return () => {};
+  const total = plan.weight_bytes;
+  const name = checkpoint.path;
+  const file = checkpoint.files[0].path;
+  return (loaded) =>
+    progress_callback({ status: "progress", name, file, loaded, total, progress: (100 * loaded) / total });
+}

@@ -1,0 +1,186 @@
+// What a model will be once it is loaded: decided from headers alone, and told before anything is taken.
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { type ModelShape, modelShape } from "../config/shape.ts";
+import { InputError, MemoryError } from "../errors.ts";
+import type { KernelInstance } from "../kernels/abi.ts";
+import { askKernels, type KernelBuild, loadKernels } from "../kernels/load.ts";
+import { loadLogits } from "../kernels/logits.ts";
+import { alignUp, MAX_BANK_BYTES } from "../memory/bank.ts";
+import { type KvFormat, type KvLayout, type KvSizes, PAGE_POSITIONS, planKv } from "../memory/kv_pool.ts";
+import { type Packings, packingsOf, planRunState, type RunState, WORKSPACE_BYTES } from "../memory/layout.ts";
+import { chooseSource, type WeightSource } from "../memory/load.ts";
+import { planWeights, type WeightPlan } from "../memory/plan.ts";
+import type { Platform } from "../platform/platform.ts";
+import { type FormatName, formats } from "../quant/formats.ts";
+import { bind } from "../weights/bind.ts";
+import type { MixtralWeights } from "../weights/weights.ts";
+import { EAGER_ROWS } from "./attention.ts";
+import { checkOptions, type LoadOptions } from "./options.ts";
+
+/** Tokens of a prompt's chunk: long enough that unpacking weights is a small part. */
+const CHUNK_ROWS = 512;
+
+/** Rows of a step between two parts of a chunk. */
+const BETWEEN_ROWS = 64;
+
+/** Rows that pass through a head at once. */
+const HEAD_ROWS = 64;
+
+export const MAX_SEQUENCES = 64;
+
+/** Weights that are read keep this alignment within a bank. */
+const DEFAULT_PAGE = 4096;
+
+/** What caches may take where the runtime does not tell how much memory is free. */
+const UNKNOWN_KV_BYTES = 2 ** 31;
+
+export interface EnginePlan {
+  readonly shape: ModelShape;
+  readonly build: KernelBuild;
+  readonly logits: WebAssembly.Module;
+  readonly packings: Packings;
+  readonly state: RunState;
+  readonly source: WeightSource;
+  readonly weights: WeightPlan;
+  readonly kv: KvLayout;
+  /** Bytes of each memory: weights, and caches where they found room or in memories of their own. */
+  readonly bank_bytes: readonly number[];
+  /** How many matrices have each format. */
+  readonly formats: Record<string, number>;
+  /** Positions that a sequence can have. */
+  readonly context: number;
+}
+
+/**
+ * Positions that a sequence can have, whatever a call asks for; a window makes any number possible.
+ * @param max_position_embeddings - of the config
+ */
+function contextOf({ window, max_positions }: ModelShape, max_position_embeddings: number, wanted?: number): number {
+  return Math.min(window ? max_positions : (wanted ?? max_position_embeddings), max_positions);
+}
+
+/** @throws CheckpointError when tensors are missing or wrong, MemoryError when a part cannot fit any memory, InputError */
+export async function planEngine(
+  platform: Platform,
+  checkpoint: Checkpoint,
+  options: LoadOptions,
+): Promise<EnginePlan> {
+  checkOptions(options);
+  const shape = modelShape(checkpoint.config);
+  const weights = bind(checkpoint);
+  const build = await loadKernels(platform, options.simd);
+  const used = countFormats(weights);
+  const context = contextOf(shape, checkpoint.config.max_position_embeddings, options.context);
+  const source = await chooseSource(
+    platform,
+    options.mmap ?? "auto",
+    checkpoint.files.every((file) => file.mappable),
+  );
+  const logits = await WebAssembly.compile((await platform.wasm("logits.wasm")) as BufferSource);
+  return askKernels(build.module, (kernels, memory) => {
+    const used_formats = Object.keys(used).map((name) => formats[name as FormatName]);
+    const packings = packingsOf(kernels, used_formats);
+    const chunk_rows = options.chunk_size ?? CHUNK_ROWS;
+    const head_size = weights.lm_head?.rows ?? 1;
+    const state = planRunState(shape, kernels, packings, {
+      threads: options.threads ?? platform.cores(),
+      chunk_rows,
+      between_rows: Math.min(chunk_rows, BETWEEN_ROWS),
+      head_rows: HEAD_ROWS,
+      head_size,
+      pages: pagesOf(shape, context, chunk_rows),
+      logits_scratch: loadLogits(logits, memory).scratch_bytes(head_size),
+    });
+    const page_size = source.mapper?.page_size ?? DEFAULT_PAGE;
+    const capacity = options.bank_bytes ? options.bank_bytes + state.end : MAX_BANK_BYTES;
+    const plan = planWeights(shape, weights, state.end, page_size, capacity);
+    const sizes = kvSizes(platform, kernels, shape, options, state, context);
+    const banks = plan.model.layers.map(({ bank }) => bank);
+    // Where banks are small, for tests, caches need not be.
+    const { layout, bank_bytes } = planKv(shape, sizes, banks, plan.bank_bytes, state.end, MAX_BANK_BYTES);
+    return {
+      shape,
+      build,
+      logits,
+      packings,
+      state,
+      source,
+      weights: plan,
+      kv: layout,
+      bank_bytes,
+      formats: used,
+      context,
+    };
+  });
+}
+
+/** Pages that a sequence's list has at most: what a window sees, and a chunk, or the whole context. */
+function pagesOf({ window }: ModelShape, context: number, chunk_rows: number): number {
+  const positions = window ? Math.min(context, window + chunk_rows + 4 * PAGE_POSITIONS) : context;
+  return Math.ceil(positions / PAGE_POSITIONS) + 2;
+}
+
+/** What caches may take. @throws {@link InputError} or MemoryError when that was asked for and cannot be */
+function kvSizes(
+  platform: Platform,
+  kernels: KernelInstance,
+  shape: ModelShape,
+  options: LoadOptions,
+  state: RunState,
+  context: number,
+): KvSizes {
+  const format: KvFormat = options.kv_dtype ?? "f32";
+  const odd = shape.layers.find(({ head_dim }) => head_dim % 32 !== 0);
+  if (format === "q8_0" && odd)
+    throw new InputError(`kv_dtype: q8_0 stores 32 values together, and heads of this model have ${odd.head_dim}`);
+  const free = platform.available_memory();
+  if (options.kv_bytes !== undefined && free !== undefined && options.kv_bytes > free)
+    throw new MemoryError(
+      `kv_bytes: ${options.kv_bytes} bytes were asked for, ${free} are free`,
+      options.kv_bytes,
+      free,
+    );
+  const { threads } = state;
+  const eager = options.attn_implementation === "eager";
+  const keys = pagesOf(shape, context, state.lanes[0].rows) * PAGE_POSITIONS;
+  const matrix = alignUp(
+    Math.max(
+      ...shape.layers.map(({ heads, kv_heads }) => kernels.attention_matrix(heads / kv_heads, EAGER_ROWS, keys)),
+    ),
+    64,
+  );
+  const most_pages = (options.max_sequences ?? MAX_SEQUENCES) * pagesOf(shape, context, state.lanes[0].rows);
+  const bytes = options.kv_bytes ?? (free === undefined ? UNKNOWN_KV_BYTES : Math.floor(free / 2));
+  return { format, bytes, most_pages, matrices: eager ? matrix * threads : 0, matrix };
+}
+
+/** The part of `ModelInfo` that is known before loading. */
+export function describePlan({ state, build, source, weights, kv, formats: used }: EnginePlan) {
+  const constants = weights.constants.reduce((sum, { from }) => sum + from.rows * from.cols * 4, 0);
+  return {
+    threads: state.threads,
+    simd: build.simd,
+    mapped: source.mapper !== undefined,
+    ...(source.mapper ? {} : { reason: source.reason }),
+    weight_bytes: weights.weight_bytes,
+    banks: weights.bank_bytes.length,
+    private_bytes: state.end - WORKSPACE_BYTES + constants + (source.mapper ? 0 : weights.weight_bytes),
+    kv_bytes: kv.pages * kv.page_bytes.reduce((a, b) => a + b, 0),
+    formats: used,
+  };
+}
+
+/** How many matrices have each format. */
+function countFormats(weights: MixtralWeights): Record<string, number> {
+  const counts: Record<string, number> = {};
+  const matrices = [
+    weights.embed_tokens,
+    ...(weights.lm_head && weights.lm_head !== weights.embed_tokens ? [weights.lm_head] : []),
+    ...weights.layers.flatMap(({ q_proj, k_proj, v_proj, o_proj, experts }) => [
+      ...[q_proj, k_proj, v_proj, o_proj],
+      ...experts.flatMap(({ w1, w2, w3 }) => [w1, w2, w3]),
+    ]),
+  ];
+  for (const { format } of matrices) counts[format.name] = (counts[format.name] ?? 0) + 1;
+  return counts;
+}

@@ -1,0 +1,48 @@
+// A layer's router: which experts each row goes to, and with what weights.
+import type { ModelShape } from "../config/shape.ts";
+import type { BankedLayer } from "../memory/plan.ts";
+import type { Norm } from "./norm.ts";
+import type { Phases } from "./phases.ts";
+import type { StepView } from "./step_view.ts";
+
+export class Router {
+  private readonly phases: Phases;
+  private readonly norm: Norm;
+  private readonly hidden: number;
+
+  constructor(phases: Phases, norm: Norm, shape: ModelShape) {
+    this.phases = phases;
+    this.norm = norm;
+    this.hidden = shape.hidden;
+  }
+
+  /** xn = RMSNorm(x), and what the router picks for each row. */
+  *run(view: StepView, layer: BankedLayer, index: number): Generator<void, void, void> {
+    const { home, buffers } = view;
+    const { hidden } = this;
+    const { experts, experts_per_token: k } = layer.shape;
+    yield* this.phases.rows(view, "router", index, (from, to) => {
+      this.norm.into(view, home, layer.post_attention_layernorm, from, to);
+      for (let r = from; r < to; r++) {
+        const logits = buffers.router_logits + r * experts * 4;
+        home.kernels.router_logits(buffers.xn + r * hidden * 4, layer.router, hidden, experts, logits);
+        home.kernels.select_experts(logits, experts, k, buffers.picked + r * k * 4, buffers.weights + r * k * 4);
+      }
+      this.capture(view, index, experts);
+    });
+  }
+
+  /** Copies the thread's share of the logits to where they are wanted. */
+  private capture(view: StepView, index: number, experts: number): void {
+    const [from, to] = this.phases.own(view.rows, view.few);
+    for (const { row, rows, wants } of view.sequences) {
+      const target = wants.router_logits?.[index];
+      if (!target) continue;
+      for (let r = Math.max(row, from); r < Math.min(row + rows, to); r++) {
+        const logits = view.buffers.router_logits / 4 + r * experts;
+        const values = view.home.f32.subarray(logits, logits + experts);
+        target.data.set(values, (target.first + r - row) * target.stride);
+      }
+    }
+  }
+}

@@ -1,0 +1,53 @@
+// A step as one thread sees it while it runs: its data, its buffers, where its rows are.
+import {
+  ATTENTION_ROWS,
+  type Lane,
+  type RowBuffers,
+  type RunState,
+  type ThreadBuffers,
+  TILE_FROM,
+} from "../memory/layout.ts";
+import type { PackedRows } from "./products.ts";
+import type { SequenceRows, Step } from "./step.ts";
+import type { BankView } from "./thread_memory.ts";
+
+export class StepView {
+  readonly step: Step;
+  readonly rows: number;
+  readonly pausable: boolean;
+  readonly sequences: readonly SequenceRows[];
+  /** Rows of queries that attention takes at a time: of a sequence, from its row `from` on. */
+  readonly blocks: readonly { readonly sequence: SequenceRows; readonly from: number }[];
+  readonly lane: Lane;
+  /** Whether the rows are so few that every thread packs them for itself. */
+  readonly few: boolean;
+  /** Where normed and packed rows stand, and what the router said of them: the thread's own where they are few. */
+  readonly buffers: RowBuffers;
+  /** The thread's pairs of rows and experts. */
+  readonly pairs: ThreadBuffers["pairs"][number];
+  /** The bank that x is in now: that of the layer that runs. */
+  home: BankView;
+
+  constructor(step: Step, state: RunState, own: ThreadBuffers, home: BankView) {
+    this.step = step;
+    this.rows = step.rows;
+    this.pausable = step.pausable;
+    this.sequences = step.sequences;
+    this.blocks = step.sequences.flatMap((sequence) =>
+      Array.from({ length: Math.ceil(sequence.rows / ATTENTION_ROWS) }, (_, i) => ({
+        sequence,
+        from: i * ATTENTION_ROWS,
+      })),
+    );
+    this.lane = state.lanes[step.lane];
+    this.few = step.rows < TILE_FROM;
+    this.buffers = this.few ? own.few : this.lane;
+    this.pairs = own.pairs[step.lane];
+    this.home = home;
+  }
+
+  /** The step's rows as inputs of products, packed in the step's own order. */
+  packed(cols: number): PackedRows {
+    return { region: this.buffers.packed, tile: 0, tokens: this.rows, cols };
+  }
+}

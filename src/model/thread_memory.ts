@@ -1,0 +1,38 @@
+// One thread's view of the banks: a kernel instance and typed arrays of each, and its own buffers.
+import { instantiate, type KernelInstance } from "../kernels/abi.ts";
+import { stackTop, type ThreadBuffers } from "../memory/layout.ts";
+import type { Setup } from "./step.ts";
+
+/** A bank as a thread uses it: its own kernel instance, and views of all bytes. */
+export interface BankView {
+  readonly kernels: KernelInstance;
+  readonly f32: Float32Array;
+  readonly u32: Uint32Array;
+  readonly i32: Int32Array;
+  readonly u8: Uint8Array;
+}
+
+export class ThreadMemory {
+  readonly banks: readonly BankView[];
+  readonly own: ThreadBuffers;
+
+  constructor({ kernels, banks, state }: Setup, thread: number) {
+    this.own = state.own[thread];
+    this.banks = banks.map((memory) => ({
+      kernels: instantiate(kernels, memory, stackTop(thread)),
+      f32: new Float32Array(memory.buffer),
+      u32: new Uint32Array(memory.buffer),
+      i32: new Int32Array(memory.buffer),
+      u8: new Uint8Array(memory.buffer),
+    }));
+  }
+
+  /** Copies `count` floats to the same address of another bank; nothing where the banks are one. */
+  copyToBank(from: BankView, to: BankView, address: number, count: number): void {
+    if (from !== to) this.copy(from, address, to, address, count);
+  }
+
+  copy(from: BankView, source: number, to: BankView, target: number, count: number): void {
+    to.f32.set(from.f32.subarray(source / 4, source / 4 + count), target / 4);
+  }
+}

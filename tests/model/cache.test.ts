@@ -1,0 +1,180 @@
+// Caches of whole models: what is shared is stored once, what they may take is a bound, who has to make room is computed
+// again to the same bits; formats; files; and chunks that pause.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { InputError, type LoadOptions, MemoryError, MixtralForCausalLM } from "../../src/index.ts";
+import { demo, fixture } from "../fixtures.ts";
+import { sameBits } from "./compare.ts";
+
+const base = fixture("fixtures/hf/base");
+const ids = (count: number, step = 37) => Array.from({ length: count }, (_, i) => (i * step + 5) % 150);
+const load = (options: LoadOptions = {}, path = base) =>
+  MixtralForCausalLM.from_pretrained(path, { threads: 2, ...options });
+
+async function failure(promise: Promise<unknown>): Promise<Error> {
+  try {
+    await promise;
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error("expected a rejection");
+}
+
+/** Bytes of a page of `base`: 2 layers, keys and values of 2 heads of 16, 64 positions. */
+const PAGE = 2 * 2 * 2 * 16 * 64 * 4;
+
+test("forks of a prefix store it once", async () => {
+  await using model = await load();
+  const prefix = (await model({ input_ids: ids(200) })).past_key_values!;
+  assert.is(model.info().cache_bytes, 4 * PAGE);
+  const forks = Array.from({ length: 8 }, () => prefix.fork());
+  assert.is(model.info().cache_bytes, 4 * PAGE, "eight forks");
+  await Promise.all(forks.map((fork, i) => model({ input_ids: [[i, i + 1]], past_key_values: fork })));
+  assert.is(model.info().cache_bytes, (4 + 8) * PAGE, "and a last page for each");
+  for (const [i, fork] of forks.entries()) {
+    const { logits } = await model({ input_ids: [[7]], past_key_values: fork });
+    const alone = await model({ input_ids: [...ids(200), i, i + 1, 7], logits_to_keep: 1, use_cache: false });
+    assert.ok(sameBits(logits.data as Float32Array, alone.logits.data as Float32Array), `fork ${i}`);
+    fork.dispose();
+  }
+  prefix.dispose();
+  assert.is(model.info().cache_bytes, 0);
+});
+
+test("several answers to a prompt store it once", async () => {
+  await using model = await load();
+  let most = 0;
+  const streamer = () => {
+    most = Math.max(most, model.info().cache_bytes);
+    return false;
+  };
+  const options = { do_sample: true, seed: 3, max_new_tokens: 10, min_new_tokens: 10 };
+  const input_ids = ids(200);
+  const eight = await model.generate({ ...options, input_ids, num_return_sequences: 8, stopping_criteria: streamer });
+  assert.is(most, (3 + 8) * PAGE);
+  const rows = await model.generate({ ...options, input_ids: Array.from({ length: 8 }, () => input_ids) });
+  assert.equal(eight.tolist(), rows.tolist(), "as eight rows of their own");
+  assert.is(model.info().cache_bytes, 0);
+});
+
+test("calls that need more than kv_bytes together wait and make room, and give what they give alone", async () => {
+  await using roomy = await load();
+  const prompts = [ids(150), ids(100, 31), ids(120, 29), ids(60, 41)];
+  const options = { max_new_tokens: 60, min_new_tokens: 60 };
+  const alone: unknown[] = [];
+  for (const input_ids of prompts) alone.push((await roomy.generate({ ...options, input_ids })).tolist());
+  // The longest takes four pages; all four at once would take twelve.
+  await using narrow = await load({ kv_bytes: 5 * PAGE });
+  assert.is(narrow.info().kv_bytes, 5 * PAGE);
+  const together = await Promise.all(prompts.map((input_ids) => narrow.generate({ ...options, input_ids })));
+  assert.equal(
+    together.map((tensor) => tensor.tolist()),
+    alone,
+  );
+  const batch = prompts.map((prompt) => prompt.slice(-60));
+  const apart = await roomy.generate({ ...options, input_ids: batch });
+  assert.equal((await narrow.generate({ ...options, input_ids: batch })).tolist(), apart.tolist(), "rows of one call");
+  assert.is(narrow.info().cache_bytes, 0);
+});
+
+test("what kv_bytes can never hold is refused before it begins, with the bytes", async () => {
+  await using model = await load({ kv_bytes: 2 * PAGE });
+  const error = await failure(model.generate({ input_ids: ids(100), max_new_tokens: 50 }));
+  assert.instance(error, MemoryError);
+  assert.match(error.message, /kv_bytes.*150 tokens may take 98304 bytes of cache, 65536 are allowed/);
+  const long = await failure(model({ input_ids: ids(150) }));
+  assert.match(long.message, /kv_bytes: a sequence of 150 tokens needs/);
+  assert.is(model.info().cache_bytes, 0);
+  assert.is((await model.generate({ input_ids: ids(100), max_new_tokens: 28 })).dims[1], 128);
+  assert.match((await failure(load({ kv_bytes: PAGE - 1 }))).message, /kv_bytes: a page of the cache/);
+  assert.match((await failure(load({ kv_bytes: 2 ** 47 }))).message, /kv_bytes: .* are free/);
+});
+
+test("f16 and q8_0 caches: near f32, the same bits by chunks, a half and about a quarter of the bytes", async () => {
+  const run = async (options: LoadOptions) => {
+    await using model = await load(options, demo);
+    const out = await model({ input_ids: ids(75) });
+    const bytes = model.info().cache_bytes;
+    out.past_key_values!.dispose();
+    return { logits: out.logits.data as Float32Array, bytes };
+  };
+  const f32 = await run({});
+  // Keys and values rounded to 11 bits, or to 8 of a block's largest, in logits of the order of 10: what was found, and room.
+  // A router that decides otherwise moves single logits far, so the mean is looked at.
+  for (const [kv_dtype, tolerance, share] of [
+    ["f16", 0.002, 1 / 2],
+    ["q8_0", 0.05, 34 / 128],
+  ] as const) {
+    const first = await run({ kv_dtype });
+    const sum = first.logits.reduce((total, value, i) => total + Math.abs(value - f32.logits[i]), 0);
+    const difference = sum / first.logits.length;
+    console.log(`# ${kv_dtype}: differs by ${difference.toExponential(1)} of ${tolerance} in the mean`);
+    assert.ok(difference > 0 && difference < tolerance, `${kv_dtype} differs by ${difference}`);
+    assert.is(first.bytes, f32.bytes * share);
+    for (const chunk_size of [1, 7, 33])
+      assert.ok(
+        sameBits((await run({ kv_dtype, chunk_size, threads: 3 })).logits, first.logits),
+        `${kv_dtype}, ${chunk_size}`,
+      );
+  }
+  assert.match((await failure(load({ kv_dtype: "q8_0" }))).message, /q8_0 stores 32 values together.*16/);
+});
+
+test("a cache file is for the model that wrote it, in the format that it was written in", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tramontane-"));
+  const path = join(folder, "cache");
+  try {
+    await using model = await load();
+    const cache = (await model({ input_ids: [ids(100), ids(100, 31)] })).past_key_values!;
+    await cache.save(path);
+    const loaded = await model.load_cache(path);
+    assert.is(loaded.get_seq_length(), 100);
+    const [a, b] = await Promise.all(
+      [cache, loaded].map((past_key_values) => model({ input_ids: [[1], [2]], past_key_values })),
+    );
+    assert.ok(sameBits(a.logits.data as Float32Array, b.logits.data as Float32Array));
+    for (const held of [cache, loaded]) held.dispose();
+    for (const [options, other] of [
+      [{ kv_dtype: "f16" }, base],
+      [{}, fixture("fixtures/hf/theta_1e4")],
+    ] as const) {
+      await using different = await load(options, other);
+      const error = await failure(different.load_cache(path));
+      assert.instance(error, InputError);
+      assert.match(error.message, /expected the cache of a model with/);
+    }
+    await using narrow = await load({ kv_bytes: 3 * PAGE });
+    assert.instance(await failure(narrow.load_cache(path)), MemoryError);
+    assert.is(narrow.info().cache_bytes, 0);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("a chunk that pauses again and again gives the bits of one that does not", async () => {
+  await using model = await load({ step_ms: 1, chunk_size: 400 }, demo);
+  const long = ids(1200);
+  const alone = (await model({ input_ids: long, use_cache: false })).logits.data as Float32Array;
+  const answer = { input_ids: ids(9), max_new_tokens: 60, min_new_tokens: 60 };
+  const expected = (await model.generate(answer)).tolist();
+  for (let round = 0; round < 3; round++) {
+    let tokens = 0;
+    const before: number[] = [];
+    const streamer = { put: () => void tokens++, end() {} };
+    const talking = model.generate({ ...answer, streamer });
+    talking.catch(() => {}); // where an assertion fails first
+    const reading = model({ input_ids: long, use_cache: false }).then((out) => {
+      before.push(tokens);
+      return out;
+    });
+    assert.ok(sameBits((await reading).logits.data as Float32Array, alone), `round ${round}`);
+    assert.equal((await talking).tolist(), expected);
+    assert.ok(before[0] > 20, `${before[0]} tokens while the prompt was read`);
+  }
+  assert.is(model.info().cache_bytes, 0);
+});
+
+test.run();
