@@ -23,11 +23,11 @@ export class PrefixEnd {
 export class GGUFCursor {
   /** Bytes from the start of the file. */
   position = 0;
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  readonly #size: number;
-  readonly #where: string;
-  readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  private readonly data: Uint8Array;
+  private readonly view: DataView;
+  private readonly size: number;
+  private readonly where: string;
+  private readonly decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
   /**
    * @param prefix - the first bytes of the file
@@ -35,40 +35,40 @@ export class GGUFCursor {
    * @param where - the file's path, for messages
    */
   constructor(prefix: Uint8Array, size: number, where: string) {
-    this.#bytes = prefix;
-    this.#view = new DataView(prefix.buffer, prefix.byteOffset, prefix.byteLength);
-    this.#size = size;
-    this.#where = where;
+    this.data = prefix;
+    this.view = new DataView(prefix.buffer, prefix.byteOffset, prefix.byteLength);
+    this.size = size;
+    this.where = where;
   }
 
   fail(message: string): CheckpointError {
-    return new CheckpointError(`${this.#where}: ${message}`);
+    return new CheckpointError(`${this.where}: ${message}`);
   }
 
   /** Steps over `length` bytes and returns where they begin. @throws {@link PrefixEnd} or CheckpointError */
-  #take(length: number, what: string): number {
+  private take(length: number, what: string): number {
     const start = this.position;
-    if (length > this.#size - start)
-      throw this.fail(`truncated: ${what} needs ${length} bytes at ${start}, but the file ends at ${this.#size} bytes`);
-    if (start + length > this.#bytes.length) throw new PrefixEnd(start + length);
+    if (length > this.size - start)
+      throw this.fail(`truncated: ${what} needs ${length} bytes at ${start}, but the file ends at ${this.size} bytes`);
+    if (start + length > this.data.length) throw new PrefixEnd(start + length);
     this.position = start + length;
     return start;
   }
 
   u32(what: string): number {
-    return this.#view.getUint32(this.#take(4, what), true);
+    return this.view.getUint32(this.take(4, what), true);
   }
 
   /** A u64 as a number: exact up to 2^53, and above that still far too large for whatever it counts. */
   u64(what: string): number {
-    const at = this.#take(8, what);
-    return this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * 2 ** 32;
+    const at = this.take(8, what);
+    return this.view.getUint32(at, true) + this.view.getUint32(at + 4, true) * 2 ** 32;
   }
 
   /** A u64 that counts things of at least `least` bytes each. */
   count(what: string, least: number): number {
     const count = this.u64(what);
-    const rest = this.#size - this.position;
+    const rest = this.size - this.position;
     if (count > rest / least)
       throw this.fail(
         `${what}: expected at most ${Math.floor(rest / least)}, as the file ends ${rest} bytes later, found ${count}`,
@@ -77,30 +77,30 @@ export class GGUFCursor {
   }
 
   bytes(length: number, what: string): Uint8Array {
-    const at = this.#take(length, what);
-    return this.#bytes.subarray(at, at + length);
+    const at = this.take(length, what);
+    return this.data.subarray(at, at + length);
   }
 
   /** A string: u64 length and UTF-8. */
   string(what: string): string {
     const bytes = this.bytes(this.count(`${what}: string length`, 1), what);
     try {
-      return this.#decoder.decode(bytes);
+      return this.decoder.decode(bytes);
     } catch (cause) {
-      throw new CheckpointError(`${this.#where}: ${what}: expected UTF-8, found bytes that are not UTF-8`, { cause });
+      throw new CheckpointError(`${this.where}: ${what}: expected UTF-8, found bytes that are not UTF-8`, { cause });
     }
   }
 
   /** A metadata value with its type before it. */
   value(key: string): { type: GGUFType; value: GGUFValue } {
-    const type = this.#type(key);
-    if (type !== "array") return { type, value: this.#scalar(type, key) };
-    const item = this.#type(key);
+    const type = this.type(key);
+    if (type !== "array") return { type, value: this.scalar(type, key) };
+    const item = this.type(key);
     if (item === "array") throw this.fail(`${key}: nested arrays (an array of arrays) are not supported`);
-    return { type: `${item}[]`, value: this.#array(item, key) };
+    return { type: `${item}[]`, value: this.array(item, key) };
   }
 
-  #type(key: string): GGUFScalarType | "array" {
+  private type(key: string): GGUFScalarType | "array" {
     const id = this.u32(`${key}: value type`);
     const name = typeNames[id];
     if (!name)
@@ -110,34 +110,34 @@ export class GGUFCursor {
     return name;
   }
 
-  #scalar(type: GGUFScalarType, key: string): number | bigint | boolean | string {
+  private scalar(type: GGUFScalarType, key: string): number | bigint | boolean | string {
     if (type === "string") return this.string(key);
-    if (type === "bool") return this.#bool(key);
-    const value = this.#numbers(type, 1, key)[0];
+    if (type === "bool") return this.bool(key);
+    const value = this.numbers(type, 1, key)[0];
     const small = typeof value === "bigint" && Number.isSafeInteger(Number(value));
     return small ? Number(value) : value;
   }
 
-  #array(type: GGUFScalarType, key: string): GGUFValue {
+  private array(type: GGUFScalarType, key: string): GGUFValue {
     const count = this.count(`${key}: array length`, leastBytes(type));
-    if (type !== "string" && type !== "bool") return this.#numbers(type, count, key);
+    if (type !== "string" && type !== "bool") return this.numbers(type, count, key);
     // Grown entry by entry: the count is only known to fit the file, not the bytes read so far.
     const values: (string | boolean)[] = [];
     for (let i = 0; i < count; i++)
-      values.push(type === "string" ? this.string(`${key}[${i}]`) : this.#bool(`${key}[${i}]`));
+      values.push(type === "string" ? this.string(`${key}[${i}]`) : this.bool(`${key}[${i}]`));
     return values as string[] | boolean[];
   }
 
-  #bool(key: string): boolean {
-    const value = this.#bytes[this.#take(1, key)];
+  private bool(key: string): boolean {
+    const value = this.data[this.take(1, key)];
     if (value > 1) throw this.fail(`${key}: expected a bool of 0 or 1, found ${show(value)}`);
     return value === 1;
   }
 
   /** Copied, because the values need not be aligned in the file. */
-  #numbers(type: GGUFScalarType, count: number, key: string) {
+  private numbers(type: GGUFScalarType, count: number, key: string) {
     const { bytes, array } = numberTypes[type]!;
-    const at = this.#take(count * bytes, key);
-    return new array(this.#bytes.slice(at, at + count * bytes).buffer);
+    const at = this.take(count * bytes, key);
+    return new array(this.data.slice(at, at + count * bytes).buffer);
   }
 }

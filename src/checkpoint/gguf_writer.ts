@@ -96,11 +96,11 @@ function tensorBytes({ name, shape, format }: GGUFTensor): number {
 /** Collects a header piece by piece. */
 class HeaderBytes {
   length = 0;
-  readonly #pieces: Uint8Array[] = [];
-  readonly #encoder = new TextEncoder();
+  private readonly pieces: Uint8Array[] = [];
+  private readonly encoder = new TextEncoder();
 
   bytes(piece: Uint8Array): void {
-    this.#pieces.push(piece);
+    this.pieces.push(piece);
     this.length += piece.length;
   }
 
@@ -117,7 +117,7 @@ class HeaderBytes {
   }
 
   string(text: string): void {
-    const utf8 = this.#encoder.encode(text);
+    const utf8 = this.encoder.encode(text);
     this.number("u64", utf8.length);
     this.bytes(utf8);
   }
@@ -126,7 +126,7 @@ class HeaderBytes {
     this.string(key);
     if (!type.endsWith("[]")) {
       this.number("u32", typeNames.indexOf(type as GGUFScalarType));
-      this.#values(type as GGUFScalarType, [value as number]);
+      this.values(type as GGUFScalarType, [value as number]);
       return;
     }
     const item = type.slice(0, -2) as GGUFScalarType;
@@ -134,10 +134,10 @@ class HeaderBytes {
     this.number("u32", arrayTypeId);
     this.number("u32", typeNames.indexOf(item));
     this.number("u64", values.length);
-    this.#values(item, values);
+    this.values(item, values);
   }
 
-  #values(type: GGUFScalarType, values: ArrayLike<number | bigint | boolean | string>): void {
+  private values(type: GGUFScalarType, values: ArrayLike<number | bigint | boolean | string>): void {
     if (type === "string") for (const text of Array.from(values)) this.string(text as string);
     else if (type === "bool") this.bytes(Uint8Array.from(values as ArrayLike<boolean>, Number));
     else this.numbers(type, values as ArrayLike<number | bigint>);
@@ -147,7 +147,7 @@ class HeaderBytes {
   join(length: number): Uint8Array {
     const joined = new Uint8Array(length);
     let at = 0;
-    for (const piece of this.#pieces) {
+    for (const piece of this.pieces) {
       joined.set(piece, at);
       at += piece.length;
     }

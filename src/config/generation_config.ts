@@ -142,6 +142,7 @@ export const generationFields: ReadonlySet<string> = new Set(Object.keys(fields)
 /** What is set of the generation settings. Unknown keys are kept in `to_dict`, and have no effect. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the fields are assigned from the one table above
 export class GenerationConfig {
+  // Hidden, not `private`: the properties are the settings, whatever their names.
   readonly #unknown: Record<string, unknown> = Object.create(null);
 
   /**

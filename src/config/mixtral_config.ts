@@ -112,6 +112,7 @@ export class MixtralConfig {
   declare problem_type: "regression" | "single_label_classification" | "multi_label_classification" | null;
   declare transformers_version: string | null;
   declare quantization_config: Record<string, unknown> | null;
+  // Hidden, not `private`: the properties of a config are the file's fields, whatever their names.
   readonly #unknown: Record<string, unknown> = Object.create(null);
   readonly #source: ConfigSource;
 

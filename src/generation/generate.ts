@@ -124,7 +124,7 @@ class Generation implements AnswerOwner {
     const { streamer, signal, past_key_values: given } = inputs;
     const settings = this.samplingSettings();
     this.apart = this.processors.operations(0) !== undefined && !lookAtScores(this.criteria);
-    this.checkMemory(this.apart && !this.keeps_cache);
+    this.checkMemory(this.apart && !this.keepsCache);
     const prompts = this.ids.map((row) => row.subarray(0, this.prompt_length));
     this.strategy = this.apart ? new TeamSampling(engine, settings, prompts) : new HostSampling(engine, settings);
     const cache = given ?? engine.emptyCache(this.rows);
@@ -295,7 +295,7 @@ class Generation implements AnswerOwner {
       if (!done[i] || this.finished[answer.row]) continue;
       this.finished[answer.row] = true;
       answer.stop();
-      if (!this.keeps_cache) void this.makeRoom(answer);
+      if (!this.keepsCache) void this.makeRoom(answer);
     }
   }
 
@@ -308,7 +308,7 @@ class Generation implements AnswerOwner {
   }
 
   /** Whether somebody goes on with the cache when all rows are finished. */
-  private get keeps_cache(): boolean {
+  private get keepsCache(): boolean {
     return this.inputs.past_key_values !== undefined || this.config.return_dict_in_generate;
   }
 

@@ -12,8 +12,7 @@ export interface MatrixStack {
   readonly addresses: Uint32Array; // (matrix), shared
 }
 
-/** What a row of activations is multiplied by; `biases` (matrix) are addresses of f32 (rows), in the matrix's bank. */
+/** What rows of activations are multiplied by. What a product is more than its weights stands beside them here. */
 export interface Linear {
   readonly weights: MatrixStack;
-  readonly biases?: Uint32Array;
 }
