@@ -33,12 +33,22 @@ export function randomWords(words: Uint32Array, seed: number): Uint32Array {
   return words;
 }
 
+/** Of Q4_K's minimums, 6 bits each, where all are alike. */
+const MEAN_MINIMUM = 31.5;
+
 /**
  * `blocks` blocks of a format.
  * @param deviation - the standard deviation that the values have, roughly
+ * @param mean - of the values, for Q4_K alone
  * @throws TypeError for F32, which the caller knows how to make
  */
-export function randomBlocks(format: BlockFormat, blocks: number, seed: number, deviation: number): Uint8Array {
+export function randomBlocks(
+  format: BlockFormat,
+  blocks: number,
+  seed: number,
+  deviation: number,
+  mean = 0,
+): Uint8Array {
   const length = blocks * format.block_bytes;
   const bytes = new Uint8Array(randomWords(new Uint32Array(Math.ceil(length / 4)), seed).buffer, 0, length);
   const view = new DataView(bytes.buffer);
@@ -56,11 +66,15 @@ export function randomBlocks(format: BlockFormat, blocks: number, seed: number, 
   }
   const values = scaleValues[format.name];
   if (!values) throw new TypeError(`${format.name}: no random blocks of this format`);
+  if (mean !== 0 && format.name !== "Q4_K") throw new TypeError(`${format.name}: no random blocks with a mean`);
   for (let at = 0; at < length; at += format.block_bytes) {
     // Blocks differ by a quarter either way, as real ones do, and in sign: what is left of a mean in one kind of block
     // would add up over a row, the same for every row.
     const scale = (0.75 + bytes[at] / 512) * (bytes[at + 1] & 1 ? -deviation : deviation);
-    for (const [i, value] of values.entries()) view.setUint16(at + format.scales[i], half(value * scale), true);
+    for (const [i, value] of values.entries()) {
+      const shift = mean !== 0 && i === 1 ? -mean / MEAN_MINIMUM : 0;
+      view.setUint16(at + format.scales[i], half(value * scale + shift), true);
+    }
   }
   return bytes;
 }

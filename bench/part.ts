@@ -35,10 +35,14 @@ export async function measure(
   context: Context,
   [shape, format]: readonly [ShapeName, FormatName],
   tasks: readonly Task[],
-  { threads = context.threads, profile = false }: { threads?: number; profile?: boolean } = {},
+  {
+    threads = context.threads,
+    profile = false,
+    closed = false,
+  }: { threads?: number; profile?: boolean; closed?: boolean } = {},
 ): Promise<Measurement> {
-  const path = await synthesize(shape, format);
-  context.log(`${shape} ${format}, ${threads} threads${profile ? ", profiled" : ""}`);
+  const path = await synthesize(shape, format, closed);
+  context.log(`${shape} ${format}${closed ? ", gates closed" : ""}, ${threads} threads${profile ? ", profiled" : ""}`);
   return measureModel({ path, options: { threads, profile }, tasks: [...tasks] }, context.runtime);
 }
 

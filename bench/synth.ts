@@ -57,32 +57,42 @@ const cache = join(root, "bench", "cache");
 /** Removes all files that `synthesize` has written. */
 export const removeModels = (): void => rmSync(cache, { recursive: true, force: true });
 
-/** Writes the checkpoint unless it is there already. @returns its path */
-export async function synthesize(name: ShapeName, format: FormatName): Promise<string> {
-  const path = join(cache, `${name}-${format}.gguf`);
+/**
+ * Writes the checkpoint unless it is there already.
+ * @param closed - with gates so negative, of some −86, that nearly all gated products are subnormal numbers or near to them,
+ *   as they may be in a real file; Q4_K alone
+ * @returns its path
+ */
+export async function synthesize(name: ShapeName, format: FormatName, closed = false): Promise<string> {
+  const path = join(cache, `${name}-${format}${closed ? "-closed" : ""}.gguf`);
   if (existsSync(path)) return path;
   mkdirSync(cache, { recursive: true });
   // Beside its place first: another bench may be writing the same file. And on the disk when this returns, so that what is
   // measured next does not share it with what is still to be written.
   await saveFile(await currentPlatform(), path, async (file) =>
-    writeGGUF(file, await metadata(name, shapes[name]), tensors(shapes[name], format)),
+    writeGGUF(file, await metadata(name, shapes[name]), tensors(shapes[name], format, closed)),
   );
   return path;
 }
 
 export const fileBytes = (path: string): number => statSync(path).size;
 
+/** The mean of embeddings that nearly makes each normed value 1, and what gates of such are to be. */
+const EMBEDDED = 3;
+const CLOSED = -91;
+
 const poolBytes = 2 ** 25;
 const pieceBytes = 2 ** 23;
 
-function tensors(shape: Shape, format: FormatName): GGUFTensor[] {
+function tensors(shape: Shape, format: FormatName, closed: boolean): GGUFTensor[] {
   const { block_bytes } = formats[format];
   const blocks = Math.floor(poolBytes / block_bytes);
   const piece = Math.floor(pieceBytes / block_bytes) * block_bytes;
   // Embeddings as large as what the layers add to them: were they smaller, all tokens would soon be alike, and be routed
   // to the same experts.
   const ordinary = randomBlocks(formats[format], blocks, 1, 0.02);
-  const embeddings = randomBlocks(formats[format], blocks, 3, 1);
+  const embeddings = randomBlocks(formats[format], blocks, 3, 1, closed ? EMBEDDED : 0);
+  const gates = closed ? randomBlocks(formats[format], blocks, 5, 0.005, CLOSED / shape.hidden) : ordinary;
   const places = randomWords(new Uint32Array(2 ** 16), 2);
   let next = 0;
   const matrix = (name: string, dims: number[], pool = ordinary): GGUFTensor => ({
@@ -124,7 +134,7 @@ function tensors(shape: Shape, format: FormatName): GGUFTensor[] {
         matrix(names.o_proj, [hidden, hidden]),
         floats(names.post_attention_layernorm, [hidden], () => 1),
         floats(names.router, [experts, hidden], spread(i)),
-        matrix(w1, [experts, ffn, hidden]),
+        matrix(w1, [experts, ffn, hidden], gates),
         matrix(w3, [experts, ffn, hidden]),
         matrix(w2, [experts, hidden, ffn]),
       ];
