@@ -298,9 +298,10 @@ export class Scheduler {
     const chunk = this.chunk!;
     const others = this.active.some((sequence) => sequence.pending > 0 && !chunk.has(sequence));
     if (!others) return;
+    // So long that those who wait have their tokens within twice step_ms, and half of step_ms where they are slow themselves.
     const { step_ms } = this.options;
-    const between = Math.min(this.times.between, step_ms / 2);
-    chunk.pauseAt(Math.max(chunk.began, this.jobs.ended) + step_ms - between, () => this.runner.wantPause(true));
+    const part = Math.max(step_ms / 2, Math.min(step_ms, 1.8 * step_ms - this.times.between));
+    chunk.pauseAt(Math.max(chunk.began, this.jobs.ended) + part, () => this.runner.wantPause(true));
   }
 
   /** Tells the sequences that their rows were computed. */
