@@ -8,7 +8,8 @@
 //   page            7          2          token 150 goes to slot 22 of page 2, and sees positions 87 … 150
 import { attentionArgs } from "../kernels/abi.ts";
 import { writeStruct } from "../kernels/structs.ts";
-import { type KvLayout, kvFormats } from "../memory/kv_pool.ts";
+import { alignUp } from "../memory/bank.ts";
+import { type KvLayout, kvFormats, PAGE_POSITIONS } from "../memory/kv_pool.ts";
 import { ATTENTION_ROWS, type RunState } from "../memory/layout.ts";
 import type { BankedLayer } from "../memory/plan.ts";
 import type { Norm } from "./norm.ts";
@@ -137,8 +138,9 @@ export class Attention {
       if (!capture) continue;
       const { window } = layer.shape;
       const visible = (p: number) => (window && p >= window ? p - window + 1 : 0);
-      const origin = Math.floor(visible(sequence.first + row0) / 64) * 64;
-      const columns = Math.ceil((sequence.first + row1 - origin) / 64) * 64;
+      // The matrix's columns are whole blocks of keys, from the one on in which the first is seen: cpp/kernels.h.
+      const origin = Math.floor(visible(sequence.first + row0) / PAGE_POSITIONS) * PAGE_POSITIONS;
+      const columns = alignUp(sequence.first + row1 - origin, PAGE_POSITIONS);
       for (let r = row0; r < row1; r++) {
         const p = sequence.first + r;
         const first = Math.max(visible(p), capture.first_key);

@@ -1,5 +1,6 @@
 // A prompt's chunk on its way: it may pause between two parts, while steps of waiting tokens run.
 import type { DraftPart } from "./draft.ts";
+import type { PageList } from "./pages.ts";
 import type { Sequence } from "./sequence.ts";
 
 export class Chunk {
@@ -12,6 +13,8 @@ export class Chunk {
   /** What its parts took so far, in milliseconds. */
   spent = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  /** Copies of the page lists of sequences that have left: the chunk goes on writing to their pages. */
+  private readonly kept: PageList[] = [];
 
   constructor(parts: readonly DraftPart[]) {
     this.parts = parts;
@@ -30,6 +33,16 @@ export class Chunk {
   /** Calls back at a time, as `performance.now` counts, unless it was asked to already or the part ends before. */
   pauseAt(time: number, pause: () => void): void {
     this.timer ??= setTimeout(pause, Math.max(0, time - performance.now()));
+  }
+
+  /** Keeps the pages of a sequence that leaves from others until the chunk is over. */
+  keep({ pages }: Sequence): void {
+    this.kept.push(pages.fork());
+  }
+
+  /** No thread writes to any of its pages any more. */
+  over(): void {
+    for (const pages of this.kept.splice(0)) pages.release();
   }
 
   /** Counts a part that took some milliseconds. */

@@ -111,10 +111,12 @@ export class Head {
     }
     if (wants.draws) {
       const { samplers, lengths } = wants.draws;
-      const sampler = this.samplers.get(samplers[i])!;
-      drawToken(exports, home, sampler, values, lengths[i], logits_scratch, () => {
-        if (wants.scores) write(wants.scores, i, home, values, size);
-      });
+      // Who has left while its chunk paused has taken its sampler along.
+      const sampler = this.samplers.get(samplers[i]);
+      if (sampler)
+        drawToken(exports, home, sampler, values, lengths[i], logits_scratch, () => {
+          if (wants.scores) write(wants.scores, i, home, values, size);
+        });
     }
   }
 }

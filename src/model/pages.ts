@@ -5,7 +5,7 @@ import { type KvPool, PAGE_POSITIONS } from "../memory/kv_pool.ts";
  * Pages that are kept behind a window, so that a few tokens can be taken back (a chat's last answer, drafts that were not
  * accepted): at least 128 tokens always can.
  */
-const KEPT_PAGES = 2;
+export const KEPT_PAGES = 2;
 
 /** A page that has to be copied before it is written to, see `PageList.append`. */
 export type PageCopy = readonly [from: number, to: number];

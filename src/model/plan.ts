@@ -16,6 +16,7 @@ import { bind } from "../weights/bind.ts";
 import type { MixtralWeights } from "../weights/weights.ts";
 import { EAGER_ROWS } from "./attention.ts";
 import { checkOptions, type LoadOptions } from "./options.ts";
+import { KEPT_PAGES } from "./pages.ts";
 
 /** Tokens of a prompt's chunk: long enough that unpacking weights is a small part. */
 const CHUNK_ROWS = 512;
@@ -116,8 +117,8 @@ export async function planEngine(
 
 /** Pages that a sequence's list has at most: what a window sees, and a chunk, or the whole context. */
 function pagesOf({ window }: ModelShape, context: number, chunk_rows: number): number {
-  const positions = window ? Math.min(context, window + chunk_rows + 4 * PAGE_POSITIONS) : context;
-  return Math.ceil(positions / PAGE_POSITIONS) + 2;
+  const positions = window ? Math.min(context, window + chunk_rows + KEPT_PAGES * PAGE_POSITIONS) : context;
+  return Math.ceil(positions / PAGE_POSITIONS) + 2; // partial ones at either end
 }
 
 /** What caches may take. @throws {@link InputError} or MemoryError when that was asked for and cannot be */

@@ -10,6 +10,7 @@ import { Chunk } from "./chunk.ts";
 import { Draft, type DraftPart } from "./draft.ts";
 import { type JobRunner, Jobs } from "./jobs.ts";
 import { MOST_POSTED, noPages, rank, takeRows } from "./page_room.ts";
+import { Removals } from "./removals.ts";
 import type { Sequence } from "./sequence.ts";
 import type { Job, Step } from "./step.ts";
 import { StepTimes } from "./step_times.ts";
@@ -51,8 +52,7 @@ export class Scheduler {
   private closed: unknown;
   private readonly jobs: Jobs;
   private readonly times = new StepTimes();
-  /** Sequences that were taken out while steps with them are on their way, and who waits for that. */
-  private readonly removals = new Map<Sequence, { readonly left: Promise<void>; leave(): void }>();
+  private readonly removals = new Removals();
 
   constructor(runner: StepRunner, options: SchedulerOptions) {
     this.runner = runner;
@@ -79,23 +79,22 @@ export class Scheduler {
   async remove(sequence: Sequence): Promise<void> {
     this.queue = this.queue.map((group) => group.filter((each) => each !== sequence)).filter(({ length }) => length);
     this.active = this.active.filter((each) => each !== sequence);
-    if (sequence.posted > 0) {
-      if (!this.removals.has(sequence)) {
-        let leave = () => {};
-        const left = new Promise<void>((resolve) => {
-          leave = resolve;
-        });
-        this.removals.set(sequence, { left, leave });
-      }
-      const { left } = this.removals.get(sequence)!;
-      const { chunk } = this;
-      if (chunk && this.isUnwanted(chunk)) {
-        if (chunk.posted) this.runner.wantPause(true);
-        else this.dropChunk();
-      }
-      await left;
-    }
+    if (sequence.posted > 0) await this.leave(sequence);
     this.wake();
+  }
+
+  /** Waits until the steps with a sequence are over, or, of a chunk that others want, makes that needless. */
+  private leave(sequence: Sequence): Promise<void> {
+    const left = this.removals.add(sequence);
+    const { chunk } = this;
+    if (chunk?.has(sequence)) {
+      if (!this.isUnwanted(chunk)) {
+        chunk.keep(sequence);
+        if (sequence.posted === 1) return Promise.resolve();
+      } else if (chunk.posted) this.runner.wantPause(true);
+      else this.dropChunk();
+    }
+    return left;
   }
 
   /** Tells that something is pending that was not: the next step is put together soon. */
@@ -261,12 +260,14 @@ export class Scheduler {
           return;
         }
         this.chunk = undefined;
+        chunk.over();
         this.times.add(chunk.rows, chunk.spent);
         this.finish(chunk.parts);
       },
       (error) => {
         this.endPart(chunk, 0);
         this.chunk = undefined;
+        chunk.over();
         this.failParts(chunk.parts, error);
       },
     );
@@ -285,10 +286,14 @@ export class Scheduler {
 
   /** Forgets the chunk that paused. */
   private dropChunk(): void {
-    const { parts } = this.chunk!;
+    const chunk = this.chunk!;
+    const { parts } = chunk;
     this.chunk = undefined;
     this.jobs.run({ type: "drop" }).then(
-      () => this.finish(parts),
+      () => {
+        chunk.over();
+        this.finish(parts);
+      },
       (error) => this.failParts(parts, error),
     );
   }
@@ -308,7 +313,7 @@ export class Scheduler {
   private finish(parts: readonly DraftPart[]): void {
     let left = false;
     for (const { sequence, count } of parts) {
-      if (this.leaves(sequence)) continue;
+      if (this.removals.stepOver(sequence)) continue;
       if (!sequence.done(count)) continue;
       this.active = this.active.filter((each) => each !== sequence);
       left = true;
@@ -325,20 +330,9 @@ export class Scheduler {
 
   private failParts(parts: readonly DraftPart[], error: unknown): void {
     for (const { sequence } of parts) {
-      if (this.leaves(sequence)) continue;
+      if (this.removals.stepOver(sequence)) continue;
       if (this.active.includes(sequence)) this.failSequence(sequence, error);
     }
     this.wake();
-  }
-
-  /** Counts a step of a sequence as over. @returns whether the sequence was removed meanwhile */
-  private leaves(sequence: Sequence): boolean {
-    sequence.posted--;
-    const removed = this.removals.get(sequence);
-    if (removed && sequence.posted === 0) {
-      this.removals.delete(sequence);
-      removed.leave();
-    }
-    return !!removed;
   }
 }

@@ -10,6 +10,7 @@ import { MixtralForCausalLM } from "../../src/index.ts";
 import type { StepKind } from "../../src/model/profile.ts";
 import { safetensorsFile, smallConfig, smallShapes } from "../checkpoint/safetensors.ts";
 import { demo } from "../fixtures.ts";
+import { sameBits } from "../model/compare.ts";
 import { answer, expected, failure } from "./answer.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tramontane-"));
@@ -131,6 +132,24 @@ test("a decode ends with the token that runs", async () => {
   assert.ok(computed < 100, `${computed} of 500 tokens`);
   assert.ok(partial.dims[1] >= 5 + 8 - 1);
   assert.equal(await answer(model), expected);
+});
+
+test("a call that shares a chunk with another leaves it at once, and the other is right", async () => {
+  await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2, chunk_size: 4096, step_ms: 5 });
+  const alone = await model({ input_ids: ids(1600), use_cache: false });
+  const controller = new AbortController();
+  const start = performance.now();
+  const left = failure(model.generate({ input_ids: ids(1700), max_new_tokens: 4, signal: controller.signal }));
+  const stays = model({ input_ids: ids(1600), use_cache: false });
+  await new Promise((resolve) => setTimeout(resolve, 15));
+  controller.abort(reason);
+  assert.is(await left, reason as never);
+  const leaving = performance.now() - start;
+  // What is begun now gets other pages and slots than those that the chunk still writes to.
+  assert.equal(await answer(model), expected);
+  assert.ok(sameBits((await stays).logits.data as Float32Array, alone.logits.data as Float32Array));
+  console.log(`# left after ${leaving.toFixed(0)} ms, the chunk took ${(performance.now() - start).toFixed(0)}`);
+  assert.is(model.info().cache_bytes, 0);
 });
 
 test("a call that waits behind another ends at once", async () => {

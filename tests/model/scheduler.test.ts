@@ -194,6 +194,23 @@ test("a chunk that nobody wants any more is dropped, and its pages are free then
   assert.is(pool.bytes, 0);
 });
 
+test("who leaves a chunk that others want leaves at once; its pages stay until the chunk is over", async () => {
+  const { notes, pool, scheduler } = made();
+  const leaves = reading(pool, 200);
+  const stays = reading(pool, 100);
+  scheduler.add([leaves]);
+  scheduler.add([stays]);
+  await turn();
+  assert.equal(notes.steps, ["0:200+100"]);
+  await scheduler.remove(leaves);
+  leaves.pages.release();
+  assert.is(notes.pauses, 0);
+  assert.is(pool.bytes, (4 + 2) * 64, "the team still writes to them");
+  await notes.answer();
+  await stays.finished;
+  assert.is(pool.bytes, 2 * 64);
+});
+
 test("higher priority first, then age", async () => {
   const { notes, pool, scheduler } = made({ chunk_rows: 64 });
   scheduler.add([reading(pool, 50)]);
