@@ -8,7 +8,7 @@ export interface ModelFlags {
   model: string;
   threads?: number;
   context?: number;
-  kvDtype?: "f32" | "f16";
+  kvDtype?: "f32" | "f16" | "q8_0";
   mmap: boolean;
   checkTensors?: boolean;
   simd?: "plain" | "relaxed";
@@ -45,7 +45,7 @@ export function withModel(command: Command): Command {
     .requiredOption("-m, --model <path>", "a checkpoint: a Hugging Face folder or a .gguf file")
     .option("--threads <n>", "threads (default: as many as cores)", count)
     .option("--context <n>", "positions of the cache where the model has no window", count)
-    .addOption(new Option("--kv-dtype <type>", "how the cache stores keys and values").choices(["f32", "f16"]))
+    .addOption(new Option("--kv-dtype <type>", "how the cache stores keys and values").choices(["f32", "f16", "q8_0"]))
     .option("--chunk-size <n>", "tokens of a prefill chunk at most", count)
     .option("--no-mmap", "read the weights instead of mapping them")
     .option("--check-tensors", "read every weight first, and refuse NaN and infinities")

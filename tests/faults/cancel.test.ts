@@ -1,4 +1,4 @@
-// Cancelling: an AbortSignal ends a load at once, a prefill with the chunk that runs, a decode with the token that runs, and the
+// Cancelling: an AbortSignal ends a load at once, a prefill within the chunk that runs, a decode with the token that runs, and the
 // model is usable at once. Chunks and tokens are counted; only loads are timed, by a bound of ten times what is promised.
 
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
