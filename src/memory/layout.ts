@@ -231,9 +231,9 @@ function planThread(
   const { hidden } = shape;
   const { chunk_rows, between_rows, pages } = sizes;
   const picks = widest(shape, (layer) => layer.experts_per_token);
-  const cols = Math.max(
-    hidden,
-    widest(shape, ({ intermediate, heads, head_dim }) => Math.max(intermediate, heads * head_dim)),
+  // Fewer columns may need more: the panel holds an even number of rows near a size.
+  const panel = widest(shape, ({ intermediate, heads, head_dim }) =>
+    Math.max(...[hidden, intermediate, heads * head_dim].map((cols) => kernels.matmul_scratch(cols))),
   );
   const strip = (chunk_rows + 3) * STRIP * 4;
   return {
@@ -245,7 +245,7 @@ function planThread(
       rows: take(rows * picks * 4),
       weights: take(rows * picks * 4),
     })),
-    scratch: take(kernels.matmul_scratch(cols)),
+    scratch: take(panel),
     attention_scratch: take(
       widest(shape, ({ heads, kv_heads, head_dim }) => kernels.attention_scratch(heads / kv_heads, head_dim)),
     ),
