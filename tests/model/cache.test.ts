@@ -139,7 +139,7 @@ test("a cache file is for the model that wrote it, in the format that it was wri
     for (const held of [cache, loaded]) held.dispose();
     for (const [options, other] of [
       [{ kv_dtype: "f16" }, base],
-      [{}, fixture("fixtures/hf/theta_1e4")],
+      [{}, fixture("fixtures/hf/fused")],
     ] as const) {
       await using different = await load(options, other);
       const error = await failure(different.load_cache(path));
