@@ -128,7 +128,7 @@ class Generation implements AnswerOwner {
     const prompts = this.ids.map((row) => row.subarray(0, this.prompt_length));
     this.strategy = this.apart ? new TeamSampling(engine, settings, prompts) : new HostSampling(engine, settings);
     const cache = given ?? engine.emptyCache(this.rows);
-    const starts = cache.rows.map(({ length }) => length);
+    const starts = cache.mark();
     this.answers = this.makeAnswers(cache, starts);
     const aborted = () => this.fail(signal!.reason);
     let complete = false;
@@ -247,12 +247,11 @@ class Generation implements AnswerOwner {
   /** Chooses the next token of some rows, which have as many each. */
   private choose(rows: readonly Answer[]): void {
     const { strategy, ids } = this;
-    const index = rows[0].tokens.length;
-    const length = this.prompt_length + index;
+    const length = this.prompt_length + rows[0].tokens.length;
     const tokens = strategy.choose(
       rows.map(({ row }) => row),
-      index,
-      ids.map((row) => row.subarray(0, length)),
+      length,
+      ids,
     );
     for (const [i, answer] of rows.entries()) {
       ids[answer.row][length] = tokens[i];

@@ -55,10 +55,6 @@ const OWN_OPTIONS = new Set([
   "token_type_ids",
 ]);
 
-/** What of an object is set: neither undefined nor null. */
-const definedOf = (options: object = {}): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined && value !== null));
-
 /** Options of the call over a passed config over the model's own over the defaults. */
 export function resolveConfig(model: MixtralPreTrainedModel, inputs: GenerateInputs): ResolvedGenerationConfig {
   const own = Object.fromEntries(Object.entries(inputs).filter(([name]) => !OWN_OPTIONS.has(name)));
@@ -74,7 +70,8 @@ export function resolveConfig(model: MixtralPreTrainedModel, inputs: GenerateInp
   if (config.num_beams > 1) throw new InputError("num_beams: this version has no beam search");
   if (config.guidance_scale !== null && config.guidance_scale !== 1)
     throw new InputError("guidance_scale: this version has no guidance");
-  if (config.output_attentions) throw new InputError("output_attentions: this version computes no attention maps");
+  if (config.output_attentions)
+    throw new InputError("output_attentions: generate does not collect attention maps; call the model");
   if (config.output_hidden_states)
     throw new InputError("output_hidden_states: generate does not collect hidden states; call the model");
   return config;
@@ -95,17 +92,15 @@ export function resolveLength(
   prompt_length: number,
   hidden: number,
 ): number {
-  const given = {
-    ...model.generation_config.to_dict(),
-    ...definedOf(inputs.generation_config),
-    ...definedOf(inputs),
-  };
+  const limits_length = [inputs, inputs.generation_config, model.generation_config].some(
+    (settings) => (settings?.max_length ?? null) !== null,
+  );
   const limit = model.context - hidden;
   if (prompt_length > limit || (hidden > 0 && limit <= 0))
     throw new InputError(`input_ids: a prompt of ${prompt_length + hidden} tokens, the context holds ${model.context}`);
   let length: number;
   if (config.max_new_tokens !== null) length = prompt_length + config.max_new_tokens;
-  else if (given.max_length !== undefined) {
+  else if (limits_length) {
     length = config.max_length;
     if (prompt_length >= length)
       throw new InputError(`max_length: expected more than the prompt's ${prompt_length} tokens, found ${length}`);

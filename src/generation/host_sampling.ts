@@ -1,5 +1,6 @@
 // Sampling on the host, where functions of the caller have a say: the scores of all rows come here, and the next step waits.
 import { InputError } from "../errors.ts";
+import { alignUp } from "../memory/bank.ts";
 import type { Engine } from "../model/engine.ts";
 import { type HeadWants, sharedFloats } from "../model/outputs.ts";
 import { Tensor } from "../tensor.ts";
@@ -26,7 +27,7 @@ export class HostSampling implements Strategy {
     const { rows, vocab, max_length, processors, do_sample, seed } = settings;
     const { regions, memory, exports } = engine.logits;
     const sizes = { vocab_size: vocab, rows, ids: processors.list_ids(vocab, max_length) };
-    const scores = Math.ceil((rows * vocab * 4) / 64) * 64;
+    const scores = alignUp(rows * vocab * 4, 64);
     this.bytes = scores + LogitsWorkspace.bytes(exports, sizes);
     const address = regions.take(this.bytes);
     if (address === undefined)
@@ -48,7 +49,7 @@ export class HostSampling implements Strategy {
   }
 
   /** Of rows that are finished the scores are 0: no more logits come for them. */
-  choose(rows: readonly number[], _index: number, ids: readonly Int32Array[]): Int32Array {
+  choose(rows: readonly number[], length: number, ids: readonly Int32Array[]): Int32Array {
     const { workspace, settings, values } = this;
     const { vocab, processors, output_logits, output_scores } = settings;
     const goes_on = new Set(rows);
@@ -57,7 +58,8 @@ export class HostSampling implements Strategy {
     scores.set(values);
     const snapshot = () => new Tensor("float32", scores.slice(), [settings.rows, vocab]);
     this.last = output_logits ? { logits: snapshot() } : {};
-    processors.process(workspace, ids, this.scores, goes_on);
+    const known = ids.map((row) => row.subarray(0, length));
+    processors.process(workspace, known, this.scores, goes_on);
     if (output_scores) this.last.scores = snapshot();
     return Int32Array.from(rows, (row) => this.sampler.select(this.scores + row * vocab * 4, row));
   }

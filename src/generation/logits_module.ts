@@ -1,6 +1,7 @@
 // The part of the engine's memory in which logits.wasm works for a generation.
 import { EngineError, MemoryError } from "../errors.ts";
 import type { LogitsExports } from "../kernels/logits.ts";
+import { alignUp } from "../memory/bank.ts";
 
 export interface WorkspaceSizes {
   vocab_size: number;
@@ -12,10 +13,8 @@ export interface WorkspaceSizes {
   span?: number;
 }
 
-const alignUp = (bytes: number) => Math.ceil(bytes / 16) * 16;
-
 const scratchBytes = (exports: LogitsExports, sizes: WorkspaceSizes) =>
-  alignUp(exports.scratch_bytes(Math.max(sizes.vocab_size, sizes.span ?? 0)));
+  alignUp(exports.scratch_bytes(Math.max(sizes.vocab_size, sizes.span ?? 0)), 16);
 
 /**
  * The part of the memory in which the logits of a generation are processed: scratch of the module, the generators'
@@ -34,7 +33,7 @@ export class LogitsWorkspace {
 
   /** Bytes of memory that a workspace of these sizes needs. */
   static bytes(exports: LogitsExports, sizes: WorkspaceSizes): number {
-    return scratchBytes(exports, sizes) + 16 * sizes.rows + alignUp(4 * sizes.ids);
+    return scratchBytes(exports, sizes) + 16 * sizes.rows + alignUp(4 * sizes.ids, 16);
   }
 
   /**

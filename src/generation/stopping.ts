@@ -124,8 +124,8 @@ function occursEndingAfter(bytes: Uint8Array, wanted: Uint8Array, after: number)
 
 /** Whether criteria of the caller's are among them, which may look at the scores. */
 export const lookAtScores = ({ criteria }: StoppingCriteriaList): boolean =>
-  criteria.some(
-    (criterion) => !(criterion instanceof StoppingCriteriaList ? !lookAtScores(criterion) : isBuiltIn(criterion)),
+  criteria.some((criterion) =>
+    criterion instanceof StoppingCriteriaList ? lookAtScores(criterion) : !isBuiltIn(criterion),
   );
 
 const isBuiltIn = (criterion: CustomStoppingCriteria): boolean =>

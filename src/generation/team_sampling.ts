@@ -1,6 +1,7 @@
 // Sampling on the threads: each row has a slot in the engine's memory, with its generator and its ids, and a list of
 // operations as data; the threads process the scores and draw at the end of the step, so the next one can follow at once.
 import { InputError, MemoryError } from "../errors.ts";
+import { alignUp } from "../memory/bank.ts";
 import type { Engine } from "../model/engine.ts";
 import { type HeadWants, sharedFloats, type Target } from "../model/outputs.ts";
 import { drawnToken, slotWords } from "../model/sampling.ts";
@@ -11,7 +12,8 @@ import type { SamplingSettings, StepTensors, Strategy } from "./strategy.ts";
 /** Samplers are numbered over all models: a number is never used twice. */
 let samplers = 0;
 
-const align = (bytes: number) => Math.ceil(bytes / 64) * 64;
+/** The multiple at which slots and lists begin. */
+const GRAIN = 64;
 
 export class TeamSampling implements Strategy {
   readonly step_scores = undefined;
@@ -34,11 +36,11 @@ export class TeamSampling implements Strategy {
     this.settings = settings;
     const { rows, vocab, max_length, processors, do_sample, eos } = settings;
     const { regions, memory, exports } = engine.logits;
-    this.slot_bytes = align((slotWords.ids + max_length) * 4);
+    this.slot_bytes = alignUp((slotWords.ids + max_length) * 4, GRAIN);
     const operations = ids.map((_, row) => processors.operations(row)!);
     // Lists are the same for all rows.
     const lists = operations[0].flatMap(({ list }) => (list ? [list.ids] : []));
-    this.bytes = rows * this.slot_bytes + lists.reduce((sum, list) => sum + align(list.byteLength), 0);
+    this.bytes = rows * this.slot_bytes + lists.reduce((sum, list) => sum + alignUp(list.byteLength, GRAIN), 0);
     const address = regions.take(this.bytes);
     if (address === undefined)
       throw new MemoryError(
@@ -49,9 +51,10 @@ export class TeamSampling implements Strategy {
     this.address = address;
     let at = address + rows * this.slot_bytes;
     const list_addresses = lists.map((list) => {
-      new Int32Array(memory.buffer, at, list.length).set(list);
-      at += align(list.byteLength);
-      return at - align(list.byteLength);
+      const here = at;
+      new Int32Array(memory.buffer, here, list.length).set(list);
+      at += alignUp(list.byteLength, GRAIN);
+      return here;
     });
     this.first_id = samplers;
     samplers += rows;
@@ -104,10 +107,10 @@ export class TeamSampling implements Strategy {
     return drawnToken(this.slot(row));
   }
 
-  choose(rows: readonly number[], _index: number, ids: readonly Int32Array[]): Int32Array {
+  choose(rows: readonly number[], length: number): Int32Array {
     return Int32Array.from(rows, (row) => {
       const words = this.words(row);
-      const token = words[slotWords.ids + ids[row].length];
+      const token = words[slotWords.ids + length];
       if (token < 0)
         throw undrawable(
           row,
