@@ -3,7 +3,7 @@ import type { ModelShape } from "../config/shape.ts";
 import { EngineError } from "../errors.ts";
 import { type LogitsExports, loadLogits } from "../kernels/logits.ts";
 import { chosenOf } from "../kernels/read_ahead.ts";
-import { KvPool, PAGE_POSITIONS } from "../memory/kv_pool.ts";
+import { KvPool } from "../memory/kv_pool.ts";
 import { WORKSPACE_BYTES } from "../memory/layout.ts";
 import { emptyBanks } from "../memory/load.ts";
 import { stackRowBytes } from "../memory/plan.ts";
@@ -16,7 +16,7 @@ import type { Team } from "../threads/team.ts";
 import { type CacheOwner, KeyValueCache } from "./cache.ts";
 import { type CacheMemory, hashRanges, readCache, writeCache } from "./cache_file.ts";
 import type { LoadOptions } from "./options.ts";
-import { KEPT_PAGES } from "./pages.ts";
+import { mostPages } from "./pages.ts";
 import { describePlan, type EnginePlan, MAX_SEQUENCES } from "./plan.ts";
 import { Profile } from "./profile.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -140,16 +140,11 @@ export class Engine {
     if (this.disposed) throw new EngineError("the model was disposed");
   }
 
-  /** Pages of the cache that `tokens` tokens of a sequence take, and how many there are in all. */
+  /** Pages of the cache that `tokens` tokens of a sequence take at most, how many there are in all, and bytes of one. */
   pages(tokens: number): { needed: number; all: number; bytes: number } {
-    const { window } = this.shape;
-    // Behind a window, what a chunk sees, its own positions, and what is kept to be taken back.
-    const most = window ? window + this.plan.state.lanes[0].rows + (KEPT_PAGES + 1) * PAGE_POSITIONS : tokens;
-    return {
-      needed: Math.ceil(Math.min(tokens, most) / PAGE_POSITIONS),
-      all: this.plan.kv.pages,
-      bytes: this.pool.page_bytes,
-    };
+    const { shape, plan, pool } = this;
+    const needed = mostPages(tokens, shape.window, plan.state.lanes[0].rows);
+    return { needed, all: plan.kv.pages, bytes: pool.page_bytes };
   }
 
   /** A cache without tokens, for `rows` sequences. */

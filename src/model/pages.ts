@@ -7,6 +7,15 @@ import { type KvPool, PAGE_POSITIONS } from "../memory/kv_pool.ts";
  */
 export const KEPT_PAGES = 2;
 
+/**
+ * Pages that a sequence of `tokens` tokens holds at most while chunks of up to `chunk_rows` are read: of all its tokens, or
+ * of what a window sees and what is kept behind it, the chunk's own, and one more for where pages begin.
+ */
+export function mostPages(tokens: number, window: number, chunk_rows: number): number {
+  const held = window ? window + chunk_rows + (KEPT_PAGES + 1) * PAGE_POSITIONS : Infinity;
+  return Math.ceil(Math.min(tokens, held) / PAGE_POSITIONS);
+}
+
 /** A page that has to be copied before it is written to, see `PageList.append`. */
 export type PageCopy = readonly [from: number, to: number];
 

@@ -16,7 +16,7 @@ import { bind } from "../weights/bind.ts";
 import type { MixtralWeights } from "../weights/weights.ts";
 import { EAGER_ROWS } from "./attention.ts";
 import { checkOptions, type LoadOptions } from "./options.ts";
-import { KEPT_PAGES } from "./pages.ts";
+import { mostPages } from "./pages.ts";
 
 /** Tokens of a prompt's chunk: long enough that unpacking weights is a small part. */
 const CHUNK_ROWS = 512;
@@ -83,19 +83,20 @@ export async function planEngine(
     const packings = packingsOf(kernels, used_formats);
     const chunk_rows = options.chunk_size ?? CHUNK_ROWS;
     const head_size = weights.lm_head?.rows ?? 1;
+    const pages = mostPages(context, shape.window, chunk_rows);
     const state = planRunState(shape, kernels, packings, {
       threads: options.threads ?? platform.cores(),
       chunk_rows,
       between_rows: Math.min(chunk_rows, BETWEEN_ROWS),
       head_rows: HEAD_ROWS,
       head_size,
-      pages: pagesOf(shape, context, chunk_rows),
+      pages,
       logits_scratch: loadLogits(logits, memory).scratch_bytes(head_size),
     });
     const page_size = source.mapper?.page_size ?? DEFAULT_PAGE;
     const capacity = options.bank_bytes ? options.bank_bytes + state.end : MAX_BANK_BYTES;
     const plan = planWeights(shape, weights, state.end, page_size, capacity);
-    const sizes = kvSizes(platform, kernels, shape, options, state, context);
+    const sizes = kvSizes(platform, kernels, shape, options, state, pages);
     const banks = plan.model.layers.map(({ bank }) => bank);
     // Where banks are small, for tests, caches need not be.
     const { layout, bank_bytes } = planKv(shape, sizes, banks, plan.bank_bytes, state.end, MAX_BANK_BYTES);
@@ -115,20 +116,14 @@ export async function planEngine(
   });
 }
 
-/** Pages that a sequence's list has at most: what a window sees, and a chunk, or the whole context. */
-function pagesOf({ window }: ModelShape, context: number, chunk_rows: number): number {
-  const positions = window ? Math.min(context, window + chunk_rows + KEPT_PAGES * PAGE_POSITIONS) : context;
-  return Math.ceil(positions / PAGE_POSITIONS) + 2; // partial ones at either end
-}
-
-/** What caches may take. @throws {@link InputError} or MemoryError when that was asked for and cannot be */
+/** What caches may take. @param pages - of a sequence at most @throws {@link InputError} or MemoryError when that was asked for and cannot be */
 function kvSizes(
   platform: Platform,
   kernels: KernelInstance,
   shape: ModelShape,
   options: LoadOptions,
-  state: RunState,
-  context: number,
+  { threads }: RunState,
+  pages: number,
 ): KvSizes {
   const format: KvFormat = options.kv_dtype ?? "f32";
   const odd = shape.layers.find(({ head_dim }) => head_dim % 32 !== 0);
@@ -141,16 +136,16 @@ function kvSizes(
       options.kv_bytes,
       free,
     );
-  const { threads } = state;
   const eager = options.attn_implementation === "eager";
-  const keys = pagesOf(shape, context, state.lanes[0].rows) * PAGE_POSITIONS;
   const matrix = alignUp(
     Math.max(
-      ...shape.layers.map(({ heads, kv_heads }) => kernels.attention_matrix(heads / kv_heads, EAGER_ROWS, keys)),
+      ...shape.layers.map(({ heads, kv_heads }) =>
+        kernels.attention_matrix(heads / kv_heads, EAGER_ROWS, pages * PAGE_POSITIONS),
+      ),
     ),
     64,
   );
-  const most_pages = (options.max_sequences ?? MAX_SEQUENCES) * pagesOf(shape, context, state.lanes[0].rows);
+  const most_pages = (options.max_sequences ?? MAX_SEQUENCES) * pages;
   const bytes = options.kv_bytes ?? (free === undefined ? UNKNOWN_KV_BYTES : Math.floor(free / 2));
   return { format, bytes, most_pages, matrices: eager ? matrix * threads : 0, matrix };
 }

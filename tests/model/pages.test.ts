@@ -4,7 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { EngineError } from "../../src/errors.ts";
 import { cacheBytes, KvPool, kvRowBytes, PAGE_POSITIONS, planKv } from "../../src/memory/kv_pool.ts";
-import { PageList } from "../../src/model/pages.ts";
+import { mostPages, PageList } from "../../src/model/pages.ts";
 import { shape } from "./shape.ts";
 
 const pool = (pages: number): KvPool =>
@@ -68,6 +68,28 @@ test("a window gives pages back, and keeps some so that 128 tokens can always be
     sequence.truncate(sequence.length - 128);
     assert.is(sequence.length, 1372);
     sequence.release();
+  }
+  assert.is(kv.bytes, 0);
+});
+
+test("a list never has more pages than is foreseen of it, and sometimes as many", () => {
+  const kv = pool(60);
+  for (const window of [0, 1, 64, 100, 255, 256]) {
+    for (const chunk of [1, 63, 64, 65, 200]) {
+      let nearest = Infinity;
+      for (let from = 0; from < 130; from++) {
+        const sequence = list(kv, window, from);
+        for (const rows of [chunk, 1, chunk, Math.ceil(chunk / 2), chunk]) {
+          sequence.trim();
+          sequence.append(rows);
+          const most = mostPages(sequence.length, window, Math.max(chunk, from));
+          assert.ok(sequence.pages.length <= most, `window ${window}, chunk ${chunk}, from ${from}`);
+          nearest = Math.min(nearest, most - sequence.pages.length);
+        }
+        sequence.release();
+      }
+      assert.is(nearest, 0, `window ${window}, chunk ${chunk}`);
+    }
   }
   assert.is(kv.bytes, 0);
 });
