@@ -20,7 +20,6 @@ export class Draft {
   /** Adds the next `count` rows of a sequence, for which the pool has pages. */
   add(sequence: Sequence, count: number): void {
     const list = sequence.pages;
-    list.trim();
     const first = list.length;
     const copy = list.append(count);
     if (copy) this.copies.push(copy);

@@ -1,6 +1,7 @@
 // The forward pass, as every thread of the team runs it: the same steps in the same order, each thread on its share.
 //
 //   h += o_proj · attention(RMSNorm(h));  h += experts(RMSNorm(h))   for each layer;   logits = lm_head · RMSNorm(h)
+import { stackRowBytes } from "../memory/plan.ts";
 import type { Barrier, WorkCounter } from "../threads/barrier.ts";
 import { Attention } from "./attention.ts";
 import { Experts } from "./experts.ts";
@@ -12,7 +13,7 @@ import { Router } from "./router.ts";
 import { slotOf, slotWords } from "./sampling.ts";
 import type { JobResult, Notice, Setup, Step } from "./step.ts";
 import { StepView } from "./step_view.ts";
-import { type BankView, ThreadMemory } from "./thread_memory.ts";
+import { ThreadMemory } from "./thread_memory.ts";
 
 export class Forward {
   readonly products: Products;
@@ -34,7 +35,7 @@ export class Forward {
     const { memory, products, phases } = this;
     const norm = new Norm(memory, setup.shape.hidden, setup.shape.eps, thread);
     this.attention = new Attention(memory, products, phases, norm, setup);
-    this.router = new Router(phases, norm, setup.shape);
+    this.router = new Router(memory, phases, norm, setup.shape);
     this.experts = new Experts(memory, products, phases, norm, setup.shape);
     this.head = new Head(memory, products, phases, setup);
   }
@@ -118,7 +119,7 @@ export class Forward {
     const { step, lane, home } = view;
     const source = this.products.bankOf(weights, 0);
     const { dequantize } = source.kernels.format(weights.formats[0]);
-    const row_bytes = (hidden / weights.formats[0].block_values) * weights.formats[0].block_bytes;
+    const row_bytes = stackRowBytes(weights, 0);
     const [from, to] = this.phases.own(view.rows, view.few);
     for (let r = from; r < to; r++) {
       const x = lane.x + r * hidden * 4;
@@ -152,15 +153,10 @@ export class Forward {
   /** Copies the thread's share of x to where it is wanted as hidden states `index`. */
   private capture(view: StepView, index: number): void {
     const { hidden } = this.setup.shape;
-    const [from, to] = this.phases.own(view.rows, view.few);
-    for (const { row, rows, wants } of view.sequences) {
-      const target = wants.hidden_states?.[index];
-      if (!target) continue;
-      const [first, end] = [Math.max(row, from), Math.min(row + rows, to)];
-      if (first >= end) continue;
-      const x = view.lane.x / 4;
-      const values = (view.home as BankView).f32.subarray(x + first * hidden, x + end * hidden);
-      target.data.set(values, (target.first + first - row) * hidden);
-    }
+    view.capture(
+      this.phases.own(view.rows, view.few),
+      ({ hidden_states }) => hidden_states?.[index],
+      (row) => this.memory.floats(view.home, view.lane.x + row * hidden * 4, hidden),
+    );
   }
 }

@@ -3,7 +3,7 @@
 import { type LogitsExports, loadLogits } from "../kernels/logits.ts";
 import { TILE_FROM } from "../memory/layout.ts";
 import type { BankedHead, HeadName } from "../memory/plan.ts";
-import type { HeadWants, Target } from "./outputs.ts";
+import { type HeadWants, put } from "./outputs.ts";
 import type { Phases } from "./phases.ts";
 import type { Products } from "./products.ts";
 import { project } from "./project.ts";
@@ -82,22 +82,22 @@ export class Head {
   private captureNormed(view: StepView): void {
     const { hidden, layers } = this.setup.shape;
     const at = this.memory.own.staged + hidden * 4;
-    const [from, to] = this.phases.own(view.rows, view.few);
-    for (const { row, rows, wants } of view.sequences) {
-      const target = wants.hidden_states?.[layers.length];
-      if (!target) continue;
-      for (let r = Math.max(row, from); r < Math.min(row + rows, to); r++) {
-        this.normed(view, r, at);
-        write(target, r - row, this.memory.banks[0], at, hidden);
-      }
-    }
+    view.capture(
+      this.phases.own(view.rows, view.few),
+      ({ hidden_states }) => hidden_states?.[layers.length],
+      (row) => {
+        this.normed(view, row, at);
+        return this.memory.floats(this.memory.banks[0], at, hidden);
+      },
+    );
   }
 
   /** Writes what is wanted of one row's results, which stand at `values`; draws change them. */
   private keep({ wants, i }: WantedRow, home: BankView, values: number, size: number): void {
     const { exports } = this;
     const { logits_scratch } = this.memory.own;
-    if (wants.values) write(wants.values, i, home, values, size);
+    const all = this.memory.floats(home, values, size);
+    if (wants.values) put(wants.values, i, all);
     if (wants.argmax) {
       const { data, stride, first } = wants.argmax;
       data[(first + i) * stride] = exports.argmax(values, size);
@@ -115,7 +115,7 @@ export class Head {
       const sampler = this.samplers.get(samplers[i]);
       if (sampler)
         drawToken(exports, home, sampler, values, lengths[i], logits_scratch, () => {
-          if (wants.scores) write(wants.scores, i, home, values, size);
+          if (wants.scores) put(wants.scores, i, all);
         });
     }
   }
@@ -129,8 +129,4 @@ function wantedOf(view: StepView, name: HeadName): WantedRow[] {
     }
   }
   return wanted;
-}
-
-function write({ data, stride, first }: Target, i: number, bank: BankView, address: number, count: number): void {
-  data.set(bank.f32.subarray(address / 4, address / 4 + count), (first + i) * stride);
 }

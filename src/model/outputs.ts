@@ -10,6 +10,10 @@ export interface Target {
   readonly first: number;
 }
 
+/** Writes row i of what a target is for. */
+export const put = ({ data, stride, first }: Target, i: number, values: Float32Array): void =>
+  data.set(values, (first + i) * stride);
+
 /** What is wanted of some rows that pass through a head. A row may be asked for several times, to draw from it as often. */
 export interface HeadWants {
   readonly head: HeadName;

@@ -4,13 +4,16 @@ import type { BankedLayer } from "../memory/plan.ts";
 import type { Norm } from "./norm.ts";
 import type { Phases } from "./phases.ts";
 import type { StepView } from "./step_view.ts";
+import type { ThreadMemory } from "./thread_memory.ts";
 
 export class Router {
+  private readonly memory: ThreadMemory;
   private readonly phases: Phases;
   private readonly norm: Norm;
   private readonly hidden: number;
 
-  constructor(phases: Phases, norm: Norm, shape: ModelShape) {
+  constructor(memory: ThreadMemory, phases: Phases, norm: Norm, shape: ModelShape) {
+    this.memory = memory;
     this.phases = phases;
     this.norm = norm;
     this.hidden = shape.hidden;
@@ -34,15 +37,10 @@ export class Router {
 
   /** Copies the thread's share of the logits to where they are wanted. */
   private capture(view: StepView, index: number, experts: number): void {
-    const [from, to] = this.phases.own(view.rows, view.few);
-    for (const { row, rows, wants } of view.sequences) {
-      const target = wants.router_logits?.[index];
-      if (!target) continue;
-      for (let r = Math.max(row, from); r < Math.min(row + rows, to); r++) {
-        const logits = view.buffers.router_logits / 4 + r * experts;
-        const values = view.home.f32.subarray(logits, logits + experts);
-        target.data.set(values, (target.first + r - row) * target.stride);
-      }
-    }
+    view.capture(
+      this.phases.own(view.rows, view.few),
+      ({ router_logits }) => router_logits?.[index],
+      (row) => this.memory.floats(view.home, view.buffers.router_logits + row * experts * 4, experts),
+    );
   }
 }

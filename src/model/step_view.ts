@@ -7,6 +7,7 @@ import {
   type ThreadBuffers,
   TILE_FROM,
 } from "../memory/layout.ts";
+import { put, type Target, type Wants } from "./outputs.ts";
 import type { PackedRows } from "./products.ts";
 import type { SequenceRows, Step } from "./step.ts";
 import type { BankView } from "./thread_memory.ts";
@@ -44,6 +45,24 @@ export class StepView {
     this.buffers = this.few ? own.few : this.lane;
     this.pairs = own.pairs[step.lane];
     this.home = home;
+  }
+
+  /**
+   * Copies what lies inside to where sequences want it.
+   * @param own - rows [from, to) of the step: the thread's share
+   * @param wanted - where a sequence wants it, if it does
+   * @param values - what there is of a row of the step
+   */
+  capture(
+    [from, to]: readonly [from: number, to: number],
+    wanted: (wants: Wants) => Target | undefined,
+    values: (row: number) => Float32Array,
+  ): void {
+    for (const { row, rows, wants } of this.sequences) {
+      const target = wanted(wants);
+      if (!target) continue;
+      for (let r = Math.max(row, from); r < Math.min(row + rows, to); r++) put(target, r - row, values(r));
+    }
   }
 
   /** The step's rows as inputs of products, packed in the step's own order. */

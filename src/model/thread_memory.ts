@@ -27,12 +27,17 @@ export class ThreadMemory {
     }));
   }
 
+  /** `count` floats of a bank. */
+  floats({ f32 }: BankView, address: number, count: number): Float32Array {
+    return f32.subarray(address / 4, address / 4 + count);
+  }
+
   /** Copies `count` floats to the same address of another bank; nothing where the banks are one. */
   copyToBank(from: BankView, to: BankView, address: number, count: number): void {
     if (from !== to) this.copy(from, address, to, address, count);
   }
 
   copy(from: BankView, source: number, to: BankView, target: number, count: number): void {
-    to.f32.set(from.f32.subarray(source / 4, source / 4 + count), target / 4);
+    to.f32.set(this.floats(from, source, count), target / 4);
   }
 }
