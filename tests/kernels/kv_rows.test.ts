@@ -2,6 +2,7 @@
 // with ggml's bytes.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { type KvFormat, kvFormats, kvRowBytes } from "../../src/memory/kv_pool.ts";
 import { fixture, safetensors } from "../fixtures.ts";
 import { bits, builds, Kernels } from "./harness.ts";
 import { type KvType, PagedSequence, Pool, type Rows } from "./paged.ts";
@@ -38,6 +39,9 @@ test("a row is as long as its type says: f32 and f16 in whole sixteens, q8_0 in 
   ])
     assert.equal([rowBytes(head_dim, 0), rowBytes(head_dim, 1)], [f32, f16]);
   assert.equal([rowBytes(32, 2), rowBytes(128, 2)], [34, 136]);
+  for (const format of Object.keys(kvFormats) as KvFormat[])
+    for (let head_dim = 32; head_dim <= 256; head_dim += format === "q8_0" ? 32 : 1)
+      assert.is(kvRowBytes(head_dim, format), rowBytes(head_dim, kvFormats[format].id), `${format}, ${head_dim}`);
 });
 
 test("rows keep their dims in order, and are padded with zeros", () => {

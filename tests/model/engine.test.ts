@@ -15,6 +15,8 @@ import {
   TextStreamer,
   type TramontaneError,
 } from "../../src/index.ts";
+import { sharedFloats } from "../../src/model/outputs.ts";
+import { Reading } from "../../src/model/sequence.ts";
 import { demo, fixture } from "../fixtures.ts";
 import { sameBits } from "./compare.ts";
 
@@ -287,6 +289,51 @@ test("a rolling cache costs the same at any position", async () => {
   assert.is(cache.get_seq_length(), 408);
   // Positions 401 to 408 are seen, some 128 before them are kept, and pages are whole.
   assert.ok(model.info().cache_bytes <= 5 * page, `${model.info().cache_bytes / page} pages`);
+});
+
+test("logits and losses of a long text take one step for each chunk, and a loss brings no logits along", async () => {
+  await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2, profile: true, chunk_size: 256 });
+  const input_ids = ids(500);
+  const steps = () => model.profile!.count("prefill").steps;
+  const { logits } = await model({ input_ids, use_cache: false });
+  assert.is(steps(), 2);
+  const { loss, logits: last } = await model({ input_ids, labels: input_ids, logits_to_keep: 1 });
+  assert.is(steps(), 4);
+  const [, length, vocab] = logits.dims;
+  assert.equal(last.dims, [1, 1, vocab]);
+  const all = logits.data as Float32Array;
+  assert.ok(sameBits(last.data as Float32Array, all.subarray((length - 1) * vocab)));
+  // Cross entropy in float64. Tolerance: sums of `vocab` float32 exponentials, and a mean of 499 float32 losses.
+  let sum = 0;
+  for (let i = 0; i + 1 < length; i++) {
+    const row = all.subarray(i * vocab, (i + 1) * vocab);
+    const most = row.reduce((a, b) => Math.max(a, b));
+    sum += Math.log(row.reduce((total, x) => total + Math.exp(x - most), 0)) + most - row[input_ids[i + 1]];
+  }
+  const expected = sum / (length - 1);
+  assert.ok(Math.abs(loss! - expected) <= 1e-6 * expected, `${loss}, expected ${expected}`);
+});
+
+test("the largest logit of a row can be wanted alone", async () => {
+  await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2 });
+  const count = 70; // more rows than pass through a head at once
+  const { logits } = await model({ input_ids: ids(count), use_cache: false });
+  using cache = model.create_cache(1);
+  const data = sharedFloats(2 * count);
+  const tokens = Int32Array.from(ids(count));
+  const reading = new Reading(cache.rows[0], { tokens, positions: Uint32Array.from(tokens.keys()) }, (from, to) => ({
+    heads: [
+      {
+        head: "lm_head",
+        rows: Uint32Array.from({ length: to - from }, (_, i) => i),
+        argmax: { data, stride: 2, first: from },
+      },
+    ],
+  }));
+  model.engine.scheduler.add([reading]);
+  await reading.finished;
+  for (const [i, row] of (logits.tolist() as number[][][])[0].entries())
+    assert.is(data[2 * i], row.indexOf(Math.max(...row)), `row ${i}`);
 });
 
 test("more threads than cores wait and do not spin", async () => {
