@@ -82,9 +82,12 @@ export class Team<Setup, Job, Notice, Result> {
     return team;
   }
 
+  /** Starts the threads, two at a time for each core: all together they would keep the host from hearing an abort. */
   private spawnAll(platform: Threads, setup: Setup, ready: () => void, failed: (error: unknown) => void): void {
     let count = 0;
-    for (let thread = 0; thread < this.threads; thread++) {
+    const next = () => {
+      const thread = this.workers.length;
+      if (thread === this.threads || this.disposed || this.failure) return;
       const worker = platform.spawn(`tramontane ${thread}`);
       this.workers.push(worker);
       let begun = () => {};
@@ -101,12 +104,14 @@ export class Team<Setup, Job, Notice, Result> {
           // Not before: a web worker loses what comes while its script still loads.
           const { threads, control } = this;
           if (!this.disposed) this.post(worker, { type: "init", thread, threads, control, setup });
+          next();
         } else if (reply.type === "ready") {
           if (++count === this.threads) ready();
         } else this.receive(thread, reply);
         if (this.failure) failed(this.failure);
       });
-    }
+    };
+    for (let first = Math.min(this.threads, 2 * platform.cores()); first > 0; first--) next();
   }
 
   private post(worker: TeamWorker, order: Order<Setup, Job, Notice>): void {
