@@ -56,6 +56,18 @@ struct BlockQ6_K {   // d * scale * (q - 32)
   uint8_t d[2];
 };
 
+// What Q4_0 and Q4_K become where weights are read (repack.cpp), as large as before. Four blocks of 32 stand dword by dword:
+// vector k of a group has dword k (values 4k .. 4k + 3) of block b in lane b's low nibbles, and dword k + 4 in the high ones.
+struct BlockQ4_0_R {
+  uint8_t d[4][2];
+  uint8_t q[64];
+};
+struct BlockQ4_K_R {
+  uint8_t d[2], dmin[2];
+  uint8_t scales[12];
+  uint8_t q[128];  // two groups
+};
+
 #define FLOAT_FORMAT(...)
 #define BLOCK_FORMAT(name, NAME, id, values, bytes, codes) \
   static_assert(sizeof(Block##NAME) == bytes && alignof(Block##NAME) == 1);

@@ -7,7 +7,7 @@
 template <class F, int half>
 INLINE void dequantize_group(const F& f, const uint8_t* src, float* dst, uint32_t count) {
   v128_t codes[8];
-  f.template codes<half>(src, codes);
+  codes_in_blocks<F, half>(f, src, codes);
   int8_t code[128];
   for (int i = 0; i < 8; i++) wasm_v128_store(code + 16 * i, codes[i]);
 

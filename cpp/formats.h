@@ -7,7 +7,9 @@
 //   centre  what must be taken off for 16 products of a code and a value of +-127 to add up in 16 bits
 //   rows    rows that a one-token product takes at once, which then share the loads of activations; where a row alone needs
 //           most registers, more of them only spill
-// codes<half>(p, c): c[2b] and c[2b + 1] are the codes of block b's values 0..15 and 16..31.
+// codes<half>(p, c): c[2b] and c[2b + 1] are the codes of block b's values 0..15 and 16..31. Of a repacked format, whose
+// codes are nibbles, dwords<half>(p, k) instead: a vector with dword k of the four blocks in its low nibbles, dword k + 4 in
+// the high ones.
 #pragma once
 #include <string.h>
 
@@ -213,6 +215,36 @@ struct Q5_K : SuperScales<BlockQ5_K> {
   }
 };
 
+// Where the nibbles of a group begin in a repacked unit, which is also what its scales take.
+template <uint32_t head>
+struct Dwords {
+  v128_t nibble = constant_u8(0x0f);
+
+  template <int half>
+  INLINE v128_t dwords(const uint8_t* p, int k) const {
+    return wasm_v128_load(p + head + 64 * half + 16 * k);
+  }
+};
+
+struct Q4_0_R : Dwords<8> {
+  static constexpr Family family = Family::Scaled;
+  static constexpr bool grouped_minimums = false;
+  static constexpr uint32_t unit = 128, bytes = sizeof(BlockQ4_0_R);
+  static constexpr int offset = 8, centre = offset;
+  static constexpr int rows = 4;
+  HalfToFloat half_to_float;
+
+  template <int half>
+  INLINE v128_t scales(const uint8_t* p) const {
+    v128_t d = wasm_v128_load64_zero(p);
+    return half_to_float(wasm_i16x8_shuffle(d, d, 0, 0, 1, 1, 2, 2, 3, 3));
+  }
+};
+struct Q4_K_R : SuperScales<BlockQ4_K_R>, Dwords<16> {
+  static constexpr int centre = 0;
+  static constexpr int rows = 4;
+};
+
 struct Q6_K {
   static constexpr Family family = Family::Grouped;
   static constexpr uint32_t unit = 256, bytes = sizeof(BlockQ6_K);
@@ -317,6 +349,37 @@ struct Q2_K {
 };
 
 }  // namespace blocks
+
+template <class F>
+inline constexpr bool repacked = requires(F f, const uint8_t* p) { f.template dwords<0>(p, 0); };
+
+// The codes of a group, dword by dword: out[k] is dword k of the four blocks.
+template <class F, int half>
+INLINE void codes_in_dwords(const F& f, const uint8_t* p, v128_t out[8]) {
+  if constexpr (repacked<F>) {
+    for (int k = 0; k < 4; k++) {
+      v128_t both = f.template dwords<half>(p, k);
+      out[k] = wasm_v128_and(both, f.nibble);
+      out[k + 4] = wasm_v128_and(wasm_u16x8_shr(both, 4), f.nibble);
+    }
+  } else {
+    v128_t c[8];
+    f.template codes<half>(p, c);
+    blocks_to_dwords(c, out);
+  }
+}
+
+// The same codes block by block, as F::codes gives them.
+template <class F, int half>
+INLINE void codes_in_blocks(const F& f, const uint8_t* p, v128_t out[8]) {
+  if constexpr (repacked<F>) {
+    v128_t c[8];
+    codes_in_dwords<F, half>(f, p, c);
+    dwords_to_blocks(c, out);
+  } else {
+    f.template codes<half>(p, out);
+  }
+}
 
 // Runs body(unit) on every unit of a row: whole units in place, the blocks left over (formats of 32 values only) as a unit
 // filled up with zero bytes, so that nothing is read beyond the row.

@@ -50,7 +50,7 @@ struct ProductArgs {
   const uint8_t* w;       // whole rows
   const uint8_t* x;       // packed for the form
   float* out;             // row r of token t: out + t * out_stride + r; matmul_F writes the last tile's padding, too
-  uint32_t cols;          // a multiple of 32 for quantized formats (256 for K types), any number for F32, F16, BF16
+  uint32_t cols;          // a multiple of 32 for quantized formats (256 for K types, 128 for Q4_0_R), any number for F32, F16, BF16
   uint32_t rows, tokens;  // any number
   uint32_t out_stride;    // floats; for matmul_F a multiple of 4
   uint8_t* scratch;       // matmul_F alone: matmul_scratch(cols) bytes, for the unpacked panel
@@ -71,6 +71,11 @@ enum Dot : uint32_t { DOT_I16 = 0, DOT_I32 = 1 };
 #include "formats.def"
 
 KERNEL uint32_t matmul_scratch(uint32_t cols);  // bytes, the maximum over formats
+
+// Blocks of Q4_0 and Q4_K become Q4_0_R and Q4_K_R, in place (repack.cpp). `bytes` are whole groups of 128 values, of 72
+// bytes, and whole super-blocks, of 144: all within one row, or rows of a multiple of those.
+KERNEL void repack_q4_0(uint8_t* w, uint32_t bytes);
+KERNEL void repack_q4_k(uint8_t* w, uint32_t bytes);
 
 // ---- Norm, residual, gating (norm.cpp, elementwise.cpp) ------------------------------------------------------------
 // dst[r][c] = x[r][c] / sqrt(mean over c of x^2 + eps) * weight[c], r < rows, c < cols. x may be dst.

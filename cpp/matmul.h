@@ -25,9 +25,8 @@ INLINE uint32_t panel_bytes(uint32_t cols) {
 
 template <class F, int half, bool wide>
 INLINE void unpack_group(const F& f, const uint8_t* w, PanelGroup<F, wide>& out, uint32_t row) {
-  v128_t c[8], dwords[8];
-  f.template codes<half>(w, c);
-  blocks_to_dwords(c, dwords);
+  v128_t dwords[8];
+  codes_in_dwords<F, half>(f, w, dwords);
   v128_t scales[2] = {};
   if constexpr (F::family == blocks::Family::Grouped) {
     v128_t k = f.template group_scales<half>(w);

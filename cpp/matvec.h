@@ -148,6 +148,46 @@ INLINE void dots(const F&, const uint8_t* const w[R], const VecI16& x, v128_t, v
   for (int r = 0; r < R; r++) out[r] = sum_i32(block[r][0], block[r][1], block[r][2], block[r][3]);
 }
 
+// The same of repacked weights, whose lanes are the blocks: nothing is added across lanes. Sixteen products of a nibble fit
+// a lane of i16.
+template <class F, int half, int R>
+INLINE void dots(const F& f, const uint8_t* const w[R], const VecI8Dwords& x, v128_t ones, v128_t out[R]) {
+  v128_t sum[R];
+  for (int k = 0; k < 4; k++) {
+    for (int r = 0; r < R; r++) {
+      v128_t both = f.template dwords<half>(w[r], k);
+      v128_t low = dot_i8_u7(x.x[k], wasm_v128_and(both, f.nibble));
+      v128_t high = dot_i8_u7(x.x[k + 4], wasm_v128_and(wasm_u16x8_shr(both, 4), f.nibble));
+      v128_t dwords = wasm_i16x8_add(low, high);
+      store_now(sum[r], k == 0 ? dwords : wasm_i16x8_add(sum[r], dwords));
+    }
+  }
+  for (int r = 0; r < R; r++) {
+    v128_t centred = F::centre ? wasm_i16x8_add(sum[r], times_i16<F::centre>(x.sums.neg)) : sum[r];
+    out[r] = wasm_i32x4_dot_i16x8(centred, ones);
+  }
+}
+template <class F, int half, int R>
+INLINE void dots(const F& f, const uint8_t* const w[R], const VecSplitDwords& x, v128_t ones, v128_t out[R]) {
+  const v128_t low_byte = constant_i16(0xff);
+  v128_t sum[R];
+  for (int k = 0; k < 8; k++) {
+    for (int r = 0; r < R; r++) {
+      v128_t both = f.template dwords<half>(w[r], k % 4);
+      v128_t c = wasm_v128_and(k < 4 ? both : wasm_u16x8_shr(both, 4), f.nibble);
+      v128_t even = wasm_i32x4_dot_i16x8(x.x[2 * k], wasm_v128_and(c, low_byte));
+      v128_t dword = wasm_i32x4_add(even, wasm_i32x4_dot_i16x8(x.x[2 * k + 1], wasm_u16x8_shr(c, 8)));
+      store_now(sum[r], k == 0 ? dword : wasm_i32x4_add(sum[r], dword));
+    }
+  }
+  for (int r = 0; r < R; r++) {
+    out[r] = sum[r];
+    if constexpr (F::offset != 0) {
+      out[r] = wasm_i32x4_add(out[r], wasm_i32x4_dot_i16x8(times_i16<F::offset>(x.sums.neg), ones));
+    }
+  }
+}
+
 template <class F, int half, int R, class Vec>
 INLINE void add_group(const F& f, const uint8_t* const w[R], const Vec& x, v128_t ones, v128_t sum[R]) {
   v128_t integers[R];

@@ -4,7 +4,15 @@
 #include "f32x4.h"
 #include "kernels.h"
 
-enum PackQ8 : uint32_t { VEC_I8 = 10, VEC_I16 = 11, VEC_SPLIT = 12, TILE_I8 = 13, TILE_I16 = 14 };
+enum PackQ8 : uint32_t {
+  VEC_I8 = 10,
+  VEC_I16 = 11,
+  VEC_SPLIT = 12,
+  VEC_I8_DWORDS = 13,
+  VEC_SPLIT_DWORDS = 14,
+  TILE_I8 = 15,
+  TILE_I16 = 16
+};
 
 // What a product needs of a group besides the values. The neg vectors hold minus the sums of values, in i16: lane 2b
 // over values 0, 1, 4, 5, 8, 9, ... of block b, lane 2b + 1 over the others, so that they can be added, times a weight's
@@ -33,6 +41,17 @@ struct VecSplit {  // i16, of each 16 columns the even ones, then the odd: codes
   v128_t x[16];
   GroupSums sums;
 };
+// The same two, but x[k], or the pair from x[2k], is dword k of the four blocks, values 4k .. 4k + 3 of block b in lane b.
+struct VecI8Dwords {
+  static constexpr uint32_t kind = VEC_I8_DWORDS;
+  v128_t x[8];
+  GroupSums sums;
+};
+struct VecSplitDwords {
+  static constexpr uint32_t kind = VEC_SPLIT_DWORDS;
+  v128_t x[16];
+  GroupSums sums;
+};
 struct TileI8 {  // four tokens: x[k][t] is dword k, values 4k .. 4k + 3, of the four blocks of token t
   static constexpr uint32_t kind = TILE_I8;
   v128_t x[8][4];
@@ -47,30 +66,31 @@ struct TileI16 {  // x[k][t] is the pair 2k, 2k + 1 of the four blocks of token 
 // What the products of codes in 0..63 read in this build, and those of signed bytes in either.
 #if TRAMONTANE_RELAXED
 using VecU6 = VecI8;
+using VecU4 = VecI8Dwords;
 using TileU6 = TileI8;
 #else
 using VecU6 = VecSplit;
+using VecU4 = VecSplitDwords;
 using TileU6 = TileI16;
 #endif
+using TileU4 = TileU6;
 using VecS8 = VecI16;
 using TileS8 = TileI16;
 
 inline constexpr uint32_t GROUP = 128;
 INLINE uint32_t groups_of(uint32_t cols) { return (cols + GROUP - 1) / GROUP; }
 
+// Whether one token's values are packed as bytes, and whether dword by dword.
+INLINE bool in_bytes(uint32_t kind) { return kind == VEC_I8 || kind == VEC_I8_DWORDS; }
+INLINE bool in_dwords(uint32_t kind) { return kind == VEC_I8_DWORDS || kind == VEC_SPLIT_DWORDS; }
+
 // Of a group: of one token, or of a tile.
 INLINE uint32_t group_bytes(uint32_t kind) {
-  if (kind < TILE_I8) return kind == VEC_I8 ? sizeof(VecI8) : sizeof(VecI16);
+  if (kind < TILE_I8) return in_bytes(kind) ? sizeof(VecI8) : sizeof(VecI16);
   return kind == TILE_I8 ? sizeof(TileI8) : sizeof(TileI16);
 }
 inline uint32_t pack_q8_bytes(uint32_t kind, uint32_t cols, uint32_t tokens) {
   return (kind < TILE_I8 ? tokens : (tokens + 3) / 4) * groups_of(cols) * group_bytes(kind);
-}
-
-// Vectors of bytes: c[2b] and c[2b + 1] of block b become dwords[k], k of 8: dword k of the four blocks.
-INLINE void blocks_to_dwords(const v128_t c[8], v128_t dwords[8]) {
-  transpose_dwords(c[0], c[2], c[4], c[6], dwords);
-  transpose_dwords(c[1], c[3], c[5], c[7], dwords + 4);
 }
 
 // A dword of bytes of each block becomes two pairs of i16 of each block.
@@ -129,18 +149,22 @@ INLINE uint32_t blocks_in_group(uint32_t g, uint32_t cols) {
 }
 
 // One token's group.
-INLINE void store_token(uint32_t kind, uint8_t* group, const v128_t values[8], const GroupSums& sums) {
-  if (kind == VEC_I8) {
+INLINE void store_token(uint32_t kind, uint8_t* group, const v128_t blocks[8], const GroupSums& sums) {
+  v128_t dwords[8];
+  if (in_dwords(kind)) blocks_to_dwords(blocks, dwords);
+  const v128_t* values = in_dwords(kind) ? dwords : blocks;
+  if (in_bytes(kind)) {
+    static_assert(sizeof(VecI8) == sizeof(VecI8Dwords));
     VecI8& out = *reinterpret_cast<VecI8*>(group);
     for (uint32_t i = 0; i < 8; i++) out.x[i] = values[i];
     out.sums = sums;
   } else {
-    static_assert(sizeof(VecI16) == sizeof(VecSplit));
+    static_assert(sizeof(VecI16) == sizeof(VecSplit) && sizeof(VecI16) == sizeof(VecSplitDwords));
     VecI16& out = *reinterpret_cast<VecI16*>(group);
     for (uint32_t i = 0; i < 8; i++) {
       v128_t v = values[i], even = wasm_i16x8_shr(wasm_i16x8_shl(v, 8), 8), odd = wasm_i16x8_shr(v, 8);
-      out.x[2 * i] = kind == VEC_SPLIT ? even : wasm_i16x8_extend_low_i8x16(v);
-      out.x[2 * i + 1] = kind == VEC_SPLIT ? odd : wasm_i16x8_extend_high_i8x16(v);
+      out.x[2 * i] = kind == VEC_I16 ? wasm_i16x8_extend_low_i8x16(v) : even;
+      out.x[2 * i + 1] = kind == VEC_I16 ? wasm_i16x8_extend_high_i8x16(v) : odd;
     }
     out.sums = sums;
   }

@@ -91,6 +91,22 @@ INLINE void transpose_dwords(v128_t a, v128_t b, v128_t c, v128_t d, v128_t out[
   out[3] = wasm_i64x2_shuffle(ab1, cd1, 1, 3);
 }
 
+// Vectors of bytes: c[2b] and c[2b + 1] of block b become dwords[k], k of 8: dword k of the four blocks.
+INLINE void blocks_to_dwords(const v128_t c[8], v128_t dwords[8]) {
+  transpose_dwords(c[0], c[2], c[4], c[6], dwords);
+  transpose_dwords(c[1], c[3], c[5], c[7], dwords + 4);
+}
+
+INLINE void dwords_to_blocks(const v128_t dwords[8], v128_t c[8]) {
+  v128_t first[4], second[4];
+  transpose_dwords(dwords[0], dwords[1], dwords[2], dwords[3], first);
+  transpose_dwords(dwords[4], dwords[5], dwords[6], dwords[7], second);
+  for (int b = 0; b < 4; b++) {
+    c[2 * b] = first[b];
+    c[2 * b + 1] = second[b];
+  }
+}
+
 // The end of every product: (a0 + a1) + (a2 + a3).
 INLINE float sum_f32(v128_t a) {
   return (wasm_f32x4_extract_lane(a, 0) + wasm_f32x4_extract_lane(a, 1)) +
