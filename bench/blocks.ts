@@ -1,5 +1,5 @@
 // Random weights in any block format: whole blocks of random bytes whose scales are set so that the values are of one size.
-import { type BlockFormat, type FormatName, formats } from "../src/quant/formats.ts";
+import { type FileFormat, type FormatName, formats } from "../src/quant/formats.ts";
 
 /** The smallest f16 that is not subnormal: engines may be slower on less. */
 const smallest = 2 ** -14;
@@ -43,7 +43,7 @@ const MEAN_MINIMUM = 31.5;
  * @throws TypeError for F32, which the caller knows how to make
  */
 export function randomBlocks(
-  format: BlockFormat,
+  format: FileFormat,
   blocks: number,
   seed: number,
   deviation: number,

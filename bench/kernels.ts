@@ -12,7 +12,7 @@ import v8 from "node:v8";
 import { isMainThread, Worker, workerData } from "node:worker_threads";
 import { type Dot, dots, packArgs, productArgs } from "../src/kernels/abi.ts";
 import { writeStruct } from "../src/kernels/structs.ts";
-import { type BlockFormat, formats, rowBytes } from "../src/quant/formats.ts";
+import { type BlockFormat, formats, repackedFormats, rowBytes } from "../src/quant/formats.ts";
 import { root } from "../tests/fixtures.ts";
 
 if (Number.parseInt(process.versions.node, 10) < 22) v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
@@ -71,9 +71,10 @@ const { values: options, positionals } = parseArgs({
   },
 });
 const paths = options.wasm.split(",").map((folder) => join(folder, `kernels-${options.build}.wasm`));
-const chosen = (
-  positionals.length ? positionals : Object.keys(formats).filter((n) => formats[n as never]["quantized"])
-).map((name) => formats[name.toUpperCase() as keyof typeof formats]);
+const known: readonly BlockFormat[] = [...Object.values(formats), ...Object.values(repackedFormats)];
+const chosen = positionals.length
+  ? positionals.map((name) => known.find((f) => f.name === name.toUpperCase())!)
+  : known.filter(({ quantized }) => quantized);
 const tokens = Number(options.tokens);
 const cols = 4096;
 
@@ -248,7 +249,7 @@ function warm(c: Case, threads: number): void {
 function measure(cases: Case[], threads: number, repeats: number): number[][] {
   const best = cases.map(() => paths.map(() => 0));
   for (const c of cases) warm(c, threads);
-  // What was warmed is optimized in the background, one function after another: 26 kernels of 13 formats take a while.
+  // What was warmed is optimized in the background, one function after another: 30 kernels of 15 formats take a while.
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60 * cases.length);
   for (let repeat = 0; repeat < repeats; repeat++) {
     cases.forEach((c, i) => {

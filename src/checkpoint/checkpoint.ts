@@ -2,13 +2,13 @@
 // whose bytes stand at known places of open files. Opening checks everything; nothing is read twice.
 import type { MixtralConfig } from "../config/mixtral_config.ts";
 import type { SourceFile } from "../platform/platform.ts";
-import type { BlockFormat } from "../quant/formats.ts";
+import type { FileFormat } from "../quant/formats.ts";
 import type { GGUFValue } from "./gguf_types.ts";
 
 /** One tensor of a checkpoint: its bytes are `file[offset, offset + bytes)`, rows of whole blocks, row-major. */
 export interface TensorRef {
   readonly name: string;
-  readonly format: BlockFormat;
+  readonly format: FileFormat;
   /** Outermost dimension first, as Hugging Face writes shapes (a GGUF's are reversed on reading). */
   readonly shape: readonly number[];
   readonly file: SourceFile;

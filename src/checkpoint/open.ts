@@ -5,7 +5,7 @@ import { MixtralConfig } from "../config/mixtral_config.ts";
 import { show } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
 import type { SourceFile } from "../platform/platform.ts";
-import { type BlockFormat, formats } from "../quant/formats.ts";
+import { type FileFormat, formats } from "../quant/formats.ts";
 import type { Checkpoint, TensorRef } from "./checkpoint.ts";
 import { ggufConfig, ggufGenerationConfig } from "./gguf_config.ts";
 import { ggufCheckpoints, readGGUFSet } from "./gguf_split.ts";
@@ -140,7 +140,7 @@ async function readSafetensorsCheckpoint(
 }
 
 /** F32, F16 and BF16 have the same names and bytes in both kinds of file. */
-const formatOf = ({ dtype }: SafetensorsEntry): BlockFormat | undefined =>
+const formatOf = ({ dtype }: SafetensorsEntry): FileFormat | undefined =>
   dtype === "F32" || dtype === "F16" || dtype === "BF16" ? formats[dtype] : undefined;
 
 async function readConfig(repository: Repository): Promise<MixtralConfig> {

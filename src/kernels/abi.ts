@@ -12,6 +12,8 @@ export interface KernelExports {
   packed_bytes: Kernel<[kind: number, cols: number, tokens: number], number>;
   pack: Kernel<[args: number]>;
   matmul_scratch: Kernel<[cols: number], number>;
+  repack_q4_0: Kernel<[w: number, bytes: number]>;
+  repack_q4_k: Kernel<[w: number, bytes: number]>;
   rms_norm: Kernel<[x: number, weight: number, dst: number, rows: number, cols: number, eps: number]>;
   add_rows: Kernel<[args: number]>;
   silu_mul: Kernel<[gate: number, up: number, tokens: number, cols: number, stride: number]>;

@@ -5,12 +5,13 @@ import { recycleMemory } from "../kernels/memory.ts";
 import type { Mapper, Mapping } from "../platform/platform.ts";
 import { alignUp } from "./bank.ts";
 import type { Segment, WeightPlan } from "./plan.ts";
+import { repack } from "./repack.ts";
 
 /** How weights come in: by the mapper, or by reading, with the reason. */
 export type WeightSource = { readonly mapper: Mapper } | { readonly mapper: undefined; readonly reason: string };
 
-/** One read of a segment: small enough that progress and cancelling are lively. */
-const READ_BYTES = 1 << 22;
+/** One read: small enough that progress and cancelling are lively, and whole blocks of every format that is repacked. */
+const READ_BYTES = 144 << 15;
 
 /**
  * Chooses between mapping and reading.
@@ -31,13 +32,15 @@ export async function chooseSource(
 }
 
 /**
- * Brings the planned segments in.
+ * Brings the planned weights in.
+ * @param kernels - an instance on each bank
  * @param loaded - called with the bytes done so far
  * @throws the signal's reason when it is aborted; CheckpointError or MemoryError when a file or the system fails
  */
 export async function loadSegments(
   plan: WeightPlan,
   banks: readonly WebAssembly.Memory[],
+  kernels: readonly KernelInstance[],
   source: WeightSource,
   signal: AbortSignal | undefined,
   loaded: (bytes: number) => void,
@@ -45,20 +48,19 @@ export async function loadSegments(
   let done = 0;
   for (const segment of plan.segments) {
     signal?.throwIfAborted();
-    const memory = banks[segment.bank];
-    if (source.mapper) {
-      mapSegment(source.mapper, memory, segment);
-      done += segment.bytes;
-      loaded(done);
-    } else {
-      for (let at = 0; at < segment.bytes; at += READ_BYTES) {
+    if (source.mapper) mapSegment(source.mapper, banks[segment.bank], segment);
+    for (const { bank, address, from, format } of segment.matrices) {
+      // Of what is mapped nothing is read, and all is there.
+      for (let at = 0; at < from.bytes && !source.mapper; at += READ_BYTES) {
         signal?.throwIfAborted();
-        const part = Math.min(READ_BYTES, segment.bytes - at);
-        await segment.file.read(segment.offset + at, new Uint8Array(memory.buffer, segment.address + at, part));
-        done += part;
-        loaded(done);
+        const bytes = Math.min(READ_BYTES, from.bytes - at);
+        await from.file.read(from.offset + at, new Uint8Array(banks[bank].buffer, address + at, bytes));
+        repack(kernels[bank], format, address + at, bytes);
+        loaded(done + at + bytes);
       }
+      done += from.bytes;
     }
+    loaded(done);
   }
 }
 

@@ -3,10 +3,11 @@
 import type { LayerShape, ModelShape } from "../config/shape.ts";
 import { MemoryError } from "../errors.ts";
 import type { SourceFile } from "../platform/platform.ts";
-import { rowBytes } from "../quant/formats.ts";
+import { type BlockFormat, rowBytes } from "../quant/formats.ts";
 import type { ExpertWeights, LayerWeights, MatrixRef, MixtralWeights } from "../weights/weights.ts";
 import { alignUp } from "./bank.ts";
 import type { Linear, MatrixStack } from "./linear.ts";
+import { memoryFormat } from "./repack.ts";
 
 /** A small f32 array (norm weight, router) that is copied, dequantized, into a bank. */
 export interface Constant {
@@ -15,13 +16,23 @@ export interface Constant {
   readonly from: MatrixRef;
 }
 
-/** File bytes [offset, offset + bytes) that stand at `address` of a bank. */
+/** A matrix of the checkpoint in a bank. */
+export interface PlacedMatrix {
+  readonly bank: number;
+  readonly address: number;
+  readonly from: MatrixRef;
+  /** That it has there. */
+  readonly format: BlockFormat;
+}
+
+/** File bytes [offset, offset + bytes) that stand at `address` of a bank: some matrices, and what lies between them. */
 export interface Segment {
   readonly bank: number;
   readonly address: number;
   readonly file: SourceFile;
   readonly offset: number;
   readonly bytes: number;
+  readonly matrices: readonly PlacedMatrix[];
 }
 
 export interface BankedLayer {
@@ -78,6 +89,7 @@ interface Unit {
  * @param low - bytes of the low region of every bank
  * @param page_size - the system's page, which mapped addresses keep
  * @param capacity - bytes of a bank at most
+ * @param mapped - whether the file's bytes are mapped: else some formats are repacked
  * @throws {@link MemoryError} when a unit does not fit a bank
  */
 export function planWeights(
@@ -86,15 +98,16 @@ export function planWeights(
   low: number,
   page_size: number,
   capacity: number,
+  mapped: boolean,
 ): WeightPlan {
   const banks = packUnits(weights, low, page_size, capacity);
-  const laid = layOut(banks, low, page_size);
+  const laid = layOut(banks, low, page_size, mapped);
   return {
     model: bankedModel(shape, weights, laid),
     constants: [...laid.constants.values()],
     segments: laid.segments,
     bank_bytes: laid.bank_bytes,
-    weight_bytes: laid.segments.reduce((sum, segment) => sum + segment.bytes, 0),
+    weight_bytes: [...laid.matrices.keys()].reduce((sum, { bytes }) => sum + bytes, 0),
   };
 }
 
@@ -157,14 +170,14 @@ const unitBytes = (unit: Unit, page_size: number): number =>
 
 /** Where everything stands. */
 interface LaidOut {
-  readonly matrices: Map<MatrixRef, { readonly bank: number; readonly address: number }>;
+  readonly matrices: Map<MatrixRef, PlacedMatrix>;
   readonly constants: Map<MatrixRef, Constant>;
   readonly segments: Segment[];
   readonly bank_bytes: number[];
 }
 
 /** Each bank: the low region, the constants, then the file's ranges, each at its own offset within a page. */
-function layOut(banks: readonly (readonly Unit[])[], low: number, page_size: number): LaidOut {
+function layOut(banks: readonly (readonly Unit[])[], low: number, page_size: number, mapped: boolean): LaidOut {
   const laid: LaidOut = { matrices: new Map(), constants: new Map(), segments: [], bank_bytes: [] };
   for (const [bank, units] of banks.entries()) {
     let next = low;
@@ -176,8 +189,11 @@ function layOut(banks: readonly (readonly Unit[])[], low: number, page_size: num
     const matrices = units.flatMap((unit) => unit.matrices);
     for (const { file, offset, end, matrices: inside } of mergeRanges(matrices, page_size)) {
       const address = next + (offset % page_size);
-      laid.segments.push({ bank, address, file, offset, bytes: end - offset });
-      for (const matrix of inside) laid.matrices.set(matrix, { bank, address: address + matrix.offset - offset });
+      const placed = inside.map((from) => {
+        return { bank, address: address + from.offset - offset, from, format: memoryFormat(from, mapped) };
+      });
+      laid.segments.push({ bank, address, file, offset, bytes: end - offset, matrices: placed });
+      for (const matrix of placed) laid.matrices.set(matrix.from, matrix);
       next = alignUp(address + end - offset, page_size);
     }
     laid.bank_bytes.push(next);
@@ -252,7 +268,7 @@ class Tables {
     this.addresses = new Uint32Array(new SharedArrayBuffer(matrices * 4));
   }
 
-  stack(refs: readonly MatrixRef[], at: (ref: MatrixRef) => { bank: number; address: number }): MatrixStack {
+  stack(refs: readonly MatrixRef[], at: (ref: MatrixRef) => PlacedMatrix): MatrixStack {
     const from = this.used;
     this.used += refs.length;
     const [{ name, rows, cols }] = refs;
@@ -263,7 +279,7 @@ class Tables {
       banks[i] = bank;
       addresses[i] = address;
     }
-    return { name, rows, cols, formats: refs.map(({ format }) => format), banks, addresses };
+    return { name, rows, cols, formats: refs.map((ref) => at(ref).format), banks, addresses };
   }
 }
 

@@ -1,17 +1,18 @@
 // The engine: a loaded model. It owns the memories, the team of threads, the caches' pages and the scheduler, and their end.
 import type { ModelShape } from "../config/shape.ts";
 import { EngineError } from "../errors.ts";
+import { STACK_BYTES } from "../kernels/abi.ts";
+import { askKernels } from "../kernels/load.ts";
 import { type LogitsExports, loadLogits } from "../kernels/logits.ts";
 import { chosenOf } from "../kernels/read_ahead.ts";
 import { KvPool } from "../memory/kv_pool.ts";
 import { WORKSPACE_BYTES } from "../memory/layout.ts";
 import { emptyBanks } from "../memory/load.ts";
-import { stackRowBytes } from "../memory/plan.ts";
 import { Regions } from "../memory/regions.ts";
 import { FileWatch } from "../memory/watch.ts";
 import { saveFile } from "../platform/files.ts";
 import type { Platform } from "../platform/platform.ts";
-import { type FormatName, formats } from "../quant/formats.ts";
+import { rowBytes } from "../quant/formats.ts";
 import type { Team } from "../threads/team.ts";
 import { type CacheOwner, KeyValueCache } from "./cache.ts";
 import { type CacheMemory, hashRanges, readCache, writeCache } from "./cache_file.ts";
@@ -27,8 +28,8 @@ export type EngineTeam = Team<Setup, Job, Notice, JobResult>;
 /** How long a step may take while others wait, in milliseconds. */
 const STEP_MS = 250;
 
-/** Bytes at the start of each layer's k_proj that tell one model's weights from another's. */
-const FINGERPRINT_BYTES = 256;
+/** Values at the start of each layer's k_proj that tell one model's weights from another's. */
+const FINGERPRINT_VALUES = 256;
 
 /** What `model.info()` tells. */
 export interface ModelInfo {
@@ -46,9 +47,12 @@ export interface ModelInfo {
   /** Bytes of caches now, and at most. */
   cache_bytes: number;
   kv_bytes: number;
-  /** How many matrices have each format. */
+  /** How many matrices have each format, in the files. */
   formats: Record<string, number>;
-  /** Whether tokens are multiplied with bursts of reading ahead, by format, as soon as that was timed. */
+  /**
+   * Whether tokens are multiplied with bursts of reading ahead, as soon as that was timed, by the format in memory: Q4_0 and
+   * Q4_K that are read, not mapped, become `Q4_0_R` and `Q4_K_R`, whose products are the same bits.
+   */
   read_ahead: Record<string, boolean>;
 }
 
@@ -160,12 +164,22 @@ export class Engine {
   }
 
   private fingerprint(): string {
-    return hashRanges(
-      this.plan.weights.model.layers.map(({ k_proj: { weights } }) => {
-        const { buffer } = this.banks[weights.banks[0]];
-        const bytes = weights.rows * stackRowBytes(weights, 0);
-        return new Uint8Array(buffer, weights.addresses[0], Math.min(bytes, FINGERPRINT_BYTES));
-      }),
+    // Of the values, which are the same however the weights stand in memory.
+    return askKernels(this.plan.build.module, (kernels, memory) =>
+      hashRanges(
+        this.plan.weights.model.layers.map(({ k_proj: { weights } }) => {
+          const values = Math.min(weights.rows * weights.cols, FINGERPRINT_VALUES);
+          const from = new Uint8Array(
+            this.banks[weights.banks[0]].buffer,
+            weights.addresses[0],
+            rowBytes(weights.formats[0], values),
+          );
+          const [src, dst] = [2 * STACK_BYTES, 3 * STACK_BYTES];
+          new Uint8Array(memory.buffer).set(from, src);
+          kernels.format(weights.formats[0]).dequantize(src, dst, values);
+          return new Uint8Array(memory.buffer, dst, values * 4).slice();
+        }),
+      ),
     );
   }
 
@@ -187,8 +201,8 @@ export class Engine {
 
   info(): ModelInfo {
     const read_ahead: Record<string, boolean> = {};
-    for (const name of Object.keys(this.plan.formats) as FormatName[]) {
-      const chosen = chosenOf(this.choices, formats[name].id);
+    for (const { name, id } of this.plan.memory_formats) {
+      const chosen = chosenOf(this.choices, id);
       if (chosen !== undefined) read_ahead[name] = chosen;
     }
     return { ...describePlan(this.plan), cache_bytes: this.pool.bytes, read_ahead };

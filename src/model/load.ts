@@ -50,7 +50,7 @@ export async function loadEngine(
     build.faster_dot?.prepare();
     const results = await Promise.allSettled([
       starting,
-      loadSegments(weights, banks, source, signal, progressOf(options, checkpoint, weights)),
+      loadSegments(weights, banks, kernels, source, signal, progressOf(options, checkpoint, weights)),
       loadConstants(weights, banks, kernels, state.lanes[0].x, signal),
     ]);
     if (results[0].status === "fulfilled") team = results[0].value;

@@ -10,10 +10,11 @@ import { type KvFormat, type KvLayout, type KvSizes, PAGE_POSITIONS, planKv } fr
 import { type Packings, packingsOf, planRunState, type RunState, WORKSPACE_BYTES } from "../memory/layout.ts";
 import { chooseSource, type WeightSource } from "../memory/load.ts";
 import { planWeights, type WeightPlan } from "../memory/plan.ts";
+import { memoryFormat } from "../memory/repack.ts";
 import type { Platform } from "../platform/platform.ts";
-import { type FormatName, formats } from "../quant/formats.ts";
+import type { BlockFormat } from "../quant/formats.ts";
 import { bind } from "../weights/bind.ts";
-import type { MixtralWeights } from "../weights/weights.ts";
+import type { MatrixRef, MixtralWeights } from "../weights/weights.ts";
 import { EAGER_ROWS } from "./attention.ts";
 import { checkOptions, type LoadOptions } from "./options.ts";
 import { mostPages } from "./pages.ts";
@@ -46,8 +47,10 @@ export interface EnginePlan {
   readonly kv: KvLayout;
   /** Bytes of each memory: weights, and caches where they found room or in memories of their own. */
   readonly bank_bytes: readonly number[];
-  /** How many matrices have each format. */
+  /** How many matrices have each format, in the files. */
   readonly formats: Record<string, number>;
+  /** Those that they have in memory. */
+  readonly memory_formats: readonly BlockFormat[];
   /** Positions that a sequence can have. */
   readonly context: number;
 }
@@ -70,7 +73,7 @@ export async function planEngine(
   const shape = modelShape(checkpoint.config);
   const weights = bind(checkpoint);
   const build = await loadKernels(platform, options.simd);
-  const used = countFormats(weights);
+  const matrices = matricesOf(weights);
   const context = contextOf(shape, checkpoint.config.max_position_embeddings, options.context);
   const source = await chooseSource(
     platform,
@@ -79,8 +82,9 @@ export async function planEngine(
   );
   const logits = await WebAssembly.compile((await platform.wasm("logits.wasm")) as BufferSource);
   return askKernels(build.module, (kernels, memory) => {
-    const used_formats = Object.keys(used).map((name) => formats[name as FormatName]);
-    const packings = packingsOf(kernels, used_formats);
+    const mapped = source.mapper !== undefined;
+    const memory_formats = [...new Set(matrices.map((matrix) => memoryFormat(matrix, mapped)))];
+    const packings = packingsOf(kernels, memory_formats);
     const chunk_rows = options.chunk_size ?? CHUNK_ROWS;
     const head_size = weights.lm_head?.rows ?? 1;
     const pages = mostPages(context, shape.window, chunk_rows);
@@ -95,7 +99,7 @@ export async function planEngine(
     });
     const page_size = source.mapper?.page_size ?? DEFAULT_PAGE;
     const capacity = options.bank_bytes ? options.bank_bytes + state.end : MAX_BANK_BYTES;
-    const plan = planWeights(shape, weights, state.end, page_size, capacity);
+    const plan = planWeights(shape, weights, state.end, page_size, capacity, mapped);
     const sizes = kvSizes(platform, kernels, shape, options, state, pages);
     const banks = plan.model.layers.map(({ bank }) => bank);
     // Where banks are small, for tests, caches need not be.
@@ -110,7 +114,8 @@ export async function planEngine(
       weights: plan,
       kv: layout,
       bank_bytes,
-      formats: used,
+      formats: countFormats(matrices),
+      memory_formats,
       context,
     };
   });
@@ -166,17 +171,18 @@ export function describePlan({ state, build, source, weights, kv, formats: used 
   };
 }
 
+const matricesOf = (weights: MixtralWeights): MatrixRef[] => [
+  weights.embed_tokens,
+  ...(weights.lm_head && weights.lm_head !== weights.embed_tokens ? [weights.lm_head] : []),
+  ...weights.layers.flatMap(({ q_proj, k_proj, v_proj, o_proj, experts }) => [
+    ...[q_proj, k_proj, v_proj, o_proj],
+    ...experts.flatMap(({ w1, w2, w3 }) => [w1, w2, w3]),
+  ]),
+];
+
 /** How many matrices have each format. */
-function countFormats(weights: MixtralWeights): Record<string, number> {
+function countFormats(matrices: readonly MatrixRef[]): Record<string, number> {
   const counts: Record<string, number> = {};
-  const matrices = [
-    weights.embed_tokens,
-    ...(weights.lm_head && weights.lm_head !== weights.embed_tokens ? [weights.lm_head] : []),
-    ...weights.layers.flatMap(({ q_proj, k_proj, v_proj, o_proj, experts }) => [
-      ...[q_proj, k_proj, v_proj, o_proj],
-      ...experts.flatMap(({ w1, w2, w3 }) => [w1, w2, w3]),
-    ]),
-  ];
   for (const { format } of matrices) counts[format.name] = (counts[format.name] ?? 0) + 1;
   return counts;
 }

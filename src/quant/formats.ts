@@ -4,9 +4,9 @@
 
 /** One way to store a weight: `block_bytes` bytes hold `block_values` consecutive values of a row. */
 export interface BlockFormat {
-  /** GGUF's name, e.g. `Q4_K`. */
-  readonly name: FormatName;
-  /** GGUF's tensor type id. */
+  /** GGUF's name, e.g. `Q4_K`; of a format that is only in memory, our own. */
+  readonly name: FormatName | RepackedName;
+  /** GGUF's tensor type id, or our own, which it does not use. */
   readonly id: number;
   readonly block_values: number;
   readonly block_bytes: number;
@@ -14,6 +14,11 @@ export interface BlockFormat {
   readonly scales: readonly number[];
   /** Whether products with it quantize the activations to int8 (false: activations stay f32). */
   readonly quantized: boolean;
+}
+
+/** A format that files have. */
+export interface FileFormat extends BlockFormat {
+  readonly name: FormatName;
 }
 
 export type FormatName =
@@ -31,16 +36,19 @@ export type FormatName =
   | "Q5_K"
   | "Q6_K";
 
-const format = (
-  name: FormatName,
+/** What a format becomes where weights are read, not mapped: the same values in as many bytes, in the order of products. */
+export type RepackedName = "Q4_0_R" | "Q4_K_R";
+
+const format = <Name extends FormatName | RepackedName>(
+  name: Name,
   id: number,
   block_values: number,
   block_bytes: number,
   scales: readonly number[],
-): BlockFormat => ({ name, id, block_values, block_bytes, scales, quantized: block_values > 1 });
+) => ({ name, id, block_values, block_bytes, scales, quantized: block_values > 1 });
 
-/** Every format that the engine computes with, by name. */
-export const formats: Readonly<Record<FormatName, BlockFormat>> = {
+/** Every format that files have and the engine computes with, by name. */
+export const formats: Readonly<Record<FormatName, FileFormat>> = {
   F32: format("F32", 0, 1, 4, [2]),
   F16: format("F16", 1, 1, 2, [0]),
   BF16: format("BF16", 30, 1, 2, [0]),
@@ -56,10 +64,16 @@ export const formats: Readonly<Record<FormatName, BlockFormat>> = {
   Q6_K: format("Q6_K", 14, 256, 210, [208]),
 };
 
+/** Formats that are in no file, by the name of what they are made of (cpp/repack.cpp). */
+export const repackedFormats: { readonly [name in FormatName]?: BlockFormat } = {
+  Q4_0: format("Q4_0_R", 62, 128, 72, [0, 2, 4, 6]),
+  Q4_K: format("Q4_K_R", 63, 256, 144, [0, 2]),
+};
+
 const byId = new Map(Object.values(formats).map((f) => [f.id, f]));
 
 /** The format with a GGUF type id, or undefined where the engine does not compute with it. */
-export const formatById = (id: number): BlockFormat | undefined => byId.get(id);
+export const formatById = (id: number): FileFormat | undefined => byId.get(id);
 
 /** Bytes of one row of `cols` values; `cols` must be whole blocks. */
 export const rowBytes = (f: BlockFormat, cols: number): number => (cols / f.block_values) * f.block_bytes;

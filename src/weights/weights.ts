@@ -1,13 +1,13 @@
 // A Mixtral's weights by role. `bind` (bind.ts) makes it from a checkpoint, checking every shape and format once;
 // after that the code holds these and no names.
 import type { SourceFile } from "../platform/platform.ts";
-import type { BlockFormat } from "../quant/formats.ts";
+import type { FileFormat } from "../quant/formats.ts";
 
 /** A matrix (rows, cols) as it stands in a file: row r begins at offset + r · rowBytes(format, cols). */
 export interface MatrixRef {
   /** The tensor's name in the checkpoint, for messages and profiles. */
   readonly name: string;
-  readonly format: BlockFormat;
+  readonly format: FileFormat;
   readonly rows: number;
   readonly cols: number;
   readonly file: SourceFile;

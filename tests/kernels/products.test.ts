@@ -1,15 +1,16 @@
 // Quantized products and dequantization: against the GGUF fixtures, against the readable twin bit for bit, and every
-// form (one token, many tokens; plain, relaxed) against the others bit for bit.
+// form (one token, many tokens; plain, relaxed; as files have it, repacked) against the others bit for bit.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { dots } from "../../src/kernels/abi.ts";
-import { type BlockFormat, formats, rowBytes } from "../../src/quant/formats.ts";
+import { type BlockFormat, formats, repackedFormats, rowBytes } from "../../src/quant/formats.ts";
 import { fixture, safetensors } from "../fixtures.ts";
 import { byTiles, byToken, pack, putLast } from "./forms.ts";
 import { type Build, bits, builds, Kernels } from "./harness.ts";
 import { decodeRow, makeRows, NEGLIGIBLE, product, quantize, random } from "./twin.ts";
 
-const quantized = Object.values(formats).filter((f) => f.quantized);
+const inFiles = Object.values(formats).filter((f) => f.quantized);
+const quantized: BlockFormat[] = [...inFiles, ...Object.values(repackedFormats)];
 const kernels = Object.fromEntries(builds.map((b) => [b, new Kernels(b)])) as Record<Build, Kernels>;
 const SENTINEL = 0xdeadbeef;
 /** The i32 dot in Node 20, where relaxed SIMD was experimental; the engine does not use it there. */
@@ -49,8 +50,23 @@ function byTwin(f: BlockFormat, w: Uint8Array, x: Float32Array, cols: number): F
   return Float32Array.from(tokens.flatMap((token) => rows.map((row) => product(row, token))));
 }
 
+/** Blocks as a format's file has them, in the order that the format has in memory: the same from both builds. */
+function reordered(f: BlockFormat, file: BlockFormat, bytes: Uint8Array): Uint8Array {
+  if (f === file) return bytes;
+  const [plain, relaxed] = builds.map((build) => {
+    const k = kernels[build];
+    k.reset();
+    const at = putLast(k, bytes);
+    k.fn[`repack_${file.name.toLowerCase()}`](at, bytes.length);
+    return k.u8(at, bytes.length).slice();
+  });
+  assert.equal(plain, relaxed);
+  return plain;
+}
+
 for (const f of quantized) {
-  const { tensors } = safetensors(fixture(`fixtures/gguf/blocks/${f.name}.safetensors`));
+  const file = inFiles.find(({ name }) => name === f.name || repackedFormats[name] === f)!;
+  const { tensors } = safetensors(fixture(`fixtures/gguf/blocks/${file.name}.safetensors`));
   const sets = [
     ["packed", "dequantized", "y", "y_abs"],
     ["random_bytes", "random_dequantized", "random_y", "random_y_abs"],
@@ -60,8 +76,8 @@ for (const f of quantized) {
     for (const build of builds) {
       const k = kernels[build];
       for (const [packed, expected] of sets) {
+        const bytes = reordered(f, file, tensors[packed].data as Uint8Array);
         k.reset();
-        const bytes = tensors[packed].data as Uint8Array;
         const values = tensors[expected].data as Float32Array;
         const out = k.alloc(4 * values.length + 4);
         k.u32(out, values.length + 1)[values.length] = SENTINEL;
@@ -84,7 +100,7 @@ for (const f of quantized) {
       const expected = tensors[y].data as Float32Array;
       const magnitude = tensors[yAbs].data as Float32Array;
       const rows = w.length / cols;
-      const actual = everyForm(f, tensors[packed].data as Uint8Array, x, cols, packed);
+      const actual = everyForm(f, reordered(f, file, tensors[packed].data as Uint8Array), x, cols, packed);
       for (let t = 0; t < 4; t++) {
         for (let r = 0; r < rows; r++) {
           let allowed = cols * 2 ** -24 * magnitude[t * rows + r];
@@ -109,7 +125,7 @@ for (const f of quantized) {
     );
   });
 
-  const widths = f.block_values === 32 ? [32, 64, 96, 128, 160, 224, 384] : [256, 512, 768];
+  const widths = { 32: [32, 64, 96, 128, 160, 224, 384], 128: [128, 256, 384] }[f.block_values] ?? [256, 512, 768];
 
   test(`${f.name}: random bytes equal the twin bit for bit, at every odd size`, () => {
     const next = random(f.id);
@@ -191,7 +207,7 @@ for (const f of quantized) {
 
 test("the column `scales` names all that a block's values are multiplied by", () => {
   const k = kernels.simd;
-  for (const f of quantized) {
+  for (const f of inFiles) {
     const values = (scale: (member: number) => number): Float32Array => {
       k.reset();
       const block = new Uint8Array(f.block_bytes).fill(0xff);

@@ -56,6 +56,10 @@ const decoders: Record<string, (p: Uint8Array) => Block[]> = {
     { scale: at(p, 0), minimum: at(p, 2), code: range(32).map((i) => nibble(p, 8, i) + 16 * bit(p, 4, i)) },
   ],
   Q4_K: (p) => range(8).map((b) => withMinimum(p, b, (i) => pairNibble(p, 16, b, i))),
+  // Repacked: the fours of values stand block beside block.
+  Q4_0_R: (p) =>
+    range(4).map((b) => ({ scale: at(p, 2 * b), code: range(32).map((i) => dwordNibble(p, 8, b, i) - 8) })),
+  Q4_K_R: (p) => range(8).map((b) => withMinimum(p, b, (i) => dwordNibble(p, 16 + 64 * (b >> 2), b % 4, i))),
   Q5_K: (p) => range(8).map((b) => withMinimum(p, b, (i) => pairNibble(p, 48, b, i) + 16 * ((p[16 + i] >> b) & 1))),
   Q6_K: (p) =>
     range(8).map((b) => ({
@@ -85,6 +89,8 @@ const decoders: Record<string, (p: Uint8Array) => Block[]> = {
 
 const at = (p: Uint8Array, offset: number): number => half(p[offset] | (p[offset + 1] << 8));
 const nibble = (p: Uint8Array, from: number, i: number): number => (p[from + (i % 16)] >> (i < 16 ? 0 : 4)) & 15;
+const dwordNibble = (p: Uint8Array, from: number, b: number, i: number): number =>
+  (p[from + 16 * ((i >> 2) % 4) + 4 * b + (i % 4)] >> (i < 16 ? 0 : 4)) & 15;
 const bit = (p: Uint8Array, from: number, i: number): number => (p[from + (i >> 3)] >> (i % 8)) & 1;
 const pairNibble = (p: Uint8Array, from: number, b: number, i: number): number =>
   (p[from + 32 * (b >> 1) + i] >> (b % 2 ? 4 : 0)) & 15;

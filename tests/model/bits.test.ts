@@ -20,6 +20,7 @@ const ways: LoadOptions[] = [
   { threads: 3 },
   { threads: 5 },
   { threads: 2, mmap: false },
+  { threads: 2, mmap: false, simd: "plain" },
   { threads: 2, chunk_size: 1 },
   { threads: 2, chunk_size: 2 },
   { threads: 2, chunk_size: 7 },

@@ -154,6 +154,24 @@ test("a cache file is for the model that wrote it, in the format that it was wri
   }
 });
 
+test("a cache of a model that is mapped is one of the model that is read and repacked", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tramontane-"));
+  const path = join(folder, "cache");
+  const repacked = fixture("fixtures/gguf/models/Q4_K_M.gguf");
+  try {
+    const logits: Float32Array[] = [];
+    for (const mmap of ["auto", false] as const) {
+      await using model = await load({ mmap }, repacked);
+      if (logits.length === 0) await (await model({ input_ids: [ids(70)] })).past_key_values!.save(path);
+      const past_key_values = await model.load_cache(path);
+      logits.push((await model({ input_ids: [[7]], past_key_values })).logits.data as Float32Array);
+    }
+    assert.ok(sameBits(logits[0], logits[1]));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test("a chunk that pauses again and again gives the bits of one that does not", async () => {
   await using model = await load({ step_ms: 1, chunk_size: 400 }, demo);
   const long = ids(1200);
