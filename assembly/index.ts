@@ -2,6 +2,7 @@
 // that memory, allocates nothing and has no static data; pointers are byte offsets, multiples of 16 where not said
 // otherwise (lists of ids: of 4). src/kernels/logits.ts is its typed twin.
 export { draw, pcg32_next, pcg32_start, seed_row, splitmix64, uniform } from "./draw";
+export { exp, log } from "./math";
 export {
   allow,
   exponential_decay,

@@ -140,7 +140,7 @@ function tensors(shape: Shape, format: FormatName, closed: boolean): GGUFTensor[
       ];
     }).flat(),
     floats(ggufNames.norm, [hidden], () => 1),
-    matrix(ggufNames.lm_head, [vocab, hidden]),
+    matrix(`${ggufNames.heads.lm_head}.weight`, [vocab, hidden]),
   ];
 }
 

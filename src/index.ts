@@ -11,8 +11,16 @@ export {
   TramontaneError,
   WriteError,
 } from "./errors.ts";
-export { AutoConfig, AutoModelForCausalLM } from "./generation/auto.ts";
-export { MixtralForCausalLM } from "./generation/causal_lm.ts";
+export {
+  type AutoClass,
+  AutoConfig,
+  AutoModel,
+  AutoModelForCausalLM,
+  AutoModelForQuestionAnswering,
+  AutoModelForSequenceClassification,
+  AutoModelForTokenClassification,
+} from "./generation/auto.ts";
+export { type ForwardOutput, MixtralForCausalLM } from "./generation/causal_lm.ts";
 export type { GenerateOutput } from "./generation/generate.ts";
 export type { GenerateInputs } from "./generation/generate_inputs.ts";
 export {
@@ -33,10 +41,22 @@ export {
 } from "./generation/stopping.ts";
 export { BaseStreamer, TextStreamer, type TextStreamerOptions } from "./generation/streamers.ts";
 export { KeyValueCache } from "./model/cache.ts";
+export {
+  type ClassifierOutput,
+  MixtralForSequenceClassification,
+  MixtralForTokenClassification,
+  type SequenceClassificationInputs,
+  type TokenClassificationInputs,
+} from "./model/classification.ts";
 export type { ModelInfo } from "./model/engine.ts";
-export type { ForwardInputs } from "./model/inputs.ts";
-export type { ForwardOutput } from "./model/mixtral.ts";
+export type { CausalLMInputs, ForwardInputs } from "./model/inputs.ts";
+export { type BaseModelOutput, MixtralModel } from "./model/mixtral.ts";
 export type { LoadOptions, ProgressInfo } from "./model/options.ts";
+export {
+  MixtralForQuestionAnswering,
+  type QuestionAnsweringInputs,
+  type QuestionAnsweringOutput,
+} from "./model/question_answering.ts";
 export { type AssetLocations, configure } from "./platform/assets.ts";
 export { Tensor, type TokenIds } from "./tensor.ts";
 export { AutoTokenizer } from "./text/load_tokenizer.ts";

@@ -28,7 +28,7 @@ const configLimit = 2 ** 20;
  * @throws {@link CheckpointError} or ConfigError when it is not a Mixtral's checkpoint; all files are closed again then
  * @example
  * const checkpoint = await openCheckpoint(await openRepository(await currentPlatform(), "models/demo"));
- * const weights = bind(checkpoint);
+ * const weights = bind(checkpoint, headOf(checkpoint));
  */
 export async function openCheckpoint(repository: Repository, options: OpenOptions = {}): Promise<Checkpoint> {
   const files: SourceFile[] = [];

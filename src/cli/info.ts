@@ -5,6 +5,7 @@ import { openRepository } from "../checkpoint/repository.ts";
 import { cacheBytes } from "../memory/kv_pool.ts";
 import { describePlan, planEngine } from "../model/plan.ts";
 import { currentPlatform } from "../platform/index.ts";
+import { headOf } from "../weights/bind.ts";
 import { write } from "./io.ts";
 import { bytes } from "./report.ts";
 
@@ -21,7 +22,7 @@ async function run(path: string, flags: { json?: boolean; tensors?: boolean }): 
   const platform = await currentPlatform();
   const checkpoint = await openCheckpoint(await openRepository(platform, path));
   try {
-    const planned = await planEngine(platform, checkpoint, {});
+    const planned = await planEngine(platform, checkpoint, {}, headOf(checkpoint));
     const plan = describePlan(planned);
     const { config } = checkpoint;
     const positions = config.sliding_window ?? config.max_position_embeddings;

@@ -1,10 +1,29 @@
 // MixtralForCausalLM: a loaded Mixtral that generates.
-import { MixtralPreTrainedModel } from "../model/mixtral.ts";
-import type { Tensor } from "../tensor.ts";
+import { checkLabels } from "../model/forward_output.ts";
+import { type CausalLMInputs, keptColumns } from "../model/inputs.ts";
+import { MixtralPreTrainedModel, type ModelOutput } from "../model/pretrained.ts";
+import { type Tensor, toRows } from "../tensor.ts";
 import { type GenerateOutput, generate } from "./generate.ts";
 import type { GenerateInputs } from "./generate_inputs.ts";
 import { streamText, streamTokens } from "./stream.ts";
 import type { TextTokenizer } from "./text_output.ts";
+
+export interface ForwardOutput extends ModelOutput {
+  /** float32 (rows, kept positions, vocab) */
+  logits: Tensor;
+  /**
+   * Mean cross entropy over the labels that count, each against the position before it; plus `router_aux_loss_coef` times
+   * `aux_loss` where router logits are asked for.
+   */
+  loss?: number;
+  /** How unevenly the routers use the experts; `num_experts_per_tok` is even. Where router logits are asked for. */
+  aux_loss?: number;
+}
+
+export interface MixtralForCausalLM {
+  /** The forward pass. @throws {@link InputError} naming the argument that is wrong */
+  (inputs: CausalLMInputs): Promise<ForwardOutput>;
+}
 
 /**
  * Mixtral with its language-model head.
@@ -12,8 +31,26 @@ import type { TextTokenizer } from "./text_output.ts";
  * const model = await MixtralForCausalLM.from_pretrained("models/demo");
  * const ids = await model.generate({ input_ids: [1, 20, 300], max_new_tokens: 40 });
  */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
 export class MixtralForCausalLM extends MixtralPreTrainedModel {
   static override readonly head = "lm_head";
+
+  async forward(inputs: CausalLMInputs): Promise<ForwardOutput> {
+    const { vocab } = this.engine.shape;
+    const labels = inputs.labels === undefined ? undefined : toRows(inputs.labels, "labels");
+    const results = await this.run(
+      inputs,
+      (rows, length) => {
+        if (labels) checkLabels(labels, rows.length, length, vocab);
+        const kept = keptColumns(inputs.logits_to_keep, length);
+        return { kept: rows.map(() => kept), size: vocab, labels };
+      },
+      this.config.use_cache && labels === undefined,
+    );
+    const { loss, aux_loss } = results;
+    if (loss !== undefined && aux_loss !== undefined) results.loss = loss + this.config.router_aux_loss_coef * aux_loss;
+    return results as ForwardOutput;
+  }
 
   /**
    * Generates until every row is finished.

@@ -5,8 +5,8 @@ import { InputError, MemoryError } from "../errors.ts";
 import type { KeyValueCache } from "../model/cache.ts";
 import type { Engine } from "../model/engine.ts";
 import type { CheckedInputs } from "../model/inputs.ts";
-import type { MixtralPreTrainedModel } from "../model/mixtral.ts";
 import type { Wants } from "../model/outputs.ts";
+import type { MixtralPreTrainedModel } from "../model/pretrained.ts";
 import { Tensor } from "../tensor.ts";
 import { Answer, type AnswerOwner } from "./answer.ts";
 import { type GenerateInputs, promptOf, resolveConfig, resolveLength } from "./generate_inputs.ts";
@@ -203,7 +203,6 @@ class Generation implements AnswerOwner {
     const copies = index === 0 ? this.config.num_return_sequences : 1;
     return {
       heads: Array.from({ length: copies }, (_, copy) => ({
-        head: "lm_head",
         rows: Uint32Array.of(row),
         ...this.strategy.wants(answer.row + copy, index, this.prompt_length + index),
       })),

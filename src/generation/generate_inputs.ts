@@ -7,7 +7,7 @@ import {
 import { InputError } from "../errors.ts";
 import type { KeyValueCache } from "../model/cache.ts";
 import { type CheckedInputs, checkInputs } from "../model/inputs.ts";
-import type { MixtralPreTrainedModel } from "../model/mixtral.ts";
+import type { MixtralPreTrainedModel } from "../model/pretrained.ts";
 import { type Tensor, type TokenIds, toRows } from "../tensor.ts";
 import type { ProcessorContext } from "./processors.ts";
 import type { CustomStoppingCriteria } from "./stopping.ts";

@@ -1,6 +1,6 @@
 // The new tokens of one row, or their text, as an async iterable: what `generate` tells its streamer, handed to a loop.
 import { InputError } from "../errors.ts";
-import type { MixtralPreTrainedModel } from "../model/mixtral.ts";
+import type { MixtralPreTrainedModel } from "../model/pretrained.ts";
 import { generate } from "./generate.ts";
 import type { GenerateInputs } from "./generate_inputs.ts";
 import { BaseStreamer } from "./streamers.ts";

@@ -57,6 +57,9 @@ export interface LogitsExports {
   pcg32_start(state: number, initial: bigint, stream: bigint): void;
   pcg32_next(state: number): number;
   splitmix64(seed: bigint, index: bigint): bigint;
+  // doubles: exp of |x| < 700 and log of normal numbers, within 1e-15, the same in every engine
+  exp(x: number): number;
+  log(x: number): number;
 }
 
 /**

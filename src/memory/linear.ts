@@ -15,4 +15,6 @@ export interface MatrixStack {
 /** What rows of activations are multiplied by. What a product is more than its weights stands beside them here. */
 export interface Linear {
   readonly weights: MatrixStack;
+  /** The address of f32 (rows) that are added, in the bank of the weights: heads alone have them. */
+  readonly bias?: number;
 }

@@ -4,7 +4,7 @@ import type { LayerShape, ModelShape } from "../config/shape.ts";
 import { MemoryError } from "../errors.ts";
 import type { SourceFile } from "../platform/platform.ts";
 import { type BlockFormat, rowBytes } from "../quant/formats.ts";
-import type { ExpertWeights, LayerWeights, MatrixRef, MixtralWeights } from "../weights/weights.ts";
+import type { ExpertWeights, HeadName, LayerWeights, MatrixRef, MixtralWeights } from "../weights/weights.ts";
 import { alignUp } from "./bank.ts";
 import type { Linear, MatrixStack } from "./linear.ts";
 import { memoryFormat } from "./repack.ts";
@@ -52,19 +52,17 @@ export interface BankedLayer {
   readonly w3: Linear;
 }
 
-export type HeadName = "lm_head";
-
 export interface BankedHead {
   readonly name: HeadName;
   readonly linear: Linear; // (size, hidden)
 }
 
 export interface BankedModel {
-  /** In bank 0, as are the norm and the heads. */
+  /** In bank 0, as are the norm and the head. */
   readonly embed_tokens: Linear;
   readonly layers: readonly BankedLayer[];
   readonly norm: number;
-  readonly heads: readonly BankedHead[];
+  readonly head: BankedHead | null;
   readonly qk_interleaved: boolean;
 }
 
@@ -134,9 +132,12 @@ function packUnits(weights: MixtralWeights, low: number, page_size: number, capa
     banks[banks.length - 1].push(unit);
     room -= bytes;
   };
-  const { embed_tokens, lm_head, norm } = weights;
-  const shared = lm_head && lm_head !== embed_tokens ? [embed_tokens, lm_head] : [embed_tokens];
-  put({ what: "embedding and head", matrices: shared, constants: [norm] });
+  const { embed_tokens, head, norm } = weights;
+  put({
+    what: "embedding and head",
+    matrices: [...new Set([embed_tokens, ...(head ? [head.weight] : [])])],
+    constants: [norm, ...(head?.bias ? [head.bias] : [])],
+  });
   for (const [i, layer] of weights.layers.entries()) {
     const units = layerUnits(layer, i);
     const bytes = need(units);
@@ -232,7 +233,7 @@ function bankedModel(shape: ModelShape, weights: MixtralWeights, { matrices, con
   });
   const constant = (matrix: MatrixRef) => constants.get(matrix)!.address;
   const embed_tokens = linear([weights.embed_tokens]);
-  const { lm_head } = weights;
+  const { head } = weights;
   return {
     embed_tokens,
     layers: weights.layers.map((layer, i) => ({
@@ -250,9 +251,13 @@ function bankedModel(shape: ModelShape, weights: MixtralWeights, { matrices, con
       w3: linear(layer.experts.map(({ w3 }) => w3)),
     })),
     norm: constant(weights.norm),
-    heads: lm_head
-      ? [{ name: "lm_head", linear: lm_head === weights.embed_tokens ? embed_tokens : linear([lm_head]) }]
-      : [],
+    head: head && {
+      name: head.name,
+      linear: {
+        ...(head.weight === weights.embed_tokens ? embed_tokens : linear([head.weight])),
+        ...(head.bias ? { bias: constant(head.bias) } : {}),
+      },
+    },
     qk_interleaved: weights.qk_interleaved,
   };
 }

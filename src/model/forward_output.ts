@@ -4,22 +4,30 @@ import type { ModelShape } from "../config/shape.ts";
 import { InputError } from "../errors.ts";
 import { Tensor } from "../tensor.ts";
 import type { InputRow } from "./inputs.ts";
+import { type ExactMath, loadBalancingLoss } from "./losses.ts";
 import { type Captures, type HeadWants, sharedFloats, type Target, type Wants } from "./outputs.ts";
 
 /** What a call wants beside its keys and values. */
 export interface ForwardWants {
-  /** Columns whose logits are wanted; null where the class has no head. */
-  readonly kept: Uint32Array | null;
-  /** (row, column); -100 where a position does not count. */
+  /** (row) columns whose logits are wanted, as many in each row; null where the class has no head. */
+  readonly kept: readonly Uint32Array[] | null;
+  /** Outputs of the head. */
+  readonly size: number;
+  /** (row, column) the next token, for the loss of a language model; -100 where a position does not count. */
   readonly labels?: readonly Int32Array[];
-  readonly hidden_states: boolean;
+  /** All hidden states, or the last alone. */
+  readonly hidden_states: boolean | "last";
+  /** And the loss by which experts are to be balanced. */
   readonly router_logits: boolean;
   readonly attentions: boolean;
 }
 
 export interface ForwardResults {
+  /** float32 (rows, kept, size) */
   logits?: Tensor;
   loss?: number;
+  /** Where router logits are. */
+  aux_loss?: number;
   hidden_states?: Tensor[];
   router_logits?: Tensor[];
   attentions?: Tensor[];
@@ -45,17 +53,19 @@ export class RowOutputs {
   readonly columns: Uint32Array;
   /** Rows whose logits are wanted, and rows whose loss alone is. */
   readonly heads: readonly HeadRows[];
-  readonly hidden: readonly Float32Array[] | undefined; // layers + 1, shared (rows, hidden)
+  readonly hidden: readonly (Float32Array | undefined)[] | undefined; // layers + 1, shared (rows, hidden)
   readonly router: readonly Float32Array[] | undefined; // layers, shared (rows, experts)
   readonly attentions: readonly Float32Array[] | undefined; // layers, shared (heads, rows, keys)
   /** The first key, counted as positions of the sequence, that attentions have a column for; and how many there are. */
   readonly first_key: number;
   readonly keys: number;
   private readonly shape: ModelShape;
+  private readonly size: number;
 
   /** @param past - tokens of the sequence that came before */
   constructor(shape: ModelShape, batch_row: number, { columns }: InputRow, past: number, wants: ForwardWants) {
     this.shape = shape;
+    this.size = wants.size;
     this.batch_row = batch_row;
     this.columns = columns;
     const { layers, hidden } = shape;
@@ -64,14 +74,18 @@ export class RowOutputs {
     this.first_key = shape.window ? Math.max(0, past - shape.window + 1) : 0;
     this.keys = past + count - this.first_key;
     this.heads = this.headRows(wants);
-    this.hidden = wants.hidden_states ? arrays(Array(layers.length + 1).fill(count * hidden)) : undefined;
+    this.hidden = wants.hidden_states
+      ? Array.from({ length: layers.length + 1 }, (_, l) =>
+          wants.hidden_states === true || l === layers.length ? sharedFloats(count * hidden) : undefined,
+        )
+      : undefined;
     this.router = wants.router_logits ? arrays(layers.map(({ experts }) => count * experts)) : undefined;
     this.attentions = wants.attentions ? arrays(layers.map(({ heads }) => heads * count * this.keys)) : undefined;
   }
 
   private headRows({ kept, labels }: ForwardWants): HeadRows[] {
     if (!kept) return [];
-    const wanted = new Set(kept);
+    const wanted = new Set(kept[this.batch_row]);
     const row_labels = labels?.[this.batch_row];
     const of = (with_values: boolean): HeadRows => {
       const rows: number[] = [];
@@ -85,7 +99,7 @@ export class RowOutputs {
       return {
         rows: Uint32Array.from(rows),
         labels: Int32Array.from(row_label),
-        values: with_values ? sharedFloats(rows.length * this.shape.vocab) : undefined,
+        values: with_values ? sharedFloats(rows.length * this.size) : undefined,
         losses: row_labels ? sharedFloats(rows.length) : undefined,
       };
     };
@@ -105,9 +119,8 @@ export class RowOutputs {
     const target = (data: Float32Array, stride: number): Target => ({ data, stride, first: start });
     return [
       {
-        head: "lm_head",
         rows: rows.slice(start, end).map((r) => r - from),
-        ...(values ? { values: target(values, this.shape.vocab) } : {}),
+        ...(values ? { values: target(values, this.size) } : {}),
         ...(losses ? { losses: { labels: labels.slice(start, end), target: target(losses, 1) } } : {}),
       },
     ];
@@ -116,7 +129,7 @@ export class RowOutputs {
   private captures(first: number): Captures {
     const { hidden, router, attentions, shape, keys, first_key, columns } = this;
     return {
-      hidden_states: hidden?.map((data) => ({ data, stride: shape.hidden, first })),
+      hidden_states: hidden?.map((data) => data && { data, stride: shape.hidden, first }),
       router_logits: router?.map((data, l) => ({ data, stride: shape.layers[l].experts, first })),
       attentions: attentions?.map((data) => ({ data, stride: keys, first, rows: columns.length, first_key })),
     };
@@ -125,6 +138,7 @@ export class RowOutputs {
 
 /** Puts the sequences' results together. @param length - columns of the call */
 export function collectOutputs(
+  math: ExactMath,
   shape: ModelShape,
   sequences: readonly RowOutputs[],
   batch: number,
@@ -133,7 +147,7 @@ export function collectOutputs(
 ): ForwardResults {
   const results: ForwardResults = {};
   const { kept } = wants;
-  if (kept) results.logits = collectLogits(shape, sequences, batch, length, kept);
+  if (kept) results.logits = collectLogits(sequences, batch, length, kept, wants.size);
   const spread = (width: number, of: (outputs: RowOutputs) => Float32Array, dims: readonly number[]): Tensor => {
     const data = new Float32Array(batch * length * width);
     for (const outputs of sequences) {
@@ -145,36 +159,43 @@ export function collectOutputs(
   };
   const layers = [...shape.layers.keys()];
   if (wants.hidden_states)
-    results.hidden_states = [...layers, layers.length].map((l) =>
-      spread(shape.hidden, ({ hidden }) => hidden![l], [batch, length, shape.hidden]),
+    results.hidden_states = (wants.hidden_states === true ? [...layers, layers.length] : [layers.length]).map((l) =>
+      spread(shape.hidden, ({ hidden }) => hidden![l]!, [batch, length, shape.hidden]),
     );
-  if (wants.router_logits)
+  if (wants.router_logits) {
     results.router_logits = layers.map((l) => {
       const { experts } = shape.layers[l];
       return spread(experts, ({ router }) => router![l], [batch * length, experts]);
     });
+    results.aux_loss = loadBalancingLoss(
+      math,
+      shape,
+      sequences.map(({ router }) => router!),
+    );
+  }
   if (wants.attentions) results.attentions = layers.map((l) => collectAttentions(shape, sequences, batch, length, l));
   if (wants.labels) results.loss = meanLoss(sequences);
   return results;
 }
 
 function collectLogits(
-  { vocab }: ModelShape,
   sequences: readonly RowOutputs[],
   batch: number,
   length: number,
-  kept: Uint32Array,
+  kept: readonly Uint32Array[],
+  size: number,
 ): Tensor {
-  const place = new Int32Array(length).fill(-1);
-  for (const [i, column] of kept.entries()) place[column] = i;
-  const data = new Float32Array(batch * kept.length * vocab);
+  const count = kept[0].length;
+  const data = new Float32Array(batch * count * size);
   for (const { heads, columns, batch_row } of sequences) {
+    const place = new Int32Array(length).fill(-1);
+    for (const [i, column] of kept[batch_row].entries()) place[column] = i;
     for (const { rows, values } of heads) {
       for (const [i, r] of values ? rows.entries() : [])
-        data.set(values!.subarray(i * vocab, (i + 1) * vocab), (batch_row * kept.length + place[columns[r]]) * vocab);
+        data.set(values!.subarray(i * size, (i + 1) * size), (batch_row * count + place[columns[r]]) * size);
     }
   }
-  return new Tensor("float32", data, [batch, kept.length, vocab]);
+  return new Tensor("float32", data, [batch, count, size]);
 }
 
 /** (rows, heads, length, keys): a sequence's keys are the last columns, as its own tokens are. */

@@ -1,8 +1,8 @@
-// The end of a step: the final norm, and the rows that are wanted of the model's heads, a group of them at a time through
+// The end of a step: the final norm, and the rows that are wanted of the model's head, a group of them at a time through
 // the head's product; then what is kept of each row's results.
 import { type LogitsExports, loadLogits } from "../kernels/logits.ts";
 import { TILE_FROM } from "../memory/layout.ts";
-import type { BankedHead, HeadName } from "../memory/plan.ts";
+import type { Linear } from "../memory/linear.ts";
 import { type HeadWants, put } from "./outputs.ts";
 import type { Phases } from "./phases.ts";
 import type { Products } from "./products.ts";
@@ -37,15 +37,16 @@ export class Head {
   }
 
   *run(view: StepView): Generator<void, void, void> {
-    this.captureNormed(view);
-    for (const head of this.setup.model.heads) {
-      const wanted = wantedOf(view, head.name);
-      for (let at = 0; at < wanted.length; at += view.lane.head_rows)
-        yield* this.group(view, head, wanted.slice(at, at + view.lane.head_rows));
-    }
+    const captured = this.captureNormed(view);
+    const { head } = this.setup.model;
+    const wanted = head ? wantedOf(view) : [];
+    for (let at = 0; at < wanted.length; at += view.lane.head_rows)
+      yield* this.group(view, head!.linear, wanted.slice(at, at + view.lane.head_rows));
+    // The thread that answers must not be ahead of those that still copy.
+    if (captured && wanted.length === 0) this.phases.meetAll();
   }
 
-  private *group(view: StepView, { linear }: BankedHead, wanted: readonly WantedRow[]): Generator<void, void, void> {
+  private *group(view: StepView, linear: Linear, wanted: readonly WantedRow[]): Generator<void, void, void> {
     const { products, phases, memory, setup } = this;
     const { hidden } = setup.shape;
     const { logits_stride } = setup.state;
@@ -63,9 +64,11 @@ export class Head {
     });
     const out = { address: lane.logits, stride: logits_stride };
     yield* project(step, products, phases, "head", -1, input, [{ linear, out }]);
-    yield* phases.units(step, "outputs", -1, rows, (i) =>
-      this.keep(wanted[i], home, lane.logits + i * logits_stride * 4, linear.weights.rows),
-    );
+    yield* phases.units(step, "outputs", -1, rows, (i) => {
+      const values = memory.floats(home, lane.logits + i * logits_stride * 4, linear.weights.rows);
+      if (linear.bias !== undefined) add(values, memory.floats(home, linear.bias, values.length));
+      this.keep(wanted[i], home, values);
+    });
   }
 
   /** The final norm of a row of x, into bank 0. */
@@ -78,8 +81,8 @@ export class Head {
     home.kernels.rms_norm(staged, setup.model.norm, to, 1, hidden, eps);
   }
 
-  /** Copies the thread's share of the normed rows to where they are wanted as the last hidden states. */
-  private captureNormed(view: StepView): void {
+  /** Copies the thread's share of the normed rows to where they are wanted as the last hidden states, if they are. */
+  private captureNormed(view: StepView): boolean {
     const { hidden, layers } = this.setup.shape;
     const at = this.memory.own.staged + hidden * 4;
     view.capture(
@@ -90,13 +93,14 @@ export class Head {
         return this.memory.floats(this.memory.banks[0], at, hidden);
       },
     );
+    return view.sequences.some(({ wants }) => wants.hidden_states?.[layers.length]);
   }
 
-  /** Writes what is wanted of one row's results, which stand at `values`; draws change them. */
-  private keep({ wants, i }: WantedRow, home: BankView, values: number, size: number): void {
+  /** Writes what is wanted of one row's results, which stand in the bank; draws change them. */
+  private keep({ wants, i }: WantedRow, home: BankView, all: Float32Array): void {
     const { exports } = this;
     const { logits_scratch } = this.memory.own;
-    const all = this.memory.floats(home, values, size);
+    const { byteOffset: values, length: size } = all;
     if (wants.values) put(wants.values, i, all);
     if (wants.argmax) {
       const { data, stride, first } = wants.argmax;
@@ -121,11 +125,15 @@ export class Head {
   }
 }
 
-function wantedOf(view: StepView, name: HeadName): WantedRow[] {
+function add(to: Float32Array, values: Float32Array): void {
+  for (let i = 0; i < to.length; i++) to[i] += values[i];
+}
+
+function wantedOf(view: StepView): WantedRow[] {
   const wanted: WantedRow[] = [];
   for (const { row, wants } of view.sequences) {
     for (const each of wants.heads ?? []) {
-      if (each.head === name) each.rows.forEach((r, i) => void wanted.push({ row: row + r, wants: each, i }));
+      each.rows.forEach((r, i) => void wanted.push({ row: row + r, wants: each, i }));
     }
   }
   return wanted;

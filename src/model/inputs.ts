@@ -4,7 +4,7 @@ import { InputError } from "../errors.ts";
 import { Tensor, type TokenIds, toRows } from "../tensor.ts";
 import type { KeyValueCache } from "./cache.ts";
 
-/** What a forward call takes, as transformers names it. */
+/** What a forward call of every class takes, as transformers names it. */
 export interface ForwardInputs {
   input_ids?: TokenIds;
   /** float32 (rows, length, hidden), instead of `input_ids`. */
@@ -15,14 +15,18 @@ export interface ForwardInputs {
   position_ids?: TokenIds;
   past_key_values?: KeyValueCache;
   use_cache?: boolean;
-  /** (rows, length), -100 where a position does not count. */
-  labels?: TokenIds;
-  /** The last positions whose logits are wanted (0: all), or their indices. */
-  logits_to_keep?: number | readonly number[];
   output_hidden_states?: boolean;
   output_router_logits?: boolean;
   output_attentions?: boolean;
   signal?: AbortSignal;
+}
+
+/** And of a language model. */
+export interface CausalLMInputs extends ForwardInputs {
+  /** (rows, length), -100 where a position does not count. */
+  labels?: TokenIds;
+  /** The last positions whose logits are wanted (0: all), or their indices. */
+  logits_to_keep?: number | readonly number[];
 }
 
 /** One row of a batch without its padding. */
@@ -155,7 +159,7 @@ function checkPositions(position_ids: TokenIds, batch: number, length: number, s
 }
 
 /** The columns, of `length`, whose logits are wanted. @throws {@link InputError} */
-export function keptColumns(keep: ForwardInputs["logits_to_keep"], length: number): Uint32Array {
+export function keptColumns(keep: CausalLMInputs["logits_to_keep"], length: number): Uint32Array {
   if (keep === undefined || keep === 0) return Uint32Array.from({ length }, (_, i) => i);
   if (typeof keep === "number") {
     if (!Number.isInteger(keep) || keep < 0) throw new InputError(`logits_to_keep: expected a count, found ${keep}`);

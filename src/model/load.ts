@@ -1,16 +1,17 @@
 // The order of loading: memories, threads and weights beside each other, and their undoing where one of them fails.
 import { checkTensors } from "../checkpoint/check_tensors.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import { CheckpointError, MemoryError } from "../errors.ts";
+import { MemoryError } from "../errors.ts";
 import { instantiate } from "../kernels/abi.ts";
 import { CHOICE_WORDS } from "../kernels/read_ahead.ts";
 import { createBank } from "../memory/bank.ts";
 import { stackTop } from "../memory/layout.ts";
 import { emptyBanks, loadConstants, loadSegments } from "../memory/load.ts";
-import type { HeadName, WeightPlan } from "../memory/plan.ts";
+import type { WeightPlan } from "../memory/plan.ts";
 import { FileWatch } from "../memory/watch.ts";
 import type { Platform } from "../platform/platform.ts";
 import { Team } from "../threads/team.ts";
+import type { HeadName } from "../weights/weights.ts";
 import { Engine, type EngineTeam } from "./engine.ts";
 import type { LoadOptions } from "./options.ts";
 import { type EnginePlan, planEngine } from "./plan.ts";
@@ -18,23 +19,19 @@ import type { Setup } from "./step.ts";
 
 /**
  * Loads a checkpoint's weights and starts the team. The checkpoint stays the caller's, to be closed when this returns.
- * @param head - a head that the checkpoint must have
+ * @param head - the head of the model's class
  * @throws MemoryError when a memory cannot be had, CheckpointError when a file fails, the signal's reason when aborted
  */
 export async function loadEngine(
   platform: Platform,
   checkpoint: Checkpoint,
   options: LoadOptions,
-  head: HeadName | undefined,
+  head: HeadName | null,
 ): Promise<Engine> {
   const { signal } = options;
   signal?.throwIfAborted();
-  const plan = await planEngine(platform, checkpoint, options);
+  const plan = await planEngine(platform, checkpoint, options, head);
   signal?.throwIfAborted();
-  if (head && !plan.weights.model.heads.some(({ name }) => name === head))
-    throw new CheckpointError(
-      `${checkpoint.path}: expected lm_head.weight (output.weight), found none: this is no language model`,
-    );
   if (options.check_tensors) await checkTensors(checkpoint, signal);
   checkMemory(platform, checkpoint, plan);
   const { build, state, source, weights } = plan;

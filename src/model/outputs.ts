@@ -1,7 +1,6 @@
 // What is wanted of a sequence's rows beside their keys and values, as data that travels with them: results of a head
 // (values, losses, the largest, draws), and copies of what lies inside (hidden states, router logits, attentions). The
 // threads write each result where it is to be, in memory that the caller shares with them.
-import type { HeadName } from "../memory/plan.ts";
 
 /** Rows of floats that the threads write: row i at `data[(first + i) · stride]`. */
 export interface Target {
@@ -14,9 +13,8 @@ export interface Target {
 export const put = ({ data, stride, first }: Target, i: number, values: Float32Array): void =>
   data.set(values, (first + i) * stride);
 
-/** What is wanted of some rows that pass through a head. A row may be asked for several times, to draw from it as often. */
+/** What is wanted of some rows that pass through the model's head. A row may be asked for several times, to draw from it as often. */
 export interface HeadWants {
-  readonly head: HeadName;
   /** The rows, counted from the sequence's first in the step. */
   readonly rows: Uint32Array;
   /** (rows, size) what the head gives. */
@@ -34,7 +32,7 @@ export interface HeadWants {
 /** Copies of what lies inside, for each row that the step has of the sequence. */
 export interface Captures {
   /** (layers + 1) of (rows, hidden): 0 the embeddings, i the output of layer i, the last after the final norm. */
-  readonly hidden_states?: readonly Target[];
+  readonly hidden_states?: readonly (Target | undefined)[];
   /** (layers) of (rows, experts): raw, before the softmax. */
   readonly router_logits?: readonly Target[];
   /**

@@ -14,7 +14,7 @@ import { memoryFormat } from "../memory/repack.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { BlockFormat } from "../quant/formats.ts";
 import { bind } from "../weights/bind.ts";
-import type { MatrixRef, MixtralWeights } from "../weights/weights.ts";
+import type { HeadName, MatrixRef, MixtralWeights } from "../weights/weights.ts";
 import { EAGER_ROWS } from "./attention.ts";
 import { checkOptions, type LoadOptions } from "./options.ts";
 import { mostPages } from "./pages.ts";
@@ -68,10 +68,11 @@ export async function planEngine(
   platform: Platform,
   checkpoint: Checkpoint,
   options: LoadOptions,
+  head: HeadName | null,
 ): Promise<EnginePlan> {
   checkOptions(options);
   const shape = modelShape(checkpoint.config);
-  const weights = bind(checkpoint);
+  const weights = bind(checkpoint, head);
   const build = await loadKernels(platform, options.simd);
   const matrices = matricesOf(weights);
   const context = contextOf(shape, checkpoint.config.max_position_embeddings, options.context);
@@ -86,7 +87,7 @@ export async function planEngine(
     const memory_formats = [...new Set(matrices.map((matrix) => memoryFormat(matrix, mapped)))];
     const packings = packingsOf(kernels, memory_formats);
     const chunk_rows = options.chunk_size ?? CHUNK_ROWS;
-    const head_size = weights.lm_head?.rows ?? 1;
+    const head_size = weights.head?.weight.rows ?? 1;
     const pages = mostPages(context, shape.window, chunk_rows);
     const state = planRunState(shape, kernels, packings, {
       threads: options.threads ?? platform.cores(),
@@ -173,7 +174,7 @@ export function describePlan({ state, build, source, weights, kv, formats: used 
 
 const matricesOf = (weights: MixtralWeights): MatrixRef[] => [
   weights.embed_tokens,
-  ...(weights.lm_head && weights.lm_head !== weights.embed_tokens ? [weights.lm_head] : []),
+  ...(weights.head && weights.head.weight !== weights.embed_tokens ? [weights.head.weight] : []),
   ...weights.layers.flatMap(({ q_proj, k_proj, v_proj, o_proj, experts }) => [
     ...[q_proj, k_proj, v_proj, o_proj],
     ...experts.flatMap(({ w1, w2, w3 }) => [w1, w2, w3]),

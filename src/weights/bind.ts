@@ -5,16 +5,17 @@ import { fileName, showName } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
 import { rowBytes } from "../quant/formats.ts";
 import { ggufNames, huggingFaceNames, type LayerNames, type ModelNames, unheeded } from "./names.ts";
-import type { ExpertWeights, LayerWeights, MatrixRef, MixtralWeights } from "./weights.ts";
+import type { ExpertWeights, HeadName, HeadWeights, LayerWeights, MatrixRef, MixtralWeights } from "./weights.ts";
 
 /**
  * Finds every weight of a Mixtral in a checkpoint. Nothing is read; the refs are good while the checkpoint is open.
  * Unknown tensors (`rotary_emb.inv_freq`, another class's head) are ignored.
+ * @param head - of the class that is loaded, which the checkpoint must have
  * @throws {@link CheckpointError} when a tensor is missing, or has another shape or format than the config asks for
  */
-export function bind(checkpoint: Checkpoint): MixtralWeights {
+export function bind(checkpoint: Checkpoint, head: HeadName | null): MixtralWeights {
   const { config, tensors } = checkpoint;
-  const { vocab_size, hidden_size, num_hidden_layers, architectures } = config;
+  const { vocab_size, hidden_size, num_hidden_layers } = config;
   const gguf = checkpoint.kind === "gguf";
   const names: ModelNames = gguf
     ? ggufNames
@@ -23,15 +24,38 @@ export function bind(checkpoint: Checkpoint): MixtralWeights {
   const embed_tokens = matrix(checkpoint, names.embed_tokens, vocab_size, hidden_size);
   const layers: LayerWeights[] = [];
   for (let i = 0; i < num_hidden_layers; i++) layers.push(bindLayer(checkpoint, names.layer(i)));
-  // A head is looked for where the class must have one, or the file does.
-  const headed = architectures?.includes("MixtralForCausalLM") || tensors.has(names.lm_head);
-  const head = () => (headed ? matrix(checkpoint, names.lm_head, vocab_size, hidden_size) : null);
   return {
     embed_tokens,
     layers,
     norm: vector(checkpoint, names.norm, hidden_size),
-    lm_head: config.tie_word_embeddings ? embed_tokens : head(),
+    head: head && bindHead(checkpoint, head, names.heads[head], embed_tokens),
     qk_interleaved: checkpoint.qk_interleaved,
+  };
+}
+
+const heads: readonly [suffix: string, head: HeadName][] = [
+  ["ForCausalLM", "lm_head"],
+  ["Classification", "score"],
+  ["ForQuestionAnswering", "qa_outputs"],
+];
+
+/** The head of the class that a checkpoint was saved as; where it does not say, that of a language model if it is there. */
+export function headOf({ config, tensors, kind }: Checkpoint): HeadName | null {
+  const { architectures, tie_word_embeddings } = config;
+  if (architectures) return heads.find(([suffix]) => architectures.some((name) => name.endsWith(suffix)))?.[1] ?? null;
+  const names = kind === "gguf" ? ggufNames : huggingFaceNames((name) => tensors.has(name));
+  return tie_word_embeddings || tensors.has(`${names.heads.lm_head}.weight`) ? "lm_head" : null;
+}
+
+function bindHead(checkpoint: Checkpoint, head: HeadName, name: string, embed_tokens: MatrixRef): HeadWeights {
+  const { config, tensors } = checkpoint;
+  if (head === "lm_head" && config.tie_word_embeddings) return { name: head, weight: embed_tokens, bias: null };
+  const outputs = { lm_head: config.vocab_size, score: config.num_labels, qa_outputs: 2 }[head];
+  const biased = tensors.has(`${name}.bias`);
+  return {
+    name: head,
+    weight: matrix(checkpoint, `${name}.weight`, outputs, config.hidden_size),
+    bias: biased ? vector(checkpoint, `${name}.bias`, outputs) : null,
   };
 }
 

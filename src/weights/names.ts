@@ -1,5 +1,6 @@
 // What checkpoints call a Mixtral's weights. Every name stands here and nowhere else.
 // Sources: transformers (4: one matrix an expert; 5: all experts of a layer in one tensor), llama.cpp (the same two forms).
+import type { HeadName } from "./weights.ts";
 
 /** Names of one layer's weights outside the experts. */
 export interface LayerNames {
@@ -25,7 +26,8 @@ export type MergedNames = { readonly w2: string } & (
 export interface ModelNames {
   readonly embed_tokens: string;
   readonly norm: string;
-  readonly lm_head: string;
+  /** Of the weights of each head, without `.weight` and `.bias`. */
+  readonly heads: Readonly<Record<HeadName, string>>;
   readonly layer: (i: number) => LayerNames;
 }
 
@@ -39,7 +41,7 @@ export function huggingFaceNames(has: (name: string) => boolean): ModelNames {
   return {
     embed_tokens: `${prefix}embed_tokens.weight`,
     norm: `${prefix}norm.weight`,
-    lm_head: "lm_head.weight",
+    heads: { lm_head: "lm_head", score: "score", qa_outputs: "qa_outputs" },
     layer(i) {
       const layer = `${prefix}layers.${i}`;
       // transformers 5's name in memory; on disk it is usually the older one.
@@ -65,7 +67,8 @@ export function huggingFaceNames(has: (name: string) => boolean): ModelNames {
 export const ggufNames: ModelNames = {
   embed_tokens: "token_embd.weight",
   norm: "output_norm.weight",
-  lm_head: "output.weight",
+  // llama.cpp has a name for the head of classifiers, and none for answers.
+  heads: { lm_head: "output", score: "cls.output", qa_outputs: "qa_outputs" },
   layer: (i) => ({
     input_layernorm: `blk.${i}.attn_norm.weight`,
     q_proj: `blk.${i}.attn_q.weight`,

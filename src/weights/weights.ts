@@ -32,12 +32,22 @@ export interface LayerWeights {
   readonly experts: readonly ExpertWeights[];
 }
 
+/** What stands on a model's hidden states, by its weights' name. */
+export type HeadName = "lm_head" | "score" | "qa_outputs";
+
+export interface HeadWeights {
+  readonly name: HeadName;
+  /** The same ref as `embed_tokens` where the two are tied. */
+  readonly weight: MatrixRef; // (outputs, hidden)
+  readonly bias: MatrixRef | null; // (1, outputs)
+}
+
 export interface MixtralWeights {
   readonly embed_tokens: MatrixRef; // (vocab, hidden)
   readonly layers: readonly LayerWeights[];
   readonly norm: MatrixRef; // (1, hidden)
-  /** The same ref as `embed_tokens` where the two are tied; null for a checkpoint without a head (MixtralModel). */
-  readonly lm_head: MatrixRef | null; // (vocab, hidden)
+  /** Null where the class has none (MixtralModel). */
+  readonly head: HeadWeights | null;
   /** q and k rows are stored for rotating adjacent pairs: output row 2i+h of a head is Hugging Face's h·D/2+i. */
   readonly qk_interleaved: boolean;
 }

@@ -2,7 +2,7 @@
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import type { Repository } from "../../src/checkpoint/repository.ts";
 import { TramontaneError } from "../../src/errors.ts";
-import { bind } from "../../src/weights/bind.ts";
+import { bind, headOf } from "../../src/weights/bind.ts";
 
 /**
  * Opens and binds, and closes again.
@@ -13,7 +13,7 @@ export async function outcome(repository: Repository, options = {}): Promise<str
   try {
     const checkpoint = await openCheckpoint(repository, options);
     try {
-      bind(checkpoint);
+      bind(checkpoint, headOf(checkpoint));
     } finally {
       await checkpoint.close();
     }

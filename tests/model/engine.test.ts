@@ -324,7 +324,6 @@ test("the largest logit of a row can be wanted alone", async () => {
   const reading = new Reading(cache.rows[0], { tokens, positions: Uint32Array.from(tokens.keys()) }, (from, to) => ({
     heads: [
       {
-        head: "lm_head",
         rows: Uint32Array.from({ length: to - from }, (_, i) => i),
         argmax: { data, stride: 2, first: from },
       },

@@ -6,7 +6,7 @@ import { type GGUFPair, type GGUFTensor, writeGGUF } from "../../src/checkpoint/
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import type { Repository } from "../../src/checkpoint/repository.ts";
 import { type FormatName, formats, rowBytes } from "../../src/quant/formats.ts";
-import { bind } from "../../src/weights/bind.ts";
+import { bind, headOf } from "../../src/weights/bind.ts";
 import { memoryFiles } from "../repositories.ts";
 import { allMatrices } from "./matrices.ts";
 
@@ -74,7 +74,7 @@ test("the 8x7B's header is written, opened and bound, with exact places beyond 4
   const repository: Repository = { ...inner, open: async (name) => ({ ...(await inner.open(name)), size }) };
   const start = performance.now();
   const checkpoint = await openCheckpoint(repository);
-  const weights = bind(checkpoint);
+  const weights = bind(checkpoint, headOf(checkpoint));
   const ms = performance.now() - start;
 
   const matrices = allMatrices(weights).sort(([, a], [, b]) => a.offset - b.offset);

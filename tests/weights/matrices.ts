@@ -10,7 +10,9 @@ export function allMatrices(weights: MixtralWeights): [string, MatrixRef][] {
       for (const [role, matrix] of Object.entries(expert)) list.push([`layers.${i}.experts.${j}.${role}`, matrix]);
   }
   list.push(["norm", weights.norm]);
-  if (weights.lm_head) list.push(["lm_head", weights.lm_head]);
+  const { head } = weights;
+  if (head) list.push([head.name, head.weight]);
+  if (head?.bias) list.push([`${head.name}.bias`, head.bias]);
   return list;
 }
 

@@ -1,0 +1,265 @@
+// What every class of models is: loading, the forward pass from inputs to results, info, caches and disposal. A class says
+// which head it has, what it wants of a call, and what it makes of the results.
+import { Callable } from "../callable.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { openCheckpoint } from "../checkpoint/open.ts";
+import { openRepository } from "../checkpoint/repository.ts";
+import { GenerationConfig } from "../config/generation_config.ts";
+import { MixtralConfig } from "../config/mixtral_config.ts";
+import { show } from "../config/show.ts";
+import { InputError } from "../errors.ts";
+import { currentPlatform } from "../platform/index.ts";
+import type { Tensor } from "../tensor.ts";
+import type { HeadName } from "../weights/weights.ts";
+import type { KeyValueCache } from "./cache.ts";
+import type { Engine, ModelInfo } from "./engine.ts";
+import { collectOutputs, type ForwardResults, type ForwardWants, RowOutputs } from "./forward_output.ts";
+import { checkInputs, type ForwardInputs, type InputRow, packedSequences } from "./inputs.ts";
+import { loadEngine } from "./load.ts";
+import type { ExactMath } from "./losses.ts";
+import type { LoadOptions } from "./options.ts";
+import type { Profile } from "./profile.ts";
+import { randomCheckpoint } from "./random_checkpoint.ts";
+import { Reading } from "./sequence.ts";
+
+/** What every class gives back where it is asked for. */
+export interface ModelOutput {
+  /** layers + 1 of float32 (rows, length, hidden): the embeddings, then each layer's output, the last normed. */
+  hidden_states?: Tensor[];
+  /** layers of float32 (rows · length, experts), before the softmax. */
+  router_logits?: Tensor[];
+  /** layers of float32 (rows, heads, length, keys), where attention is eager. */
+  attentions?: Tensor[];
+  past_key_values?: KeyValueCache;
+}
+
+/** What a class wants of a call beside what was asked for: of its head, and perhaps the last hidden states. */
+type HeadWanted = Pick<ForwardWants, "kept" | "size" | "labels"> & Partial<Pick<ForwardWants, "hidden_states">>;
+
+/** A class of models, with what its static methods need of each other. */
+type ModelClass<T> = Pick<typeof MixtralPreTrainedModel, "head" | "from_checkpoint"> & { prototype: T };
+
+export abstract class MixtralPreTrainedModel extends Callable {
+  readonly config: MixtralConfig;
+  readonly generation_config: GenerationConfig;
+  /** The engine underneath, for the parts of this library. */
+  readonly engine: Engine;
+  /** The head that a checkpoint of this class must hold. */
+  static readonly head: HeadName | null = null;
+
+  protected constructor(engine: Engine, config: MixtralConfig, generation_config: GenerationConfig) {
+    super();
+    this.engine = engine;
+    this.config = config;
+    this.generation_config = generation_config;
+  }
+
+  /**
+   * Opens a checkpoint and starts the engine.
+   * @param path - a Hugging Face folder, or a .gguf file
+   * @throws CheckpointError, ConfigError or MemoryError; the signal's reason when aborted
+   */
+  static async from_pretrained<T extends MixtralPreTrainedModel>(
+    this: ModelClass<T>,
+    path: string,
+    options: LoadOptions = {},
+  ): Promise<T> {
+    options.signal?.throwIfAborted();
+    const repository = await openRepository(await currentPlatform(), path);
+    const checkpoint = await openCheckpoint(repository, { config: options.config as MixtralConfig | undefined });
+    try {
+      return await this.from_checkpoint(checkpoint, options);
+    } finally {
+      await checkpoint.close();
+    }
+  }
+
+  /**
+   * A model without a checkpoint: random weights of `config.initializer_range`, in float32.
+   * @param config - a config, or some of its fields
+   * @param options - as of from_pretrained, and `seed` (0): the same seed gives the same bits in every runtime
+   * @throws ConfigError or MemoryError
+   * @example
+   * const config = new MixtralConfig({ vocab_size: 64, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2 });
+   * const model = await MixtralForCausalLM.from_config(config, { seed: 7 });
+   */
+  static async from_config<T extends MixtralPreTrainedModel>(
+    this: ModelClass<T>,
+    config: MixtralConfig | Readonly<Record<string, unknown>>,
+    options: LoadOptions & { seed?: number | bigint } = {},
+  ): Promise<T> {
+    const { seed = 0, ...load } = options;
+    if (typeof seed !== "bigint" && !Number.isSafeInteger(seed))
+      throw new InputError(`seed: expected an integer, found ${show(seed)}`);
+    const checked = config instanceof MixtralConfig ? config : new MixtralConfig(config);
+    checked.validate();
+    return this.from_checkpoint(await randomCheckpoint(await currentPlatform(), checked, this.head, seed), load);
+  }
+
+  /**
+   * Starts the engine on an open checkpoint, for the parts of this library. It stays the caller's, to be closed afterwards.
+   * @throws what from_pretrained does
+   */
+  static async from_checkpoint<T extends MixtralPreTrainedModel>(
+    this: ModelClass<T>,
+    checkpoint: Checkpoint,
+    options: LoadOptions = {},
+  ): Promise<T> {
+    const name = checkpoint.path;
+    const tell = (status: "initiate" | "done" | "ready") =>
+      options.progress_callback?.({
+        status,
+        name,
+        file: name,
+        loaded: 0,
+        total: 0,
+        progress: status === "initiate" ? 0 : 100,
+      });
+    tell("initiate");
+    let engine: Engine | undefined;
+    try {
+      engine = await loadEngine(await currentPlatform(), checkpoint, options, this.head);
+      tell("done");
+      const generation_config = new GenerationConfig(checkpoint.generation_config);
+      const Class = this as unknown as new (...args: unknown[]) => T;
+      const model = new Class(engine, checkpoint.config, generation_config);
+      tell("ready");
+      return model;
+    } catch (error) {
+      await engine?.dispose();
+      throw error;
+    }
+  }
+
+  /** Positions that a sequence can have, whatever a call asks for; a window makes any number possible. */
+  get context(): number {
+    return this.engine.context;
+  }
+
+  /** A cache without tokens, for `rows` sequences. @throws EngineError after `dispose` */
+  create_cache(rows: number): KeyValueCache {
+    return this.engine.emptyCache(rows);
+  }
+
+  /** Reads a cache that `past_key_values.save` wrote. @throws {@link InputError} when it is of another model */
+  load_cache(path: string): Promise<KeyValueCache> {
+    return this.engine.loadCache(path);
+  }
+
+  async _call(inputs: never): Promise<ModelOutput> {
+    return this.forward(inputs);
+  }
+
+  abstract forward(inputs: ForwardInputs): Promise<ModelOutput>;
+
+  /**
+   * The forward pass.
+   * @param wants_of - what is wanted of it, from the number of rows and their length
+   * @param use_cache - what holds where the call says nothing
+   * @throws {@link InputError} naming the argument that is wrong; the signal's reason when aborted
+   */
+  protected async run(
+    inputs: ForwardInputs,
+    wants_of: (rows: readonly InputRow[], length: number) => HeadWanted,
+    use_cache = this.config.use_cache,
+  ): Promise<ForwardResults & { past_key_values?: KeyValueCache }> {
+    const { engine } = this;
+    const { shape } = engine;
+    engine.check();
+    const { rows, length } = checkInputs(inputs, shape);
+    const wants: ForwardWants = { ...this.insides(inputs), ...wants_of(rows, length) };
+    const keeps_cache = inputs.use_cache ?? use_cache;
+    const given = inputs.past_key_values;
+    const packed =
+      inputs.position_ids !== undefined && inputs.attention_mask === undefined && inputs.use_cache === false;
+    const parts = rows.flatMap((row, b) =>
+      (packed && !given ? packedSequences(row) : [row]).map((part) => ({ b, part })),
+    );
+    const cache = given ?? engine.emptyCache(parts.length);
+    const leave = cache.acquire();
+    const mark = cache.mark();
+    try {
+      for (const [i, { part }] of parts.entries()) this.checkLength(i, cache.rows[i].length + part.columns.length);
+      const outputs = parts.map(({ b, part }, i) => new RowOutputs(shape, b, part, cache.rows[i].length, wants));
+      await this.read(
+        parts.map(({ part }, i) => new Reading(cache.rows[i], part, (from, to) => outputs[i].wants(from, to))),
+        inputs.signal,
+      );
+      cache.advance(length);
+      const results = collectOutputs(this.math, shape, outputs, rows.length, length, wants);
+      if (!given && !keeps_cache) cache.dispose();
+      else if (!given) cache.disposeWhenForgotten();
+      return { ...results, ...(keeps_cache ? { past_key_values: cache } : {}) };
+    } catch (error) {
+      if (given) given.restore(mark);
+      else cache.dispose();
+      throw error;
+    } finally {
+      leave();
+    }
+  }
+
+  protected get math(): ExactMath {
+    return this.engine.logits.exports;
+  }
+
+  /** What is wanted of what lies inside. */
+  private insides(inputs: ForwardInputs): Pick<ForwardWants, "hidden_states" | "router_logits" | "attentions"> {
+    const { config, engine } = this;
+    const attentions = inputs.output_attentions ?? config.output_attentions;
+    if (attentions && !engine.eager)
+      throw new InputError(
+        'output_attentions: attention maps are computed by eager attention alone: load the model with attn_implementation: "eager"',
+      );
+    return {
+      hidden_states: inputs.output_hidden_states ?? config.output_hidden_states,
+      router_logits: inputs.output_router_logits ?? config.output_router_logits,
+      attentions,
+    };
+  }
+
+  /** @throws {@link InputError} when a sequence would be longer than the context */
+  private checkLength(row: number, tokens: number): void {
+    if (tokens > this.context)
+      throw new InputError(`row ${row}: ${tokens} tokens were asked for, the context holds ${this.context}`);
+  }
+
+  /** Has the engine read sequences, until all are read or one fails: then the others are taken out again. */
+  private async read(readings: readonly Reading[], signal: AbortSignal | undefined): Promise<void> {
+    const { scheduler } = this.engine;
+    signal?.throwIfAborted();
+    let aborted = () => {};
+    const abort = new Promise<never>((_, reject) => {
+      aborted = () => reject(signal!.reason);
+    });
+    signal?.addEventListener("abort", aborted);
+    try {
+      scheduler.add(readings);
+      await Promise.race([abort, Promise.all(readings.map(({ finished }) => finished))]);
+    } catch (error) {
+      // Until no step writes to their pages any more.
+      await Promise.all(readings.map((reading) => scheduler.remove(reading)));
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", aborted);
+    }
+  }
+
+  /** What every step took, phase by phase; undefined unless the option `profile` was given. */
+  get profile(): Profile | undefined {
+    return this.engine.profile;
+  }
+
+  info(): ModelInfo {
+    return this.engine.info();
+  }
+
+  /** Ends the threads and gives the memory back. Pending calls are rejected; calling it twice is harmless. */
+  dispose(): Promise<void> {
+    return this.engine.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}

@@ -1,0 +1,87 @@
+// Mixtral with a head that points: where in a text the answer to a question begins and ends.
+import { InputError } from "../errors.ts";
+import { Tensor, type TokenIds, toRows } from "../tensor.ts";
+import type { ForwardInputs } from "./inputs.ts";
+import { crossEntropy } from "./losses.ts";
+import { MixtralPreTrainedModel, type ModelOutput } from "./pretrained.ts";
+
+export interface QuestionAnsweringInputs extends ForwardInputs {
+  /** (rows) the index of the answer's first token; beyond the row: it does not count. */
+  start_positions?: TokenIds;
+  /** (rows) of its last. */
+  end_positions?: TokenIds;
+}
+
+export interface QuestionAnsweringOutput extends ModelOutput {
+  /** float32 (rows, length) */
+  start_logits: Tensor;
+  /** float32 (rows, length) */
+  end_logits: Tensor;
+  /** The mean of the cross entropies of start and end. */
+  loss?: number;
+}
+
+export interface MixtralForQuestionAnswering {
+  /** The forward pass. @throws {@link InputError} naming the argument that is wrong */
+  (inputs: QuestionAnsweringInputs): Promise<QuestionAnsweringOutput>;
+}
+
+/**
+ * Finds where an answer stands in a text.
+ * @example
+ * const shape = { vocab_size: 64, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2 };
+ * const model = await MixtralForQuestionAnswering.from_config(shape);
+ * (await model({ input_ids: [[5, 6, 7, 8]] })).start_logits.dims // [1, 4]
+ */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
+export class MixtralForQuestionAnswering extends MixtralPreTrainedModel {
+  static override readonly head = "qa_outputs";
+
+  async forward(inputs: QuestionAnsweringInputs): Promise<QuestionAnsweringOutput> {
+    const starts = places(inputs.start_positions, "start_positions");
+    const ends = places(inputs.end_positions, "end_positions");
+    let hidden: readonly Uint8Array[] = [];
+    const { logits, aux_loss, ...results } = await this.run(inputs, (rows, length) => {
+      checkCount(starts, "start_positions", rows.length);
+      checkCount(ends, "end_positions", rows.length);
+      const all = Uint32Array.from({ length }, (_, i) => i);
+      hidden = rows.map(({ columns }) => {
+        const row = new Uint8Array(length).fill(1);
+        for (const column of columns) row[column] = 0;
+        return row;
+      });
+      return { kept: rows.map(() => all), size: 2 };
+    });
+    const [batch, length] = logits!.dims;
+    const channel = (c: number) => {
+      const values = new Float32Array(batch * length).map((_, i) => logits!.data[2 * i + c] as number);
+      return new Tensor("float32", values, [batch, length]);
+    };
+    const [start_logits, end_logits] = [channel(0), channel(1)];
+    // Positions beyond the row are clamped to its length, which is ignored. What the mask hides is no answer.
+    const loss = (of: Tensor, at: Int32Array) =>
+      crossEntropy(
+        this.math,
+        hidden.map((row, b) => (of.row(b).data as Float32Array).map((v, i) => (row[i] ? -Infinity : v))),
+        at.map((p) => Math.min(Math.max(p, 0), length)),
+        length,
+      );
+    return {
+      start_logits,
+      end_logits,
+      ...results,
+      ...(starts && ends ? { loss: (loss(start_logits, starts) + loss(end_logits, ends)) / 2 } : {}),
+    };
+  }
+}
+
+/** One index for each row: [row] or [row, 1]. */
+function places(given: TokenIds | undefined, name: string): Int32Array | undefined {
+  if (given === undefined) return undefined;
+  const rows = toRows(given, name);
+  return rows.length > 1 || rows[0].length === 1 ? Int32Array.from(rows, (row) => row[0]) : rows[0];
+}
+
+function checkCount(given: Int32Array | undefined, name: string, rows: number): void {
+  if (given && given.length !== rows) throw new InputError(`${name}: expected [${rows}], found [${given.length}]`);
+}
