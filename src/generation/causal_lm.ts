@@ -23,6 +23,8 @@ export interface ForwardOutput extends ModelOutput {
 export interface MixtralForCausalLM {
   /** The forward pass. @throws {@link InputError} naming the argument that is wrong */
   (inputs: CausalLMInputs): Promise<ForwardOutput>;
+  /** The same. */
+  forward(inputs: CausalLMInputs): Promise<ForwardOutput>;
 }
 
 /**
@@ -34,8 +36,9 @@ export interface MixtralForCausalLM {
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
 export class MixtralForCausalLM extends MixtralPreTrainedModel {
   static override readonly head = "lm_head";
+  protected override readonly own_arguments = ["labels", "logits_to_keep"];
 
-  async forward(inputs: CausalLMInputs): Promise<ForwardOutput> {
+  protected async compute(inputs: CausalLMInputs): Promise<ForwardOutput> {
     const { vocab } = this.engine.shape;
     const labels = inputs.labels === undefined ? undefined : toRows(inputs.labels, "labels");
     const results = await this.run(

@@ -2,8 +2,11 @@
 import {
   GenerationConfig,
   type GenerationOptions,
+  generationFields,
   type ResolvedGenerationConfig,
 } from "../config/generation_config.ts";
+import { nearest } from "../config/nearest.ts";
+import { showName } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { KeyValueCache } from "../model/cache.ts";
 import { type CheckedInputs, checkInputs } from "../model/inputs.ts";
@@ -60,7 +63,10 @@ export function resolveConfig(model: MixtralPreTrainedModel, inputs: GenerateInp
   const own = Object.fromEntries(Object.entries(inputs).filter(([name]) => !OWN_OPTIONS.has(name)));
   const call = new GenerationConfig(own);
   const unknown = Object.keys(own).find((name) => own[name as keyof typeof own] != null && !(name in call));
-  if (unknown) throw new InputError(`generate: unknown option ${unknown}`);
+  if (unknown)
+    throw new InputError(
+      `generate: unknown option ${showName(unknown)}: did you mean ${nearest(unknown, [...generationFields, ...OWN_OPTIONS])}?`,
+    );
   const { bos_token_id, eos_token_id, pad_token_id } = model.config;
   const config = GenerationConfig.resolve(call, inputs.generation_config, model.generation_config, {
     bos_token_id,

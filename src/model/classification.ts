@@ -19,6 +19,8 @@ export interface SequenceClassificationInputs extends ForwardInputs {
 export interface MixtralForSequenceClassification {
   /** The forward pass. @throws {@link InputError} naming the argument that is wrong */
   (inputs: SequenceClassificationInputs): Promise<ClassifierOutput>;
+  /** The same. */
+  forward(inputs: SequenceClassificationInputs): Promise<ClassifierOutput>;
 }
 
 /**
@@ -31,8 +33,9 @@ export interface MixtralForSequenceClassification {
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
 export class MixtralForSequenceClassification extends MixtralPreTrainedModel {
   static override readonly head = "score";
+  protected override readonly own_arguments = ["labels"];
 
-  async forward(inputs: SequenceClassificationInputs): Promise<ClassifierOutput> {
+  protected async compute(inputs: SequenceClassificationInputs): Promise<ClassifierOutput> {
     const { num_labels } = this.config;
     const labels = inputs.labels === undefined ? undefined : this.labelValues(inputs.labels);
     const { logits, aux_loss, ...results } = await this.run(inputs, (rows, length) => {
@@ -113,6 +116,8 @@ export interface TokenClassificationInputs extends ForwardInputs {
 export interface MixtralForTokenClassification {
   /** The forward pass. @throws {@link InputError} naming the argument that is wrong */
   (inputs: TokenClassificationInputs): Promise<ClassifierOutput>;
+  /** The same. */
+  forward(inputs: TokenClassificationInputs): Promise<ClassifierOutput>;
 }
 
 /**
@@ -125,8 +130,9 @@ export interface MixtralForTokenClassification {
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
 export class MixtralForTokenClassification extends MixtralPreTrainedModel {
   static override readonly head = "score";
+  protected override readonly own_arguments = ["labels"];
 
-  async forward(inputs: TokenClassificationInputs): Promise<ClassifierOutput> {
+  protected async compute(inputs: TokenClassificationInputs): Promise<ClassifierOutput> {
     const { num_labels } = this.config;
     const labels = inputs.labels === undefined ? undefined : toRows(inputs.labels, "labels");
     const { logits, aux_loss, ...results } = await this.run(inputs, (rows, length) => {

@@ -1,5 +1,8 @@
 // What a forward call was given, checked and turned into sequences without their padding.
+
+import { nearest } from "../config/nearest.ts";
 import type { ModelShape } from "../config/shape.ts";
+import { show, showName } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { Tensor, type TokenIds, toRows } from "../tensor.ts";
 import type { KeyValueCache } from "./cache.ts";
@@ -14,7 +17,11 @@ export interface ForwardInputs {
   /** (rows, length) or (length). Absent: past + 0, 1, 2, …, whatever the mask says. */
   position_ids?: TokenIds;
   past_key_values?: KeyValueCache;
+  /** Another name of `past_key_values`, which transformers gives it from 5.24 on. */
+  cache?: KeyValueCache;
   use_cache?: boolean;
+  /** Results always come as an object: `false` is refused. */
+  return_dict?: boolean;
   output_hidden_states?: boolean;
   output_router_logits?: boolean;
   output_attentions?: boolean;
@@ -43,6 +50,45 @@ export interface InputRow {
 export interface CheckedInputs {
   readonly length: number;
   readonly rows: readonly InputRow[];
+}
+
+/** The arguments of every class. */
+const ARGUMENTS = [
+  "input_ids",
+  "inputs_embeds",
+  "attention_mask",
+  "position_ids",
+  "past_key_values",
+  "cache",
+  "use_cache",
+  "return_dict",
+  "output_hidden_states",
+  "output_router_logits",
+  "output_attentions",
+  "signal",
+];
+
+/** What tokenizers return and no Mixtral reads. */
+const HARMLESS = ["token_type_ids"];
+
+/**
+ * The arguments of a call, each under one name.
+ * @param own - arguments of the class beside those of every class
+ * @throws {@link InputError} for one that the class does not know, with the nearest that it does
+ */
+export function checkArguments<T extends ForwardInputs>(inputs: T, own: readonly string[]): T {
+  if (typeof inputs !== "object" || inputs === null)
+    throw new InputError(`expected an object of arguments, { input_ids, … }, found ${show(inputs)}`);
+  const known = [...ARGUMENTS, ...own];
+  const unknown = Object.keys(inputs).find((name) => !known.includes(name) && !HARMLESS.includes(name));
+  if (unknown !== undefined)
+    throw new InputError(`unknown argument ${showName(unknown)}: did you mean ${nearest(unknown, known)}?`);
+  if (inputs.return_dict === false) throw new InputError("return_dict: results always come as an object, found false");
+  const { cache, ...rest } = inputs;
+  if (cache === undefined) return inputs;
+  if (inputs.past_key_values !== undefined && inputs.past_key_values !== cache)
+    throw new InputError("cache and past_key_values are two names of one argument, found two caches");
+  return { ...rest, past_key_values: cache } as T;
 }
 
 /** @throws {@link InputError} naming the argument that is wrong */

@@ -11,6 +11,8 @@ export interface BaseModelOutput extends ModelOutput {
 export interface MixtralModel {
   /** The forward pass. @throws {@link InputError} naming the argument that is wrong */
   (inputs: ForwardInputs): Promise<BaseModelOutput>;
+  /** The same. */
+  forward(inputs: ForwardInputs): Promise<BaseModelOutput>;
 }
 
 /**
@@ -21,7 +23,7 @@ export interface MixtralModel {
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
 export class MixtralModel extends MixtralPreTrainedModel {
-  async forward(inputs: ForwardInputs): Promise<BaseModelOutput> {
+  protected async compute(inputs: ForwardInputs): Promise<BaseModelOutput> {
     const all = inputs.output_hidden_states ?? this.config.output_hidden_states;
     const { hidden_states, aux_loss, ...results } = await this.run(inputs, () => ({
       kept: null,

@@ -14,7 +14,7 @@ import type { HeadName } from "../weights/weights.ts";
 import type { KeyValueCache } from "./cache.ts";
 import type { Engine, ModelInfo } from "./engine.ts";
 import { collectOutputs, type ForwardResults, type ForwardWants, RowOutputs } from "./forward_output.ts";
-import { checkInputs, type ForwardInputs, type InputRow, packedSequences } from "./inputs.ts";
+import { checkArguments, checkInputs, type ForwardInputs, type InputRow, packedSequences } from "./inputs.ts";
 import { loadEngine } from "./load.ts";
 import type { ExactMath } from "./losses.ts";
 import type { LoadOptions } from "./options.ts";
@@ -146,11 +146,19 @@ export abstract class MixtralPreTrainedModel extends Callable {
     return this.engine.loadCache(path);
   }
 
+  /** Arguments of the class's forward pass beside those of every class. */
+  protected readonly own_arguments: readonly string[] = [];
+
   async _call(inputs: never): Promise<ModelOutput> {
     return this.forward(inputs);
   }
 
-  abstract forward(inputs: ForwardInputs): Promise<ModelOutput>;
+  async forward(inputs: ForwardInputs): Promise<ModelOutput> {
+    return this.compute(checkArguments(inputs, this.own_arguments));
+  }
+
+  /** The forward pass of the class. */
+  protected abstract compute(inputs: ForwardInputs): Promise<ModelOutput>;
 
   /**
    * The forward pass.

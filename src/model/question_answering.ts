@@ -24,6 +24,8 @@ export interface QuestionAnsweringOutput extends ModelOutput {
 export interface MixtralForQuestionAnswering {
   /** The forward pass. @throws {@link InputError} naming the argument that is wrong */
   (inputs: QuestionAnsweringInputs): Promise<QuestionAnsweringOutput>;
+  /** The same. */
+  forward(inputs: QuestionAnsweringInputs): Promise<QuestionAnsweringOutput>;
 }
 
 /**
@@ -36,8 +38,9 @@ export interface MixtralForQuestionAnswering {
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
 export class MixtralForQuestionAnswering extends MixtralPreTrainedModel {
   static override readonly head = "qa_outputs";
+  protected override readonly own_arguments = ["start_positions", "end_positions"];
 
-  async forward(inputs: QuestionAnsweringInputs): Promise<QuestionAnsweringOutput> {
+  protected async compute(inputs: QuestionAnsweringInputs): Promise<QuestionAnsweringOutput> {
     const starts = places(inputs.start_positions, "start_positions");
     const ends = places(inputs.end_positions, "end_positions");
     let hidden: readonly Uint8Array[] = [];

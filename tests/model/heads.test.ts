@@ -182,6 +182,30 @@ test("a checkpoint without the class's head is refused by the head's name", asyn
   }
 });
 
+test("arguments that a class does not know are refused with the nearest that it does; cache is past_key_values", async () => {
+  await using model = await MixtralForCausalLM.from_config(shape, { threads: 1 });
+  await using trunk = await MixtralModel.from_config(shape, { threads: 1 });
+  const input_ids = [[1, 2, 3]];
+  for (const [call, message] of [
+    [() => model({ input_ids, atention_mask: [[1, 1, 1]] } as never), /atention_mask: did you mean attention_mask\?/],
+    [() => trunk({ input_ids, labels: input_ids } as never), /unknown argument labels/],
+    [() => model({ input_ids, return_dict: false }), /return_dict/],
+    [() => model(undefined as never), /expected an object of arguments/],
+    [() => model.generate({ input_ids, max_new_token: 3 } as never), /max_new_token: did you mean max_new_tokens\?/],
+  ] as [() => Promise<unknown>, RegExp][]) {
+    const error = await failure(call());
+    assert.instance(error, InputError);
+    assert.match(error.message, message);
+  }
+  const { past_key_values } = await model({ input_ids, return_dict: true });
+  const other = past_key_values!.fork();
+  const first = await model({ input_ids: [[4]], cache: past_key_values });
+  const second = await model({ input_ids: [[4]], past_key_values: other });
+  assert.equal(first.logits.tolist(), second.logits.tolist());
+  assert.is(first.past_key_values, past_key_values);
+  assert.match((await failure(model({ input_ids: [[4]], past_key_values, cache: other }))).message, /two caches/);
+});
+
 test("wrong labels, and rows whose last token cannot be told, name themselves", async () => {
   await using model = await MixtralForSequenceClassification.from_pretrained(
     fixture("fixtures/hf/sequence_classification"),
