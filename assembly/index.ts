@@ -5,6 +5,7 @@ export { draw, pcg32_next, pcg32_start, seed_row, splitmix64, uniform } from "./
 export { exp, log } from "./math";
 export {
   allow,
+  encoder_no_repeat_ngram,
   exponential_decay,
   force,
   frequency_presence_penalty,

@@ -73,6 +73,23 @@ export function no_repeat_ngram(logits: usize, n: i32, ids: usize, count: i32, s
   }
 }
 
+/** Bans every token that would repeat an n-gram of `size` ids of the first `prompt` ids. */
+export function encoder_no_repeat_ngram(
+  logits: usize,
+  n: i32,
+  ids: usize,
+  count: i32,
+  size: i32,
+  prompt: i32,
+): void {
+  const suffix = at(ids, count - size + 1);
+  for (let i = 0; i + size <= prompt; i++) {
+    if (!matches(ids, i, suffix, size - 1)) continue;
+    const id = load<i32>(at(ids, i + size - 1));
+    if (<u32>id < <u32>n) store<f32>(at(logits, id), -Infinity);
+  }
+}
+
 /**
  * Adds biases: that of a single token always, that of a longer sequence to its last token when the ids end with those
  * before. They are summed first, as in Hugging Face's class.
@@ -95,7 +112,7 @@ export function sequence_bias(
     table = at(sequence, length);
     const last = load<i32>(at(sequence, length - 1));
     if (<u32>last >= <u32>n) continue;
-    if (length > 1 && (length > count || !matches(ids, count - length + 1, sequence, length - 1))) continue;
+    if (length > 1 && (length > count + 1 || !matches(ids, count - length + 1, sequence, length - 1))) continue;
     store<f32>(at(scratch, last), load<f32>(at(scratch, last)) + bias);
   }
   let i = 0;

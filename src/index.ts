@@ -23,12 +23,6 @@ export {
 export { type ForwardOutput, MixtralForCausalLM } from "./generation/causal_lm.ts";
 export type { GenerateOutput } from "./generation/generate.ts";
 export type { GenerateInputs } from "./generation/generate_inputs.ts";
-export {
-  type GeneratedText,
-  pipeline,
-  type TextGenerationOptions,
-  TextGenerationPipeline,
-} from "./generation/pipelines.ts";
 export { type CustomLogitsProcessor, LogitsProcessorList } from "./generation/processors.ts";
 export { ChatSession, type Message } from "./generation/session.ts";
 export {
@@ -57,6 +51,30 @@ export {
   type QuestionAnsweringInputs,
   type QuestionAnsweringOutput,
 } from "./model/question_answering.ts";
+export {
+  type FeatureExtractionOptions,
+  FeatureExtractionPipeline,
+  type Pooling,
+} from "./pipelines/feature_extraction.ts";
+export { type PipelineOf, type PipelineTask, pipeline } from "./pipelines/load.ts";
+export {
+  type FoundAnswer,
+  type QuestionAnsweringOptions,
+  QuestionAnsweringPipeline,
+} from "./pipelines/question_answering.ts";
+export {
+  type LabelScore,
+  type TextClassificationOptions,
+  TextClassificationPipeline,
+} from "./pipelines/text_classification.ts";
+export { type GeneratedText, type TextGenerationOptions, TextGenerationPipeline } from "./pipelines/text_generation.ts";
+export {
+  type AggregationStrategy,
+  type EntityGroup,
+  type TokenClassificationOptions,
+  TokenClassificationPipeline,
+  type TokenEntity,
+} from "./pipelines/token_classification.ts";
 export { type AssetLocations, configure } from "./platform/assets.ts";
 export { Tensor, type TokenIds } from "./tensor.ts";
 export { AutoTokenizer } from "./text/load_tokenizer.ts";

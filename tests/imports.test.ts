@@ -22,6 +22,7 @@ const layers = [
   "model",
   "text",
   "generation",
+  "pipelines",
   "index.ts",
   "cli",
   "server",
@@ -102,7 +103,7 @@ test("runtime globals are used in platform/ and cli/ alone", () => {
 test("bits depend on no function that engines compute differently", () => {
   // sqrt, round, abs and their like are exact everywhere; these are approximations.
   const inexact = /\bMath\.(?:exp|expm1|log|log2|log10|log1p|a?sinh?|a?cosh?|a?tanh?|atan2|pow|cbrt|hypot)\b/g;
-  const computing = ["weights", "memory", "kernels", "threads", "model", "generation"];
+  const computing = ["weights", "memory", "kernels", "threads", "model", "generation", "pipelines"];
   list(
     sources
       .filter(({ layer }) => computing.includes(layer))

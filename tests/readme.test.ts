@@ -1,4 +1,4 @@
-// The examples of README.md and docs/, and those of the docstrings, compiled against the package's own types and run
+// The examples of README.md and docs/, of examples/, and those of the docstrings, compiled against the package's own types and run
 // from the project's root. A README block in ```ts followed by one in ```text must print just that.
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -84,7 +84,14 @@ function asserting(code: string): string {
 
 const docs = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
 const pages = ["README.md", "CONTRIBUTING.md", ...docs.map((name) => `docs/${name}`)];
-const examples = [...pages.filter((page) => existsSync(join(root, page))).flatMap(blocks), ...docstrings()];
+const programs = readdirSync(join(root, "examples"))
+  .filter((name) => name.endsWith(".ts"))
+  .map((name): Example => ({ name: `examples/${name}`, code: read(`examples/${name}`) }));
+const examples = [
+  ...pages.filter((page) => existsSync(join(root, page))).flatMap(blocks),
+  ...programs,
+  ...docstrings(),
+];
 
 // In the package's own folder, where `tramontane` is the package itself.
 const folder = join(root, "build", "examples");
@@ -109,6 +116,7 @@ test("the examples compile", () => {
 test("there are examples", () => {
   assert.ok(examples.filter(({ name }) => name.startsWith("README")).length >= 4);
   assert.ok(examples.filter(({ name }) => name.startsWith("src/")).length >= 8);
+  assert.ok(programs.length >= 8);
 });
 
 for (const example of examples) {

@@ -25,6 +25,8 @@ export interface ResolvedGenerationConfig {
   prefill_chunk_size: number | null;
   // Scores
   temperature: number;
+  /** The share of the entropy that what is kept may have. */
+  top_h: number | null;
   /** 0 keeps all. */
   top_k: number;
   top_p: number;
@@ -68,6 +70,10 @@ export type GenerationOptions = { [K in keyof ResolvedGenerationConfig]?: Resolv
 const count = rule.integer(0, 2 ** 31 - 1);
 const oneOrMore = rule.integer(1, 2 ** 31 - 1);
 const share = rule.number(0, 1);
+const shareAbove0: rule.Rule = {
+  expected: "a number above 0 and up to 1",
+  allows: (v) => share.allows(v) && v !== 0,
+};
 const below1: rule.Rule = { expected: "a number of 0 to 1, 1 excluded", allows: (v) => share.allows(v) && v !== 1 };
 const ids = rule.listOf(rule.tokenId);
 const idOrIds = rule.either(rule.tokenId, ids);
@@ -94,6 +100,7 @@ const fields: { readonly [K in keyof ResolvedGenerationConfig]: readonly [rule.R
   use_cache: [rule.flag, true],
   prefill_chunk_size: [oneOrMore, null],
   temperature: [rule.number(0, Infinity), 1],
+  top_h: [shareAbove0, null],
   top_k: [count, 50],
   top_p: [share, 1],
   min_p: [share, null],

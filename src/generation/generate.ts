@@ -80,6 +80,8 @@ class Generation implements AnswerOwner {
     this.prompt_length = prompt.ids?.[0].length ?? 0;
     const cached = prompt.ids ? 0 : prompt.checked.length;
     this.max_length = resolveLength(model, inputs, config, this.prompt_length, cached);
+    // Embeddings count; and what new tokens there must be replaces it.
+    const min_length = config.min_new_tokens !== null ? 0 : Math.max(0, config.min_length - cached);
     this.ids = Array.from({ length: this.rows }, (_, row) => {
       const ids = new Int32Array(this.max_length).fill(this.pad);
       if (prompt.ids) ids.set(prompt.ids[Math.floor(row / copies)]);
@@ -90,7 +92,6 @@ class Generation implements AnswerOwner {
       throw new InputError(`streamer: expected num_return_sequences 1, found ${copies}`);
     if (inputs.past_key_values && copies > 1)
       throw new InputError("past_key_values: expected num_return_sequences 1 with a cache");
-    if (!config.use_cache) throw new InputError("use_cache: generate always uses its cache");
     if (this.rows > this.engine.max_sequences)
       throw new InputError(
         `${this.rows} sequences at once were asked for, max_sequences allows ${this.engine.max_sequences}`,
@@ -100,6 +101,7 @@ class Generation implements AnswerOwner {
       {
         ...config,
         max_length: this.max_length,
+        min_length,
         frequency_penalty: inputs.frequency_penalty,
         presence_penalty: inputs.presence_penalty,
       },
@@ -307,14 +309,19 @@ class Generation implements AnswerOwner {
 
   /** Whether somebody goes on with the cache when all rows are finished. */
   private get keepsCache(): boolean {
-    return this.inputs.past_key_values !== undefined || this.config.return_dict_in_generate;
+    return this.inputs.past_key_values !== undefined || this.givesCache;
+  }
+
+  /** Whether the caller gets the cache. Without `use_cache` it is the engine's own affair: the tokens are the same. */
+  private get givesCache(): boolean {
+    return this.config.return_dict_in_generate && this.config.use_cache;
   }
 
   /** Has the cache hold what was fed of each row and counts, and gives it back where the caller does not get it. */
   private keepCache(cache: KeyValueCache, starts: readonly number[], complete: boolean): void {
     const { past_key_values: given } = this.inputs;
     const copies = this.config.num_return_sequences;
-    if (given || (complete && this.config.return_dict_in_generate)) {
+    if (given || (complete && this.givesCache)) {
       cache.restore(
         this.answers.map(({ tokens, row }) => {
           const { columns } = this.prompt.rows[Math.floor(row / copies)];
@@ -325,7 +332,7 @@ class Generation implements AnswerOwner {
       if (this.shown > 0) cache.advance(this.prompt.length + this.shown - 1);
     }
     if (given) return;
-    if (complete && this.config.return_dict_in_generate) cache.disposeWhenForgotten();
+    if (complete && this.givesCache) cache.disposeWhenForgotten();
     else cache.dispose();
   }
 
@@ -338,12 +345,12 @@ class Generation implements AnswerOwner {
   }
 
   private output(cache: KeyValueCache): GenerateOutput {
-    const { config, kept, inputs } = this;
+    const { config, kept } = this;
     return {
       sequences: this.sequences(),
       ...(config.output_scores ? { scores: kept.scores } : {}),
       ...(config.output_logits ? { logits: kept.logits } : {}),
-      ...(config.return_dict_in_generate || inputs.past_key_values ? { past_key_values: cache } : {}),
+      ...(this.keepsCache ? { past_key_values: cache } : {}),
     };
   }
 }

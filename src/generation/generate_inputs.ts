@@ -107,10 +107,17 @@ export function resolveLength(
   let length: number;
   if (config.max_new_tokens !== null) length = prompt_length + config.max_new_tokens;
   else if (limits_length) {
-    length = config.max_length;
+    length = config.max_length - hidden;
     if (prompt_length >= length)
-      throw new InputError(`max_length: expected more than the prompt's ${prompt_length} tokens, found ${length}`);
-  } else length = prompt_length + DEFAULT_NEW_TOKENS;
+      throw new InputError(
+        `max_length: expected more than the prompt's ${prompt_length + hidden} tokens, found ${config.max_length}`,
+      );
+  } else {
+    length = prompt_length + DEFAULT_NEW_TOKENS;
+    // transformers stops there, window or not, and fails beyond; a window allows any length.
+    const most = model.config.max_position_embeddings - hidden;
+    if (most > prompt_length) length = Math.min(length, most);
+  }
   if (length > limit && config.max_new_tokens !== null)
     throw new InputError(
       `max_new_tokens: ${prompt_length + hidden} prompt tokens and ${config.max_new_tokens} new ones, the context holds ${model.context}`,

@@ -97,6 +97,24 @@ export class RepetitionPenaltyLogitsProcessor extends LogitsProcessor {
   }
 }
 
+/** The same for the ids of the prompt alone, the other way round: above 1 they become likelier. */
+export class EncoderRepetitionPenaltyLogitsProcessor extends LogitsProcessor {
+  private readonly penalty: number;
+  private readonly prompt_length: number;
+
+  /** @throws ConfigError unless above 0 */
+  constructor(penalty: number, prompt_length: number) {
+    super();
+    this.penalty = 1 / number("encoder_repetition_penalty", penalty, "a number above 0", (v) => v > 0 && v < Infinity);
+    this.prompt_length = prompt_length;
+  }
+
+  operations(): readonly Operation[] {
+    const { penalty, prompt_length } = this;
+    return [{ name: "repetition_penalty", ids: 0, until: prompt_length, numbers: [penalty], scratch: true }];
+  }
+}
+
 /** OpenAI's penalties over the generated ids: score -= occurrences * frequency + (occurrences > 0) * presence. */
 export class FrequencyPresencePenaltyLogitsProcessor extends LogitsProcessor {
   private readonly frequency: number;
@@ -127,6 +145,22 @@ export class NoRepeatNGramLogitsProcessor extends LogitsProcessor {
   }
   operations(): readonly Operation[] {
     return [{ name: "no_repeat_ngram", ids: 0, numbers: [this.size], least: this.size }];
+  }
+}
+
+/** Bans every token that would repeat a run of n ids of the prompt. */
+export class EncoderNoRepeatNGramLogitsProcessor extends LogitsProcessor {
+  private readonly size: number;
+  private readonly prompt_length: number;
+  /** @throws ConfigError unless an integer above 0 */
+  constructor(encoder_ngram_size: number, prompt_length: number) {
+    super();
+    this.size = integer("encoder_no_repeat_ngram_size", encoder_ngram_size, 1);
+    this.prompt_length = prompt_length;
+  }
+  operations(): readonly Operation[] {
+    const { size, prompt_length } = this;
+    return [{ name: "encoder_no_repeat_ngram", ids: 0, numbers: [size, prompt_length], least: size - 1 }];
   }
 }
 

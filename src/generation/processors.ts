@@ -120,8 +120,10 @@ export type ProcessorConfig = {
     | "max_length"
     | "eos_token_id"
     | "sequence_bias"
+    | "encoder_repetition_penalty"
     | "repetition_penalty"
     | "no_repeat_ngram_size"
+    | "encoder_no_repeat_ngram_size"
     | "bad_words_ids"
     | "min_length"
     | "min_new_tokens"
@@ -132,6 +134,7 @@ export type ProcessorConfig = {
     | "suppress_tokens"
     | "begin_suppress_tokens"
     | "temperature"
+    | "top_h"
     | "top_k"
     | "top_p"
     | "min_p"
@@ -140,7 +143,6 @@ export type ProcessorConfig = {
     | "eta_cutoff"
     | "renormalize_logits"]?: ResolvedGenerationConfig[K] | null;
 } & {
-  top_h?: number | null;
   frequency_penalty?: number | null;
   presence_penalty?: number | null;
 };
@@ -179,6 +181,9 @@ function processorsOf(
   const list: LogitsProcessor[] = [];
   const eos = idList(c.eos_token_id);
   if (isSet(c.sequence_bias)) list.push(new processor.SequenceBiasLogitsProcessor(c.sequence_bias, vocab_size));
+  // Where there are embeddings, transformers has no ids for these two either.
+  if (isSet(c.encoder_repetition_penalty) && c.encoder_repetition_penalty !== 1 && prompt_length > 0)
+    list.push(new processor.EncoderRepetitionPenaltyLogitsProcessor(c.encoder_repetition_penalty, prompt_length));
   if (isSet(c.repetition_penalty) && c.repetition_penalty !== 1)
     list.push(new processor.RepetitionPenaltyLogitsProcessor(c.repetition_penalty, context.padding_lengths));
   if (c.frequency_penalty || c.presence_penalty)
@@ -190,6 +195,8 @@ function processorsOf(
       ),
     );
   if (c.no_repeat_ngram_size) list.push(new processor.NoRepeatNGramLogitsProcessor(c.no_repeat_ngram_size));
+  if (c.encoder_no_repeat_ngram_size && prompt_length > 0)
+    list.push(new processor.EncoderNoRepeatNGramLogitsProcessor(c.encoder_no_repeat_ngram_size, prompt_length));
   if (isSet(c.bad_words_ids)) list.push(new processor.NoBadWordsLogitsProcessor(c.bad_words_ids, eos, vocab_size));
   if (c.min_length && eos.length > 0) list.push(new processor.MinLengthLogitsProcessor(c.min_length, eos));
   if (c.min_new_tokens && eos.length > 0)

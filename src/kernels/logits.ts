@@ -20,6 +20,7 @@ export interface LogitsExports {
     scratch: number,
   ): void;
   no_repeat_ngram(logits: number, n: number, ids: number, count: number, size: number): void;
+  encoder_no_repeat_ngram(logits: number, n: number, ids: number, count: number, size: number, prompt: number): void;
   sequence_bias(
     logits: number,
     n: number,

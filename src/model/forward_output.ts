@@ -4,8 +4,9 @@ import type { ModelShape } from "../config/shape.ts";
 import { InputError } from "../errors.ts";
 import { Tensor } from "../tensor.ts";
 import type { InputRow } from "./inputs.ts";
-import { type ExactMath, loadBalancingLoss } from "./losses.ts";
+import { loadBalancingLoss } from "./losses.ts";
 import { type Captures, type HeadWants, sharedFloats, type Target, type Wants } from "./outputs.ts";
+import type { ExactMath } from "./probabilities.ts";
 
 /** What a call wants beside its keys and values. */
 export interface ForwardWants {

@@ -1,22 +1,7 @@
 // The losses of the classes that do not predict the next token, and of routers: few numbers, computed on the host in
 // double precision. Source: transformers, loss_utils.py and load_balancing_loss_func.
 import type { ModelShape } from "../config/shape.ts";
-import type { LogitsExports } from "../kernels/logits.ts";
-
-/** Functions that give the same bits in every engine, as Math's do not. */
-export type ExactMath = Pick<LogitsExports, "exp" | "log">;
-
-/** e^x, of x up to 0. */
-const decay = ({ exp }: ExactMath, x: number): number => (x < -700 ? 0 : exp(x));
-
-/** log(Σ exp(values)) */
-function logSumExp(math: ExactMath, values: ArrayLike<number>): number {
-  let largest = -Infinity;
-  for (let i = 0; i < values.length; i++) largest = Math.max(largest, values[i]);
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += decay(math, values[i] - largest);
-  return largest + math.log(sum);
-}
+import { decay, type ExactMath, logSumExp } from "./probabilities.ts";
 
 /** Mean of −log softmax(row)[label] over the rows whose label is not `ignored`; NaN where none is left. */
 export function crossEntropy(

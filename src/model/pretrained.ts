@@ -16,8 +16,8 @@ import type { Engine, ModelInfo } from "./engine.ts";
 import { collectOutputs, type ForwardResults, type ForwardWants, RowOutputs } from "./forward_output.ts";
 import { checkArguments, checkInputs, type ForwardInputs, type InputRow, packedSequences } from "./inputs.ts";
 import { loadEngine } from "./load.ts";
-import type { ExactMath } from "./losses.ts";
 import type { LoadOptions } from "./options.ts";
+import type { ExactMath } from "./probabilities.ts";
 import type { Profile } from "./profile.ts";
 import { randomCheckpoint } from "./random_checkpoint.ts";
 import { Reading } from "./sequence.ts";
@@ -179,7 +179,9 @@ export abstract class MixtralPreTrainedModel extends Callable {
     const keeps_cache = inputs.use_cache ?? use_cache;
     const given = inputs.past_key_values;
     const packed =
-      inputs.position_ids !== undefined && inputs.attention_mask === undefined && inputs.use_cache === false;
+      inputs.position_ids !== undefined &&
+      inputs.attention_mask === undefined &&
+      !(inputs.use_cache ?? this.config.use_cache);
     const parts = rows.flatMap((row, b) =>
       (packed && !given ? packedSequences(row) : [row]).map((part) => ({ b, part })),
     );
@@ -207,7 +209,8 @@ export abstract class MixtralPreTrainedModel extends Callable {
     }
   }
 
-  protected get math(): ExactMath {
+  /** For the parts of this library. */
+  get math(): ExactMath {
     return this.engine.logits.exports;
   }
 

@@ -11,13 +11,15 @@ export interface IdList {
 
 /**
  * A call of logits.wasm, but for the arguments that differ from row to row. They come in this order, those that are there:
- * the scores and their number; the address and number of the row's ids from `ids` on; the list's address and count;
+ * the scores and their number; the address and number of the row's ids from `ids` on, up to `until`; the list's address and count;
  * `numbers`; how many ids there are beyond `steps_from`; scratch.
  */
 export interface Operation {
   readonly name: keyof LogitsExports;
   /** The row's ids from this index on are an argument. */
   readonly ids?: number;
+  /** But none from this one on. */
+  readonly until?: number;
   readonly list?: IdList;
   readonly numbers?: readonly number[];
   readonly steps_from?: number;
@@ -41,13 +43,13 @@ export interface ScoresRow {
 /** @param list_at - where an operation's list was laid */
 export function applyOperation(
   exports: LogitsExports,
-  { name, ids, list, numbers, steps_from, scratch, least = 0, below = Infinity }: Operation,
+  { name, ids, until = Infinity, list, numbers, steps_from, scratch, least = 0, below = Infinity }: Operation,
   row: ScoresRow,
   list_at: (list: IdList) => number,
 ): void {
   if (row.length < least || row.length >= below) return;
   const args = [row.scores, row.vocab];
-  if (ids !== undefined) args.push(row.ids + ids * 4, Math.max(0, row.length - ids));
+  if (ids !== undefined) args.push(row.ids + ids * 4, Math.max(0, Math.min(row.length, until) - ids));
   if (list) args.push(list_at(list), list.count);
   if (numbers) args.push(...numbers);
   if (steps_from !== undefined) args.push(row.length - steps_from);

@@ -8,7 +8,7 @@ import * as assert from "uvu/assert";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { memoryRepository, openRepository } from "../../src/checkpoint/repository.ts";
 import { CheckpointError, InputError, TokenizerError } from "../../src/errors.ts";
-import { loadPipeline } from "../../src/generation/pipelines.ts";
+import { loadPipeline } from "../../src/pipelines/load.ts";
 import { currentPlatform } from "../../src/platform/index.ts";
 import type { Files } from "../../src/platform/platform.ts";
 import { loadTokenizer } from "../../src/text/load_tokenizer.ts";
@@ -111,14 +111,14 @@ test("a split set's tokenizer is in its first part, whichever is named", async (
 test("a pipeline reads a GGUF's header once, for the model and the tokenizer", async () => {
   for (const file of ["m.gguf", undefined]) {
     const repository = counted(memoryFiles({ "m.gguf": gguf }));
-    await (await loadPipeline({ ...repository, file }, { threads: 1 })).dispose();
+    await (await loadPipeline("text-generation", { ...repository, file }, { threads: 1 })).dispose();
     assert.equal([repository.counts.opened, repository.counts.closed], [1, 1]);
   }
 });
 
 test("a pipeline that cannot be had leaves nothing open", async () => {
   const { counts, ...repository } = memoryFiles({ "m.gguf": gguf, "tokenizer.json": "{}" });
-  await failure(() => loadPipeline(repository, { threads: 1 }), TokenizerError, /tokenizer\.json/);
+  await failure(() => loadPipeline("text-generation", repository, { threads: 1 }), TokenizerError, /tokenizer\.json/);
   assert.equal([counts.opened, counts.closed], [1, 1]);
 });
 

@@ -1,18 +1,11 @@
-// pipeline("text-generation", …): texts or conversations in, texts out, with a model and its tokenizer loaded together.
-import { Callable } from "../callable.ts";
-import { openCheckpoint } from "../checkpoint/open.ts";
-import { openRepository, type Repository } from "../checkpoint/repository.ts";
-import type { MixtralConfig } from "../config/mixtral_config.ts";
+// pipeline("text-generation", …): texts or conversations in, texts out.
 import { InputError } from "../errors.ts";
-import type { LoadOptions } from "../model/options.ts";
-import { currentPlatform } from "../platform/index.ts";
+import type { MixtralForCausalLM } from "../generation/causal_lm.ts";
+import type { GenerateInputs } from "../generation/generate_inputs.ts";
+import type { Message } from "../generation/session.ts";
+import { TextOutput } from "../generation/text_output.ts";
 import type { Tensor } from "../tensor.ts";
-import { loadTokenizer } from "../text/load_tokenizer.ts";
-import type { Tokenizer } from "../text/tokenizer.ts";
-import { MixtralForCausalLM } from "./causal_lm.ts";
-import type { GenerateInputs } from "./generate_inputs.ts";
-import type { Message } from "./session.ts";
-import { TextOutput } from "./text_output.ts";
+import { Pipeline } from "./pipeline.ts";
 
 export interface TextGenerationOptions extends GenerateInputs {
   /** Whether `generated_text` begins with the prompt (or holds the conversation); true by default. */
@@ -36,16 +29,8 @@ export interface TextGenerationPipeline {
 }
 
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
-export class TextGenerationPipeline extends Callable {
+export class TextGenerationPipeline extends Pipeline<MixtralForCausalLM> {
   readonly task = "text-generation";
-  readonly model: MixtralForCausalLM;
-  readonly tokenizer: Tokenizer;
-
-  constructor(model: MixtralForCausalLM, tokenizer: Tokenizer) {
-    super();
-    this.model = model;
-    this.tokenizer = tokenizer;
-  }
 
   async _call(input: string | string[] | Chat | Chat[], options: TextGenerationOptions = {}): Promise<unknown> {
     const { return_full_text = true, add_special_tokens = true, ...generate } = options;
@@ -91,14 +76,6 @@ export class TextGenerationPipeline extends Callable {
     const { text } = TextOutput.whole(this.tokenizer, answer, { prompt: ids });
     return full ? prompt + text : text;
   }
-
-  dispose(): Promise<void> {
-    return this.model.dispose();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.dispose();
-  }
 }
 
 const isChat = (value: unknown): value is Chat =>
@@ -111,35 +88,4 @@ function padLeft(rows: number[][], pad: number): { input_ids: number[][]; attent
     input_ids: rows.map((row) => [...Array(length - row.length).fill(pad), ...row]),
     attention_mask: rows.map((row) => [...Array(length - row.length).fill(0), ...Array(row.length).fill(1)]),
   };
-}
-
-/**
- * Loads a model and its tokenizer for a task.
- * @throws {@link InputError} for a task other than text-generation; what the loaders throw
- * @example
- * const generator = await pipeline("text-generation", "models/demo");
- * const [{ generated_text }] = await generator("Mustard tastes", { max_new_tokens: 20 });
- */
-export async function pipeline(
-  task: "text-generation",
-  path: string,
-  options: LoadOptions = {},
-): Promise<TextGenerationPipeline> {
-  if (task !== "text-generation")
-    throw new InputError(`pipeline: expected the task "text-generation", found ${JSON.stringify(task)}`);
-  options.signal?.throwIfAborted();
-  return loadPipeline(await openRepository(await currentPlatform(), path), options);
-}
-
-/** Model and tokenizer from the same files, each of which is read once. */
-export async function loadPipeline(repository: Repository, options: LoadOptions): Promise<TextGenerationPipeline> {
-  const checkpoint = await openCheckpoint(repository, { config: options.config as MixtralConfig | undefined });
-  try {
-    const gguf = checkpoint.kind === "gguf" ? checkpoint.metadata : undefined;
-    // First what takes a moment, and may fail.
-    const tokenizer = await loadTokenizer(repository, {}, gguf);
-    return new TextGenerationPipeline(await MixtralForCausalLM.from_checkpoint(checkpoint, options), tokenizer);
-  } finally {
-    await checkpoint.close();
-  }
 }

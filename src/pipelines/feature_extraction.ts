@@ -1,0 +1,72 @@
+// pipeline("feature-extraction", …): hidden states of texts, or one vector for each.
+import { InputError } from "../errors.ts";
+import type { MixtralModel } from "../model/mixtral.ts";
+import { Tensor } from "../tensor.ts";
+import { Pipeline, textsOf } from "./pipeline.ts";
+
+export type Pooling = "none" | "mean" | "last_token" | "cls";
+
+export interface FeatureExtractionOptions {
+  /**
+   * What becomes of a text's tokens: `none`, all of them; `mean`, their mean; `last_token`; `cls`, the first. `none` by
+   * default.
+   */
+  pooling?: Pooling;
+  /** Whether each vector is scaled to length 1. */
+  normalize?: boolean;
+}
+
+export interface FeatureExtractionPipeline {
+  /** float32 (texts, hidden); with `pooling: "none"` (texts, tokens, hidden), zeros behind the shorter ones. */
+  (texts: string | string[], options?: FeatureExtractionOptions): Promise<Tensor>;
+}
+
+const POOLINGS: readonly Pooling[] = ["none", "mean", "last_token", "cls"];
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
+export class FeatureExtractionPipeline extends Pipeline<MixtralModel> {
+  readonly task = "feature-extraction";
+
+  async _call(input: string | string[], options: FeatureExtractionOptions = {}): Promise<Tensor> {
+    const { pooling = "none", normalize = false } = options;
+    const texts = textsOf(this.task, input);
+    if (!POOLINGS.includes(pooling)) throw new InputError(`pooling: expected ${POOLINGS.join(", ")}, found ${pooling}`);
+    const states = await Promise.all(
+      texts.map(async (text) => {
+        const input_ids = [this.tokenizer.encode(text)];
+        return (await this.model({ input_ids, use_cache: false })).last_hidden_state;
+      }),
+    );
+    const width = this.model.config.hidden_size;
+    const rows = states.map((state) => pool(state.data as Float32Array, width, pooling));
+    if (normalize) for (const row of rows) scaleToOne(row, width);
+    const longest = Math.max(0, ...rows.map((row) => row.length));
+    const data = new Float32Array(rows.length * longest);
+    for (const [i, row] of rows.entries()) data.set(row, i * longest);
+    return new Tensor(
+      "float32",
+      data,
+      pooling === "none" ? [rows.length, longest / width, width] : [rows.length, width],
+    );
+  }
+}
+
+/** A copy of what is kept of the states (tokens, width). */
+function pool(states: Float32Array, width: number, pooling: Pooling): Float32Array {
+  if (pooling === "none") return states.slice();
+  if (pooling === "cls") return states.slice(0, width);
+  if (pooling === "last_token") return states.slice(states.length - width);
+  const sums = new Float64Array(width);
+  for (let i = 0; i < states.length; i++) sums[i % width] += states[i];
+  return Float32Array.from(sums, (sum) => (sum * width) / states.length);
+}
+
+function scaleToOne(vectors: Float32Array, width: number): void {
+  for (let at = 0; at < vectors.length; at += width) {
+    const vector = vectors.subarray(at, at + width);
+    let square = 0;
+    for (const value of vector) square += value * value;
+    const length = Math.sqrt(square);
+    if (length > 0) for (let i = 0; i < width; i++) vector[i] /= length;
+  }
+}

@@ -1,0 +1,36 @@
+// What every pipeline is: a model with its tokenizer, called on texts.
+import { Callable } from "../callable.ts";
+import { InputError } from "../errors.ts";
+import type { MixtralPreTrainedModel } from "../model/pretrained.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+
+export abstract class Pipeline<Model extends MixtralPreTrainedModel> extends Callable {
+  abstract readonly task: string;
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+
+  constructor(model: Model, tokenizer: Tokenizer) {
+    super();
+    this.model = model;
+    this.tokenizer = tokenizer;
+  }
+
+  dispose(): Promise<void> {
+    return this.model.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}
+
+/**
+ * One text or several, as a list.
+ * @throws {@link InputError} when they are something else
+ */
+export function textsOf(task: string, input: string | readonly string[]): readonly string[] {
+  const texts = typeof input === "string" ? [input] : input;
+  if (!Array.isArray(texts) || !texts.every((text) => typeof text === "string"))
+    throw new InputError(`${task}: expected a text or an array of texts, found ${typeof input}`);
+  return texts;
+}

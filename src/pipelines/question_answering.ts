@@ -1,0 +1,63 @@
+// pipeline("question-answering", …): where in a text the answer to a question stands.
+import { InputError } from "../errors.ts";
+import { softmax } from "../model/probabilities.ts";
+import type { MixtralForQuestionAnswering } from "../model/question_answering.ts";
+import { Pipeline } from "./pipeline.ts";
+
+export interface FoundAnswer {
+  answer: string;
+  /** The probability of its beginning times that of its end. */
+  score: number;
+}
+
+export interface QuestionAnsweringOptions {
+  /** How many answers, the likeliest first; 1 by default. */
+  top_k?: number;
+  /** Tokens of an answer at most; 15 by default, as in transformers. */
+  max_answer_len?: number;
+}
+
+export interface QuestionAnsweringPipeline {
+  (question: string, context: string, options?: { top_k?: 1; max_answer_len?: number }): Promise<FoundAnswer>;
+  (question: string, context: string, options: QuestionAnsweringOptions): Promise<FoundAnswer[]>;
+}
+
+/** Source: transformers.js, and of which spans are answers, transformers' question_answering.py. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
+export class QuestionAnsweringPipeline extends Pipeline<MixtralForQuestionAnswering> {
+  readonly task = "question-answering";
+
+  async _call(question: string, context: string, options: QuestionAnsweringOptions = {}): Promise<unknown> {
+    const { top_k = 1, max_answer_len = 15 } = options;
+    for (const [name, text] of Object.entries({ question, context }))
+      if (typeof text !== "string")
+        throw new InputError(`question-answering: expected a text as ${name}, found ${typeof text}`);
+    for (const [name, count] of Object.entries({ top_k, max_answer_len }))
+      if (!(Number.isInteger(count) && count > 0)) throw new InputError(`${name}: expected a count, found ${count}`);
+    const { tokenizer, model } = this;
+    const ids = tokenizer.encode(question, { text_pair: context });
+    // The context begins where the row differs from one without it.
+    const empty = tokenizer.encode(question, { text_pair: "" });
+    const differs = ids.findIndex((id, i) => id !== empty[i]);
+    const first = differs < 0 ? ids.length : differs;
+    const end = ids.findLastIndex((id) => !tokenizer.all_special_ids.includes(id)) + 1;
+    if (end <= first)
+      throw new InputError("question-answering: expected a context with an answer in it, found no tokens");
+    const { start_logits, end_logits } = await model({ input_ids: [ids], use_cache: false });
+    const [starts, ends] = [start_logits, end_logits].map((logits) =>
+      softmax(model.math, (logits.data as Float32Array).subarray(first, end)),
+    );
+    const spans: { from: number; to: number; score: number }[] = [];
+    for (let from = 0; from < starts.length; from++)
+      for (let to = from; to < Math.min(ends.length, from + max_answer_len); to++)
+        spans.push({ from, to, score: starts[from] * ends[to] });
+    const answers = spans
+      .sort((a, b) => b.score - a.score || a.from - b.from || a.to - b.to)
+      .slice(0, top_k)
+      .map(({ from, to, score }): FoundAnswer => {
+        const answer = tokenizer.decode(ids.slice(first + from, first + to + 1), { skip_special_tokens: true });
+        return { answer, score };
+      });
+    return top_k === 1 ? answers[0] : answers;
+  }
+}

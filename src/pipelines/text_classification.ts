@@ -1,0 +1,60 @@
+// pipeline("text-classification", …): the likeliest labels of texts.
+import { InputError } from "../errors.ts";
+import type { MixtralForSequenceClassification } from "../model/classification.ts";
+import { sigmoid, softmax } from "../model/probabilities.ts";
+import { Pipeline, textsOf } from "./pipeline.ts";
+
+export interface LabelScore {
+  label: string;
+  /** A probability; of a regression the value itself. */
+  score: number;
+}
+
+export interface TextClassificationOptions {
+  /** How many labels, the likeliest first; null: all. 1 by default. */
+  top_k?: number | null;
+}
+
+export interface TextClassificationPipeline {
+  /** One label for each text. */
+  (texts: string | string[], options?: { top_k?: 1 }): Promise<LabelScore[]>;
+  (text: string, options: TextClassificationOptions): Promise<LabelScore[]>;
+  (texts: string[], options: TextClassificationOptions): Promise<LabelScore[][]>;
+}
+
+/** Source: transformers.js, and of what scores are, transformers' text_classification.py. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
+export class TextClassificationPipeline extends Pipeline<MixtralForSequenceClassification> {
+  readonly task = "text-classification";
+
+  async _call(input: string | string[], { top_k = 1 }: TextClassificationOptions = {}): Promise<unknown> {
+    const texts = textsOf(this.task, input);
+    if (top_k !== null && !(Number.isInteger(top_k) && top_k > 0))
+      throw new InputError(`top_k: expected a count of labels, or null for all, found ${top_k}`);
+    const { id2label } = this.model.config;
+    const found = await Promise.all(texts.map((text) => this.scores(text)));
+    const ranked = found.map((scores) =>
+      scores
+        .map((score, i): LabelScore => ({ label: id2label[i], score }))
+        .sort((a, b) => b.score - a.score)
+        .slice(0, top_k ?? undefined),
+    );
+    // As in transformers.js: of several texts with one label each, a flat list.
+    if (top_k === 1) return ranked.flat();
+    return typeof input === "string" ? ranked[0] : ranked;
+  }
+
+  private async scores(text: string): Promise<number[]> {
+    const { math, config } = this.model;
+    // A row of its own: no padding, and no need of a token for it.
+    const { logits } = await this.model({
+      input_ids: [this.tokenizer.encode(text)],
+      use_cache: false,
+    });
+    const values = logits.data as Float32Array;
+    if (config.problem_type === "regression") return [...values];
+    if (config.problem_type === "multi_label_classification" || values.length === 1)
+      return Array.from(values, (value) => sigmoid(math, value));
+    return softmax(math, values);
+  }
+}
