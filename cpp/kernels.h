@@ -97,11 +97,11 @@ KERNEL void silu_mul(float* gate, const float* up, uint32_t tokens, uint32_t col
 KERNEL void gelu_mul(float* gate, const float* up, uint32_t tokens, uint32_t cols, uint32_t stride);
 
 // ---- Rotary position embedding (rope.cpp) --------------------------------------------------------------------------
-// inv_freq[i] = 1 / theta^(2i/dim) / factor for i < dim/2, each step rounded to f32 as torch does (theta f64).
-KERNEL void rope_inv_freq(double theta, double factor, uint32_t dim, float* inv_freq);
-// table[0..half) = cos(angle_i), table[half..2 half) = sin(angle_i), angle_i = f32(position) * inv_freq[i] in f32,
-// whose cosine and sine are computed in f64 and rounded: right to the last bit or so at any angle below 2^24.
-KERNEL void rope_table(uint32_t position, const float* inv_freq, uint32_t half, float* table);
+// inv_freq[i] = 1 / theta^(2i/dim) for i < dim/2, each step rounded to f32 as torch does (theta f64).
+KERNEL void rope_inv_freq(double theta, uint32_t dim, float* inv_freq);
+// table[0..half) = cos(angle_i) * scale, table[half..2 half) = sin(angle_i) * scale, angle_i = f32(position) * inv_freq[i]
+// in f32, whose cosine and sine are computed in f64 and rounded: right to the last bit or so at any angle below 2^24.
+KERNEL void rope_table(uint32_t position, const float* inv_freq, uint32_t half, float scale, float* table);
 
 // ---- Attention over the cache (kv_store.cpp, attention.cpp) --------------------------------------------------------
 // The cache's storage: f32, f16 (rounded to nearest even), or blocks of Q8_0 (head_dim a multiple of 32).

@@ -4,23 +4,23 @@
 #include "kernels.h"
 #include "math.h"
 
-// torch computes 1 / (float(theta) ** (f32(2i) / dim)), every result an f32; a linear scaling then divides by the factor.
-KERNEL void rope_inv_freq(double theta, double factor, uint32_t dim, float* inv_freq) {
+// torch computes 1 / (float(theta) ** (f32(2i) / dim)), every result an f32.
+KERNEL void rope_inv_freq(double theta, uint32_t dim, float* inv_freq) {
   double log_theta = log_f64((float)theta);
   for (uint32_t i = 0; i < dim / 2; i++) {
     float exponent = (float)(2 * i) / (float)dim;
     float power = (float)exp_f64(exponent * log_theta);
-    inv_freq[i] = 1.0f / power / (float)factor;
+    inv_freq[i] = 1.0f / power;
   }
 }
 
-KERNEL void rope_table(uint32_t position, const float* inv_freq, uint32_t half, float* table) {
+KERNEL void rope_table(uint32_t position, const float* inv_freq, uint32_t half, float scale, float* table) {
   for (uint32_t i = 0; i < half; i++) {
     float angle = (float)position * inv_freq[i];
     double cos_sin[2];
     cos_sin_f64(angle, cos_sin);
-    table[i] = (float)cos_sin[0];
-    table[half + i] = (float)cos_sin[1];
+    table[i] = (float)cos_sin[0] * scale;
+    table[half + i] = (float)cos_sin[1] * scale;
   }
 }
 

@@ -98,11 +98,16 @@ function checkVocabulary(
 const scalingNames = {
   "rope_parameters.rope_type": "llama.rope.scaling.type",
   "rope_parameters.factor": "llama.rope.scaling.factor",
+  "rope_parameters.original_max_position_embeddings": "llama.rope.scaling.original_context_length",
 };
 
 function ropeScaling(metadata: Metadata): Record<string, unknown> {
   // Files of before scaling.type have scale_linear alone.
   const factor = metadata.get("llama.rope.scaling.factor") ?? metadata.get("llama.rope.scale_linear");
   const type = metadata.get("llama.rope.scaling.type") ?? (factor === undefined || factor === 1 ? "none" : "linear");
-  return type === "none" ? {} : { rope_type: type, factor };
+  const original_max_position_embeddings = metadata.get("llama.rope.scaling.original_context_length");
+  return {
+    ...(type === "none" ? {} : { rope_type: type, factor }),
+    ...(type === "none" || original_max_position_embeddings === undefined ? {} : { original_max_position_embeddings }),
+  };
 }

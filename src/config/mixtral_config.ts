@@ -163,6 +163,15 @@ export class MixtralConfig {
       throw this.#error("num_attention_heads", `a divisor of ${name("hidden_size")} ${this.hidden_size}`, heads);
     if (this.resolved_head_dim % 2 !== 0)
       throw this.#error("head_dim", "an even number, as rotary embeddings turn pairs", this.resolved_head_dim);
+    for (const name of ["short_factor", "long_factor"] as const) {
+      const divisors = this.rope_parameters.rope_type === "longrope" ? this.rope_parameters[name]! : undefined;
+      if (divisors && divisors.length !== this.resolved_head_dim / 2)
+        throw this.#error(
+          `rope_parameters.${name}`,
+          `${this.resolved_head_dim / 2} numbers, half of a head's ${this.resolved_head_dim}`,
+          divisors.length,
+        );
+    }
     if (heads % kv !== 0)
       throw this.#error("num_key_value_heads", `a divisor of ${name("num_attention_heads")} ${heads}`, kv);
     if (this.num_experts_per_tok > this.num_local_experts)
@@ -182,11 +191,6 @@ export class MixtralConfig {
 
   get rope_theta(): number {
     return this.rope_parameters.rope_theta;
-  }
-
-  /** Divisor of all rotary frequencies: `factor` for rope type `linear`, else 1. */
-  get rope_factor(): number {
-    return this.rope_parameters.rope_type === "linear" ? this.rope_parameters.factor! : 1;
   }
 
   /** Another name of `num_local_experts`. */

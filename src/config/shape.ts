@@ -1,6 +1,7 @@
 // The numbers of a config that the forward pass needs, each resolved once: no nulls, no aliases. What may differ from layer
 // to layer in models of this family is data of the layer, although in a Mixtral all layers are alike.
 import type { MixtralConfig } from "./mixtral_config.ts";
+import type { RopeParameters } from "./rope_parameters.ts";
 
 export interface LayerShape {
   readonly heads: number;
@@ -21,12 +22,13 @@ export interface ModelShape {
   readonly hidden: number;
   readonly layers: readonly LayerShape[];
   readonly eps: number;
-  readonly rope_theta: number;
-  /** Linear scaling: positions count as position / factor. */
-  readonly rope_factor: number;
+  /** How positions become angles. */
+  readonly rope: RopeParameters;
+  /** Positions that the model was trained with; what lies beyond is for some rope types alone. */
+  readonly trained_positions: number;
   /** Dimensions of a head that are rotated: all. */
   readonly rope_dim: number;
-  /** Positions that rotation is defined for: dynamic scaling would change what it does beyond them. */
+  /** Positions that angles still tell apart, which are f32. */
   readonly max_positions: number;
   /** Keys before a position that some layer still sees, the position included; 0: all. */
   readonly window: number;
@@ -49,10 +51,10 @@ export function modelShape(config: MixtralConfig): ModelShape {
     hidden: config.hidden_size,
     layers: Array.from({ length: config.num_hidden_layers }, () => layer),
     eps: config.rms_norm_eps,
-    rope_theta: config.rope_theta,
-    rope_factor: config.rope_factor,
+    rope: config.rope_parameters,
+    trained_positions: config.max_position_embeddings,
     rope_dim: config.resolved_head_dim,
-    max_positions: config.rope_parameters.rope_type === "dynamic" ? config.max_position_embeddings : 1 << 24,
+    max_positions: 1 << 24,
     window: config.sliding_window ?? 0,
   };
 }

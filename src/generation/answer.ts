@@ -96,16 +96,20 @@ export class Answer extends Sequence {
     const known = from < length ? sliceRows(prompt, from, length) : undefined;
     const tokens = new Int32Array(to - from);
     const positions = new Uint32Array(to - from);
+    const reaches = new Uint32Array(to - from);
     if (known) {
       tokens.set(known.tokens);
       positions.set(known.positions);
+      reaches.set(known.reaches);
     }
     const last = prompt.positions[length - 1];
     for (let i = Math.max(from, length); i < to; i++) {
       tokens[i - from] = this.tokens[i - length] ?? this.owner.placeholder(this)!;
       positions[i - from] = last + 1 + i - length;
+      // A token is a call of its own.
+      reaches[i - from] = positions[i - from] + 1;
     }
-    return { tokens, positions, ...(known?.embeds ? { embeds: known.embeds } : {}) };
+    return { tokens, positions, reaches, ...(known?.embeds ? { embeds: known.embeds } : {}) };
   }
 
   done(): boolean {

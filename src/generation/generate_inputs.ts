@@ -177,7 +177,7 @@ export function promptOf(
 function withoutPadding(checked: CheckedInputs, past: KeyValueCache | undefined): CheckedInputs {
   const rows = checked.rows.map((row, b) => {
     const first = past?.rows[b].length ?? 0;
-    return { ...row, positions: row.columns.map((_, i) => first + i) };
+    return { ...row, positions: row.columns.map((_, i) => first + i), reach: first + row.columns.length };
   });
   return { ...checked, rows };
 }

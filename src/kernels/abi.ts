@@ -18,8 +18,8 @@ export interface KernelExports {
   add_rows: Kernel<[args: number]>;
   silu_mul: Kernel<[gate: number, up: number, tokens: number, cols: number, stride: number]>;
   gelu_mul: Kernel<[gate: number, up: number, tokens: number, cols: number, stride: number]>;
-  rope_inv_freq: Kernel<[theta: number, factor: number, dim: number, inv_freq: number]>;
-  rope_table: Kernel<[position: number, inv_freq: number, half: number, table: number]>;
+  rope_inv_freq: Kernel<[theta: number, dim: number, inv_freq: number]>;
+  rope_table: Kernel<[position: number, inv_freq: number, half: number, scale: number, table: number]>;
   kv_row_bytes: Kernel<[head_dim: number, type: number], number>;
   attention_store: Kernel<[args: number]>;
   attention_scratch: Kernel<[group: number, head_dim: number], number>;

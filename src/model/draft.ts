@@ -1,5 +1,6 @@
 // A step while it is put together: the rows of one sequence after the other, with the pages that they are stored in.
 import type { PageCopy } from "./pages.ts";
+import type { Rotary } from "./rotary.ts";
 import type { Sequence, TakenRows } from "./sequence.ts";
 import type { SequenceRows, Step } from "./step.ts";
 
@@ -16,6 +17,11 @@ export class Draft {
   private readonly sequences: SequenceRows[] = [];
   private readonly pages: number[] = [];
   private readonly copies: PageCopy[] = [];
+  private readonly rotary: Rotary;
+
+  constructor(rotary: Rotary) {
+    this.rotary = rotary;
+  }
 
   /** Adds the next `count` rows of a sequence, for which the pool has pages. */
   add(sequence: Sequence, count: number): void {
@@ -45,12 +51,14 @@ export class Draft {
     const tokens = new Int32Array(this.rows);
     const positions = new Uint32Array(this.rows);
     const embeds: Step["embeds"][number][] = [];
+    const frequencies: Step["frequencies"][number][] = [];
     for (const [i, { row }] of this.sequences.entries()) {
       const taken = this.taken[i];
       tokens.set(taken.tokens, row);
       positions.set(taken.positions, row);
       // A slice: the message would carry all that the view's memory holds.
       if (taken.embeds) embeds.push({ row, data: taken.embeds.slice() });
+      this.addFrequencies(frequencies, row, taken.reaches);
     }
     const { rows, sequences } = this;
     const pages = Uint32Array.from(this.pages);
@@ -61,9 +69,22 @@ export class Draft {
       tokens,
       embeds,
       positions,
+      frequencies,
       sequences,
       pages,
       copies: Uint32Array.from(this.copies.flat()),
     };
+  }
+
+  /** Finds the rows, from row `first` on, that do not take the standard frequencies. */
+  private addFrequencies(to: Step["frequencies"][number][], first: number, reaches: Uint32Array): void {
+    const { rotary } = this;
+    for (let r = 0; r < reaches.length; ) {
+      const reach = reaches[r];
+      let end = r + 1;
+      while (end < reaches.length && reaches[end] === reach) end++;
+      if (reach > rotary.limit) to.push({ row: first + r, rows: end - r, inv_freq: rotary.frequencies(reach) });
+      r = end;
+    }
   }
 }

@@ -20,6 +20,7 @@ import type { LoadOptions } from "./options.ts";
 import { mostPages } from "./pages.ts";
 import { describePlan, type EnginePlan, MAX_SEQUENCES } from "./plan.ts";
 import { Profile } from "./profile.ts";
+import type { Rotary } from "./rotary.ts";
 import { Scheduler } from "./scheduler.ts";
 import type { Job, JobResult, Notice, Setup } from "./step.ts";
 
@@ -88,6 +89,7 @@ export class Engine {
     plan: EnginePlan,
     banks: readonly WebAssembly.Memory[],
     team: EngineTeam,
+    rotary: Rotary,
     choices: Int32Array,
     options: LoadOptions,
   ) {
@@ -120,6 +122,7 @@ export class Engine {
       },
       {
         pool: this.pool,
+        rotary,
         chunk_rows: state.lanes[0].rows,
         between_rows: state.lanes[1].rows,
         step_ms: options.step_ms ?? STEP_MS,

@@ -139,8 +139,18 @@ export class Forward {
     const { rope_dim } = setup.shape;
     const [first, ...others] = [...new Set(setup.kv.banks)].map((bank) => memory.banks[bank]);
     const table = lane.rope + from * rope_dim * 4;
-    for (let r = from; r < to; r++)
-      first.kernels.rope_table(step.positions[r], setup.state.inv_freq, rope_dim / 2, lane.rope + r * rope_dim * 4);
+    const rotate = (start: number, end: number, inv_freq: number) => {
+      for (let r = start; r < end; r++) {
+        const at = lane.rope + r * rope_dim * 4;
+        first.kernels.rope_table(step.positions[r], inv_freq, rope_dim / 2, setup.rope_scale, at);
+      }
+    };
+    rotate(from, to, setup.state.inv_freq);
+    for (const { row, rows, inv_freq } of step.frequencies) {
+      const { inv_freq: own } = memory.own;
+      first.f32.set(inv_freq, own / 4);
+      rotate(Math.max(row, from), Math.min(row + rows, to), own);
+    }
     for (const bank of others) memory.copyToBank(first, bank, table, (to - from) * rope_dim);
   }
 

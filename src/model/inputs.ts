@@ -6,6 +6,7 @@ import { show, showName } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { Tensor, type TokenIds, toRows } from "../tensor.ts";
 import type { KeyValueCache } from "./cache.ts";
+import { reachOf } from "./sequence.ts";
 
 /** What a forward call of every class takes, as transformers names it. */
 export interface ForwardInputs {
@@ -45,6 +46,8 @@ export interface InputRow {
   readonly embeds?: Float32Array;
   /** For RoPE. */
   readonly positions: Uint32Array;
+  /** The largest of them + 1. */
+  readonly reach: number;
 }
 
 export interface CheckedInputs {
@@ -114,11 +117,13 @@ export function checkInputs(inputs: ForwardInputs, shape: ModelShape): CheckedIn
   const rows = Array.from({ length: batch }, (_, b): InputRow => {
     const all = Uint32Array.from({ length: tokens }, (_, i) => i);
     const columns = masks ? all.filter((i) => masks[b][past + i] !== 0) : all;
+    const own = columns.map((i) => positions?.[b % positions.length][i] ?? past + i);
     return {
       columns,
       tokens: ids && Int32Array.from(columns, (i) => ids[b][i]),
       embeds: embeds && gatherEmbeds(embeds[b], columns, shape.hidden),
-      positions: columns.map((i) => positions?.[b % positions.length][i] ?? past + i),
+      positions: own,
+      reach: reachOf(own),
     };
   });
   return { length: tokens, rows };
@@ -128,7 +133,7 @@ export function checkInputs(inputs: ForwardInputs, shape: ModelShape): CheckedIn
  * The sequences in a row whose positions jump, as several texts packed into one row do: each begins where a position is
  * not the one before plus one. transformers isolates them where there is neither a mask nor a cache.
  */
-export function packedSequences({ columns, tokens, embeds, positions }: InputRow): InputRow[] {
+export function packedSequences({ columns, tokens, embeds, positions, reach }: InputRow): InputRow[] {
   const starts = [...positions.keys()].filter((i) => i === 0 || positions[i] !== positions[i - 1] + 1);
   const width = embeds ? embeds.length / columns.length : 0;
   return starts.map((start, n) => {
@@ -138,6 +143,7 @@ export function packedSequences({ columns, tokens, embeds, positions }: InputRow
       tokens: tokens?.subarray(start, end),
       embeds: embeds?.subarray(start * width, end * width),
       positions: positions.subarray(start, end),
+      reach,
     };
   });
 }

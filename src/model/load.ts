@@ -2,7 +2,8 @@
 import { checkTensors } from "../checkpoint/check_tensors.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { MemoryError } from "../errors.ts";
-import { instantiate } from "../kernels/abi.ts";
+import { instantiate, type KernelInstance } from "../kernels/abi.ts";
+import { loadLogits } from "../kernels/logits.ts";
 import { CHOICE_WORDS } from "../kernels/read_ahead.ts";
 import { createBank } from "../memory/bank.ts";
 import { stackTop } from "../memory/layout.ts";
@@ -15,6 +16,7 @@ import type { HeadName } from "../weights/weights.ts";
 import { Engine, type EngineTeam } from "./engine.ts";
 import type { LoadOptions } from "./options.ts";
 import { type EnginePlan, planEngine } from "./plan.ts";
+import { Rotary } from "./rotary.ts";
 import type { Setup } from "./step.ts";
 
 /**
@@ -39,10 +41,9 @@ export async function loadEngine(
   let team: EngineTeam | undefined;
   try {
     const kernels = banks.map((memory) => instantiate(build.module, memory, stackTop(state.threads)));
-    const { rope_theta, rope_factor, rope_dim } = plan.shape;
-    kernels[plan.kv.banks[0]].rope_inv_freq(rope_theta, rope_factor, rope_dim, state.inv_freq);
+    const rotary = prepareRotary(plan, banks, kernels);
     // Threads start while the weights come in; a failure of either is waited for with the other.
-    const setup = setupOf(plan, banks, options);
+    const setup = setupOf(plan, banks, rotary.scale, options);
     const starting: Promise<EngineTeam> = Team.start(platform, state.threads, setup, setup.profile, signal);
     build.faster_dot?.prepare();
     const results = await Promise.allSettled([
@@ -54,7 +55,7 @@ export async function loadEngine(
     for (const result of results) if (result.status === "rejected") throw result.reason;
     await new FileWatch(checkpoint.files).checkLoaded();
     signal?.throwIfAborted();
-    return new Engine(platform, plan, banks, team!, setup.choices, options);
+    return new Engine(platform, plan, banks, team!, rotary, setup.choices, options);
   } catch (error) {
     await team?.dispose();
     await emptyBanks(platform, banks, false);
@@ -73,14 +74,30 @@ function checkMemory(platform: Platform, checkpoint: Checkpoint, { source, weigh
   );
 }
 
+/** Writes the standard frequencies where the threads look for them. */
+function prepareRotary(
+  { shape, kv, state, logits }: EnginePlan,
+  banks: readonly WebAssembly.Memory[],
+  kernels: readonly KernelInstance[],
+): Rotary {
+  const [home] = kv.banks;
+  kernels[home].rope_inv_freq(shape.rope.rope_theta, shape.rope_dim, state.inv_freq);
+  const inv_freq = new Float32Array(banks[home].buffer, state.inv_freq, shape.rope_dim / 2);
+  const rotary = new Rotary(shape, inv_freq.slice(), loadLogits(logits, banks[0]));
+  inv_freq.set(rotary.standard);
+  return rotary;
+}
+
 const setupOf = (
   { build, logits, shape, state, packings, weights, kv }: EnginePlan,
   banks: readonly WebAssembly.Memory[],
+  rope_scale: number,
   options: LoadOptions,
 ): Setup => ({
   kernels: build.module,
   logits,
   shape,
+  rope_scale,
   state,
   packings,
   model: weights.model,

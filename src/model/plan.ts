@@ -1,5 +1,6 @@
 // What a model will be once it is loaded: decided from headers alone, and told before anything is taken.
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { RopeType } from "../config/rope_parameters.ts";
 import { type ModelShape, modelShape } from "../config/shape.ts";
 import { InputError, MemoryError } from "../errors.ts";
 import type { KernelInstance } from "../kernels/abi.ts";
@@ -55,12 +56,21 @@ export interface EnginePlan {
   readonly context: number;
 }
 
+/** Rope types that are made for more positions than the model was trained for. */
+const STRETCHING: readonly RopeType[] = ["dynamic", "yarn", "longrope"];
+
 /**
  * Positions that a sequence can have, whatever a call asks for; a window makes any number possible.
- * @param max_position_embeddings - of the config
+ * @throws {@link InputError} when more are wanted than the model's positions reach
  */
-function contextOf({ window, max_positions }: ModelShape, max_position_embeddings: number, wanted?: number): number {
-  return Math.min(window ? max_positions : (wanted ?? max_position_embeddings), max_positions);
+function contextOf({ window, max_positions, trained_positions, rope }: ModelShape, wanted?: number): number {
+  if (window) return max_positions;
+  const most = STRETCHING.includes(rope.rope_type) ? max_positions : trained_positions;
+  if (wanted !== undefined && wanted > most)
+    throw new InputError(
+      `context: expected at most ${most} (max_position_embeddings; rope_type "${rope.rope_type}" reaches no further), found ${wanted}`,
+    );
+  return Math.min(wanted ?? trained_positions, max_positions);
 }
 
 /** @throws CheckpointError when tensors are missing or wrong, MemoryError when a part cannot fit any memory, InputError */
@@ -75,7 +85,7 @@ export async function planEngine(
   const weights = bind(checkpoint, head);
   const build = await loadKernels(platform, options.simd);
   const matrices = matricesOf(weights);
-  const context = contextOf(shape, checkpoint.config.max_position_embeddings, options.context);
+  const context = contextOf(shape, options.context);
   const source = await chooseSource(
     platform,
     options.mmap ?? "auto",

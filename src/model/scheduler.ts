@@ -11,6 +11,7 @@ import { Draft, type DraftPart } from "./draft.ts";
 import { type JobRunner, Jobs } from "./jobs.ts";
 import { MOST_POSTED, noPages, rank, takeRows } from "./page_room.ts";
 import { Removals } from "./removals.ts";
+import type { Rotary } from "./rotary.ts";
 import type { Sequence } from "./sequence.ts";
 import type { Job, Step } from "./step.ts";
 import { StepTimes } from "./step_times.ts";
@@ -30,6 +31,7 @@ export interface StepRunner extends JobRunner {
 
 export interface SchedulerOptions {
   readonly pool: KvPool;
+  readonly rotary: Rotary;
   /** Rows of a prompt's chunk at most, and of a step between two parts of it. */
   readonly chunk_rows: number;
   readonly between_rows: number;
@@ -172,7 +174,7 @@ export class Scheduler {
     const prompts = ready.filter(({ waiting }) => !waiting);
     const take = (draft: Draft, sequence: Sequence, limit: number) =>
       takeRows(draft, sequence, limit, this.options.pool, this.active);
-    const draft = new Draft();
+    const draft = new Draft(this.options.rotary);
     for (const sequence of tokens) take(draft, sequence, between_rows);
     if (this.chunk) {
       // Short prompts need not wait until the long one is read.
@@ -194,7 +196,7 @@ export class Scheduler {
       return true;
     }
     if (draft.rows > 0) this.post(draft.finish(1, false), draft.parts);
-    const chunk = new Draft();
+    const chunk = new Draft(this.options.rotary);
     for (const sequence of prompts) take(chunk, sequence, chunk_rows);
     if (chunk.rows > 0) this.startChunk(chunk);
     return draft.rows > 0 || chunk.rows > 0;

@@ -11,6 +11,8 @@ export interface TakenRows {
   readonly embeds?: Float32Array;
   /** For RoPE. */
   readonly positions: Uint32Array;
+  /** How far each row's call reaches: its largest position + 1. */
+  readonly reaches: Uint32Array;
   readonly wants: Wants;
 }
 
@@ -58,13 +60,18 @@ export interface KnownRows {
   readonly embeds?: Float32Array;
   /** For RoPE. */
   readonly positions: Uint32Array;
+  /** The largest of them + 1. */
+  readonly reach: number;
 }
+
+/** The largest position + 1. */
+export const reachOf = (positions: Uint32Array): number => positions.reduce((most, p) => Math.max(most, p + 1), 0);
 
 export const rowCount = ({ positions }: KnownRows): number => positions.length;
 
 /** Rows [from, to). */
 export function sliceRows(
-  { tokens, embeds, positions }: KnownRows,
+  { tokens, embeds, positions, reach }: KnownRows,
   from: number,
   to: number,
 ): Omit<TakenRows, "wants"> {
@@ -73,6 +80,7 @@ export function sliceRows(
     tokens: tokens?.subarray(from, to) ?? new Int32Array(to - from),
     ...(embeds ? { embeds: embeds.subarray(from * width, to * width) } : {}),
     positions: positions.subarray(from, to),
+    reaches: new Uint32Array(to - from).fill(reach),
   };
 }
 

@@ -33,6 +33,8 @@ export interface Step {
   readonly embeds: readonly { readonly row: number; readonly data: Float32Array }[];
   /** (rows) positions for RoPE. */
   readonly positions: Uint32Array;
+  /** Rows, from row `row` on, that are not rotated with the model's standard frequencies, and theirs. */
+  readonly frequencies: readonly { readonly row: number; readonly rows: number; readonly inv_freq: Float32Array }[];
   readonly sequences: readonly SequenceRows[];
   /** The pages of all sequences, one list after the other. */
   readonly pages: Uint32Array;
@@ -65,6 +67,8 @@ export interface Setup {
   readonly kernels: WebAssembly.Module;
   readonly logits: WebAssembly.Module;
   readonly shape: ModelShape;
+  /** What cosines and sines of rotations are multiplied by. */
+  readonly rope_scale: number;
   readonly state: RunState;
   readonly packings: Packings;
   readonly model: BankedModel;

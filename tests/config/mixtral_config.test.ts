@@ -69,8 +69,6 @@ test("rope parameters of both generations", () => {
     rope_type: "linear",
     factor: 2,
   });
-  assert.is(new MixtralConfig({ rope_scaling: { type: "linear", factor: 4 } }).rope_factor, 4);
-  assert.is(new MixtralConfig({ rope_scaling: { type: "dynamic", factor: 4 } }).rope_factor, 1);
 });
 
 test("aliases, labels, dropped and unknown keys", () => {
@@ -148,10 +146,32 @@ test("wrong fields are refused by name, with what was expected and found", () =>
     [{ rope_parameters: { rope_theta: -1 } }, /^rope_parameters.rope_theta/],
     [{ rope_parameters: { rope_type: 1 } }, /^rope_parameters.rope_type: expected a string/],
     [
-      { rope_parameters: { rope_type: "yarn", factor: 4 } },
-      /^rope_parameters.rope_type: expected one that this version computes \(default, linear, dynamic\), found "yarn"/,
+      { rope_parameters: { rope_type: "ntk", factor: 4 } },
+      /^rope_parameters.rope_type: expected one that this version computes \(default, .*longrope\), found "ntk"/,
     ],
-    [{ rope_scaling: { type: "llama3" } }, /^rope_scaling.rope_type: .* found "llama3"/],
+    [
+      { rope_scaling: { type: "llama3", factor: 8 } },
+      /^rope_scaling.original_max_position_embeddings: .* found nothing/,
+    ],
+    [
+      {
+        rope_scaling: {
+          type: "llama3",
+          factor: 8,
+          original_max_position_embeddings: 64,
+          low_freq_factor: 4,
+          high_freq_factor: 4,
+        },
+      },
+      /^rope_scaling.high_freq_factor: expected more than low_freq_factor 4, found 4/,
+    ],
+    [{ rope_scaling: { type: "yarn" } }, /^rope_scaling.factor: .* found nothing/],
+    [{ rope_scaling: { type: "yarn", factor: 4, truncate: 1 } }, /^rope_scaling.truncate/],
+    [{ rope_scaling: { type: "longrope", long_factor: [1] } }, /^rope_scaling.short_factor/],
+    [
+      { rope_scaling: { type: "longrope", long_factor: [1], short_factor: [1] } },
+      /^rope_parameters.short_factor: expected 64 numbers, half of a head's 128, found 1/,
+    ],
     [{ rope_scaling: { type: "linear" } }, /^rope_scaling.factor: expected a number of at least 1 .* found nothing/],
     [{ rope_scaling: { type: "linear", factor: 0.5 } }, /^rope_scaling.factor/],
     [{ id2label: ["a", "b"] }, /^id2label/],

@@ -9,17 +9,17 @@ const kernels = builds.map((build) => new Kernels(build, 16));
 const ulp = (x: number) => 2 ** (Math.max(Math.floor(Math.log2(Math.abs(x) || 2 ** -126)), -126) - 23);
 
 /** torch's expression, each step rounded to f32. */
-function frequencies(theta: number, factor: number, dim: number): Float32Array {
+function frequencies(theta: number, dim: number): Float32Array {
   return Float32Array.from({ length: dim / 2 }, (_, i) => {
     const power = Math.fround(Math.fround(theta) ** Math.fround((2 * i) / dim));
-    return Math.fround(1 / power) / factor;
+    return Math.fround(1 / power);
   });
 }
 
-function inv_freq(k: Kernels, theta: number, factor: number, dim: number): number {
+function inv_freq(k: Kernels, theta: number, dim: number): number {
   k.reset();
   const at = k.alloc(2 * dim);
-  k.fn.rope_inv_freq(theta, factor, dim, at);
+  k.fn.rope_inv_freq(theta, dim, at);
   return at;
 }
 
@@ -27,22 +27,18 @@ test("rope_inv_freq has the bits of the stepwise rounded expression", () => {
   let differ = 0;
   let count = 0;
   for (const theta of [1e6, 1e4, 5e5, 10000.5, 2])
-    for (const factor of [1, 4])
-      for (const dim of [2, 6, 16, 64, 80, 96, 128, 256]) {
-        const expected = frequencies(theta, factor, dim);
-        for (const k of kernels) {
-          const got = k.f32(inv_freq(k, theta, factor, dim), dim / 2);
-          for (let i = 0; i < dim / 2; i++) {
-            // Math.pow is not exact to the last bit either; a rounding may fall otherwise once in millions.
-            assert.ok(
-              Math.abs(got[i] - expected[i]) <= ulp(expected[i]),
-              `theta ${theta}, dim ${dim}, ${i}: ${got[i]}`,
-            );
-            count++;
-            if (got[i] !== expected[i]) differ++;
-          }
+    for (const dim of [2, 6, 16, 64, 80, 96, 128, 256]) {
+      const expected = frequencies(theta, dim);
+      for (const k of kernels) {
+        const got = k.f32(inv_freq(k, theta, dim), dim / 2);
+        for (let i = 0; i < dim / 2; i++) {
+          // Math.pow is not exact to the last bit either; a rounding may fall otherwise once in millions.
+          assert.ok(Math.abs(got[i] - expected[i]) <= ulp(expected[i]), `theta ${theta}, dim ${dim}, ${i}: ${got[i]}`);
+          count++;
+          if (got[i] !== expected[i]) differ++;
         }
       }
+    }
   assert.ok(differ === 0, `${differ} of ${count} frequencies differ`);
 });
 
@@ -51,10 +47,10 @@ test("rope_table is right to the last bit at positions up to 131072 and beyond",
   let count = 0;
   for (const k of kernels) {
     const half = 64;
-    const freq = inv_freq(k, 1e6, 1, 2 * half);
+    const freq = inv_freq(k, 1e6, 2 * half);
     const table = k.alloc(8 * half);
     for (let position = 0; position < 16777216; position += position < 4096 ? 1 : position < 131072 ? 61 : 99991) {
-      k.fn.rope_table(position, freq, half, table);
+      k.fn.rope_table(position, freq, half, 1, table);
       const values = k.f32(table, 2 * half);
       for (let i = 0; i < half; i++) {
         const angle = Math.fround(position * k.f32(freq, half)[i]);
@@ -102,10 +98,10 @@ test("attention_store rotates halves, and interleaved pairs into halves", () => 
       return out;
     };
     for (const kernel of kernels) {
-      const freq = inv_freq(kernel, 1e4, 1, dim);
+      const freq = inv_freq(kernel, 1e4, dim);
       const table = kernel.alloc(4 * dim);
       for (const [row, position] of positions.entries()) {
-        kernel.fn.rope_table(position, freq, half, table);
+        kernel.fn.rope_table(position, freq, half, 1, table);
         tables.set(kernel.f32(table, dim), row * dim);
       }
       for (const interleaved of [false, true]) {

@@ -229,13 +229,27 @@ test("positions that jump are packed sequences, isolated where there is neither 
   assert.not.ok(sameBits(joined.logits.data as Float32Array, packed.logits.data as Float32Array));
 });
 
-test("dynamic rotation is refused beyond the positions it is defined for", async () => {
+test("a context beyond the trained positions is for rope types that are made for it", async () => {
   const config = { ...JSON.parse(readFileSync(join(small, "config.json"), "utf8")), max_position_embeddings: 16 };
-  config.rope_parameters = { rope_type: "dynamic", factor: 2, rope_theta: 1e6 };
-  await using model = await MixtralForCausalLM.from_pretrained(small, { threads: 1, config });
-  await model({ input_ids: ids(16) });
-  assert.match((await failure(model({ input_ids: ids(17) }))).message, /16/);
-  assert.match((await failure(model({ input_ids: ids(2), position_ids: [15, 16] }))).message, /position_ids/);
+  for (const [rope_parameters, reaches] of [
+    [{ rope_type: "default", rope_theta: 1e6 }, false],
+    [{ rope_type: "linear", factor: 2, rope_theta: 1e6 }, false],
+    [{ rope_type: "dynamic", factor: 2, rope_theta: 1e6 }, true],
+    [{ rope_type: "yarn", factor: 2, rope_theta: 1e6 }, true],
+  ] as const) {
+    const options = { threads: 1, config: { ...config, rope_parameters } };
+    await using model = await MixtralForCausalLM.from_pretrained(small, options);
+    await model({ input_ids: ids(16), use_cache: false });
+    assert.match((await failure(model({ input_ids: ids(17) }))).message, /the context holds 16/);
+    const longer = MixtralForCausalLM.from_pretrained(small, { ...options, context: 40 });
+    if (!reaches)
+      assert.match((await failure(longer)).message, /context: expected at most 16 .*"(default|linear)".* found 40/);
+    else {
+      await using wide = await longer;
+      await wide({ input_ids: ids(40), use_cache: false });
+      assert.match((await failure(wide({ input_ids: ids(41) }))).message, /the context holds 40/);
+    }
+  }
 });
 
 test("more generations than slots wait their turn, and give what they give alone", async () => {
@@ -321,14 +335,18 @@ test("the largest logit of a row can be wanted alone", async () => {
   using cache = model.create_cache(1);
   const data = sharedFloats(2 * count);
   const tokens = Int32Array.from(ids(count));
-  const reading = new Reading(cache.rows[0], { tokens, positions: Uint32Array.from(tokens.keys()) }, (from, to) => ({
-    heads: [
-      {
-        rows: Uint32Array.from({ length: to - from }, (_, i) => i),
-        argmax: { data, stride: 2, first: from },
-      },
-    ],
-  }));
+  const reading = new Reading(
+    cache.rows[0],
+    { tokens, positions: Uint32Array.from(tokens.keys()), reach: tokens.length },
+    (from, to) => ({
+      heads: [
+        {
+          rows: Uint32Array.from({ length: to - from }, (_, i) => i),
+          argmax: { data, stride: 2, first: from },
+        },
+      ],
+    }),
+  );
   model.engine.scheduler.add([reading]);
   await reading.finished;
   for (const [i, row] of (logits.tolist() as number[][][])[0].entries())

@@ -5,6 +5,7 @@ import * as assert from "uvu/assert";
 import { MemoryError } from "../../src/errors.ts";
 import { KvPool } from "../../src/memory/kv_pool.ts";
 import { PageList } from "../../src/model/pages.ts";
+import type { Rotary } from "../../src/model/rotary.ts";
 import { Scheduler, type SchedulerOptions } from "../../src/model/scheduler.ts";
 import { Reading, Sequence, type TakenRows } from "../../src/model/sequence.ts";
 import type { Job, JobResult } from "../../src/model/step.ts";
@@ -55,6 +56,7 @@ function made(options: Partial<SchedulerOptions> & { pages?: number } = {}) {
   const pool = new KvPool({ ...layout, pages: options.pages ?? 1000 });
   const scheduler = new Scheduler(notes.runner, {
     pool,
+    rotary: { limit: Infinity } as Rotary,
     chunk_rows: 512,
     between_rows: 64,
     step_ms: 1e6,
@@ -65,7 +67,11 @@ function made(options: Partial<SchedulerOptions> & { pages?: number } = {}) {
 }
 
 const reading = (pool: KvPool, rows: number) =>
-  new Reading(new PageList(pool, 0), { positions: new Uint32Array(rows), tokens: new Int32Array(rows) }, () => ({}));
+  new Reading(
+    new PageList(pool, 0),
+    { positions: new Uint32Array(rows), tokens: new Int32Array(rows), reach: 1 },
+    () => ({}),
+  );
 
 /** A sequence that always has a next token, like one that generates. */
 class Talker extends Sequence {
@@ -88,7 +94,12 @@ class Talker extends Sequence {
   take(count: number): TakenRows {
     this.fed += count;
     if (this.fed === this.total) this.total++;
-    return { tokens: new Int32Array(count), positions: new Uint32Array(count), wants: {} };
+    return {
+      tokens: new Int32Array(count),
+      positions: new Uint32Array(count),
+      reaches: new Uint32Array(count),
+      wants: {},
+    };
   }
   done(count: number): boolean {
     this.computed += count;
