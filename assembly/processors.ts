@@ -65,23 +65,11 @@ function matches(ids: usize, from: i32, other: usize, length: i32): bool {
 
 /** Bans every token that would repeat an n-gram of `size` ids. */
 export function no_repeat_ngram(logits: usize, n: i32, ids: usize, count: i32, size: i32): void {
-  const suffix = at(ids, count - size + 1);
-  for (let i = 0; i + size <= count; i++) {
-    if (!matches(ids, i, suffix, size - 1)) continue;
-    const id = load<i32>(at(ids, i + size - 1));
-    if (<u32>id < <u32>n) store<f32>(at(logits, id), -Infinity);
-  }
+  encoder_no_repeat_ngram(logits, n, ids, count, size, count);
 }
 
 /** Bans every token that would repeat an n-gram of `size` ids of the first `prompt` ids. */
-export function encoder_no_repeat_ngram(
-  logits: usize,
-  n: i32,
-  ids: usize,
-  count: i32,
-  size: i32,
-  prompt: i32,
-): void {
+export function encoder_no_repeat_ngram(logits: usize, n: i32, ids: usize, count: i32, size: i32, prompt: i32): void {
   const suffix = at(ids, count - size + 1);
   for (let i = 0; i + size <= prompt; i++) {
     if (!matches(ids, i, suffix, size - 1)) continue;

@@ -44,7 +44,7 @@ export class MixtralForCausalLM extends MixtralPreTrainedModel {
     const results = await this.run(
       inputs,
       (rows, length) => {
-        if (labels) checkLabels(labels, rows.length, length, vocab);
+        if (labels) checkLabels(labels, rows.length, length, vocab, "a token id", 1);
         const kept = keptColumns(inputs.logits_to_keep, length);
         return { kept: rows.map(() => kept), size: vocab, labels };
       },

@@ -4,7 +4,7 @@ import type { LayerShape, ModelShape } from "../config/shape.ts";
 import { MemoryError } from "../errors.ts";
 import type { SourceFile } from "../platform/platform.ts";
 import { type BlockFormat, rowBytes } from "../quant/formats.ts";
-import type { ExpertWeights, HeadName, LayerWeights, MatrixRef, MixtralWeights } from "../weights/weights.ts";
+import type { ExpertWeights, LayerWeights, MatrixRef, MixtralWeights } from "../weights/weights.ts";
 import { alignUp } from "./bank.ts";
 import type { Linear, MatrixStack } from "./linear.ts";
 import { memoryFormat } from "./repack.ts";
@@ -52,17 +52,12 @@ export interface BankedLayer {
   readonly w3: Linear;
 }
 
-export interface BankedHead {
-  readonly name: HeadName;
-  readonly linear: Linear; // (size, hidden)
-}
-
 export interface BankedModel {
   /** In bank 0, as are the norm and the head. */
   readonly embed_tokens: Linear;
   readonly layers: readonly BankedLayer[];
   readonly norm: number;
-  readonly head: BankedHead | null;
+  readonly head: Linear | null; // (outputs, hidden)
   readonly qk_interleaved: boolean;
 }
 
@@ -252,11 +247,8 @@ function bankedModel(shape: ModelShape, weights: MixtralWeights, { matrices, con
     })),
     norm: constant(weights.norm),
     head: head && {
-      name: head.name,
-      linear: {
-        ...(head.weight === weights.embed_tokens ? embed_tokens : linear([head.weight])),
-        ...(head.bias ? { bias: constant(head.bias) } : {}),
-      },
+      ...(head.weight === weights.embed_tokens ? embed_tokens : linear([head.weight])),
+      ...(head.bias ? { bias: constant(head.bias) } : {}),
     },
     qk_interleaved: weights.qk_interleaved,
   };

@@ -1,6 +1,8 @@
 // Mixtral with a head of classes: one answer for each row, or one for each token.
+import type { MixtralConfig } from "../config/mixtral_config.ts";
 import { InputError } from "../errors.ts";
 import { Tensor, type TokenIds, toRows } from "../tensor.ts";
+import { checkLabels } from "./forward_output.ts";
 import type { ForwardInputs, InputRow } from "./inputs.ts";
 import { binaryCrossEntropy, crossEntropy, meanSquaredError } from "./losses.ts";
 import { MixtralPreTrainedModel, type ModelOutput } from "./pretrained.ts";
@@ -14,6 +16,13 @@ export interface ClassifierOutput extends ModelOutput {
 export interface SequenceClassificationInputs extends ForwardInputs {
   /** (rows) the class of each, or what a regression aims at; (rows, num_labels) of a regression or of several labels. */
   labels?: Tensor | readonly number[] | readonly (readonly number[])[];
+}
+
+/** Labels as numbers, `width` for each row, and what they are. */
+interface LabelValues {
+  readonly values: Float64Array;
+  readonly type: NonNullable<MixtralConfig["problem_type"]>;
+  readonly width: number;
 }
 
 export interface MixtralForSequenceClassification {
@@ -50,7 +59,7 @@ export class MixtralForSequenceClassification extends MixtralPreTrainedModel {
     return {
       logits: new Tensor("float32", values, [batch, num_labels]),
       ...results,
-      ...(labels ? { loss: this.loss(values, labels.values, labels.width) } : {}),
+      ...(labels ? { loss: this.loss(values, labels) } : {}),
     };
   }
 
@@ -75,7 +84,7 @@ export class MixtralForSequenceClassification extends MixtralPreTrainedModel {
     });
   }
 
-  private labelValues(labels: NonNullable<SequenceClassificationInputs["labels"]>) {
+  private labelValues(labels: NonNullable<SequenceClassificationInputs["labels"]>): LabelValues {
     const { num_labels, problem_type } = this.config;
     const nested = labels instanceof Tensor ? labels.dims.length === 2 : Array.isArray(labels[0]);
     const values = Float64Array.from(
@@ -84,27 +93,21 @@ export class MixtralForSequenceClassification extends MixtralPreTrainedModel {
     const type =
       problem_type ??
       (num_labels === 1 ? "regression" : nested ? "multi_label_classification" : "single_label_classification");
-    const width = type === "single_label_classification" ? 1 : num_labels;
+    const classes = type === "single_label_classification";
     const wrong = values.findIndex((v) =>
-      type === "single_label_classification"
-        ? v !== -100 && !(Number.isInteger(v) && v >= 0 && v < num_labels)
-        : !Number.isFinite(v),
+      classes ? v !== -100 && !(Number.isInteger(v) && v >= 0 && v < num_labels) : !Number.isFinite(v),
     );
     if (wrong >= 0)
       throw new InputError(
-        `labels[${wrong}]: expected ${type === "single_label_classification" ? `a class in [0, ${num_labels}) or -100` : "a number"}, found ${values[wrong]}`,
+        `labels[${wrong}]: expected ${classes ? `a class in [0, ${num_labels}) or -100` : "a number"}, found ${values[wrong]}`,
       );
-    return { values, width, type };
+    return { values, type, width: classes ? 1 : num_labels };
   }
 
-  private loss(values: Float32Array, labels: Float64Array, width: number): number {
-    const { num_labels, problem_type } = this.config;
-    if (width === 1 && num_labels > 1) {
-      const rows = Array.from(labels, (_, i) => values.subarray(i * num_labels, (i + 1) * num_labels));
-      return crossEntropy(this.math, rows, labels);
-    }
-    const regression = problem_type === "regression" || (problem_type === null && num_labels === 1);
-    return regression ? meanSquaredError(values, labels) : binaryCrossEntropy(this.math, values, labels);
+  private loss(logits: Float32Array, { values, type }: LabelValues): number {
+    if (type === "regression") return meanSquaredError(logits, values);
+    if (type === "multi_label_classification") return binaryCrossEntropy(this.math, logits, values);
+    return crossEntropy(this.math, rowsOf(logits, this.config.num_labels), values);
   }
 }
 
@@ -136,14 +139,11 @@ export class MixtralForTokenClassification extends MixtralPreTrainedModel {
     const { num_labels } = this.config;
     const labels = inputs.labels === undefined ? undefined : toRows(inputs.labels, "labels");
     const { logits, aux_loss, ...results } = await this.run(inputs, (rows, length) => {
-      if (labels) checkClasses(labels, rows.length, length, num_labels);
+      if (labels) checkLabels(labels, rows.length, length, num_labels, "a class");
       const all = Uint32Array.from({ length }, (_, i) => i);
       return { kept: rows.map(() => all), size: num_labels };
     });
-    const values = logits!.data as Float32Array;
-    const tokens = Array.from({ length: values.length / num_labels }, (_, i) =>
-      values.subarray(i * num_labels, (i + 1) * num_labels),
-    );
+    const tokens = rowsOf(logits!.data as Float32Array, num_labels);
     return {
       logits: logits!,
       ...results,
@@ -160,12 +160,6 @@ export class MixtralForTokenClassification extends MixtralPreTrainedModel {
   }
 }
 
-function checkClasses(labels: readonly Int32Array[], batch: number, length: number, classes: number): void {
-  if (labels.length !== batch || labels[0].length !== length)
-    throw new InputError(`labels: expected [${batch}, ${length}], found [${labels.length}, ${labels[0]?.length}]`);
-  for (const [b, row] of labels.entries()) {
-    const wrong = row.findIndex((label) => label !== -100 && (label < 0 || label >= classes));
-    if (wrong >= 0)
-      throw new InputError(`labels[${b}][${wrong}]: expected a class in [0, ${classes}) or -100, found ${row[wrong]}`);
-  }
-}
+/** The rows of (rows, width) values. */
+const rowsOf = (values: Float32Array, width: number): Float32Array[] =>
+  Array.from({ length: values.length / width }, (_, i) => values.subarray(i * width, (i + 1) * width));

@@ -242,13 +242,25 @@ function meanLoss(sequences: readonly RowOutputs[]): number {
   return sum / count;
 }
 
-/** @throws {@link InputError} when the labels do not match the input or are no tokens */
-export function checkLabels(labels: readonly Int32Array[], batch: number, length: number, vocab: number): void {
+/**
+ * @param size - labels are below it, or -100
+ * @param what - a label is, for the message
+ * @param first - the first column whose label counts
+ * @throws {@link InputError} when the labels do not match the input or are none
+ */
+export function checkLabels(
+  labels: readonly Int32Array[],
+  batch: number,
+  length: number,
+  size: number,
+  what: string,
+  first = 0,
+): void {
   if (labels.length !== batch || labels[0].length !== length)
     throw new InputError(`labels: expected [${batch}, ${length}], found [${labels.length}, ${labels[0]?.length}]`);
   for (const [b, row] of labels.entries()) {
-    const wrong = row.findIndex((label, i) => i > 0 && label !== IGNORED && (label < 0 || label >= vocab));
+    const wrong = row.findIndex((label, i) => i >= first && label !== IGNORED && (label < 0 || label >= size));
     if (wrong >= 0)
-      throw new InputError(`labels[${b}][${wrong}]: expected -100 or a token id in [0, ${vocab}), found ${row[wrong]}`);
+      throw new InputError(`labels[${b}][${wrong}]: expected -100 or ${what} in [0, ${size}), found ${row[wrong]}`);
   }
 }

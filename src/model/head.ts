@@ -41,7 +41,7 @@ export class Head {
     const { head } = this.setup.model;
     const wanted = head ? wantedOf(view) : [];
     for (let at = 0; at < wanted.length; at += view.lane.head_rows)
-      yield* this.group(view, head!.linear, wanted.slice(at, at + view.lane.head_rows));
+      yield* this.group(view, head!, wanted.slice(at, at + view.lane.head_rows));
     // The thread that answers must not be ahead of those that still copy.
     if (captured && wanted.length === 0) this.phases.meetAll();
   }

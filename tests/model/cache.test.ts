@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { InputError, type LoadOptions, MemoryError, MixtralForCausalLM } from "../../src/index.ts";
+import { failure } from "../failure.ts";
 import { demo, fixture } from "../fixtures.ts";
 import { sameBits } from "./compare.ts";
 
@@ -13,15 +14,6 @@ const base = fixture("fixtures/hf/base");
 const ids = (count: number, step = 37) => Array.from({ length: count }, (_, i) => (i * step + 5) % 150);
 const load = (options: LoadOptions = {}, path = base) =>
   MixtralForCausalLM.from_pretrained(path, { threads: 2, ...options });
-
-async function failure(promise: Promise<unknown>): Promise<Error> {
-  try {
-    await promise;
-  } catch (error) {
-    return error as Error;
-  }
-  throw new Error("expected a rejection");
-}
 
 /** Bytes of a page of `base`: 2 layers, keys and values of 2 heads of 16, 64 positions. */
 const PAGE = 2 * 2 * 2 * 16 * 64 * 4;

@@ -13,26 +13,16 @@ import {
   type ProgressInfo,
   type Tensor,
   TextStreamer,
-  type TramontaneError,
 } from "../../src/index.ts";
 import { sharedFloats } from "../../src/model/outputs.ts";
 import { Reading } from "../../src/model/sequence.ts";
+import { failure } from "../failure.ts";
 import { demo, fixture } from "../fixtures.ts";
 import { sameBits } from "./compare.ts";
 
 const small = fixture("fixtures/hf/base");
 const windowed = fixture("fixtures/hf/window_8");
 const ids = (count: number) => Array.from({ length: count }, (_, i) => (i * 37 + 5) % 150);
-
-/** What a promise rejects with. */
-async function failure(promise: Promise<unknown>): Promise<TramontaneError> {
-  try {
-    await promise;
-  } catch (error) {
-    return error as TramontaneError;
-  }
-  throw new Error("expected a rejection");
-}
 
 test("info says how the weights came in", async () => {
   for (const mmap of [true, false]) {

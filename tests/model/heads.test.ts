@@ -20,6 +20,7 @@ import {
 import { randomCheckpoint } from "../../src/model/random_checkpoint.ts";
 import { currentPlatform } from "../../src/platform/index.ts";
 import type { Tensor } from "../../src/tensor.ts";
+import { failure } from "../failure.ts";
 import { fixture, hasFixture, json, safetensors } from "../fixtures.ts";
 import { largestDifference, sameBits } from "./compare.ts";
 
@@ -158,15 +159,6 @@ test("the Auto classes make the same models", async () => {
   await using model = await AutoModel.from_pretrained(fixture("fixtures/hf/bare_model"), { threads: 1 });
   assert.instance(model, MixtralModel);
 });
-
-async function failure(promise: Promise<unknown>): Promise<Error> {
-  try {
-    await promise;
-  } catch (error) {
-    return error as Error;
-  }
-  throw new Error("expected a rejection");
-}
 
 test("a checkpoint without the class's head is refused by the head's name", async () => {
   const bare = fixture("fixtures/hf/bare_model");

@@ -15,6 +15,7 @@ import {
   TextClassificationPipeline,
   TokenClassificationPipeline,
 } from "../../src/index.ts";
+import { failure } from "../failure.ts";
 import { demo } from "../fixtures.ts";
 
 const tokenizer = await AutoTokenizer.from_pretrained(demo);
@@ -36,15 +37,6 @@ function softmax(values: readonly number[]): number[] {
   const powers = values.map((v) => Math.exp(v - largest));
   const sum = powers.reduce((a, b) => a + b);
   return powers.map((p) => p / sum);
-}
-
-async function failure(promise: Promise<unknown>): Promise<Error> {
-  try {
-    await promise;
-  } catch (error) {
-    return error as Error;
-  }
-  throw new Error("expected a rejection");
 }
 
 test("text-classification: labels with probabilities, the likeliest first", async () => {
