@@ -43,15 +43,17 @@ struct Tile {
   uint32_t type, row_bytes;
   const uint8_t* keys;   // [BLOCK] rows of the block's page
   const uint8_t* values;
+  uint64_t hidden;       // bit i: key i of the block is hidden
   float* key_copy;       // [4][dim], unless keys are f32
   float* value_copy;     // [BLOCK][STRIP]
 };
 
 // Finds the page of the block that begins at absolute index `base`.
 void find_block(const AttentionArgs& a, Tile& tile, uint32_t base) {
-  uint32_t page = a.pages[base / BLOCK - a.first_block] * a.page_bytes;
+  uint32_t index = base / BLOCK - a.first_block, page = a.pages[index] * a.page_bytes;
   tile.keys = a.keys + page;
   tile.values = a.values + page;
+  tile.hidden = a.hidden ? a.hidden[index] : 0;
 }
 
 // Reads a word of each cache line of the block's rows [low, high), which then come from memory together, as two streams;
@@ -99,6 +101,22 @@ void score_block(const Tile& tile, uint32_t low, uint32_t high, float scale) {
     for (; i + 2 <= tile.count; i += 2) score_four<2>(tile.queries + i, keys, tile.dim, j, factor);
     if (i < tile.count) score_four<1>(tile.queries + i, keys, tile.dim, j, factor);
   }
+}
+
+// The bits of keys [low, high), low < high.
+INLINE uint64_t key_range(uint32_t low, uint32_t high) { return ~0ull >> (64 - (high - low)) << low; }
+
+// Calls body for each hidden key of [low, high).
+template <class Body>
+INLINE void each_hidden(uint64_t hidden, uint32_t low, uint32_t high, Body body) {
+  if (hidden == 0 || low >= high) return;
+  for (uint64_t left = hidden & key_range(low, high); left; left &= left - 1) body((uint32_t)__builtin_ctzll(left));
+}
+
+// Takes hidden keys from what a query sees of a block: their scores become -inf, and of a block without others it sees none.
+INLINE void hide_keys(Query& query, uint64_t hidden) {
+  each_hidden(hidden, query.low, query.high, [&](uint32_t j) { query.scores[j] = -__builtin_inff(); });
+  if (query.low < query.high && (key_range(query.low, query.high) & ~hidden) == 0) query.high = query.low;
 }
 
 // The online softmax of one query and block: scores become probabilities relative to the new maximum.
@@ -151,6 +169,9 @@ void add_values(const Tile& tile, uint32_t low, uint32_t high) {
   const Rows rows{tile.values + from * tile.row_bytes, tile.row_bytes, ((high + 3) & ~3u) - from};
   for (uint32_t d = 0; d < tile.dim; d += STRIP) {
     read_strip(tile.type, rows, d, tile.value_copy + from * STRIP, STRIP);
+    each_hidden(tile.hidden, low, high, [&](uint32_t j) {
+      for (uint32_t k = 0; k < STRIP; k++) tile.value_copy[j * STRIP + k] = 0;
+    });
     for (uint32_t i = 0; i < tile.count;) {
       const Query* q = tile.queries + i;
       bool two = i + 1 < tile.count && q[1].low == q[0].low && q[1].high == q[0].high;
@@ -189,7 +210,7 @@ void store_outputs(const AttentionArgs& a, const Tile& tile, uint32_t row0) {
   for (uint32_t i = 0; i < tile.count; i++) {
     const Query& query = tile.queries[i];
     float* out = a.out + (row0 + i / a.group) * a.q_stride + i % a.group * a.head_dim;
-    float inverse = 1.0f / query.sum;
+    float inverse = query.sum == 0 ? 0 : 1.0f / query.sum;
     for (uint32_t d = 0; d < tile.dim; d++) {
       uint32_t to = dim_at(a.type, d);
       if (to < a.head_dim) out[to] = query.out[d] * inverse;
@@ -217,6 +238,7 @@ void attend_tile(const AttentionArgs& a, Tile& tile, uint32_t row0, uint32_t row
     for (uint32_t i = 0; i < tile.count; i++) {
       Query& query = tile.queries[i];
       see_block(a, query, row0 + i / a.group, base);
+      if (tile.hidden) hide_keys(query, tile.hidden);
       if (query.low < query.high) softmax_block(query, exp);
     }
     add_values(tile, low, high);
@@ -247,6 +269,7 @@ void eager_scores(const AttentionArgs& a, Tile& tile, uint32_t row0, uint32_t ro
     for (uint32_t i = 0; i < tile.count; i++) {
       Query& query = tile.queries[i];
       see_block(a, query, row0 + i / a.group, base);
+      if (tile.hidden) hide_keys(query, tile.hidden);
       float* row = a.matrix + ((row0 - a.row0) * a.group + i) * columns + column;
       for (uint32_t j = 0; j < BLOCK; j++) row[j] = j >= query.low && j < query.high ? query.scores[j] : -__builtin_inff();
     }
@@ -254,18 +277,22 @@ void eager_scores(const AttentionArgs& a, Tile& tile, uint32_t row0, uint32_t ro
 }
 
 // The softmax of a row of the matrix, over columns [from, to), whole blocks; the others have no scores.
-void eager_softmax(float* row, uint32_t from, uint32_t to, uint32_t columns) {
+// `hides`: all of them may be hidden, which gives 0.
+void eager_softmax(float* row, uint32_t from, uint32_t to, uint32_t columns, bool hides) {
   const Exp exp{.least = constant_f32(NEGLIGIBLE)};
   v128_t max = wasm_f32x4_splat(-__builtin_inff());
   for (uint32_t j = from; j < to; j += 4) max = wasm_f32x4_pmax(max, wasm_v128_load(row + j));
   max = wasm_f32x4_splat(f32x4_hmax(max));
+  bool none = hides;
+  for (uint32_t j = from; none && j < to; j++) none = row[j] == -__builtin_inff();
+  if (none) max = f32x4_zero();
   v128_t sum = f32x4_zero();
   for (uint32_t j = from; j < to; j += 4) {
     v128_t p = exp.decay(wasm_f32x4_sub(wasm_v128_load(row + j), max));
     wasm_v128_store(row + j, p);
     sum = wasm_f32x4_add(sum, p);
   }
-  v128_t inverse = wasm_f32x4_splat(1.0f / f32x4_hsum(sum));
+  v128_t inverse = wasm_f32x4_splat(none ? 0 : 1.0f / f32x4_hsum(sum));
   for (uint32_t j = from; j < to; j += 4) wasm_v128_store(row + j, wasm_f32x4_mul(wasm_v128_load(row + j), inverse));
   for (uint32_t j = 0; j < from; j++) row[j] = 0;
   for (uint32_t j = to; j < columns; j++) row[j] = 0;
@@ -342,7 +369,7 @@ KERNEL void attention_eager(const AttentionArgs* args) {
   for (uint32_t i = 0; i < (a.row1 - a.row0) * a.group; i++) {
     uint32_t p = a.first + a.row0 + i / a.group;
     uint32_t from = first_visible(a, p) / BLOCK * BLOCK - origin, to = (p / BLOCK + 1) * BLOCK - origin;
-    eager_softmax(a.matrix + i * columns, from, to, columns);
+    eager_softmax(a.matrix + i * columns, from, to, columns, a.hidden != nullptr);
   }
   each_tile(a, [&](Tile& tile, uint32_t row0, uint32_t row1) { eager_values(a, tile, row0, row1, columns); });
 }

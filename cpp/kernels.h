@@ -115,7 +115,8 @@ inline constexpr uint32_t KV_PAGE = 64;  // positions
 KERNEL uint32_t kv_row_bytes(uint32_t head_dim, uint32_t type);
 
 // Some rows of a chunk of one sequence, for one KV head and the `group` query heads that share it. Chunk row i has the
-// absolute index first + i; the query at index p sees keys (p - window, p], or all up to p when window is 0.
+// absolute index first + i; the query at index p sees keys (p - window, p], or all up to p when window is 0, less those
+// that are hidden: padding. A query that sees none has an output of 0.
 struct AttentionArgs {
   const float* q;         // chunk row i, head g of the group: q + i * q_stride + g * head_dim, as projected
   const float* k;         // chunk row i: k + i * kv_stride, as projected; this KV head's part
@@ -128,6 +129,7 @@ struct AttentionArgs {
   const uint32_t* pages;  // pages[b - first_block] is the page that holds block b
   uint32_t page_bytes;    // from a page to the next
   uint32_t first_block;   // the block of pages[0]
+  const uint64_t* hidden; // bit i of hidden[b - first_block]: key i of block b is hidden, and may hold anything; or null
   uint32_t q_stride, kv_stride;  // floats
   uint32_t group, head_dim;      // any numbers >= 1
   uint32_t interleaved;   // pairs (2i, 2i + 1) of q and k stand for (i, i + head_dim / 2), as GGUF has them; else 0

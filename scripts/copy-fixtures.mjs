@@ -67,7 +67,7 @@ function copy(source, target) {
 
 const missing = Object.keys(chosen).filter((name) => !existsSync(join(from, name)));
 if (missing.length) throw new Error(`${from}: expected ${missing.join(", ")}, found none`);
-rmSync(to, { recursive: true, force: true });
+for (const name of Object.keys(chosen)) rmSync(place(name), { recursive: true, force: true });
 for (const name of Object.keys(chosen)) {
   copy(join(from, name), place(name));
   console.log(`${(bytes(place(name)) / 1e6).toFixed(2).padStart(6)} MB  ${name}: ${chosen[name]}`);

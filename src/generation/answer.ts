@@ -31,6 +31,10 @@ export class Answer extends Sequence {
   /** Rows taken, of the prompt and the tokens; and tokens that results were asked for. */
   private taken = 0;
   private asked = 0;
+  /** Tokens that results were wanted for: one more than were asked for where padding follows the prompt's last token. */
+  private wanted = 0;
+  /** The prompt's last row that is no padding. */
+  private readonly last: number;
   /** Of the steps on their way, whether the results for a token come of them. */
   private readonly steps: boolean[] = [];
   private stopped = false;
@@ -58,6 +62,7 @@ export class Answer extends Sequence {
     this.row = row;
     this.pages = pages;
     this.prompt = prompt;
+    this.last = prompt.padding?.lastIndexOf(0) ?? rowCount(prompt) - 1;
     this.most_fed = most_tokens - 1;
     this.chunk = chunk;
     this.fresh = fresh;
@@ -82,9 +87,15 @@ export class Answer extends Sequence {
     const to = from + count;
     this.taken = to;
     // Results are wanted of the last row there is: those before had theirs.
-    const asks = to === rowCount(this.prompt) + this.asked;
+    const { asked } = this;
+    const asks = to === rowCount(this.prompt) + asked;
+    const row = asked === 0 ? this.last : to - 1;
+    const wants =
+      (asks || asked === 0) && this.wanted === asked && from <= row && row < to
+        ? this.owner.wants(this, this.wanted++, row - from)
+        : nothing;
+    if (asks) this.asked++;
     this.steps.push(asks);
-    const wants = asks ? this.owner.wants(this, this.asked++, count - 1) : nothing;
     return { ...this.rows(from, to), wants };
   }
 
@@ -109,7 +120,8 @@ export class Answer extends Sequence {
       // A token is a call of its own.
       reaches[i - from] = positions[i - from] + 1;
     }
-    return { tokens, positions, reaches, ...(known?.embeds ? { embeds: known.embeds } : {}) };
+    const { embeds, padding } = known ?? {};
+    return { tokens, positions, reaches, ...(embeds ? { embeds } : {}), ...(padding ? { padding } : {}) };
   }
 
   done(): boolean {
@@ -135,7 +147,7 @@ export class Answer extends Sequence {
     this.pages.adopt(leader.pages, length);
     this.waits = false;
     this.taken = length;
-    this.asked = 1;
+    this.asked = this.wanted = 1;
     this.results = 1;
     this.owner.ready(this);
   }

@@ -2,9 +2,9 @@
 // their tokens; what remains is here: ids, streamers, when to stop, what is given back.
 import type { ResolvedGenerationConfig } from "../config/generation_config.ts";
 import { InputError, MemoryError } from "../errors.ts";
-import type { KeyValueCache } from "../model/cache.ts";
+import type { KeyValueCache, RowMark } from "../model/cache.ts";
 import type { Engine } from "../model/engine.ts";
-import type { CheckedInputs } from "../model/inputs.ts";
+import type { CheckedInputs, InputRow } from "../model/inputs.ts";
 import type { Wants } from "../model/outputs.ts";
 import type { MixtralPreTrainedModel } from "../model/pretrained.ts";
 import { Tensor } from "../tensor.ts";
@@ -131,6 +131,7 @@ class Generation implements AnswerOwner {
     this.strategy = this.apart ? new TeamSampling(engine, settings, prompts) : new HostSampling(engine, settings);
     const cache = given ?? engine.emptyCache(this.rows);
     const starts = cache.mark();
+    for (const [row, pages] of cache.rows.entries()) pages.hide(this.promptOf(row).hides);
     this.answers = this.makeAnswers(cache, starts);
     const aborted = () => this.fail(signal!.reason);
     let complete = false;
@@ -190,13 +191,17 @@ class Generation implements AnswerOwner {
       );
   }
 
-  private makeAnswers(cache: KeyValueCache, starts: readonly number[]): Answer[] {
+  private promptOf(row: number): InputRow {
+    return this.prompt.rows[Math.floor(row / this.config.num_return_sequences)];
+  }
+
+  private makeAnswers(cache: KeyValueCache, starts: readonly RowMark[]): Answer[] {
     const { num_return_sequences: copies, prefill_chunk_size } = this.config;
     const added = this.max_length - this.prompt_length;
     return cache.rows.map((pages, row) => {
-      const prompt = this.prompt.rows[Math.floor(row / copies)];
       const chunk = prefill_chunk_size ?? Infinity;
-      return new Answer(this, row, pages, prompt, added, chunk, starts[row] === 0, row % copies === 0);
+      const fresh = starts[row].length === 0;
+      return new Answer(this, row, pages, this.promptOf(row), added, chunk, fresh, row % copies === 0);
     });
   }
 
@@ -318,18 +323,21 @@ class Generation implements AnswerOwner {
   }
 
   /** Has the cache hold what was fed of each row and counts, and gives it back where the caller does not get it. */
-  private keepCache(cache: KeyValueCache, starts: readonly number[], complete: boolean): void {
+  private keepCache(cache: KeyValueCache, starts: readonly RowMark[], complete: boolean): void {
     const { past_key_values: given } = this.inputs;
-    const copies = this.config.num_return_sequences;
-    if (given || (complete && this.givesCache)) {
-      cache.restore(
-        this.answers.map(({ tokens, row }) => {
-          const { columns } = this.prompt.rows[Math.floor(row / copies)];
-          const told = Math.min(tokens.length, this.shown);
-          return told > 0 ? starts[row] + columns.length + told - 1 : starts[row];
-        }),
-      );
-      if (this.shown > 0) cache.advance(this.prompt.length + this.shown - 1);
+    if (this.shown === 0) cache.restore(starts);
+    else if (given || (complete && this.givesCache)) {
+      const length = (row: number, tokens: number) =>
+        starts[row].length + this.promptOf(row).columns.length + tokens - 1;
+      cache.keep(this.answers.map(({ tokens, row }) => length(row, Math.min(tokens.length, this.shown))));
+      try {
+        // Rows that ended before others have padding behind them.
+        for (const [row, pages] of cache.rows.entries()) pages.skip(length(row, this.shown) - pages.length);
+      } catch (error) {
+        cache.restore(starts);
+        throw error;
+      }
+      cache.advance(this.prompt.length + this.shown - 1);
     }
     if (given) return;
     if (complete && this.givesCache) cache.disposeWhenForgotten();

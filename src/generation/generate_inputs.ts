@@ -144,7 +144,7 @@ export function promptOf(
   if (inputs.inputs_embeds !== undefined) {
     const { input_ids, inputs_embeds, attention_mask, past_key_values } = inputs;
     const checked = checkInputs({ input_ids, inputs_embeds, attention_mask, past_key_values }, shape);
-    return { checked: withoutPadding(checked, past_key_values), padding: checked.rows.map(() => 0) };
+    return { checked: countTokens(checked, past_key_values), padding: checked.rows.map(() => 0) };
   }
   let ids = inputs.input_ids === undefined ? [] : toRows(inputs.input_ids);
   if (ids.length === 0 || ids[0].length === 0) {
@@ -170,14 +170,25 @@ export function promptOf(
   const attention_mask = mask?.map((row) => Array.from(row));
   const checked = checkInputs({ input_ids: rest, attention_mask, past_key_values: past }, shape);
   const padding = ids.map((_, row) => (mask ? Math.max(0, mask[row].indexOf(1)) : 0));
-  return { ids, checked: withoutPadding(checked, past), padding };
+  return { ids, checked: countTokens(checked, past), padding };
 }
 
-/** Positions as generate counts them: of the tokens that are not padding, from 0. */
-function withoutPadding(checked: CheckedInputs, past: KeyValueCache | undefined): CheckedInputs {
+/**
+ * Positions as generate counts them: of the tokens that are not padding, from 0.
+ * @throws {@link InputError} where a row has no token to answer to
+ */
+function countTokens(checked: CheckedInputs, past: KeyValueCache | undefined): CheckedInputs {
   const rows = checked.rows.map((row, b) => {
-    const first = past?.rows[b].length ?? 0;
-    return { ...row, positions: row.columns.map((_, i) => first + i), reach: first + row.columns.length };
+    const { columns, padding, hides } = row;
+    if (!padding?.includes(0) && (padding || columns.length === 0))
+      throw new InputError(`attention_mask[${b}]: expected a token to answer to, found only padding`);
+    const before = past?.rows[b];
+    let count = before ? before.length - new Set([...before.hidden_slots, ...hides]).size : 0;
+    const positions = columns.map((_, i) => {
+      if (!padding?.[i]) count++;
+      return Math.max(0, count - 1);
+    });
+    return { ...row, positions, reach: count };
   });
   return { ...checked, rows };
 }

@@ -129,6 +129,7 @@ export const attentionArgs = struct({
   pages: "u32",
   page_bytes: "u32",
   first_block: "u32",
+  hidden: "u32",
   q_stride: "u32",
   kv_stride: "u32",
   group: "u32",

@@ -73,6 +73,7 @@ export interface ThreadBuffers {
   readonly scratch: number; // matmul_scratch
   readonly attention_scratch: number;
   readonly pages: number; // u32 (pages of a sequence)
+  readonly hidden: number; // u32 (pages, 2)  bits
   readonly inv_freq: number; // f32 (rope_dim / 2)  of rows that reach further than the model was trained for
   readonly args: number; // the struct of a kernel's arguments
   readonly logits_scratch: number; // of the logits module; in bank 0 only
@@ -251,6 +252,7 @@ function planThread(
       widest(shape, ({ heads, kv_heads, head_dim }) => kernels.attention_scratch(heads / kv_heads, head_dim)),
     ),
     pages: take(pages * 4),
+    hidden: take(pages * 8),
     inv_freq: take(shape.rope_dim * 2),
     args: take(Math.max(ARGS_BYTES, attentionArgs.bytes)),
     logits_scratch: take(sizes.logits_scratch),

@@ -108,7 +108,7 @@ export class Attention {
     const to = Math.min(from + ATTENTION_ROWS, sequence.rows);
     const bank = this.prepare(view, sequence, layer, index, head, from, to);
     if (store) bank.kernels.attention_store(args);
-    if (this.eager) this.attendEager(bank, layer, index, sequence, head, from, to);
+    if (this.eager || sequence.wants.attentions) this.attendEager(bank, layer, index, sequence, head, from, to);
     else bank.kernels.attention(args);
     const { heads, kv_heads, head_dim } = layer.shape;
     const width = (heads / kv_heads) * head_dim;
@@ -179,6 +179,7 @@ export class Attention {
       memory.copyToBank(view.home, bank, lane.v + k + r * state.kv_stride * 4, head_dim);
     }
     bank.u32.set(step.pages.subarray(sequence.pages_from, sequence.pages_to), own.pages / 4);
+    if (sequence.hidden) bank.u32.set(sequence.hidden, own.hidden / 4);
     const keys = kv.bases[index] + head * kv.head_bytes[index];
     writeStruct(bank, own.args, attentionArgs, {
       q: lane.q + q,
@@ -192,6 +193,7 @@ export class Attention {
       pages: own.pages,
       page_bytes: kv.page_bytes[index],
       first_block: sequence.first_block,
+      hidden: sequence.hidden ? own.hidden : 0,
       q_stride: state.q_stride,
       kv_stride: state.kv_stride,
       group,

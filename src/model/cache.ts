@@ -12,6 +12,9 @@ export interface CacheOwner {
   save(path: string, columns: number, rows: readonly PageList[]): Promise<void>;
 }
 
+/** A row of a cache at some time. */
+export type RowMark = Pick<PageList, "length" | "hidden_slots">;
+
 /**
  * `past_key_values`: the keys and values of a batch of sequences, to be passed to the next call. A call that is given one
  * extends it in place. Its memory is the engine's until `dispose`.
@@ -50,17 +53,28 @@ export class KeyValueCache {
   }
 
   /** What `restore` needs to take back what a call that failed has added. */
-  mark(): readonly number[] {
-    return this.rows.map(({ length }) => length);
+  mark(): readonly RowMark[] {
+    return this.rows.map(({ length, hidden_slots }) => ({ length, hidden_slots }));
   }
 
   /** Forgets what was added since `mark`. Pages that a window has passed meanwhile are gone: then the cache is of no more use. */
-  restore(lengths: readonly number[]): void {
+  restore(marks: readonly RowMark[]): void {
+    this.keep(marks.map(({ length }) => length));
+    for (const [i, row] of this.rows.entries()) row.hidden_slots = marks[i].hidden_slots;
+  }
+
+  /** Forgets of each row what lies beyond a length. */
+  keep(lengths: readonly number[]): void {
     if (this.owner.pool.closed) return;
     for (const [i, row] of this.rows.entries()) {
       if (lengths[i] < Math.min(row.least, row.length)) this.state.incomplete = true;
       else if (row.length > lengths[i]) row.truncate(lengths[i]);
     }
+  }
+
+  /** Columns before the first slot of a row: padding that was never stored. */
+  dropped(row: number): number {
+    return this.columns - this.rows[row].length;
   }
 
   /**
@@ -97,14 +111,12 @@ export class KeyValueCache {
     if (target >= this.columns) return;
     const drop = this.columns - target;
     for (const [i, row] of this.rows.entries()) {
-      if (drop > row.length)
-        throw new InputError(`crop: row ${i} has ${row.length} tokens after its padding, cannot drop ${drop}`);
-      if (row.length - drop < row.least)
+      if (Math.max(0, row.length - drop) < row.least)
         throw new InputError(
           `crop: row ${i} has ${row.length} tokens, of whose keys the window has left those for ${row.length - row.least} tokens to be taken back, not ${drop}`,
         );
     }
-    for (const row of this.rows) row.truncate(row.length - drop);
+    for (const row of this.rows) row.truncate(Math.max(0, row.length - drop));
     this.columns = target;
   }
 

@@ -1,4 +1,4 @@
-// The file form of a cache: TRAMKV02, u32 length, a header in JSON, then for each row and layer the pages, as they stand in
+// The file form of a cache: TRAMKV03, u32 length, a header in JSON, then for each row and layer the pages, as they stand in
 // memory. A file is somebody's word: everything in the header is checked against the model and the file's size.
 import { parseJSONObject } from "../checkpoint/json.ts";
 import type { ModelShape } from "../config/shape.ts";
@@ -8,7 +8,7 @@ import { type KvPool, PAGE_POSITIONS } from "../memory/kv_pool.ts";
 import type { ByteWriter, SourceFile } from "../platform/platform.ts";
 import { PageList } from "./pages.ts";
 
-const CACHE_MAGIC = new TextEncoder().encode("TRAMKV02");
+const CACHE_MAGIC = new TextEncoder().encode("TRAMKV03");
 const HEADER_LIMIT = 2 ** 24;
 
 /** The memories and what of the model a file must agree with. */
@@ -23,6 +23,7 @@ export interface CacheMemory {
 interface RowHeader {
   readonly length: number;
   readonly first_block: number;
+  readonly hidden: readonly number[];
 }
 
 /** What a file says of the model whose keys it holds. */
@@ -46,7 +47,9 @@ export async function writeCache(
   columns: number,
   rows: readonly PageList[],
 ): Promise<void> {
-  const headers: RowHeader[] = rows.map(({ length, first_block }) => ({ length, first_block }));
+  const headers: RowHeader[] = rows.map(({ length, first_block, hidden_slots: hidden }) => {
+    return { length, first_block, hidden };
+  });
   const header = { columns, model: describeModel(memory), rows: headers };
   const json = new TextEncoder().encode(JSON.stringify(header));
   const start = new Uint8Array(CACHE_MAGIC.length + 4 + json.length);
@@ -89,11 +92,12 @@ export async function readCache(memory: CacheMemory, file: SourceFile): Promise<
   const rows: PageList[] = [];
   try {
     let at = start.length + length;
-    for (const [i, { length: seen, first_block }] of headers.entries()) {
+    for (const [i, { length: seen, first_block, hidden }] of headers.entries()) {
       const row = new PageList(pool, memory.shape.window);
       rows.push(row);
       row.first_block = first_block;
       row.length = seen;
+      row.hide(hidden);
       for (let n = 0; n < counts[i]; n++) row.pages.push(pool.take());
       at = await readPages(memory, file, row.pages, at);
     }
@@ -145,12 +149,14 @@ function checkHeader(
   if (!Array.isArray(rows)) throw bad(`rows: expected a list, found ${show(rows)}`);
   const { window } = memory.shape;
   for (const [i, row] of rows.entries()) {
-    const { length, first_block } = (row ?? {}) as Record<string, unknown>;
+    const { length, first_block, hidden } = (row ?? {}) as Record<string, unknown>;
     if (!count(length, columns)) throw bad(`row ${i}: expected a length of at most ${columns}, found ${show(length)}`);
     // Of what the next token sees all must be there.
     const most = window ? Math.floor(Math.max(0, length + 1 - window) / PAGE_POSITIONS) : 0;
     if (!count(first_block, most))
       throw bad(`row ${i}: expected first_block of at most ${most}, found ${show(first_block)}`);
+    if (!Array.isArray(hidden) || !hidden.every((slot) => count(slot, length - 1)))
+      throw bad(`row ${i}: expected hidden positions below ${length}, found ${show(hidden)}`);
   }
   return { columns, rows: rows as RowHeader[] };
 }

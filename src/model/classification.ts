@@ -138,8 +138,10 @@ export class MixtralForTokenClassification extends MixtralPreTrainedModel {
   protected async compute(inputs: TokenClassificationInputs): Promise<ClassifierOutput> {
     const { num_labels } = this.config;
     const labels = inputs.labels === undefined ? undefined : toRows(inputs.labels, "labels");
+    let first: readonly number[] = [];
     const { logits, aux_loss, ...results } = await this.run(inputs, (rows, length) => {
       if (labels) checkLabels(labels, rows.length, length, num_labels, "a class");
+      first = rows.map(({ columns }) => columns[0] ?? length);
       const all = Uint32Array.from({ length }, (_, i) => i);
       return { kept: rows.map(() => all), size: num_labels };
     });
@@ -149,10 +151,11 @@ export class MixtralForTokenClassification extends MixtralPreTrainedModel {
       ...results,
       ...(labels
         ? {
+            // What is predicted from padding before a text is undefined.
             loss: crossEntropy(
               this.math,
               tokens,
-              labels.flatMap((row) => [...row]),
+              labels.flatMap((row, b) => [...row].map((label, i) => (i < first[b] ? -100 : label))),
             ),
           }
         : {}),

@@ -30,6 +30,8 @@ export class Draft {
     const copy = list.append(count);
     if (copy) this.copies.push(copy);
     const taken = sequence.take(count);
+    const { padding } = taken;
+    if (padding) list.hide([...padding.keys()].filter((i) => padding[i]).map((i) => first + i));
     const pages_from = this.pages.length;
     this.pages.push(...list.pages);
     this.sequences.push({
@@ -39,6 +41,7 @@ export class Draft {
       pages_from,
       pages_to: this.pages.length,
       first_block: list.first_block,
+      hidden: list.hiddenBits(),
       wants: taken.wants,
     });
     this.taken.push(taken);

@@ -70,8 +70,8 @@ export class Engine {
   /** Positions that a sequence can have. */
   readonly context: number;
   readonly max_sequences: number;
-  /** Whether attention stores its whole matrices. */
-  readonly eager: boolean;
+  /** Whether there is room for attention's whole matrices. */
+  readonly maps_attention: boolean;
   readonly logits: LogitsMemory;
   /** What every step took, where the option `profile` was given. */
   readonly profile: Profile | undefined;
@@ -102,7 +102,7 @@ export class Engine {
     this.shape = shape;
     this.context = plan.context;
     this.max_sequences = options.max_sequences ?? MAX_SEQUENCES;
-    this.eager = options.attn_implementation === "eager";
+    this.maps_attention = plan.kv.matrices !== undefined;
     this.profile = options.profile ? new Profile(state.threads) : undefined;
     if (build.faster_dot) team.notify({ type: "dot", dot: build.faster_dot.choose() });
     this.logits = {

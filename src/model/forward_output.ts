@@ -52,6 +52,8 @@ export class RowOutputs {
   /** The row of the batch that the sequence is (a part of). */
   readonly batch_row: number;
   readonly columns: Uint32Array;
+  /** (columns) 1 where one is padding. */
+  readonly padding: Uint8Array | undefined;
   /** Rows whose logits are wanted, and rows whose loss alone is. */
   readonly heads: readonly HeadRows[];
   readonly hidden: readonly (Float32Array | undefined)[] | undefined; // layers + 1, shared (rows, hidden)
@@ -64,11 +66,12 @@ export class RowOutputs {
   private readonly size: number;
 
   /** @param past - tokens of the sequence that came before */
-  constructor(shape: ModelShape, batch_row: number, { columns }: InputRow, past: number, wants: ForwardWants) {
+  constructor(shape: ModelShape, batch_row: number, { columns, padding }: InputRow, past: number, wants: ForwardWants) {
     this.shape = shape;
     this.size = wants.size;
     this.batch_row = batch_row;
     this.columns = columns;
+    this.padding = padding;
     const { layers, hidden } = shape;
     const count = columns.length;
     const arrays = (lengths: readonly number[]) => lengths.map(sharedFloats);
@@ -171,7 +174,7 @@ export function collectOutputs(
     results.aux_loss = loadBalancingLoss(
       math,
       shape,
-      sequences.map(({ router }) => router!),
+      sequences.map(({ router, padding }) => ({ layers: router!, padding })),
     );
   }
   if (wants.attentions) results.attentions = layers.map((l) => collectAttentions(shape, sequences, batch, length, l));

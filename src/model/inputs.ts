@@ -1,4 +1,5 @@
-// What a forward call was given, checked and turned into sequences without their padding.
+// What a forward call was given, checked and turned into sequences. Padding before a sequence's first token is left out of
+// it; behind that it has its place, which a window counts, and nobody sees its key.
 
 import { nearest } from "../config/nearest.ts";
 import type { ModelShape } from "../config/shape.ts";
@@ -37,10 +38,14 @@ export interface CausalLMInputs extends ForwardInputs {
   logits_to_keep?: number | readonly number[];
 }
 
-/** One row of a batch without its padding. */
+/** What a call adds to one sequence. */
 export interface InputRow {
-  /** The columns (0 … length − 1) that are not padding. */
+  /** The columns (0 … length − 1) that it takes: all but padding before the sequence's first token. */
   readonly columns: Uint32Array;
+  /** (columns) 1 where one is padding. */
+  readonly padding?: Uint8Array;
+  /** Slots of the cache that the mask hides. */
+  readonly hides: readonly number[];
   readonly tokens?: Int32Array;
   /** (columns, hidden) */
   readonly embeds?: Float32Array;
@@ -111,15 +116,20 @@ export function checkInputs(inputs: ForwardInputs, shape: ModelShape): CheckedIn
   if (past_key_values && past_key_values.rows.length !== batch)
     throw new InputError(`past_key_values: expected a cache of ${batch} rows, found ${past_key_values.rows.length}`);
   const masks =
-    inputs.attention_mask === undefined ? undefined : checkMask(inputs.attention_mask, batch, past + tokens, shape);
+    inputs.attention_mask === undefined ? undefined : checkMask(inputs.attention_mask, batch, past + tokens);
   const positions =
     inputs.position_ids === undefined ? undefined : checkPositions(inputs.position_ids, batch, tokens, shape);
   const rows = Array.from({ length: batch }, (_, b): InputRow => {
-    const all = Uint32Array.from({ length: tokens }, (_, i) => i);
-    const columns = masks ? all.filter((i) => masks[b][past + i] !== 0) : all;
+    const seen = past_key_values?.rows[b].length ?? 0;
+    const mask = masks?.[b].subarray(past);
+    const first = mask && seen === 0 ? (mask.includes(1) ? mask.indexOf(1) : tokens) : 0;
+    const columns = Uint32Array.from({ length: tokens - first }, (_, i) => first + i);
     const own = columns.map((i) => positions?.[b % positions.length][i] ?? past + i);
+    const before = masks?.[b].subarray(past - seen, past);
     return {
       columns,
+      ...(mask?.includes(0, first) ? { padding: Uint8Array.from(columns, (i) => 1 - mask[i]) } : {}),
+      hides: before ? [...before.keys()].filter((slot) => before[slot] === 0) : [],
       tokens: ids && Int32Array.from(columns, (i) => ids[b][i]),
       embeds: embeds && gatherEmbeds(embeds[b], columns, shape.hidden),
       positions: own,
@@ -140,6 +150,7 @@ export function packedSequences({ columns, tokens, embeds, positions, reach }: I
     const end = starts[n + 1] ?? positions.length;
     return {
       columns: columns.subarray(start, end),
+      hides: [],
       tokens: tokens?.subarray(start, end),
       embeds: embeds?.subarray(start * width, end * width),
       positions: positions.subarray(start, end),
@@ -176,7 +187,7 @@ function gatherEmbeds(row: Float32Array, columns: Uint32Array, hidden: number): 
   return out;
 }
 
-function checkMask(mask: TokenIds, batch: number, length: number, shape: ModelShape): Int32Array[] {
+function checkMask(mask: TokenIds, batch: number, length: number): Int32Array[] {
   const rows = toRows(mask, "attention_mask");
   if (rows.length !== batch || rows[0].length !== length)
     throw new InputError(
@@ -185,13 +196,6 @@ function checkMask(mask: TokenIds, batch: number, length: number, shape: ModelSh
   rows.forEach((row, b) => {
     const wrong = row.findIndex((v) => v !== 0 && v !== 1);
     if (wrong >= 0) throw new InputError(`attention_mask[${b}][${wrong}]: expected 0 or 1, found ${row[wrong]}`);
-    const first = row.indexOf(1);
-    if (first < 0) throw new InputError(`attention_mask[${b}]: expected at least one 1, found only padding`);
-    // Without its padding a row is shorter; distances between tokens, which a window counts, must stay as they were.
-    if (shape.window && length > shape.window && row.subarray(first, row.lastIndexOf(1)).includes(0))
-      throw new InputError(
-        `attention_mask[${b}]: padding between tokens cannot go with a sliding window shorter than the row`,
-      );
   });
   return rows;
 }

@@ -38,19 +38,20 @@ export function binaryCrossEntropy(math: ExactMath, values: ArrayLike<number>, t
 /**
  * experts · Σ over experts e of f_e · P_e: f_e the picks of e for a token, P_e the mean of its probabilities, over all
  * layers and tokens that are not padding. Even routing gives the number of experts a token goes to.
- * @param router - (sequence, layer) of (tokens, experts), raw
+ * @param router - (sequence, layer) of (tokens, experts), raw; and which tokens are padding, which does not count
  */
 export function loadBalancingLoss(
   math: ExactMath,
   { layers }: ModelShape,
-  router: readonly (readonly Float32Array[])[],
+  router: readonly { readonly layers: readonly Float32Array[]; readonly padding: Uint8Array | undefined }[],
 ): number {
   const { experts, experts_per_token } = layers[0];
   const picks = new Float64Array(experts);
   const probabilities = new Float64Array(experts);
   let tokens = 0;
-  for (const logits of router.flat()) {
+  for (const { logits, padding } of router.flatMap((row) => row.layers.map((logits) => ({ ...row, logits })))) {
     for (let at = 0; at < logits.length; at += experts) {
+      if (padding?.[at / experts]) continue;
       const row = logits.subarray(at, at + experts);
       const norm = logSumExp(math, row);
       const order = [...row.keys()].sort((a, b) => row[b] - row[a] || a - b);

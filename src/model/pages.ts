@@ -1,4 +1,5 @@
 // The timeline of one sequence in the cache: the pages that hold its keys and values, and how far they are filled.
+import { MemoryError } from "../errors.ts";
 import { type KvPool, PAGE_POSITIONS } from "../memory/kv_pool.ts";
 
 /**
@@ -24,8 +25,10 @@ export class PageList {
   /** Block b, positions 64 b to 64 b + 63, is in pages[b − first_block]. */
   readonly pages: number[] = [];
   first_block = 0;
-  /** Tokens that went in, padding not counted: the absolute index of the next. */
+  /** Slots so far: tokens, and the padding between and behind them. The absolute index of the next. */
   length = 0;
+  /** The absolute indices of padding, ascending: keys that nobody sees, whatever they hold. What is hidden stays so. */
+  hidden_slots: readonly number[] = [];
   private readonly window: number;
 
   /** @param window - keys that a query sees at most; 0: all */
@@ -64,8 +67,46 @@ export class PageList {
       pages[last] = copy[1];
     }
     this.length += tokens;
-    while ((this.first_block + pages.length) * PAGE_POSITIONS < this.length) pages.push(pool.take());
+    this.fill();
     return copy;
+  }
+
+  private fill(): void {
+    while ((this.first_block + this.pages.length) * PAGE_POSITIONS < this.length) this.pages.push(this.pool.take());
+  }
+
+  /** Hides slots, in any order, some perhaps hidden already. */
+  hide(slots: Iterable<number>): void {
+    this.hidden_slots = [...new Set([...this.hidden_slots, ...slots])].sort((a, b) => a - b);
+  }
+
+  /** Appends hidden slots that nothing is written to. @throws {@link MemoryError} when the pool has not the pages */
+  skip(slots: number): void {
+    const { pool, length: from } = this;
+    const bytes = this.needed(slots) * pool.page_bytes;
+    if (bytes > pool.free * pool.page_bytes)
+      throw new MemoryError(
+        `kv_bytes: ${slots} positions of padding need ${bytes} bytes of cache, ${pool.free * pool.page_bytes} are free`,
+        bytes,
+        pool.free * pool.page_bytes,
+      );
+    this.length += slots;
+    this.fill();
+    this.hide(Array.from({ length: slots }, (_, i) => from + i));
+  }
+
+  /** Slots that are not hidden. */
+  get visible(): number {
+    return this.length - this.hidden_slots.length;
+  }
+
+  /** (page, 2 words) a bit for each slot that is hidden; nothing where none is. */
+  hiddenBits(): Uint32Array | undefined {
+    const from = this.first_block * PAGE_POSITIONS;
+    if ((this.hidden_slots.at(-1) ?? -1) < from) return undefined;
+    const bits = new Uint32Array((this.pages.length * PAGE_POSITIONS) / 32);
+    for (const slot of this.hidden_slots) if (slot >= from) bits[(slot - from) >> 5] |= 1 << ((slot - from) & 31);
+    return bits;
   }
 
   /** Gives back the pages that no position from the present end on will see, but a few. */
@@ -87,6 +128,7 @@ export class PageList {
   /** Forgets all but the first `length` tokens: no fewer than `least`. */
   truncate(length: number): void {
     this.length = length;
+    this.hidden_slots = this.hidden_slots.filter((slot) => slot < length);
     const keep = Math.max(0, Math.ceil(length / PAGE_POSITIONS) - this.first_block);
     while (this.pages.length > keep) this.pool.release(this.pages.pop()!);
     if (this.pages.length === 0) this.first_block = Math.floor(length / PAGE_POSITIONS);
@@ -106,6 +148,7 @@ export class PageList {
     this.pages.push(...other.pages);
     this.first_block = other.first_block;
     this.length = other.length;
+    this.hidden_slots = other.hidden_slots;
     this.truncate(length);
   }
 
@@ -114,5 +157,6 @@ export class PageList {
     for (const page of this.pages.splice(0)) this.pool.release(page);
     this.first_block = 0;
     this.length = 0;
+    this.hidden_slots = [];
   }
 }

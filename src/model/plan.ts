@@ -29,6 +29,9 @@ const BETWEEN_ROWS = 64;
 /** Rows that pass through a head at once. */
 const HEAD_ROWS = 64;
 
+/** What the matrices of attention maps may take where attention is not eager anyway: addresses, until they are used. */
+const MAPS_BYTES = 2 ** 28;
+
 export const MAX_SEQUENCES = 64;
 
 /** Weights that are read keep this alignment within a bank. */
@@ -161,9 +164,10 @@ function kvSizes(
     ),
     64,
   );
+  const matrices = matrix * threads;
   const most_pages = (options.max_sequences ?? MAX_SEQUENCES) * pages;
   const bytes = options.kv_bytes ?? (free === undefined ? UNKNOWN_KV_BYTES : Math.floor(free / 2));
-  return { format, bytes, most_pages, matrices: eager ? matrix * threads : 0, matrix };
+  return { format, bytes, most_pages, matrices: eager || matrices <= MAPS_BYTES ? matrices : 0, matrix };
 }
 
 /** The part of `ModelInfo` that is known before loading. */

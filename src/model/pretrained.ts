@@ -28,7 +28,7 @@ export interface ModelOutput {
   hidden_states?: Tensor[];
   /** layers of float32 (rows · length, experts), before the softmax. */
   router_logits?: Tensor[];
-  /** layers of float32 (rows, heads, length, keys), where attention is eager. */
+  /** layers of float32 (rows, heads, length, keys), by eager attention. */
   attentions?: Tensor[];
   past_key_values?: KeyValueCache;
 }
@@ -189,10 +189,15 @@ export abstract class MixtralPreTrainedModel extends Callable {
     const leave = cache.acquire();
     const mark = cache.mark();
     try {
-      for (const [i, { part }] of parts.entries()) this.checkLength(i, cache.rows[i].length + part.columns.length);
+      for (const [i, { part }] of parts.entries()) {
+        this.checkLength(i, cache.rows[i].length + part.columns.length);
+        cache.rows[i].hide(part.hides);
+      }
       const outputs = parts.map(({ b, part }, i) => new RowOutputs(shape, b, part, cache.rows[i].length, wants));
       await this.read(
-        parts.map(({ part }, i) => new Reading(cache.rows[i], part, (from, to) => outputs[i].wants(from, to))),
+        parts
+          .map(({ part }, i) => new Reading(cache.rows[i], part, (from, to) => outputs[i].wants(from, to)))
+          .filter(({ pending }) => pending > 0),
         inputs.signal,
       );
       cache.advance(length);
@@ -218,9 +223,9 @@ export abstract class MixtralPreTrainedModel extends Callable {
   private insides(inputs: ForwardInputs): Pick<ForwardWants, "hidden_states" | "router_logits" | "attentions"> {
     const { config, engine } = this;
     const attentions = inputs.output_attentions ?? config.output_attentions;
-    if (attentions && !engine.eager)
+    if (attentions && !engine.maps_attention)
       throw new InputError(
-        'output_attentions: attention maps are computed by eager attention alone: load the model with attn_implementation: "eager"',
+        'output_attentions: there is no room for attention maps of this context and so many threads: load the model with attn_implementation: "eager", or less of either',
       );
     return {
       hidden_states: inputs.output_hidden_states ?? config.output_hidden_states,

@@ -43,16 +43,12 @@ export class MixtralForQuestionAnswering extends MixtralPreTrainedModel {
   protected async compute(inputs: QuestionAnsweringInputs): Promise<QuestionAnsweringOutput> {
     const starts = places(inputs.start_positions, "start_positions");
     const ends = places(inputs.end_positions, "end_positions");
-    let hidden: readonly Uint8Array[] = [];
+    let first: readonly number[] = [];
     const { logits, aux_loss, ...results } = await this.run(inputs, (rows, length) => {
       checkCount(starts, "start_positions", rows.length);
       checkCount(ends, "end_positions", rows.length);
       const all = Uint32Array.from({ length }, (_, i) => i);
-      hidden = rows.map(({ columns }) => {
-        const row = new Uint8Array(length).fill(1);
-        for (const column of columns) row[column] = 0;
-        return row;
-      });
+      first = rows.map(({ columns }) => columns[0] ?? length);
       return { kept: rows.map(() => all), size: 2 };
     });
     const [batch, length] = logits!.dims;
@@ -61,12 +57,12 @@ export class MixtralForQuestionAnswering extends MixtralPreTrainedModel {
       return new Tensor("float32", values, [batch, length]);
     };
     const [start_logits, end_logits] = [channel(0), channel(1)];
-    // Positions beyond the row are clamped to its length, which is ignored. What the mask hides is no answer.
+    // Positions beyond the row are clamped to its length, which is ignored. In padding before a text is no answer.
     const loss = (of: Tensor, at: Int32Array) =>
       crossEntropy(
         this.math,
-        hidden.map((row, b) => (of.row(b).data as Float32Array).map((v, i) => (row[i] ? -Infinity : v))),
-        at.map((p) => Math.min(Math.max(p, 0), length)),
+        first.map((from, b) => (of.row(b).data as Float32Array).map((v, i) => (i < from ? -Infinity : v))),
+        at.map((p, b) => (p < first[b] ? length : Math.min(p, length))),
         length,
       );
     return {

@@ -13,6 +13,8 @@ export interface TakenRows {
   readonly positions: Uint32Array;
   /** How far each row's call reaches: its largest position + 1. */
   readonly reaches: Uint32Array;
+  /** (rows) 1 where a row is padding, whose key nobody sees. */
+  readonly padding?: Uint8Array;
   readonly wants: Wants;
 }
 
@@ -62,6 +64,8 @@ export interface KnownRows {
   readonly positions: Uint32Array;
   /** The largest of them + 1. */
   readonly reach: number;
+  /** (rows) 1 where a row is padding, whose key nobody sees. */
+  readonly padding?: Uint8Array;
 }
 
 /** The largest position + 1. */
@@ -71,7 +75,7 @@ export const rowCount = ({ positions }: KnownRows): number => positions.length;
 
 /** Rows [from, to). */
 export function sliceRows(
-  { tokens, embeds, positions, reach }: KnownRows,
+  { tokens, embeds, positions, reach, padding }: KnownRows,
   from: number,
   to: number,
 ): Omit<TakenRows, "wants"> {
@@ -81,6 +85,7 @@ export function sliceRows(
     ...(embeds ? { embeds: embeds.subarray(from * width, to * width) } : {}),
     positions: positions.subarray(from, to),
     reaches: new Uint32Array(to - from).fill(reach),
+    ...(padding ? { padding: padding.subarray(from, to) } : {}),
   };
 }
 

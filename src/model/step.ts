@@ -19,6 +19,8 @@ export interface SequenceRows {
   readonly pages_from: number;
   readonly pages_to: number;
   readonly first_block: number;
+  /** (page, 2 words) a bit for each position that is padding; absent where none is. */
+  readonly hidden?: Uint32Array;
   readonly wants: Wants;
 }
 

@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 import { json } from "../fixtures.ts";
 import { bits, builds, Kernels } from "./harness.ts";
 import { attend, type KvType, kvTypes, PagedSequence, Pool, type Rows, type Shape } from "./paged.ts";
-import { normal } from "./random.ts";
+import { normal, uniform } from "./random.ts";
 import { stored } from "./stored.ts";
 
 const kernels = builds.map((build) => new Kernels(build, 256));
@@ -27,7 +27,11 @@ const between = ({ q, k, v }: Rows, { group, head_dim }: Shape, from: number, to
 const asStored = ({ q, k, v }: Rows, type: KvType): Rows => ({ q, k: stored(k, type), v: stored(v, type) });
 
 /** The plain twin in float64, softmax over all visible keys at once: outputs, and (row, head of the group) weights. */
-function truth({ group, head_dim, window }: Shape, { q, k, v }: Rows): { out: Float64Array; weights: Float64Array[] } {
+function truth(
+  { group, head_dim, window }: Shape,
+  { q, k, v }: Rows,
+  hidden: ReadonlySet<number> = new Set(),
+): { out: Float64Array; weights: Float64Array[] } {
   const out = new Float64Array(q.length);
   const weights: Float64Array[] = [];
   for (let i = 0; i < q.length / head_dim; i++) {
@@ -35,11 +39,16 @@ function truth({ group, head_dim, window }: Shape, { q, k, v }: Rows): { out: Fl
     const begin = window ? Math.max(0, p - window + 1) : 0;
     const row = new Float64Array(p + 1).fill(-Infinity);
     for (let j = begin; j <= p; j++) {
+      if (hidden.has(j)) continue;
       let dot = 0;
       for (let d = 0; d < head_dim; d++) dot += q[i * head_dim + d] * k[j * head_dim + d];
       row[j] = dot / Math.sqrt(head_dim);
     }
     const max = row.reduce((a, b) => Math.max(a, b));
+    if (max === -Infinity) {
+      weights.push(row.fill(0));
+      continue;
+    }
     const sum = row.reduce((total, score) => total + Math.exp(score - max), 0);
     for (let j = 0; j <= p; j++) {
       row[j] = Math.exp(row[j] - max) / sum;
@@ -165,6 +174,38 @@ test("eager attention is within 2e-6 of the tiled, and leaves the weights in its
         assert.ok(Math.abs(sum - 1) <= 1e-6, `${what}: row ${r} adds up to ${sum}`);
         const wrong = row.findIndex((weight, j) => (weights[j] ? Math.abs(weight - weights[j]) > 2e-6 : weight !== 0));
         assert.is(wrong, -1, `${what}: row ${r} gives key ${wrong} ${row[wrong]}, expected ${weights[wrong]}`);
+      }
+    }
+  }
+});
+
+test("hidden keys are not seen, whatever they hold; a query that sees none gives 0", () => {
+  for (const { shape, length, input, what } of cases) {
+    const { head_dim, type } = shape;
+    const next = uniform(length);
+    // Single keys, the first ones, and a whole block: of some windows nothing is left.
+    const hidden = new Set(
+      Array.from({ length }, (_, i) => i).filter((i) => i < 3 || (i >= 64 && i < 131) || next() < 0.2),
+    );
+    const exact = truth(shape, asStored(input, type), hidden);
+    const poisoned = { q: input.q, k: input.k.slice(), v: input.v.slice() };
+    for (const key of hidden)
+      for (const values of [poisoned.k, poisoned.v]) values.fill(NaN, key * head_dim, (key + 1) * head_dim);
+    const expected = attend(kernels[0], shape, input, [length], { hidden });
+    for (const [at, value] of expected.entries())
+      assert.ok(Math.abs(value - exact.out[at]) <= 4e-6, `${what}: value ${at} is ${value}, expected ${exact.out[at]}`);
+    const eager = attend(kernels[0], shape, poisoned, [length], { hidden, eager: true });
+    for (const [at, value] of eager.entries())
+      assert.ok(Math.abs(value - expected[at]) <= 2e-6, `${what}: eager value ${at} is ${value}`);
+    const head = Math.ceil(length / 2);
+    for (const kernel of kernels) {
+      for (const chunks of [[length], [head, length - head]])
+        assert.equal(bits(attend(kernel, shape, poisoned, chunks, { hidden, parts: 3 })), bits(expected), what);
+      const sequence = new PagedSequence(new Pool(kernel, shape, Math.ceil(length / 64)));
+      const { probabilities } = sequence.chunk(poisoned, { hidden, eager: true });
+      for (const [r, row] of probabilities.entries()) {
+        const wrong = row.findIndex((weight, j) => !(Math.abs(weight - (exact.weights[r][j] ?? 0)) <= 2e-6));
+        assert.is(wrong, -1, `${what}: row ${r} gives key ${wrong} ${row[wrong]}`);
       }
     }
   }

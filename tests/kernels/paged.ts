@@ -28,6 +28,8 @@ export interface Way {
   parts?: number;
   eager?: boolean;
   interleaved?: boolean;
+  /** Keys of the sequence, by absolute index, that are hidden. */
+  hidden?: ReadonlySet<number>;
   /** (rows, head_dim) of rope_table; by default all angles are 0, so q and k are taken as they are. */
   tables?: Float32Array;
 }
@@ -141,7 +143,7 @@ export class PagedSequence {
   }
 
   /** Stores the rows behind those that are there, then attends. Of many calls the outputs replace the queries. */
-  chunk({ q, k, v }: Rows, { parts = 1, eager = false, interleaved = false, tables }: Way = {}): ChunkResult {
+  chunk({ q, k, v }: Rows, { parts = 1, eager = false, interleaved = false, hidden, tables }: Way = {}): ChunkResult {
     const { pool } = this;
     const { kernel, shape } = pool;
     const { group, head_dim, window, type } = shape;
@@ -186,6 +188,11 @@ export class PagedSequence {
     const rotated = strided(new Float32Array(rows * width), width, q_stride);
     const out = parts > 1 ? queries : strided(new Float32Array(rows * width), width, q_stride);
     const pages = kernel.put(Uint32Array.from(this.pages));
+    const bits = new Uint32Array(2 * this.pages.length);
+    for (const key of hidden ?? []) {
+      const bit = key - this.firstBlock * PAGE;
+      if (bit >= 0 && bit < 32 * bits.length) bits[bit >> 5] |= 1 << (bit & 31);
+    }
     const args = kernel.alloc(attentionArgs.bytes);
     const views = { u32: new Uint32Array(kernel.memory.buffer), f32: new Float32Array(kernel.memory.buffer) };
     writeStruct(views, args, attentionArgs, {
@@ -200,6 +207,7 @@ export class PagedSequence {
       pages,
       page_bytes: pool.pageBytes,
       first_block: this.firstBlock,
+      hidden: hidden ? kernel.put(bits) : 0,
       q_stride,
       kv_stride,
       group,

@@ -164,6 +164,89 @@ test("a cache of a model that is mapped is one of the model that is read and rep
   }
 });
 
+test("padding in a cache: forked, cropped, saved; a row of padding alone; rows that ended before others", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tramontane-"));
+  const path = join(folder, "cache");
+  try {
+    await using model = await load({}, fixture("fixtures/hf/window_8"));
+    const input_ids = [ids(90), ids(90, 41)];
+    const attention_mask = input_ids.map((row, b) => row.map((_, i) => +(i > 70 * b && (i * 5 + b) % 7 > 1)));
+    const next = [[11], [12]];
+    const both = (more: number[][], mask: number[][]) =>
+      input_ids.map((row, b) => [...row, ...(more[b] ?? []), ...mask[b]]);
+    const whole = await model({
+      input_ids: both(next, [[], []]),
+      attention_mask: attention_mask.map((row) => [...row, 1]),
+      logits_to_keep: 1,
+      use_cache: false,
+    });
+    const cache = (await model({ input_ids, attention_mask })).past_key_values!;
+    await cache.save(path);
+    const ahead = cache.fork();
+    await model({
+      input_ids: ids(30)
+        .map((id) => [id, id])
+        .slice(0, 2)
+        .map((row) => [...row, 3]),
+      past_key_values: ahead,
+    });
+    ahead.crop(90);
+    for (const past_key_values of [cache, ahead, await model.load_cache(path)]) {
+      const { logits } = await model({ input_ids: next, past_key_values });
+      assert.ok(sameBits(logits.data as Float32Array, whole.logits.data as Float32Array));
+      past_key_values.crop(20); // into the padding before row 1's first token
+      assert.is(past_key_values.get_seq_length(), 20);
+      const again = await model({
+        input_ids: input_ids.map((row) => row.slice(20)),
+        attention_mask,
+        past_key_values,
+        logits_to_keep: 1,
+      });
+      const alone = await model({ input_ids, attention_mask, logits_to_keep: 1, use_cache: false });
+      assert.ok(sameBits(again.logits.data as Float32Array, alone.logits.data as Float32Array));
+      past_key_values.dispose();
+    }
+    // Row 0 ends after two tokens: what stands behind it is padding, whatever a later mask says.
+    const prompt = [ids(20), ids(20, 41)];
+    const { sequences, past_key_values } = await model.generate({
+      input_ids: prompt,
+      max_new_tokens: 9,
+      eos_token_id: null,
+      stopping_criteria: (rows) => [rows[0].length >= 22, false],
+      return_dict_in_generate: true,
+    });
+    assert.is(past_key_values!.get_seq_length(), 28);
+    const rows = sequences.tolist() as number[][];
+    const seen = rows.map((row, b) => row.map((_, i) => +(b === 1 || i < 21 || i === 28)));
+    for (const mask of [seen, seen.map((row) => row.map(() => 1)), undefined]) {
+      const fork = past_key_values!.fork();
+      const { logits } = await model({
+        input_ids: rows.map((row) => row.slice(28)),
+        attention_mask: mask,
+        past_key_values: fork,
+      });
+      const alone = await model({ input_ids: rows, attention_mask: seen, logits_to_keep: 1, use_cache: false });
+      assert.ok(sameBits(logits.data as Float32Array, alone.logits.data as Float32Array));
+      fork.dispose();
+    }
+    past_key_values!.dispose();
+    assert.is(model.info().cache_bytes, 0);
+    const padded = model.generate({
+      input_ids: [
+        [1, 2],
+        [3, 4],
+      ],
+      attention_mask: [
+        [0, 0],
+        [1, 1],
+      ],
+    });
+    assert.match((await failure(padded)).message, /attention_mask\[0\]: expected a token to answer to/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test("a chunk that pauses again and again gives the bits of one that does not", async () => {
   await using model = await load({ step_ms: 1, chunk_size: 400 }, demo);
   const long = ids(1200);

@@ -59,15 +59,19 @@ for (const folder of readdirSync(fixture("fixtures/hf")).filter((name) => !name.
   });
 }
 
-test("attentions, by eager attention, in one chunk and in several", async () => {
+test("attentions, in one chunk and in several", async () => {
   let compared = 0;
   for (const folder of ["base", "odd_sizes"].filter((name) => hasFixture(`fixtures/hf/${name}/expected.safetensors`))) {
     const path = `fixtures/hf/${folder}`;
     const { output_attentions, ...given } = json(`${path}/inputs.json`).plain;
     assert.ok(output_attentions);
     const { tensors } = safetensors(fixture(`${path}/expected.safetensors`));
-    for (const chunk_size of [512, 5]) {
-      const options = { threads: 2, attn_implementation: "eager", chunk_size } as const;
+    for (const [chunk_size, attn_implementation] of [
+      [512, "eager"],
+      [5, "eager"],
+      [5, "tiled"],
+    ] as const) {
+      const options = { threads: 2, attn_implementation, chunk_size };
       await using model = await MixtralForCausalLM.from_pretrained(fixture(path), options);
       const { attentions } = await model({ ...given, output_attentions, use_cache: false });
       for (const [i, found] of attentions!.entries()) {
@@ -75,6 +79,7 @@ test("attentions, by eager attention, in one chunk and in several", async () => 
         assert.ok(difference <= 1e-5, `${folder}, layer ${i}: differs by ${difference}, allowed 1e-5`);
         compared++;
       }
+      if (attn_implementation === "tiled") continue; // what earlier calls computed differs by rounding
       // Behind a cache the keys before have columns of their own.
       const rows: number[][] = given.input_ids;
       const first = await model({ input_ids: rows.map((row) => row.slice(0, 11)) });
