@@ -2,7 +2,7 @@
 // as one line of JSON. A process of its own has no one else's memory, and shows what a user's program would.
 import process from "node:process";
 import { Stopwatch } from "../src/cli/report.ts";
-import { AutoModelForCausalLM, type LoadOptions, type MixtralForCausalLM, type ModelInfo } from "../src/index.ts";
+import { AutoModelForCausalLM, type CausalLM, type LoadOptions, type ModelInfo } from "../src/index.ts";
 import { PAGE_POSITIONS } from "../src/memory/kv_pool.ts";
 import type { PhaseName } from "../src/model/phases.ts";
 import type { Profile, StepKind } from "../src/model/profile.ts";
@@ -72,7 +72,7 @@ export interface Request {
 }
 
 async function generate(
-  model: MixtralForCausalLM,
+  model: CausalLM,
   { prompt, tokens, rows = 1 }: Task & { kind: "generate" },
 ): Promise<TaskResult> {
   const input_ids = Array.from({ length: rows }, (_, row) => randomIds(model, prompt, row + 1));
@@ -95,7 +95,7 @@ async function generate(
 }
 
 /** Random ids that are ordinary tokens. */
-function randomIds(model: MixtralForCausalLM, length: number, seed: number): number[] {
+function randomIds(model: CausalLM, length: number, seed: number): number[] {
   const first = Math.min(259, model.config.vocab_size >> 1);
   return Array.from(
     randomWords(new Uint32Array(length), seed),
@@ -107,7 +107,7 @@ function randomIds(model: MixtralForCausalLM, length: number, seed: number): num
  * A cache behind a window holds the last keys of it, whatever the position. So it is filled once, and the sequence is then
  * told that it is further on, by whole pages: the work of each token is what it would be had all tokens been fed.
  */
-async function walk(model: MixtralForCausalLM, { at, tokens }: Task & { kind: "positions" }): Promise<TaskResult> {
+async function walk(model: CausalLM, { at, tokens }: Task & { kind: "positions" }): Promise<TaskResult> {
   const window = model.engine.shape.window || Math.max(...at);
   const fill = randomIds(model, window, 1);
   const filled = async (count: number) => {
@@ -142,7 +142,7 @@ async function walk(model: MixtralForCausalLM, { at, tokens }: Task & { kind: "p
 const nothing: TaskResult = { first_ms: 0, prompt_rate: 0, generated_rate: 0, positions: [] };
 
 /** Milliseconds between the tokens of a stream while a long prompt is read beside it. */
-async function beside(model: MixtralForCausalLM, { prompt }: Task & { kind: "beside" }): Promise<TaskResult> {
+async function beside(model: CausalLM, { prompt }: Task & { kind: "beside" }): Promise<TaskResult> {
   const long = [randomIds(model, prompt, 1)];
   const read = async () => {
     const start = performance.now();
@@ -173,10 +173,7 @@ async function beside(model: MixtralForCausalLM, { prompt }: Task & { kind: "bes
 }
 
 /** Streams that go on from forks of one cache. */
-async function shared(
-  model: MixtralForCausalLM,
-  { prefix, streams, tokens }: Task & { kind: "shared" },
-): Promise<TaskResult> {
+async function shared(model: CausalLM, { prefix, streams, tokens }: Task & { kind: "shared" }): Promise<TaskResult> {
   const ids = randomIds(model, prefix, 1);
   const { past_key_values } = await model({ input_ids: [ids], logits_to_keep: 1 });
   const forks = Array.from({ length: streams }, () => past_key_values!.fork());
@@ -198,7 +195,7 @@ async function shared(
   return { ...nothing, generated_rate: (streams * tokens) / seconds, cache_bytes };
 }
 
-const runs: { readonly [Kind in Task["kind"]]: (model: MixtralForCausalLM, task: any) => Promise<TaskResult> } = {
+const runs: { readonly [Kind in Task["kind"]]: (model: CausalLM, task: any) => Promise<TaskResult> } = {
   generate,
   positions: walk,
   beside,

@@ -1,6 +1,8 @@
 // The public API: re-exports only.
 export { GenerationConfig, type GenerationOptions } from "./config/generation_config.ts";
+export { MistralConfig } from "./config/mistral_config.ts";
 export { MixtralConfig } from "./config/mixtral_config.ts";
+export { PreTrainedConfig } from "./config/pretrained_config.ts";
 export {
   CheckpointError,
   ConfigError,
@@ -20,7 +22,7 @@ export {
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
 } from "./generation/auto.ts";
-export { type ForwardOutput, MixtralForCausalLM } from "./generation/causal_lm.ts";
+export { CausalLM, type ForwardOutput, MistralForCausalLM, MixtralForCausalLM } from "./generation/causal_lm.ts";
 export type { GenerateOutput } from "./generation/generate.ts";
 export type { GenerateInputs } from "./generation/generate_inputs.ts";
 export { type CustomLogitsProcessor, LogitsProcessorList } from "./generation/processors.ts";
@@ -34,6 +36,7 @@ export {
   StopStringCriteria,
 } from "./generation/stopping.ts";
 export { BaseStreamer, TextStreamer, type TextStreamerOptions } from "./generation/streamers.ts";
+export { BaseModel, type BaseModelOutput, MistralModel, MixtralModel } from "./model/base_model.ts";
 export { KeyValueCache } from "./model/cache.ts";
 export {
   type ClassifierOutput,
@@ -44,7 +47,6 @@ export {
 } from "./model/classification.ts";
 export type { ModelInfo } from "./model/engine.ts";
 export type { CausalLMInputs, ForwardInputs } from "./model/inputs.ts";
-export { type BaseModelOutput, MixtralModel } from "./model/mixtral.ts";
 export type { LoadOptions, ProgressInfo } from "./model/options.ts";
 export {
   MixtralForQuestionAnswering,

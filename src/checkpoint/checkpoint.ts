@@ -1,6 +1,6 @@
 // What a checkpoint on disk is to the rest of the engine, whatever its form: a config, and tensors by name
 // whose bytes stand at known places of open files. Opening checks everything; nothing is read twice.
-import type { MixtralConfig } from "../config/mixtral_config.ts";
+import type { PreTrainedConfig } from "../config/pretrained_config.ts";
 import type { SourceFile } from "../platform/platform.ts";
 import type { FileFormat } from "../quant/formats.ts";
 import type { GGUFValue } from "./gguf_types.ts";
@@ -21,7 +21,7 @@ export interface Checkpoint {
   readonly kind: "safetensors" | "gguf";
   /** The folder or file that was opened, for messages. */
   readonly path: string;
-  readonly config: MixtralConfig;
+  readonly config: PreTrainedConfig;
   /** The contents of generation_config.json (or what GGUF metadata says of the kind); {} when there is none. */
   readonly generation_config: Readonly<Record<string, unknown>>;
   readonly tensors: ReadonlyMap<string, TensorRef>;

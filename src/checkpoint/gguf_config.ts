@@ -1,6 +1,8 @@
 // What a GGUF file's metadata says about the model, as the config and generation config that Hugging Face would have.
-// Source: llama.cpp's names for architecture `llama`, which is what a Mixtral is there.
+// Source: llama.cpp's names for architecture `llama`, which is what a Mixtral is there, and a Mistral.
+import { MistralConfig } from "../config/mistral_config.ts";
 import { MixtralConfig } from "../config/mixtral_config.ts";
+import type { PreTrainedConfig } from "../config/pretrained_config.ts";
 import { show } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
 import type { GGUFValue } from "./gguf_types.ts";
@@ -13,10 +15,14 @@ const keys: Readonly<Record<string, string>> = {
   intermediate_size: "llama.feed_forward_length",
   num_hidden_layers: "llama.block_count",
   num_attention_heads: "llama.attention.head_count",
-  num_local_experts: "llama.expert_count",
-  num_experts_per_tok: "llama.expert_used_count",
   rms_norm_eps: "llama.attention.layer_norm_rms_epsilon",
   max_position_embeddings: "llama.context_length",
+};
+
+/** Those of a mixture of experts. */
+const expertKeys: Readonly<Record<string, string>> = {
+  num_local_experts: "llama.expert_count",
+  num_experts_per_tok: "llama.expert_used_count",
 };
 
 const optionalKeys: Readonly<Record<string, string>> = {
@@ -42,28 +48,32 @@ export function ggufConfig(
   vocabulary: number | undefined,
   tied: boolean,
   where: string,
-): MixtralConfig {
+): PreTrainedConfig {
   const fail = (key: string, expected: string, found: unknown) =>
     new CheckpointError(`${key}: expected ${expected}, found ${show(found)} in ${where}`);
   const architecture = metadata.get("general.architecture");
-  if (architecture !== "llama") throw fail("general.architecture", '"llama" (which Mixtral is in GGUF)', architecture);
-  for (const key of Object.values(keys))
-    if (!metadata.has(key)) throw fail(key, "a value: a Mixtral needs it", undefined);
+  if (architecture !== "llama")
+    throw fail("general.architecture", '"llama" (which Mixtral and Mistral are in GGUF)', architecture);
+  const mixture = Object.values(expertKeys).some((key) => metadata.has(key) && metadata.get(key) !== 0);
+  const needed = mixture ? { ...keys, ...expertKeys } : keys;
+  for (const key of Object.values(needed))
+    if (!metadata.has(key)) throw fail(key, `a value: a ${mixture ? "Mixtral" : "Mistral"} needs it`, undefined);
   const tokens = checkVocabulary(metadata, fail);
   const values: Record<string, unknown> = { tie_word_embeddings: tied, num_key_value_heads: null };
-  for (const [field, key] of Object.entries({ ...keys, ...optionalKeys }))
+  for (const [field, key] of Object.entries({ ...needed, ...optionalKeys }))
     if (metadata.has(key)) values[field] = metadata.get(key);
   values.vocab_size ??= tokens ?? vocabulary;
   // llama.cpp's default, not Hugging Face's 1e6; and its 0 for "no window".
   values.rope_theta ??= 10000;
-  if (values.sliding_window === 0) values.sliding_window = null;
+  values.sliding_window ||= null;
   const { rope_theta, ...fields } = values;
   const rope_parameters = { rope_theta, ...ropeScaling(metadata) };
-  const names = { ...keys, ...optionalKeys, "rope_parameters.rope_theta": "llama.rope.freq_base" };
-  const config = new MixtralConfig({ ...fields, rope_parameters }, { where, names: { ...names, ...scalingNames } });
+  const names = { ...needed, ...optionalKeys, "rope_parameters.rope_theta": "llama.rope.freq_base" };
+  const Config = mixture ? MixtralConfig : MistralConfig;
+  const config = new Config({ ...fields, rope_parameters }, { where, names: { ...names, ...scalingNames } });
   if (tokens !== undefined && tokens !== config.vocab_size)
     throw fail("tokenizer.ggml.tokens", `${config.vocab_size} tokens (llama.vocab_size)`, tokens);
-  // The whole head is turned in a Mixtral, and keys and values have one length.
+  // The whole head is turned, and keys and values have one length.
   for (const key of ["llama.rope.dimension_count", "llama.attention.value_length"]) {
     const length = metadata.get(key) ?? config.resolved_head_dim;
     if (length !== config.resolved_head_dim) throw fail(key, `the head size ${config.resolved_head_dim}`, length);
@@ -72,7 +82,7 @@ export function ggufConfig(
 }
 
 /** The special tokens, as generation_config.json would give them. */
-export function ggufGenerationConfig(config: MixtralConfig): Record<string, unknown> {
+export function ggufGenerationConfig(config: PreTrainedConfig): Record<string, unknown> {
   const { bos_token_id, eos_token_id, pad_token_id } = config;
   return { bos_token_id, eos_token_id, ...(pad_token_id === null ? {} : { pad_token_id }) };
 }

@@ -1,7 +1,8 @@
 // Opens a checkpoint: a repository as Hugging Face lays it out (config.json and safetensors), one with a GGUF, or a named
 // .gguf file. All headers are read and checked; of the weights not a byte.
 import { GenerationConfig } from "../config/generation_config.ts";
-import { MixtralConfig } from "../config/mixtral_config.ts";
+import { PreTrainedConfig } from "../config/pretrained_config.ts";
+import { type ConfigClass, readConfig } from "../config/read_config.ts";
 import { show } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
 import type { SourceFile } from "../platform/platform.ts";
@@ -16,7 +17,9 @@ import { indexName, readShards, singleName } from "./shards.ts";
 
 export interface OpenOptions {
   /** Used instead of config.json or a GGUF's metadata. */
-  readonly config?: MixtralConfig | Readonly<Record<string, unknown>>;
+  readonly config?: PreTrainedConfig | Readonly<Record<string, unknown>>;
+  /** What a config without a model_type is. */
+  readonly config_class?: ConfigClass;
 }
 
 const configLimit = 2 ** 20;
@@ -25,7 +28,7 @@ const configLimit = 2 ** 20;
  * Opens a checkpoint for reading its weights.
  * @param repository - one with a model, or with a .gguf file named in it (any part of a split set)
  * @returns what holds the files open, until `close`
- * @throws {@link CheckpointError} or ConfigError when it is not a Mixtral's checkpoint; all files are closed again then
+ * @throws {@link CheckpointError} or ConfigError when it is neither a Mixtral's checkpoint nor a Mistral's; all files are closed again then
  * @example
  * const checkpoint = await openCheckpoint(await openRepository(await currentPlatform(), "models/demo"));
  * const weights = bind(checkpoint, headOf(checkpoint));
@@ -74,9 +77,9 @@ async function chooseGGUF(repository: Repository): Promise<string | undefined> {
   throw new CheckpointError(`${path}: expected ${singleName}, ${indexName} or a .gguf file, found ${found}`);
 }
 
-function givenConfig({ config }: OpenOptions): MixtralConfig | undefined {
-  if (config === undefined || config instanceof MixtralConfig) return config;
-  return new MixtralConfig(config, { where: "options.config" });
+function givenConfig({ config, config_class }: OpenOptions): PreTrainedConfig | undefined {
+  if (config === undefined || config instanceof PreTrainedConfig) return config;
+  return readConfig(config, "options.config", config_class);
 }
 
 async function readGGUFCheckpoint(
@@ -106,7 +109,7 @@ async function readSafetensorsCheckpoint(
   open: Opener,
   options: OpenOptions,
 ): Promise<Contents> {
-  const config = givenConfig(options) ?? (await readConfig(repository));
+  const config = givenConfig(options) ?? (await configOf(repository));
   const { quantization_config: quantization } = config;
   if (quantization)
     throw new CheckpointError(
@@ -143,11 +146,11 @@ async function readSafetensorsCheckpoint(
 const formatOf = ({ dtype }: SafetensorsEntry): FileFormat | undefined =>
   dtype === "F32" || dtype === "F16" || dtype === "BF16" ? formats[dtype] : undefined;
 
-async function readConfig(repository: Repository): Promise<MixtralConfig> {
+async function configOf(repository: Repository): Promise<PreTrainedConfig> {
   const [name, where] = ["config.json", repository.where("config.json")];
   if (!(await hasFile(repository, name)))
     throw new CheckpointError(`${where}: missing; safetensors need a config beside them`);
-  return MixtralConfig.from_dict(await readJSONObject(repository, name, configLimit), where);
+  return readConfig(await readJSONObject(repository, name, configLimit), where);
 }
 
 async function readGenerationConfig(repository: Repository): Promise<Record<string, unknown>> {

@@ -2,7 +2,7 @@
 import process from "node:process";
 import readline from "node:readline";
 import { Command } from "commander";
-import { MixtralForCausalLM } from "../generation/causal_lm.ts";
+import { AutoModelForCausalLM } from "../generation/auto.ts";
 import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import { ChatSession } from "../generation/session.ts";
 import { AutoTokenizer } from "../text/load_tokenizer.ts";
@@ -27,7 +27,7 @@ export function chatCommand(): Command {
 async function run(flags: ModelFlags & SamplingFlags): Promise<void> {
   const tokenizer = await AutoTokenizer.from_pretrained(flags.model);
   await using model = await interruptible((signal) =>
-    MixtralForCausalLM.from_pretrained(flags.model, {
+    AutoModelForCausalLM.from_pretrained(flags.model, {
       ...loadOptions(flags),
       progress_callback: progressBar(flags.quiet),
       signal,

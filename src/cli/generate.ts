@@ -1,7 +1,7 @@
 // tramontane generate PROMPT: streams one answer.
 import process from "node:process";
 import { Command } from "commander";
-import { MixtralForCausalLM } from "../generation/causal_lm.ts";
+import { AutoModelForCausalLM } from "../generation/auto.ts";
 import { ChatSession } from "../generation/session.ts";
 import { AutoTokenizer } from "../text/load_tokenizer.ts";
 import { interruptible, say, write } from "./io.ts";
@@ -35,7 +35,7 @@ async function run(
   const text = prompt === "-" ? await readInput() : prompt;
   await interruptible(async (signal) => {
     const tokenizer = await AutoTokenizer.from_pretrained(flags.model);
-    await using model = await MixtralForCausalLM.from_pretrained(flags.model, {
+    await using model = await AutoModelForCausalLM.from_pretrained(flags.model, {
       ...loadOptions(flags),
       profile: flags.profile !== undefined,
       progress_callback: progressBar(flags.quiet),

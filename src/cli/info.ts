@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { openCheckpoint } from "../checkpoint/open.ts";
 import { openRepository } from "../checkpoint/repository.ts";
+import { MixtralConfig } from "../config/mixtral_config.ts";
 import { cacheBytes } from "../memory/kv_pool.ts";
 import { describePlan, planEngine } from "../model/plan.ts";
 import { currentPlatform } from "../platform/index.ts";
@@ -54,9 +55,10 @@ async function run(path: string, flags: { json?: boolean; tensors?: boolean }): 
       return await write(
         `${JSON.stringify({ ...facts, tensors: flags.tensors ? tensors : tensors.length }, null, 2)}\n`,
       );
+    const mixture = config instanceof MixtralConfig ? config : undefined;
     const lines = [
-      `${path}: Mixtral, ${checkpoint.kind}, ${files.length} file${files.length > 1 ? "s" : ""}, ${tensors.length} tensors`,
-      `  shape     ${config.num_hidden_layers} layers, hidden ${config.hidden_size}, heads ${config.num_attention_heads} (${config.num_key_value_heads} for keys), ${config.num_local_experts} experts of ${config.intermediate_size}, ${config.num_experts_per_tok} a token, vocabulary ${config.vocab_size}`,
+      `${path}: ${mixture ? "Mixtral" : "Mistral"}, ${checkpoint.kind}, ${files.length} file${files.length > 1 ? "s" : ""}, ${tensors.length} tensors`,
+      `  shape     ${config.num_hidden_layers} layers, hidden ${config.hidden_size}, heads ${config.num_attention_heads} (${config.num_key_value_heads} for keys), ${mixture ? `${mixture.num_local_experts} experts of ${config.intermediate_size}, ${mixture.num_experts_per_tok} a token` : `feed-forward ${config.intermediate_size}`}, vocabulary ${config.vocab_size}`,
       `  positions ${config.max_position_embeddings}, ${config.sliding_window ? `window ${config.sliding_window}` : "no window"}, rope theta ${config.rope_theta}`,
       `  formats   ${Object.entries(plan.formats)
         .map(([name, n]) => `${name} × ${n}`)

@@ -2,7 +2,7 @@
 // thread count and build.
 import { Command, InvalidArgumentError } from "commander";
 import { show } from "../config/show.ts";
-import { MixtralForCausalLM } from "../generation/causal_lm.ts";
+import { AutoModelForCausalLM } from "../generation/auto.ts";
 import { interruptible, write } from "./io.ts";
 import { loadOptions, type ModelFlags, withModel } from "./options.ts";
 
@@ -24,7 +24,7 @@ function parseIds(text: string): number[] {
 
 async function run(flags: ModelFlags & { ids: number[]; hash?: boolean }): Promise<void> {
   await interruptible(async (signal) => {
-    await using model = await MixtralForCausalLM.from_pretrained(flags.model, { ...loadOptions(flags), signal });
+    await using model = await AutoModelForCausalLM.from_pretrained(flags.model, { ...loadOptions(flags), signal });
     const { logits } = await model({ input_ids: flags.ids, use_cache: false, signal });
     const data = logits.data as Float32Array<ArrayBuffer>;
     if (flags.hash) {

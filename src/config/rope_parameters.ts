@@ -69,11 +69,13 @@ const keys: Readonly<Record<RopeType, Readonly<Record<string, Rule>>>> = {
 
 /**
  * @param config - a config's keys in either form
+ * @param theta - where it names none
  * @param fail - throws the error for a field: (field, expected, found)
  * Source: transformers 5, where `rope_scaling` replaces `rope_parameters` if both exist.
  */
 export function normalizeRope(
   config: Readonly<Record<string, unknown>>,
+  theta: number,
   fail: (field: string, expected: string, found: unknown) => ConfigError,
 ): RopeParameters {
   const field = config.rope_scaling != null ? "rope_scaling" : "rope_parameters";
@@ -84,7 +86,7 @@ export function normalizeRope(
   if (!text.allows(rope_type)) throw fail(`${field}.rope_type`, text.expected, rope_type);
   if (!Object.hasOwn(keys, rope_type as string))
     throw fail(`${field}.rope_type`, `one that this version computes (${Object.keys(keys).join(", ")})`, rope_type);
-  const rope_theta = rest.rope_theta ?? config.rope_theta ?? 1e6;
+  const rope_theta = rest.rope_theta ?? config.rope_theta ?? theta;
   if (!positive.allows(rope_theta))
     throw fail(rest.rope_theta == null ? "rope_theta" : `${field}.rope_theta`, positive.expected, rope_theta);
   const normal: RopeParameters = {

@@ -1,6 +1,7 @@
 // The numbers of a config that the forward pass needs, each resolved once: no nulls, no aliases. What may differ from layer
 // to layer in models of this family is data of the layer, although in a Mixtral all layers are alike.
-import type { MixtralConfig } from "./mixtral_config.ts";
+import { MixtralConfig } from "./mixtral_config.ts";
+import type { PreTrainedConfig } from "./pretrained_config.ts";
 import type { RopeParameters } from "./rope_parameters.ts";
 
 export interface LayerShape {
@@ -11,6 +12,8 @@ export interface LayerShape {
   readonly scale: number;
   /** Keys that a query sees, itself included; 0: all. */
   readonly window: number;
+  /** Whether a router picks among the experts; else there is one, the feed-forward block. */
+  readonly routed: boolean;
   readonly experts: number;
   readonly experts_per_token: number;
   readonly intermediate: number;
@@ -34,15 +37,17 @@ export interface ModelShape {
   readonly window: number;
 }
 
-export function modelShape(config: MixtralConfig): ModelShape {
+export function modelShape(config: PreTrainedConfig): ModelShape {
+  const mixture = config instanceof MixtralConfig ? config : undefined;
   const layer: LayerShape = {
     heads: config.num_attention_heads,
     kv_heads: config.num_key_value_heads,
     head_dim: config.resolved_head_dim,
     scale: 1 / Math.sqrt(config.resolved_head_dim),
     window: config.sliding_window ?? 0,
-    experts: config.num_local_experts,
-    experts_per_token: config.num_experts_per_tok,
+    routed: mixture !== undefined,
+    experts: mixture?.num_local_experts ?? 1,
+    experts_per_token: mixture?.num_experts_per_tok ?? 1,
     intermediate: config.intermediate_size,
     act: config.hidden_act === "gelu" ? "gelu" : "silu",
   };

@@ -1,17 +1,21 @@
-// The Auto classes: they find out what a checkpoint is. Here every checkpoint is a Mixtral.
+// The Auto classes: they find out what a checkpoint or a config is, and make a model of the class that suits it.
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
 import { openRepository } from "../checkpoint/repository.ts";
-import type { MixtralConfig } from "../config/mixtral_config.ts";
+import { PreTrainedConfig } from "../config/pretrained_config.ts";
+import { readConfig } from "../config/read_config.ts";
+import { CheckpointError } from "../errors.ts";
+import { type BaseModel, MistralModel, MixtralModel } from "../model/base_model.ts";
 import { MixtralForSequenceClassification, MixtralForTokenClassification } from "../model/classification.ts";
-import { MixtralModel } from "../model/mixtral.ts";
 import type { LoadOptions } from "../model/options.ts";
+import type { PreTrainedModel } from "../model/pretrained.ts";
 import { MixtralForQuestionAnswering } from "../model/question_answering.ts";
 import { currentPlatform } from "../platform/index.ts";
-import { MixtralForCausalLM } from "./causal_lm.ts";
+import { type CausalLM, MistralForCausalLM, MixtralForCausalLM } from "./causal_lm.ts";
 
 export const AutoConfig: {
   /** The config of a checkpoint: a folder or a .gguf file. @throws CheckpointError or ConfigError */
-  from_pretrained(path: string): Promise<MixtralConfig>;
+  from_pretrained(path: string): Promise<PreTrainedConfig>;
 } = {
   async from_pretrained(path) {
     const checkpoint = await openCheckpoint(await openRepository(await currentPlatform(), path));
@@ -20,43 +24,82 @@ export const AutoConfig: {
   },
 };
 
-/** Makes models of the class that suits a checkpoint or a config. */
-export interface AutoClass<Model> {
-  /** As the class's own. @throws CheckpointError where the checkpoint has not the head, and what the class throws */
-  from_pretrained(path: string, options?: LoadOptions): Promise<Model>;
-  /** As the class's own. */
-  from_config(
-    config: MixtralConfig | Readonly<Record<string, unknown>>,
-    options?: LoadOptions & { seed?: number | bigint },
-  ): Promise<Model>;
+/** What the Auto classes use of a class of models. */
+interface ModelClass<Model> {
+  from_checkpoint(checkpoint: Checkpoint, options?: LoadOptions): Promise<Model>;
+  from_config(config: PreTrainedConfig, options?: LoadOptions & { seed?: number | bigint }): Promise<Model>;
 }
 
-/** See {@link MixtralModel}. */
-export const AutoModel: AutoClass<MixtralModel> = {
-  from_pretrained: (path, options = {}) => MixtralModel.from_pretrained(path, options),
-  from_config: (config, options = {}) => MixtralModel.from_config(config, options),
-};
+/** Makes models of the class that suits a checkpoint or a config. */
+export class AutoClass<Model extends PreTrainedModel> {
+  /** By model_type. */
+  private readonly classes: Readonly<Record<string, ModelClass<Model>>>;
 
-/** See {@link MixtralForCausalLM}. */
-export const AutoModelForCausalLM: AutoClass<MixtralForCausalLM> = {
-  from_pretrained: (path, options = {}) => MixtralForCausalLM.from_pretrained(path, options),
-  from_config: (config, options = {}) => MixtralForCausalLM.from_config(config, options),
-};
+  constructor(classes: Readonly<Record<string, ModelClass<Model>>>) {
+    this.classes = classes;
+  }
+
+  /** As the class's own. @throws CheckpointError where the checkpoint has not the head, and what the class throws */
+  async from_pretrained(path: string, options: LoadOptions = {}): Promise<Model> {
+    options.signal?.throwIfAborted();
+    const repository = await openRepository(await currentPlatform(), path);
+    const checkpoint = await openCheckpoint(repository, { config: options.config as PreTrainedConfig | undefined });
+    try {
+      return await this.from_checkpoint(checkpoint, options);
+    } finally {
+      await checkpoint.close();
+    }
+  }
+
+  /** The same of an open checkpoint, for the parts of this library. It stays the caller's. */
+  from_checkpoint(checkpoint: Checkpoint, options: LoadOptions = {}): Promise<Model> {
+    return this.classOf(checkpoint.config, checkpoint.path).from_checkpoint(checkpoint, options);
+  }
+
+  /** As the class's own. */
+  async from_config(
+    config: PreTrainedConfig | Readonly<Record<string, unknown>>,
+    options: LoadOptions & { seed?: number | bigint } = {},
+  ): Promise<Model> {
+    const checked = config instanceof PreTrainedConfig ? config : readConfig(config, "the config");
+    return this.classOf(checked, "the config").from_config(checked, options);
+  }
+
+  private classOf({ model_type }: PreTrainedConfig, where: string): ModelClass<Model> {
+    if (Object.hasOwn(this.classes, model_type)) return this.classes[model_type];
+    const known = Object.keys(this.classes).map((name) => `"${name}"`);
+    throw new CheckpointError(
+      `${where}: expected model_type ${known.join(" or ")}, which has a class for this task, found "${model_type}"`,
+    );
+  }
+}
+
+/** See {@link MixtralModel}, {@link MistralModel}. */
+export const AutoModel: AutoClass<BaseModel> = new AutoClass<BaseModel>({
+  mixtral: MixtralModel,
+  mistral: MistralModel,
+});
+
+/** See {@link MixtralForCausalLM}, {@link MistralForCausalLM}. */
+export const AutoModelForCausalLM: AutoClass<CausalLM> = new AutoClass<CausalLM>({
+  mixtral: MixtralForCausalLM,
+  mistral: MistralForCausalLM,
+});
 
 /** See {@link MixtralForSequenceClassification}. */
-export const AutoModelForSequenceClassification: AutoClass<MixtralForSequenceClassification> = {
-  from_pretrained: (path, options = {}) => MixtralForSequenceClassification.from_pretrained(path, options),
-  from_config: (config, options = {}) => MixtralForSequenceClassification.from_config(config, options),
-};
+export const AutoModelForSequenceClassification: AutoClass<MixtralForSequenceClassification> =
+  new AutoClass<MixtralForSequenceClassification>({
+    mixtral: MixtralForSequenceClassification,
+  });
 
 /** See {@link MixtralForTokenClassification}. */
-export const AutoModelForTokenClassification: AutoClass<MixtralForTokenClassification> = {
-  from_pretrained: (path, options = {}) => MixtralForTokenClassification.from_pretrained(path, options),
-  from_config: (config, options = {}) => MixtralForTokenClassification.from_config(config, options),
-};
+export const AutoModelForTokenClassification: AutoClass<MixtralForTokenClassification> =
+  new AutoClass<MixtralForTokenClassification>({
+    mixtral: MixtralForTokenClassification,
+  });
 
 /** See {@link MixtralForQuestionAnswering}. */
-export const AutoModelForQuestionAnswering: AutoClass<MixtralForQuestionAnswering> = {
-  from_pretrained: (path, options = {}) => MixtralForQuestionAnswering.from_pretrained(path, options),
-  from_config: (config, options = {}) => MixtralForQuestionAnswering.from_config(config, options),
-};
+export const AutoModelForQuestionAnswering: AutoClass<MixtralForQuestionAnswering> =
+  new AutoClass<MixtralForQuestionAnswering>({
+    mixtral: MixtralForQuestionAnswering,
+  });

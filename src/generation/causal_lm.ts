@@ -1,7 +1,9 @@
-// MixtralForCausalLM: a loaded Mixtral that generates.
+// MixtralForCausalLM and MistralForCausalLM: language models, which generate.
+import { MistralConfig } from "../config/mistral_config.ts";
+import { MixtralConfig } from "../config/mixtral_config.ts";
 import { checkLabels } from "../model/forward_output.ts";
 import { type CausalLMInputs, keptColumns } from "../model/inputs.ts";
-import { MixtralPreTrainedModel, type ModelOutput } from "../model/pretrained.ts";
+import { type ModelOutput, PreTrainedModel } from "../model/pretrained.ts";
 import { type Tensor, toRows } from "../tensor.ts";
 import { type GenerateOutput, generate } from "./generate.ts";
 import type { GenerateInputs } from "./generate_inputs.ts";
@@ -20,21 +22,16 @@ export interface ForwardOutput extends ModelOutput {
   aux_loss?: number;
 }
 
-export interface MixtralForCausalLM {
+export interface CausalLM {
   /** The forward pass. @throws {@link InputError} naming the argument that is wrong */
   (inputs: CausalLMInputs): Promise<ForwardOutput>;
   /** The same. */
   forward(inputs: CausalLMInputs): Promise<ForwardOutput>;
 }
 
-/**
- * Mixtral with its language-model head.
- * @example
- * const model = await MixtralForCausalLM.from_pretrained("models/demo");
- * const ids = await model.generate({ input_ids: [1, 20, 300], max_new_tokens: 40 });
- */
+/** A model with a language-model head. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
-export class MixtralForCausalLM extends MixtralPreTrainedModel {
+export abstract class CausalLM extends PreTrainedModel {
   static override readonly head = "lm_head";
   protected override readonly own_arguments = ["labels", "logits_to_keep"];
 
@@ -51,7 +48,9 @@ export class MixtralForCausalLM extends MixtralPreTrainedModel {
       this.config.use_cache && labels === undefined,
     );
     const { loss, aux_loss } = results;
-    if (loss !== undefined && aux_loss !== undefined) results.loss = loss + this.config.router_aux_loss_coef * aux_loss;
+    const { config } = this;
+    if (loss !== undefined && aux_loss !== undefined && config instanceof MixtralConfig)
+      results.loss = loss + config.router_aux_loss_coef * aux_loss;
     return results as ForwardOutput;
   }
 
@@ -82,4 +81,26 @@ export class MixtralForCausalLM extends MixtralPreTrainedModel {
     if (inputs.tokenizer) yield* streamText(this, inputs, inputs.tokenizer);
     else yield* streamTokens(this, inputs);
   }
+}
+
+/**
+ * Mixtral with its language-model head.
+ * @example
+ * const model = await MixtralForCausalLM.from_pretrained("models/demo");
+ * const ids = await model.generate({ input_ids: [1, 20, 300], max_new_tokens: 40 });
+ */
+export class MixtralForCausalLM extends CausalLM {
+  declare readonly config: MixtralConfig;
+}
+
+/**
+ * Mistral, which has no experts, with its language-model head.
+ * @example
+ * const shape = { vocab_size: 64, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2 };
+ * const model = await MistralForCausalLM.from_config(shape);
+ * (await model.generate({ input_ids: [[5, 6, 7]], max_new_tokens: 2, eos_token_id: null })).dims // [1, 5]
+ */
+export class MistralForCausalLM extends CausalLM {
+  static override readonly config_class = MistralConfig;
+  declare readonly config: MistralConfig;
 }

@@ -6,7 +6,7 @@ import type { KeyValueCache, RowMark } from "../model/cache.ts";
 import type { Engine } from "../model/engine.ts";
 import type { CheckedInputs, InputRow } from "../model/inputs.ts";
 import type { Wants } from "../model/outputs.ts";
-import type { MixtralPreTrainedModel } from "../model/pretrained.ts";
+import type { PreTrainedModel } from "../model/pretrained.ts";
 import { Tensor } from "../tensor.ts";
 import { Answer, type AnswerOwner } from "./answer.ts";
 import { type GenerateInputs, promptOf, resolveConfig, resolveLength } from "./generate_inputs.ts";
@@ -28,7 +28,7 @@ export interface GenerateOutput {
 }
 
 /** @throws {@link InputError} or ConfigError for what was passed; the signal's reason when aborted, with `partial` on it */
-export async function generate(model: MixtralPreTrainedModel, inputs: GenerateInputs): Promise<GenerateOutput> {
+export async function generate(model: PreTrainedModel, inputs: GenerateInputs): Promise<GenerateOutput> {
   inputs.signal?.throwIfAborted();
   model.engine.check();
   const generation = new Generation(model, inputs);
@@ -66,7 +66,7 @@ class Generation implements AnswerOwner {
   private settle = { resolve: () => {}, reject: (_error: unknown) => {} };
   private over = false;
 
-  constructor(model: MixtralPreTrainedModel, inputs: GenerateInputs) {
+  constructor(model: PreTrainedModel, inputs: GenerateInputs) {
     this.engine = model.engine;
     this.inputs = inputs;
     this.config = resolveConfig(model, inputs);

@@ -10,7 +10,7 @@ import { showName } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { KeyValueCache } from "../model/cache.ts";
 import { type CheckedInputs, checkInputs } from "../model/inputs.ts";
-import type { MixtralPreTrainedModel } from "../model/pretrained.ts";
+import type { PreTrainedModel } from "../model/pretrained.ts";
 import { type Tensor, type TokenIds, toRows } from "../tensor.ts";
 import type { ProcessorContext } from "./processors.ts";
 import type { CustomStoppingCriteria } from "./stopping.ts";
@@ -59,7 +59,7 @@ const OWN_OPTIONS = new Set([
 ]);
 
 /** Options of the call over a passed config over the model's own over the defaults. */
-export function resolveConfig(model: MixtralPreTrainedModel, inputs: GenerateInputs): ResolvedGenerationConfig {
+export function resolveConfig(model: PreTrainedModel, inputs: GenerateInputs): ResolvedGenerationConfig {
   const own = Object.fromEntries(Object.entries(inputs).filter(([name]) => !OWN_OPTIONS.has(name)));
   const call = new GenerationConfig(own);
   const unknown = Object.keys(own).find((name) => own[name as keyof typeof own] != null && !(name in call));
@@ -92,7 +92,7 @@ const DEFAULT_NEW_TOKENS = 20;
  * @throws {@link InputError} when the context does not hold what was asked for
  */
 export function resolveLength(
-  model: MixtralPreTrainedModel,
+  model: PreTrainedModel,
   inputs: GenerateInputs,
   config: ResolvedGenerationConfig,
   prompt_length: number,
@@ -135,7 +135,7 @@ export interface Prompt {
 }
 
 export function promptOf(
-  model: MixtralPreTrainedModel,
+  model: PreTrainedModel,
   inputs: GenerateInputs,
   config: ResolvedGenerationConfig,
   eos: readonly number[],

@@ -1,7 +1,7 @@
 // A conversation's one timeline: what the model has seen stays in its cache, and each turn feeds only what is new.
 import { InputError } from "../errors.ts";
 import type { KeyValueCache } from "../model/cache.ts";
-import type { MixtralForCausalLM } from "./causal_lm.ts";
+import type { CausalLM } from "./causal_lm.ts";
 import type { GenerateInputs } from "./generate_inputs.ts";
 import { streamText } from "./stream.ts";
 import { BaseStreamer } from "./streamers.ts";
@@ -23,14 +23,14 @@ export class ChatSession {
   /** Prompt tokens of the last turn, and how many of them the cache held already. */
   prompt_tokens = 0;
   cached_tokens = 0;
-  private readonly model: MixtralForCausalLM;
+  private readonly model: CausalLM;
   private readonly tokenizer: ChatTokenizer;
   private cache: KeyValueCache | undefined;
   /** The tokens that the cache holds, and those chosen after them. */
   private ids: number[] = [];
   private answering = false;
 
-  constructor(model: MixtralForCausalLM, tokenizer: ChatTokenizer) {
+  constructor(model: CausalLM, tokenizer: ChatTokenizer) {
     this.model = model;
     this.tokenizer = tokenizer;
   }

@@ -1,6 +1,6 @@
 // The new tokens of one row, or their text, as an async iterable: what `generate` tells its streamer, handed to a loop.
 import { InputError } from "../errors.ts";
-import type { MixtralPreTrainedModel } from "../model/pretrained.ts";
+import type { PreTrainedModel } from "../model/pretrained.ts";
 import { generate } from "./generate.ts";
 import type { GenerateInputs } from "./generate_inputs.ts";
 import { BaseStreamer } from "./streamers.ts";
@@ -11,7 +11,7 @@ import { TextOutput, type TextTokenizer } from "./text_output.ts";
  * @param begin - is given the prompt's ids before the first new one
  */
 export async function* streamTokens(
-  model: MixtralPreTrainedModel,
+  model: PreTrainedModel,
   inputs: GenerateInputs,
   begin?: (prompt: ArrayLike<number>) => void,
 ): AsyncGenerator<number, void, void> {
@@ -39,7 +39,7 @@ export async function* streamTokens(
  *   otherwise parts it from the prompt
  */
 export async function* streamText(
-  model: MixtralPreTrainedModel,
+  model: PreTrainedModel,
   inputs: GenerateInputs,
   tokenizer: TextTokenizer,
   alone = false,

@@ -45,7 +45,8 @@ export interface BankedLayer {
   readonly v_proj: Linear;
   readonly o_proj: Linear;
   readonly post_attention_layernorm: number;
-  readonly router: number; // address, f32 (experts, hidden)
+  /** Null where there is one expert, which every row goes to. */
+  readonly router: number | null; // address, f32 (experts, hidden)
   /** Of all experts; an expert's three are in one bank, not always the layer's. */
   readonly w1: Linear;
   readonly w2: Linear;
@@ -149,7 +150,7 @@ function layerUnits(layer: LayerWeights, i: number): Unit[] {
   const attention: Unit = {
     what: `attention of layer ${i}`,
     matrices: [layer.q_proj, layer.k_proj, layer.v_proj, layer.o_proj],
-    constants: [layer.input_layernorm, layer.post_attention_layernorm, layer.router],
+    constants: [layer.input_layernorm, layer.post_attention_layernorm, ...(layer.router ? [layer.router] : [])],
   };
   const expert = (weights: ExpertWeights, e: number): Unit => ({
     what: `expert ${e} of layer ${i}`,
@@ -240,7 +241,7 @@ function bankedModel(shape: ModelShape, weights: MixtralWeights, { matrices, con
       v_proj: linear([layer.v_proj]),
       o_proj: linear([layer.o_proj]),
       post_attention_layernorm: constant(layer.post_attention_layernorm),
-      router: constant(layer.router),
+      router: layer.router && constant(layer.router),
       w1: linear(layer.experts.map(({ w1 }) => w1)),
       w2: linear(layer.experts.map(({ w2 }) => w2)),
       w3: linear(layer.experts.map(({ w3 }) => w3)),

@@ -5,7 +5,7 @@ import { Tensor, type TokenIds, toRows } from "../tensor.ts";
 import { checkLabels } from "./forward_output.ts";
 import type { ForwardInputs, InputRow } from "./inputs.ts";
 import { binaryCrossEntropy, crossEntropy, meanSquaredError } from "./losses.ts";
-import { MixtralPreTrainedModel, type ModelOutput } from "./pretrained.ts";
+import { type ModelOutput, PreTrainedModel } from "./pretrained.ts";
 
 export interface ClassifierOutput extends ModelOutput {
   /** float32 (rows, num_labels), of tokens (rows, length, num_labels) */
@@ -40,8 +40,9 @@ export interface MixtralForSequenceClassification {
  * (await model({ input_ids: [[5, 6, 7], [8, 9, 0]] })).logits.dims // [2, 3]
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
-export class MixtralForSequenceClassification extends MixtralPreTrainedModel {
+export class MixtralForSequenceClassification extends PreTrainedModel {
   static override readonly head = "score";
+  declare readonly config: MixtralConfig;
   protected override readonly own_arguments = ["labels"];
 
   protected async compute(inputs: SequenceClassificationInputs): Promise<ClassifierOutput> {
@@ -131,8 +132,9 @@ export interface MixtralForTokenClassification {
  * (await model({ input_ids: [[5, 6, 7]] })).logits.dims // [1, 3, 5]
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
-export class MixtralForTokenClassification extends MixtralPreTrainedModel {
+export class MixtralForTokenClassification extends PreTrainedModel {
   static override readonly head = "score";
+  declare readonly config: MixtralConfig;
   protected override readonly own_arguments = ["labels"];
 
   protected async compute(inputs: TokenClassificationInputs): Promise<ClassifierOutput> {

@@ -25,6 +25,7 @@ export interface ForwardInputs {
   /** Results always come as an object: `false` is refused. */
   return_dict?: boolean;
   output_hidden_states?: boolean;
+  /** Of mixtures of experts. */
   output_router_logits?: boolean;
   output_attentions?: boolean;
   signal?: AbortSignal;
@@ -71,7 +72,6 @@ const ARGUMENTS = [
   "use_cache",
   "return_dict",
   "output_hidden_states",
-  "output_router_logits",
   "output_attentions",
   "signal",
 ];

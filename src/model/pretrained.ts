@@ -6,8 +6,10 @@ import { openCheckpoint } from "../checkpoint/open.ts";
 import { openRepository } from "../checkpoint/repository.ts";
 import { GenerationConfig } from "../config/generation_config.ts";
 import { MixtralConfig } from "../config/mixtral_config.ts";
+import { PreTrainedConfig } from "../config/pretrained_config.ts";
+import { type ConfigClass, readConfig } from "../config/read_config.ts";
 import { show } from "../config/show.ts";
-import { InputError } from "../errors.ts";
+import { CheckpointError, InputError } from "../errors.ts";
 import { currentPlatform } from "../platform/index.ts";
 import type { Tensor } from "../tensor.ts";
 import type { HeadName } from "../weights/weights.ts";
@@ -37,17 +39,19 @@ export interface ModelOutput {
 type HeadWanted = Pick<ForwardWants, "kept" | "size" | "labels"> & Partial<Pick<ForwardWants, "hidden_states">>;
 
 /** A class of models, with what its static methods need of each other. */
-type ModelClass<T> = Pick<typeof MixtralPreTrainedModel, "head" | "from_checkpoint"> & { prototype: T };
+type ModelClass<T> = Pick<typeof PreTrainedModel, "head" | "config_class" | "from_checkpoint"> & { prototype: T };
 
-export abstract class MixtralPreTrainedModel extends Callable {
-  readonly config: MixtralConfig;
+export abstract class PreTrainedModel extends Callable {
+  readonly config: PreTrainedConfig;
   readonly generation_config: GenerationConfig;
   /** The engine underneath, for the parts of this library. */
   readonly engine: Engine;
   /** The head that a checkpoint of this class must hold. */
   static readonly head: HeadName | null = null;
+  /** The class of its config. */
+  static readonly config_class: ConfigClass = MixtralConfig;
 
-  protected constructor(engine: Engine, config: MixtralConfig, generation_config: GenerationConfig) {
+  protected constructor(engine: Engine, config: PreTrainedConfig, generation_config: GenerationConfig) {
     super();
     this.engine = engine;
     this.config = config;
@@ -59,14 +63,17 @@ export abstract class MixtralPreTrainedModel extends Callable {
    * @param path - a Hugging Face folder, or a .gguf file
    * @throws CheckpointError, ConfigError or MemoryError; the signal's reason when aborted
    */
-  static async from_pretrained<T extends MixtralPreTrainedModel>(
+  static async from_pretrained<T extends PreTrainedModel>(
     this: ModelClass<T>,
     path: string,
     options: LoadOptions = {},
   ): Promise<T> {
     options.signal?.throwIfAborted();
     const repository = await openRepository(await currentPlatform(), path);
-    const checkpoint = await openCheckpoint(repository, { config: options.config as MixtralConfig | undefined });
+    const checkpoint = await openCheckpoint(repository, {
+      config: options.config as PreTrainedConfig | undefined,
+      config_class: this.config_class,
+    });
     try {
       return await this.from_checkpoint(checkpoint, options);
     } finally {
@@ -83,15 +90,15 @@ export abstract class MixtralPreTrainedModel extends Callable {
    * const config = new MixtralConfig({ vocab_size: 64, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2 });
    * const model = await MixtralForCausalLM.from_config(config, { seed: 7 });
    */
-  static async from_config<T extends MixtralPreTrainedModel>(
+  static async from_config<T extends PreTrainedModel>(
     this: ModelClass<T>,
-    config: MixtralConfig | Readonly<Record<string, unknown>>,
+    config: PreTrainedConfig | Readonly<Record<string, unknown>>,
     options: LoadOptions & { seed?: number | bigint } = {},
   ): Promise<T> {
     const { seed = 0, ...load } = options;
     if (typeof seed !== "bigint" && !Number.isSafeInteger(seed))
       throw new InputError(`seed: expected an integer, found ${show(seed)}`);
-    const checked = config instanceof MixtralConfig ? config : new MixtralConfig(config);
+    const checked = config instanceof PreTrainedConfig ? config : readConfig(config, "the config", this.config_class);
     checked.validate();
     return this.from_checkpoint(await randomCheckpoint(await currentPlatform(), checked, this.head, seed), load);
   }
@@ -100,12 +107,18 @@ export abstract class MixtralPreTrainedModel extends Callable {
    * Starts the engine on an open checkpoint, for the parts of this library. It stays the caller's, to be closed afterwards.
    * @throws what from_pretrained does
    */
-  static async from_checkpoint<T extends MixtralPreTrainedModel>(
+  static async from_checkpoint<T extends PreTrainedModel>(
     this: ModelClass<T>,
     checkpoint: Checkpoint,
     options: LoadOptions = {},
   ): Promise<T> {
     const name = checkpoint.path;
+    const { config } = checkpoint;
+    const suits: boolean = config instanceof this.config_class;
+    if (!suits)
+      throw new CheckpointError(
+        `${name}: found model_type "${config.model_type}", which is for another class; the Auto classes choose it`,
+      );
     const tell = (status: "initiate" | "done" | "ready") =>
       options.progress_callback?.({
         status,
@@ -122,7 +135,7 @@ export abstract class MixtralPreTrainedModel extends Callable {
       tell("done");
       const generation_config = new GenerationConfig(checkpoint.generation_config);
       const Class = this as unknown as new (...args: unknown[]) => T;
-      const model = new Class(engine, checkpoint.config, generation_config);
+      const model = new Class(engine, config, generation_config);
       tell("ready");
       return model;
     } catch (error) {
@@ -154,7 +167,8 @@ export abstract class MixtralPreTrainedModel extends Callable {
   }
 
   async forward(inputs: ForwardInputs): Promise<ModelOutput> {
-    return this.compute(checkArguments(inputs, this.own_arguments));
+    const routed = this.config instanceof MixtralConfig ? ["output_router_logits"] : [];
+    return this.compute(checkArguments(inputs, [...this.own_arguments, ...routed]));
   }
 
   /** The forward pass of the class. */
@@ -229,7 +243,7 @@ export abstract class MixtralPreTrainedModel extends Callable {
       );
     return {
       hidden_states: inputs.output_hidden_states ?? config.output_hidden_states,
-      router_logits: inputs.output_router_logits ?? config.output_router_logits,
+      router_logits: config instanceof MixtralConfig && (inputs.output_router_logits ?? config.output_router_logits),
       attentions,
     };
   }

@@ -1,9 +1,10 @@
 // Mixtral with a head that points: where in a text the answer to a question begins and ends.
+import type { MixtralConfig } from "../config/mixtral_config.ts";
 import { InputError } from "../errors.ts";
 import { Tensor, type TokenIds, toRows } from "../tensor.ts";
 import type { ForwardInputs } from "./inputs.ts";
 import { crossEntropy } from "./losses.ts";
-import { MixtralPreTrainedModel, type ModelOutput } from "./pretrained.ts";
+import { type ModelOutput, PreTrainedModel } from "./pretrained.ts";
 
 export interface QuestionAnsweringInputs extends ForwardInputs {
   /** (rows) the index of the answer's first token; beyond the row: it does not count. */
@@ -36,8 +37,9 @@ export interface MixtralForQuestionAnswering {
  * (await model({ input_ids: [[5, 6, 7, 8]] })).start_logits.dims // [1, 4]
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
-export class MixtralForQuestionAnswering extends MixtralPreTrainedModel {
+export class MixtralForQuestionAnswering extends PreTrainedModel {
   static override readonly head = "qa_outputs";
+  declare readonly config: MixtralConfig;
   protected override readonly own_arguments = ["start_positions", "end_positions"];
 
   protected async compute(inputs: QuestionAnsweringInputs): Promise<QuestionAnsweringOutput> {

@@ -2,7 +2,8 @@
 // computed as it is read; the same seed gives the same bits in every runtime.
 
 import type { Checkpoint, TensorRef } from "../checkpoint/checkpoint.ts";
-import type { MixtralConfig } from "../config/mixtral_config.ts";
+import { MixtralConfig } from "../config/mixtral_config.ts";
+import type { PreTrainedConfig } from "../config/pretrained_config.ts";
 import { loadLogits } from "../kernels/logits.ts";
 import { createMemory } from "../kernels/memory.ts";
 import type { Platform, SourceFile } from "../platform/platform.ts";
@@ -32,7 +33,7 @@ function mix(h: number): number {
  */
 export async function randomCheckpoint(
   platform: Platform,
-  config: MixtralConfig,
+  config: PreTrainedConfig,
   head: HeadName | null,
   seed: number | bigint,
 ): Promise<Checkpoint> {
@@ -57,8 +58,8 @@ export async function randomCheckpoint(
   };
 }
 
-function listTensors(config: MixtralConfig, head: HeadName | null): RandomTensor[] {
-  const { hidden_size: H, intermediate_size: I, num_local_experts: E, vocab_size: V } = config;
+function listTensors(config: PreTrainedConfig, head: HeadName | null): RandomTensor[] {
+  const { hidden_size: H, intermediate_size: I, vocab_size: V } = config;
   const names = huggingFaceNames(() => false);
   const tensors: RandomTensor[] = [];
   let end = 0;
@@ -80,9 +81,10 @@ function listTensors(config: MixtralConfig, head: HeadName | null): RandomTensor
     add(layer.v_proj, [keys, H], normal);
     add(layer.o_proj, [H, attended], normal);
     add(layer.post_attention_layernorm, [H], { all: 1 });
-    add(layer.router, [E, H], normal);
-    for (let j = 0; j < E; j++) {
-      const { w1, w2, w3 } = layer.expert(j);
+    const experts = config instanceof MixtralConfig ? config.num_local_experts : undefined;
+    if (experts !== undefined) add(layer.router, [experts, H], normal);
+    for (let j = 0; j < (experts ?? 1); j++) {
+      const { w1, w2, w3 } = experts === undefined ? layer.dense : layer.expert(j);
       add(w1, [I, H], normal);
       add(w3, [I, H], normal);
       add(w2, [H, I], normal);

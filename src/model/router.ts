@@ -26,6 +26,12 @@ export class Router {
     const { experts, experts_per_token: k } = layer.shape;
     yield* this.phases.rows(view, "router", index, (from, to) => {
       this.norm.into(view, home, layer.post_attention_layernorm, from, to);
+      if (layer.router === null) {
+        // The one expert counts as it is.
+        home.u32.fill(0, buffers.picked / 4 + from, buffers.picked / 4 + to);
+        home.f32.fill(1, buffers.weights / 4 + from, buffers.weights / 4 + to);
+        return;
+      }
       for (let r = from; r < to; r++) {
         const logits = buffers.router_logits + r * experts * 4;
         home.kernels.router_logits(buffers.xn + r * hidden * 4, layer.router, hidden, experts, logits);

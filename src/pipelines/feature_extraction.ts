@@ -1,6 +1,6 @@
 // pipeline("feature-extraction", …): hidden states of texts, or one vector for each.
 import { InputError } from "../errors.ts";
-import type { MixtralModel } from "../model/mixtral.ts";
+import type { BaseModel } from "../model/base_model.ts";
 import { Tensor } from "../tensor.ts";
 import { Pipeline, textsOf } from "./pipeline.ts";
 
@@ -24,7 +24,7 @@ export interface FeatureExtractionPipeline {
 const POOLINGS: readonly Pooling[] = ["none", "mean", "last_token", "cls"];
 
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
-export class FeatureExtractionPipeline extends Pipeline<MixtralModel> {
+export class FeatureExtractionPipeline extends Pipeline<BaseModel> {
   readonly task = "feature-extraction";
 
   async _call(input: string | string[], options: FeatureExtractionOptions = {}): Promise<Tensor> {

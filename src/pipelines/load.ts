@@ -1,13 +1,18 @@
 // pipeline(task, …): loads a model of the class that a task takes, and its tokenizer, from the same files.
 import { openCheckpoint } from "../checkpoint/open.ts";
 import { openRepository, type Repository } from "../checkpoint/repository.ts";
-import type { MixtralConfig } from "../config/mixtral_config.ts";
+import type { PreTrainedConfig } from "../config/pretrained_config.ts";
 import { InputError } from "../errors.ts";
-import { MixtralForCausalLM } from "../generation/causal_lm.ts";
-import { MixtralForSequenceClassification, MixtralForTokenClassification } from "../model/classification.ts";
-import { MixtralModel } from "../model/mixtral.ts";
+import {
+  type AutoClass,
+  AutoModel,
+  AutoModelForCausalLM,
+  AutoModelForQuestionAnswering,
+  AutoModelForSequenceClassification,
+  AutoModelForTokenClassification,
+} from "../generation/auto.ts";
 import type { LoadOptions } from "../model/options.ts";
-import { MixtralForQuestionAnswering } from "../model/question_answering.ts";
+import type { PreTrainedModel } from "../model/pretrained.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { loadTokenizer } from "../text/load_tokenizer.ts";
 import { FeatureExtractionPipeline } from "./feature_extraction.ts";
@@ -16,13 +21,13 @@ import { TextClassificationPipeline } from "./text_classification.ts";
 import { TextGenerationPipeline } from "./text_generation.ts";
 import { TokenClassificationPipeline } from "./token_classification.ts";
 
-/** By task, the pipeline and the class of its model. */
+/** By task, the pipeline and the classes of its model. */
 const tasks = {
-  "text-generation": [TextGenerationPipeline, MixtralForCausalLM],
-  "text-classification": [TextClassificationPipeline, MixtralForSequenceClassification],
-  "token-classification": [TokenClassificationPipeline, MixtralForTokenClassification],
-  "question-answering": [QuestionAnsweringPipeline, MixtralForQuestionAnswering],
-  "feature-extraction": [FeatureExtractionPipeline, MixtralModel],
+  "text-generation": [TextGenerationPipeline, AutoModelForCausalLM],
+  "text-classification": [TextClassificationPipeline, AutoModelForSequenceClassification],
+  "token-classification": [TokenClassificationPipeline, AutoModelForTokenClassification],
+  "question-answering": [QuestionAnsweringPipeline, AutoModelForQuestionAnswering],
+  "feature-extraction": [FeatureExtractionPipeline, AutoModel],
 } as const;
 
 export type PipelineTask = keyof typeof tasks;
@@ -56,14 +61,14 @@ export async function loadPipeline<Task extends PipelineTask>(
   repository: Repository,
   options: LoadOptions,
 ): Promise<PipelineOf<Task>> {
-  const checkpoint = await openCheckpoint(repository, { config: options.config as MixtralConfig | undefined });
+  const checkpoint = await openCheckpoint(repository, { config: options.config as PreTrainedConfig | undefined });
   try {
     const gguf = checkpoint.kind === "gguf" ? checkpoint.metadata : undefined;
     // First what takes a moment, and may fail.
     const tokenizer = await loadTokenizer(repository, {}, gguf);
     const [Pipeline, Model] = tasks[task] as unknown as [
       new (...parts: unknown[]) => PipelineOf<Task>,
-      typeof MixtralModel,
+      AutoClass<PreTrainedModel>,
     ];
     return new Pipeline(await Model.from_checkpoint(checkpoint, options), tokenizer);
   } finally {

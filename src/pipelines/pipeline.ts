@@ -1,10 +1,10 @@
 // What every pipeline is: a model with its tokenizer, called on texts.
 import { Callable } from "../callable.ts";
 import { InputError } from "../errors.ts";
-import type { MixtralPreTrainedModel } from "../model/pretrained.ts";
+import type { PreTrainedModel } from "../model/pretrained.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 
-export abstract class Pipeline<Model extends MixtralPreTrainedModel> extends Callable {
+export abstract class Pipeline<Model extends PreTrainedModel> extends Callable {
   abstract readonly task: string;
   readonly model: Model;
   readonly tokenizer: Tokenizer;

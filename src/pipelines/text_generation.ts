@@ -1,6 +1,6 @@
 // pipeline("text-generation", …): texts or conversations in, texts out.
 import { InputError } from "../errors.ts";
-import type { MixtralForCausalLM } from "../generation/causal_lm.ts";
+import type { CausalLM } from "../generation/causal_lm.ts";
 import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import type { Message } from "../generation/session.ts";
 import { TextOutput } from "../generation/text_output.ts";
@@ -29,7 +29,7 @@ export interface TextGenerationPipeline {
 }
 
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
-export class TextGenerationPipeline extends Pipeline<MixtralForCausalLM> {
+export class TextGenerationPipeline extends Pipeline<CausalLM> {
   readonly task = "text-generation";
 
   async _call(input: string | string[] | Chat | Chat[], options: TextGenerationOptions = {}): Promise<unknown> {

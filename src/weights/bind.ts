@@ -1,14 +1,15 @@
 // Binds a checkpoint's tensors to their roles: every shape and format is checked here once, and matrices that share a
 // tensor (all experts of a layer) are cut apart.
 import type { Checkpoint, TensorRef } from "../checkpoint/checkpoint.ts";
+import { MixtralConfig } from "../config/mixtral_config.ts";
 import { fileName, showName } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
 import { rowBytes } from "../quant/formats.ts";
-import { ggufNames, huggingFaceNames, type LayerNames, type ModelNames, unheeded } from "./names.ts";
+import { type ExpertNames, ggufNames, huggingFaceNames, type LayerNames, type ModelNames, unheeded } from "./names.ts";
 import type { ExpertWeights, HeadName, HeadWeights, LayerWeights, MatrixRef, MixtralWeights } from "./weights.ts";
 
 /**
- * Finds every weight of a Mixtral in a checkpoint. Nothing is read; the refs are good while the checkpoint is open.
+ * Finds every weight of a model in its checkpoint. Nothing is read; the refs are good while the checkpoint is open.
  * Unknown tensors (`rotary_emb.inv_freq`, another class's head) are ignored.
  * @param head - of the class that is loaded, which the checkpoint must have
  * @throws {@link CheckpointError} when a tensor is missing, or has another shape or format than the config asks for
@@ -60,8 +61,7 @@ function bindHead(checkpoint: Checkpoint, head: HeadName, name: string, embed_to
 }
 
 function bindLayer(checkpoint: Checkpoint, names: LayerNames): LayerWeights {
-  const { hidden_size, num_attention_heads, num_key_value_heads, num_local_experts, resolved_head_dim } =
-    checkpoint.config;
+  const { hidden_size, num_attention_heads, num_key_value_heads, resolved_head_dim } = checkpoint.config;
   const attention = num_attention_heads * resolved_head_dim;
   const keys = num_key_value_heads * resolved_head_dim;
   return {
@@ -71,21 +71,35 @@ function bindLayer(checkpoint: Checkpoint, names: LayerNames): LayerWeights {
     v_proj: matrix(checkpoint, names.v_proj, keys, hidden_size),
     o_proj: matrix(checkpoint, names.o_proj, hidden_size, attention),
     post_attention_layernorm: vector(checkpoint, names.post_attention_layernorm, hidden_size),
-    router: unquantized(whole(find(checkpoint, names.router, [num_local_experts, hidden_size]))),
-    experts: bindExperts(checkpoint, names),
+    ...bindFeedForward(checkpoint, names),
   };
 }
 
-function bindExperts(checkpoint: Checkpoint, { merged, expert }: LayerNames): ExpertWeights[] {
-  const { hidden_size: H, intermediate_size: I, num_local_experts: E } = checkpoint.config;
+function bindFeedForward(checkpoint: Checkpoint, names: LayerNames): Pick<LayerWeights, "router" | "experts"> {
+  const { config } = checkpoint;
+  if (!(config instanceof MixtralConfig)) return { router: null, experts: [bindExpert(checkpoint, names.dense)] };
+  const { num_local_experts, hidden_size } = config;
+  return {
+    router: unquantized(whole(find(checkpoint, names.router, [num_local_experts, hidden_size]))),
+    experts: bindExperts(checkpoint, config, names),
+  };
+}
+
+function bindExpert(checkpoint: Checkpoint, { w1, w3, w2 }: ExpertNames): ExpertWeights {
+  const { hidden_size: H, intermediate_size: I } = checkpoint.config;
+  return { w1: matrix(checkpoint, w1, I, H), w3: matrix(checkpoint, w3, I, H), w2: matrix(checkpoint, w2, H, I) };
+}
+
+function bindExperts(
+  checkpoint: Checkpoint,
+  { hidden_size: H, intermediate_size: I, num_local_experts: E }: MixtralConfig,
+  { merged, expert }: LayerNames,
+): ExpertWeights[] {
   const list = <T>(make: (j: number) => T): T[] => Array.from({ length: E }, (_, j) => make(j));
   // One matrix an expert, as files of before April 2024 (GGUF) and transformers 4 (safetensors) have.
   const first = expert(0).w1;
   if (checkpoint.tensors.has(first) || (checkpoint.kind === "safetensors" && !checkpoint.tensors.has(merged.w2)))
-    return list((j) => {
-      const { w1, w3, w2 } = expert(j);
-      return { w1: matrix(checkpoint, w1, I, H), w3: matrix(checkpoint, w3, I, H), w2: matrix(checkpoint, w2, H, I) };
-    });
+    return list((j) => bindExpert(checkpoint, expert(j)));
   const down = find(checkpoint, merged.w2, [E, H, I]);
   if ("w1w3" in merged) {
     const gateUp = find(checkpoint, merged.w1w3, [E, 2 * I, H]);
@@ -158,6 +172,6 @@ function refuseUnheeded(checkpoint: Checkpoint): void {
   for (const name of checkpoint.tensors.keys())
     if (unheeded.test(name))
       throw new CheckpointError(
-        `${showName(name)}: a Mixtral has no such tensor, and its effect would be lost: found in ${checkpoint.path}`,
+        `${showName(name)}: no model of this family has such a tensor, and its effect would be lost: found in ${checkpoint.path}`,
       );
 }

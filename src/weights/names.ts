@@ -1,4 +1,4 @@
-// What checkpoints call a Mixtral's weights. Every name stands here and nowhere else.
+// What checkpoints call a model's weights. Every name stands here and nowhere else.
 // Sources: transformers (4: one matrix an expert; 5: all experts of a layer in one tensor), llama.cpp (the same two forms).
 import type { HeadName } from "./weights.ts";
 
@@ -10,11 +10,20 @@ export interface LayerNames {
   readonly v_proj: string;
   readonly o_proj: string;
   readonly post_attention_layernorm: string;
+  /** Of a mixture of experts. */
   readonly router: string;
   /** Where one tensor holds all experts. */
   readonly merged: MergedNames;
   /** Where each expert has its own. */
-  readonly expert: (j: number) => { readonly w1: string; readonly w3: string; readonly w2: string };
+  readonly expert: (j: number) => ExpertNames;
+  /** Of a model that has one feed-forward block instead. */
+  readonly dense: ExpertNames;
+}
+
+export interface ExpertNames {
+  readonly w1: string;
+  readonly w3: string;
+  readonly w2: string;
 }
 
 /** Either w1 and w3 are apart, or `w1w3` has each expert's w1 rows and then its w3 rows. */
@@ -59,6 +68,11 @@ export function huggingFaceNames(has: (name: string) => boolean): ModelNames {
           const expert = `${moe}.experts.${j}`;
           return { w1: `${expert}.w1.weight`, w3: `${expert}.w3.weight`, w2: `${expert}.w2.weight` };
         },
+        dense: {
+          w1: `${layer}.mlp.gate_proj.weight`,
+          w3: `${layer}.mlp.up_proj.weight`,
+          w2: `${layer}.mlp.down_proj.weight`,
+        },
       };
     },
   };
@@ -87,6 +101,11 @@ export const ggufNames: ModelNames = {
       w3: `blk.${i}.ffn_up.${j}.weight`,
       w2: `blk.${i}.ffn_down.${j}.weight`,
     }),
+    dense: {
+      w1: `blk.${i}.ffn_gate.weight`,
+      w3: `blk.${i}.ffn_up.weight`,
+      w2: `blk.${i}.ffn_down.weight`,
+    },
   }),
 };
 

@@ -28,7 +28,8 @@ export interface LayerWeights {
   readonly v_proj: MatrixRef; // (kv_heads · head_dim, hidden)
   readonly o_proj: MatrixRef; // (hidden, heads · head_dim)
   readonly post_attention_layernorm: MatrixRef; // (1, hidden)
-  readonly router: MatrixRef; // (experts, hidden)
+  /** Null where there is one feed-forward block, the only expert. */
+  readonly router: MatrixRef | null; // (experts, hidden)
   readonly experts: readonly ExpertWeights[];
 }
 

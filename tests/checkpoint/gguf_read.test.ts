@@ -107,7 +107,7 @@ test("every type of the models opens, with the formats that its name says", asyn
     const { checkpoint, weights } = await load(fixture(`fixtures/gguf/models/${type}.gguf`));
     const formatOf = (m: MatrixRef) => m.format.name;
     assert.is(formatOf(weights.layers[0].experts[3].w2), type);
-    assert.is(formatOf(weights.layers[0].router), "F32");
+    assert.is(formatOf(weights.layers[0].router!), "F32");
     assert.is(checkpoint.config.rope_theta, 1e6);
     assert.is(checkpoint.config.num_hidden_layers, weights.layers.length);
     await checkpoint.close();

@@ -257,7 +257,7 @@ test("configs beside them", async () => {
     [model({ "config.json": `{"a":${"[".repeat(1e5)}` }), /nested deeper/],
     [model({ "config.json": '{"vocab_size":5,"vocab_size":6}' }), /"vocab_size" stands twice/],
     [model({ "config.json": `"${"x".repeat(2 ** 20)}"` }), /config.json/],
-    [config({ model_type: "llama" }), /model_type: expected "mixtral", found "llama" in \/m\/config.json/],
+    [config({ model_type: "llama" }), /model_type: expected "mixtral" or "mistral", found "llama" in \/m\/config.json/],
     [config({ num_hidden_layers: 2 }), /model.layers.1.* missing/],
     [config({ num_hidden_layers: 1e9 }), /num_hidden_layers: expected an integer of 1 to 1024/],
     [config({ quantization_config: { quant_method: "bitsandbytes" } }), /quant_method "bitsandbytes"/],

@@ -4,11 +4,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { MixtralForCausalLM } from "../../src/generation/causal_lm.ts";
+import { AutoModelForCausalLM } from "../../src/generation/auto.ts";
+import { type CausalLM, MistralForCausalLM, MixtralForCausalLM } from "../../src/generation/causal_lm.ts";
 import type { KeyValueCache } from "../../src/model/cache.ts";
 import { fixture, root } from "../fixtures.ts";
 
-const { cases } = JSON.parse(readFileSync(join(root, "tests", "fixtures", "calls", "calls.json"), "utf8"));
+const folder = join(root, "tests", "fixtures", "calls");
+const { cases } = JSON.parse(readFileSync(join(folder, "calls.json"), "utf8"));
 const logits_tolerance = 2e-4;
 
 function checkClose(found: ArrayLike<number>, expected: readonly number[], tolerance: number, where: string): void {
@@ -17,7 +19,7 @@ function checkClose(found: ArrayLike<number>, expected: readonly number[], toler
     assert.ok(Math.abs(found[i] - value) <= tolerance, `${where}: value ${i} is ${found[i]}, expected ${value}`);
 }
 
-async function forward(model: MixtralForCausalLM, { steps, at, expected }: any, where: string): Promise<void> {
+async function forward(model: CausalLM, { steps, at, expected }: any, where: string): Promise<void> {
   let cache: KeyValueCache | undefined;
   for (const [i, step] of steps.entries()) {
     const out = await model({ ...step, past_key_values: cache, use_cache: true });
@@ -36,7 +38,7 @@ async function forward(model: MixtralForCausalLM, { steps, at, expected }: any, 
   cache?.dispose();
 }
 
-async function generate(model: MixtralForCausalLM, { inputs, expected }: any, where: string): Promise<void> {
+async function generate(model: CausalLM, { inputs, expected }: any, where: string): Promise<void> {
   const out = await model.generate({ ...inputs, return_dict_in_generate: true, output_scores: true });
   assert.equal(out.sequences.tolist(), expected.sequences, where);
   out.past_key_values?.dispose();
@@ -46,7 +48,11 @@ const ways = [{ threads: 2 }, { threads: 3, chunk_size: 5, attn_implementation: 
 for (const name of new Set<string>(cases.map((each: any) => each.model))) {
   for (const way of ways) {
     test(`${name}, ${JSON.stringify(way)}`, async () => {
-      await using model = await MixtralForCausalLM.from_pretrained(fixture(`fixtures/hf/${name}`), way);
+      await using model = await AutoModelForCausalLM.from_pretrained(
+        name === "mistral" ? join(folder, name) : fixture(`fixtures/hf/${name}`),
+        way,
+      );
+      assert.instance(model, name === "mistral" ? MistralForCausalLM : MixtralForCausalLM);
       for (const [i, each] of cases.entries()) {
         if (each.model !== name) continue;
         await (each.call === "forward" ? forward : generate)(model, each, `case ${i}`);

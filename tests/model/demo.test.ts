@@ -4,19 +4,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import {
-  AutoModelForCausalLM,
-  AutoTokenizer,
-  type Message,
-  type MixtralForCausalLM,
-  pipeline,
-} from "../../src/index.ts";
+import { AutoModelForCausalLM, AutoTokenizer, type CausalLM, type Message, pipeline } from "../../src/index.ts";
 import { demo, fixture, hasFixture, safetensors } from "../fixtures.ts";
 
 const expected = JSON.parse(readFileSync(join(demo, "expected", "expected.json"), "utf8"));
 const { tensors } = safetensors(join(demo, "expected", "expected.safetensors"));
 const tokenizer = await AutoTokenizer.from_pretrained(demo);
-let model: MixtralForCausalLM;
+let model: CausalLM;
 
 test.before(async () => {
   model = await AutoModelForCausalLM.from_pretrained(demo, { threads: 2 });
