@@ -23,12 +23,14 @@ export {
   AutoModelForTokenClassification,
 } from "./generation/auto.ts";
 export { CausalLM, type ForwardOutput, MistralForCausalLM, MixtralForCausalLM } from "./generation/causal_lm.ts";
-export type { GenerateOutput } from "./generation/generate.ts";
 export type { GenerateInputs } from "./generation/generate_inputs.ts";
+export type { GenerateOutput, GenerationTimings } from "./generation/generation.ts";
+export type { LogProb, LogProbs } from "./generation/log_probs.ts";
 export { type CustomLogitsProcessor, LogitsProcessorList } from "./generation/processors.ts";
 export { ChatSession, type Message } from "./generation/session.ts";
 export {
   EosTokenCriteria,
+  type FinishReason,
   MaxLengthCriteria,
   MaxTimeCriteria,
   StoppingCriteria,

@@ -50,7 +50,17 @@ export interface ResolvedGenerationConfig {
   begin_suppress_tokens: number[] | null;
   /** [[ids, bias], …] */
   sequence_bias: [number[], number][] | null;
+  /** How far scores are pushed away from those after another prompt; 1 is not at all. */
   guidance_scale: number | null;
+  // Assisted decoding
+  /** Tokens that are drafted at most, of those after an earlier occurrence of the last ones. */
+  prompt_lookup_num_tokens: number | null;
+  /** Tokens that such an occurrence has at most. */
+  max_matching_ngram_size: number | null;
+  /** Tokens that an assistant drafts at most. */
+  num_assistant_tokens: number;
+  /** `constant`: always as many, if that pays or not; else as many as pay, which may be none. */
+  num_assistant_tokens_schedule: "heuristic" | "heuristic_transient" | "constant";
   // Output
   num_return_sequences: number;
   output_attentions: boolean;
@@ -122,6 +132,10 @@ const fields: { readonly [K in keyof ResolvedGenerationConfig]: readonly [rule.R
   begin_suppress_tokens: [ids, null],
   sequence_bias: [rule.listOf(pair(nonEmptyIds, anyNumber, "[token ids, bias]")), null],
   guidance_scale: [anyNumber, null],
+  prompt_lookup_num_tokens: [oneOrMore, null],
+  max_matching_ngram_size: [oneOrMore, null],
+  num_assistant_tokens: [oneOrMore, 20],
+  num_assistant_tokens_schedule: [rule.oneOf("heuristic", "heuristic_transient", "constant"), "heuristic"],
   num_return_sequences: [rule.integer(1, 65536), 1],
   output_attentions: [rule.flag, false],
   output_hidden_states: [rule.flag, false],

@@ -4,11 +4,13 @@ import { MixtralConfig } from "../config/mixtral_config.ts";
 import { checkLabels } from "../model/forward_output.ts";
 import { type CausalLMInputs, keptColumns } from "../model/inputs.ts";
 import { type ModelOutput, PreTrainedModel } from "../model/pretrained.ts";
-import { type Tensor, toRows } from "../tensor.ts";
-import { type GenerateOutput, generate } from "./generate.ts";
+import { type Tensor, type TokenIds, toRows } from "../tensor.ts";
+import { generate } from "./generate.ts";
 import type { GenerateInputs } from "./generate_inputs.ts";
+import type { GenerateOutput } from "./generation.ts";
 import { streamText, streamTokens } from "./stream.ts";
 import type { TextTokenizer } from "./text_output.ts";
+import { transitionScores } from "./transition_scores.ts";
 
 export interface ForwardOutput extends ModelOutput {
   /** float32 (rows, kept positions, vocab) */
@@ -67,6 +69,24 @@ export abstract class CausalLM extends PreTrainedModel {
     return (inputs.return_dict_in_generate ?? inputs.generation_config?.return_dict_in_generate ?? false)
       ? output
       : output.sequences;
+  }
+
+  /**
+   * The log-probabilities of the tokens that were chosen, by the scores that `generate` gave back.
+   * @param sequences - (rows, length), as `generate` gave them
+   * @param scores - of each step float32 (rows or beams, vocab)
+   * @param beam_indices - of beam search, which has log-probabilities as its scores
+   * @param normalize_logits - takes the scores' log softmax first, which greedy search and sampling need
+   * @returns float32 (rows, new tokens), 0 behind a beam's end
+   * @throws InputError when they do not go together
+   */
+  compute_transition_scores(
+    sequences: TokenIds,
+    scores: readonly Tensor[],
+    beam_indices?: TokenIds | null,
+    normalize_logits = false,
+  ): Tensor {
+    return transitionScores(this.math, toRows(sequences, "sequences"), scores, beam_indices, normalize_logits);
   }
 
   /**

@@ -6,12 +6,13 @@ import {
   type ResolvedGenerationConfig,
 } from "../config/generation_config.ts";
 import { nearest } from "../config/nearest.ts";
-import { showName } from "../config/show.ts";
+import { show, showName } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { KeyValueCache } from "../model/cache.ts";
-import { type CheckedInputs, checkInputs } from "../model/inputs.ts";
+import { type CheckedInputs, checkInputs, type InputRow } from "../model/inputs.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { type Tensor, type TokenIds, toRows } from "../tensor.ts";
+import type { CausalLM } from "./causal_lm.ts";
 import type { ProcessorContext } from "./processors.ts";
 import type { CustomStoppingCriteria } from "./stopping.ts";
 import type { BaseStreamer } from "./streamers.ts";
@@ -37,6 +38,13 @@ export interface GenerateInputs extends GenerationOptions {
   signal?: AbortSignal;
   frequency_penalty?: number | null;
   presence_penalty?: number | null;
+  /** With `guidance_scale`, what the answers are to be kept away from: the last token of each prompt where absent. */
+  negative_prompt_ids?: TokenIds | null;
+  negative_prompt_attention_mask?: TokenIds | null;
+  /** How many of the likeliest tokens of each step are told, with their log-probabilities: `logprobs` of the result. */
+  top_logprobs?: number | null;
+  /** A model with the same tokens that drafts them; the answer is the same, and sooner there where it drafts well. */
+  assistant_model?: CausalLM | null;
 }
 
 /** The options of a call that are neither settings nor known to GenerationConfig. */
@@ -55,6 +63,10 @@ const OWN_OPTIONS = new Set([
   "signal",
   "frequency_penalty",
   "presence_penalty",
+  "negative_prompt_ids",
+  "negative_prompt_attention_mask",
+  "top_logprobs",
+  "assistant_model",
   "token_type_ids",
 ]);
 
@@ -73,9 +85,10 @@ export function resolveConfig(model: PreTrainedModel, inputs: GenerateInputs): R
     eos_token_id,
     pad_token_id,
   });
-  if (config.num_beams > 1) throw new InputError("num_beams: this version has no beam search");
-  if (config.guidance_scale !== null && config.guidance_scale !== 1)
-    throw new InputError("guidance_scale: this version has no guidance");
+  const { top_logprobs } = inputs;
+  const { vocab } = model.engine.shape;
+  if (top_logprobs != null && !(Number.isInteger(top_logprobs) && top_logprobs >= 0 && top_logprobs <= vocab))
+    throw new InputError(`top_logprobs: expected an integer from 0 to ${vocab}, found ${show(top_logprobs)}`);
   if (config.output_attentions)
     throw new InputError("output_attentions: generate does not collect attention maps; call the model");
   if (config.output_hidden_states)
@@ -128,6 +141,8 @@ export function resolveLength(
 export interface Prompt {
   /** Absent where embeddings are given. */
   readonly ids?: Int32Array[];
+  /** 0 where a position of `ids` is padding; absent where none is. */
+  readonly mask?: Int32Array[];
   /** What of it has yet to be fed, positions counted without padding. */
   readonly checked: CheckedInputs;
   /** Left padding of each row. */
@@ -170,7 +185,44 @@ export function promptOf(
   const attention_mask = mask?.map((row) => Array.from(row));
   const checked = checkInputs({ input_ids: rest, attention_mask, past_key_values: past }, shape);
   const padding = ids.map((_, row) => (mask ? Math.max(0, mask[row].indexOf(1)) : 0));
-  return { ids, checked: countTokens(checked, past), padding };
+  return { ids, mask, checked: countTokens(checked, past), padding };
+}
+
+/**
+ * The prompts that guidance keeps away from, one for each prompt; undefined where there is no guidance.
+ * @throws {@link InputError} when they do not go with the prompts
+ */
+export function negativePromptOf(
+  model: PreTrainedModel,
+  inputs: GenerateInputs,
+  { guidance_scale }: ResolvedGenerationConfig,
+  { ids, checked }: Prompt,
+): readonly InputRow[] | undefined {
+  const { negative_prompt_ids, negative_prompt_attention_mask } = inputs;
+  if (guidance_scale === null || guidance_scale === 1) {
+    if (negative_prompt_ids != null)
+      throw new InputError(
+        `negative_prompt_ids: expected a guidance_scale beside them, found ${guidance_scale ?? "none"}`,
+      );
+    return undefined;
+  }
+  if (negative_prompt_ids == null && !ids)
+    throw new InputError("guidance_scale: expected negative_prompt_ids beside inputs_embeds, found none");
+  const { rows } = checkInputs(
+    {
+      input_ids: negative_prompt_ids ?? ids!.map((row) => [row[row.length - 1]]),
+      attention_mask: negative_prompt_attention_mask ?? undefined,
+    },
+    model.engine.shape,
+  );
+  if (rows.length !== checked.rows.length)
+    throw new InputError(
+      `negative_prompt_ids: expected a row for each of ${checked.rows.length} prompts, found ${rows.length}`,
+    );
+  const empty = rows.findIndex(({ columns }) => columns.length === 0);
+  if (empty >= 0)
+    throw new InputError(`negative_prompt_attention_mask[${empty}]: expected at least one 1, found only padding`);
+  return rows;
 }
 
 /**

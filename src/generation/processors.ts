@@ -212,7 +212,7 @@ function processorsOf(
   if (isSet(c.suppress_tokens)) list.push(new processor.SuppressTokensLogitsProcessor(c.suppress_tokens));
   if (isSet(c.begin_suppress_tokens)) {
     // A forced first token comes before the beginning.
-    const forced = prompt_length === 1 && isSet(c.forced_bos_token_id);
+    const forced = prompt_length <= 1 && isSet(c.forced_bos_token_id);
     const begin = prompt_length + (forced ? 1 : 0);
     list.push(new processor.SuppressTokensAtBeginLogitsProcessor(c.begin_suppress_tokens, begin));
   }

@@ -47,17 +47,24 @@ export class Sampler {
    * Draws `count` different indices of `length` scores, one after the other (beam sampling draws over the scores of all
    * beams together). The scores drawn become -infinity.
    * @param length - at most the `span` of the workspace
-   * @throws {@link InputError} when fewer than `count` have a probability above 0
+   * @returns fewer where fewer have a probability above 0
+   * @throws {@link InputError} when the scores are no distribution
    */
   draw_distinct(address: number, length: number, row: number, count: number): number[] {
     const { exports, scratch } = this.workspace;
     const scores = new Float32Array(this.workspace.memory.buffer, address, length);
-    return Array.from({ length: count }, () => {
+    const drawn: number[] = [];
+    while (drawn.length < count) {
       const index = exports.draw(address, length, this.state(row), scratch);
-      if (index < 0) throw this.undrawable(address, length, row);
+      if (index < 0) {
+        if (drawn.length === 0 || scores.some((score) => !(score < Infinity)))
+          throw this.undrawable(address, length, row);
+        break;
+      }
       scores[index] = -Infinity;
-      return index;
-    });
+      drawn.push(index);
+    }
+    return drawn;
   }
 
   private undrawable(address: number, length: number, row: number): InputError {

@@ -10,6 +10,9 @@ export type InputIds = readonly ArrayLike<number>[];
 /** What a criterion may look at beside the ids: the processed scores of the step, float32 [rows, vocab_size]. */
 export type StepScores = Tensor | undefined;
 
+/** Why a row is finished: it came to an end, or to a limit of tokens or time. */
+export type FinishReason = "stop" | "length";
+
 /** A criterion of the caller's: one answer for each row, or one for all. */
 export type StoppingFunction = (input_ids: number[][], scores: StepScores) => boolean | readonly boolean[];
 
@@ -154,14 +157,33 @@ export class StoppingCriteriaList extends StoppingCriteria {
 
   /** @throws {@link InputError} when a function of the caller answers with something else than booleans */
   _call(input_ids: InputIds, scores?: StepScores): boolean[] {
-    const done = input_ids.map(() => false);
+    return this.reasons(input_ids, scores).map((reason) => reason !== undefined);
+  }
+
+  /** Why each row is finished, where it is. @throws as `_call` */
+  reasons(input_ids: InputIds, scores?: StepScores): (FinishReason | undefined)[] {
+    const reasons: (FinishReason | undefined)[] = input_ids.map(() => undefined);
     for (const criterion of this.criteria) {
       const answers =
-        criterion instanceof StoppingCriteria ? criterion._call(input_ids, scores) : ask(criterion, input_ids, scores);
-      for (let row = 0; row < done.length; row++) done[row] ||= answers[row];
+        criterion instanceof StoppingCriteriaList
+          ? criterion.reasons(input_ids, scores)
+          : reasonsOf(criterion, input_ids, scores);
+      for (let row = 0; row < reasons.length; row++)
+        if (reasons[row] !== "stop") reasons[row] = answers[row] ?? reasons[row];
     }
-    return done;
+    return reasons;
   }
+}
+
+function reasonsOf(
+  criterion: CustomStoppingCriteria,
+  input_ids: InputIds,
+  scores: StepScores,
+): (FinishReason | undefined)[] {
+  const limit = criterion instanceof MaxLengthCriteria || criterion instanceof MaxTimeCriteria;
+  const answers =
+    criterion instanceof StoppingCriteria ? criterion._call(input_ids, scores) : ask(criterion, input_ids, scores);
+  return answers.map((done) => (done ? (limit ? "length" : "stop") : undefined));
 }
 
 function ask(

@@ -42,4 +42,6 @@ export interface SamplingSettings {
   readonly eos: readonly number[];
   readonly output_logits: boolean;
   readonly output_scores: boolean;
+  /** How far scores are pushed away from those of companions; none where undefined. */
+  readonly guidance?: number;
 }

@@ -199,10 +199,12 @@ test("distinct draws: without replacement, the first with the probabilities of a
       assert.ok(Math.abs(count - N * share) < 5 * Math.sqrt(N * share * (1 - share)), `token ${i}`);
     }
   }
-  assert.throws(() => {
-    w.view(scoresAt).fill(-Infinity)[2] = 0;
-    sampler.draw_distinct(scoresAt, n, 0, 2);
-  }, /no token can be chosen/);
+  w.view(scoresAt).fill(-Infinity)[2] = 0;
+  assert.equal(sampler.draw_distinct(scoresAt, n, 0, 2), [2], "no more have a probability");
+  for (const wrong of [NaN, Infinity, -Infinity]) {
+    w.view(scoresAt).fill(-Infinity)[2] = wrong;
+    assert.throws(() => sampler.draw_distinct(scoresAt, n, 0, 2), /no token can be chosen/);
+  }
 });
 
 test("works at the end of a memory of 4 GiB, and writes nothing beside its part", () => {

@@ -41,6 +41,17 @@ async function forward(model: CausalLM, { steps, at, expected }: any, where: str
 async function generate(model: CausalLM, { inputs, expected }: any, where: string): Promise<void> {
   const out = await model.generate({ ...inputs, return_dict_in_generate: true, output_scores: true });
   assert.equal(out.sequences.tolist(), expected.sequences, where);
+  assert.is(out.beam_indices === undefined, expected.beam_indices === undefined, where);
+  if (expected.beam_indices) {
+    // The reference counts the steps up to the longest beam that it has looked at, too.
+    assert.equal(out.beam_indices!.tolist(), expected.beam_indices, where);
+    checkClose(out.sequences_scores!.data as Float32Array, expected.sequences_scores, logits_tolerance, where);
+  }
+  const beams = out.beam_indices ?? null;
+  const given = model.compute_transition_scores(out.sequences, out.scores!, beams, beams === null);
+  for (const [row, scores] of expected.transition_scores.entries())
+    checkClose(given.row(row).data as Float32Array, scores, logits_tolerance, `${where}, transition scores ${row}`);
+  assert.is(out.finish_reasons.length, expected.sequences.length);
   out.past_key_values?.dispose();
 }
 

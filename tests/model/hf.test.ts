@@ -97,7 +97,7 @@ test("attentions, in one chunk and in several", async () => {
   assert.ok(compared > 0);
 });
 
-/** Greedy ids exactly, and the processed scores of each step up to each row's end. */
+/** Ids of greedy search and beams exactly, and the processed scores of each step up to each row's end. */
 async function checkGreedy(
   model: MixtralForCausalLM,
   given: any,
@@ -105,13 +105,14 @@ async function checkGreedy(
   scores: Array_ | undefined,
   where: string,
 ) {
-  if (given.generate.num_beams > 1) return; // beams come with a later version
   const options = { ...given.inputs, ...given.generate, return_dict_in_generate: true, output_scores: true } as const;
   const out = await model.generate({ ...options, return_dict_in_generate: true });
   out.past_key_values?.dispose();
   assert.equal(out.sequences.tolist(), expected.sequences, `${where}: sequences`);
   greedy++;
-  if (!scores) return;
+  for (const [i, score] of (expected.sequences_scores ?? []).entries())
+    check(Math.abs((out.sequences_scores!.data[i] as number) - score), `${where} sequences_scores[${i}]`);
+  if (!scores || given.generate.num_beams > 1) return; // beams are not kept in one order
   const [rows, steps, vocab] = scores.shape;
   const prompt = given.inputs.input_ids[0].length;
   const eos = [given.generate.eos_token_id].flat();
@@ -128,7 +129,7 @@ async function checkGreedy(
 }
 
 test("report", () => {
-  console.log(`# ${greedy} greedy generations equal`);
+  console.log(`# ${greedy} greedy generations and beam searches equal`);
   console.log(`# largest difference from Hugging Face: ${worst.difference.toExponential(2)} (${worst.where})`);
   assert.ok(worst.difference > 0);
 });
