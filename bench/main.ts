@@ -1,5 +1,5 @@
 // npm run bench [-- PART…]: measures the parts named, or all of them, and writes one report.
-//   PART            kernels model batches sharing load threads length eager peers; whole (26 GB on disk) only when named
+//   PART            kernels model batches sharing assisted load threads length eager peers; whole (26 GB on disk) only when named
 //   --quick         seconds on tiny models: shows that everything runs, the figures mean nothing
 //   --threads N     threads of the team (as many as cores)
 //   --runtime CMD   runs the models in another runtime: --runtime "deno run -A"
@@ -21,6 +21,7 @@ import { describeMachine } from "./machine.ts";
 import { toMarkdown } from "./markdown.ts";
 import { toPage } from "./page.ts";
 import { type Context, modelFormats, type Part } from "./part.ts";
+import { assisted } from "./parts/assisted.ts";
 import { batches } from "./parts/batches.ts";
 import { eager } from "./parts/eager.ts";
 import { kernels } from "./parts/kernels.ts";
@@ -35,7 +36,7 @@ import type { Report, Section } from "./report.ts";
 import { measureKernels } from "./roofs.ts";
 import { removeModels } from "./synth.ts";
 
-const parts: readonly Part[] = [kernels, model, peers, batches, sharing, threads, load, length, eager];
+const parts: readonly Part[] = [kernels, model, peers, batches, sharing, assisted, threads, load, length, eager];
 
 const { values: options, positionals } = readArguments();
 const known = [...parts, whole];

@@ -2,7 +2,14 @@
 // as one line of JSON. A process of its own has no one else's memory, and shows what a user's program would.
 import process from "node:process";
 import { Stopwatch } from "../src/cli/report.ts";
-import { AutoModelForCausalLM, type CausalLM, type LoadOptions, type ModelInfo } from "../src/index.ts";
+import {
+  AutoModelForCausalLM,
+  type CausalLM,
+  type GenerateInputs,
+  type LoadOptions,
+  type ModelInfo,
+  type Tensor,
+} from "../src/index.ts";
 import { PAGE_POSITIONS } from "../src/memory/kv_pool.ts";
 import type { PhaseName } from "../src/model/phases.ts";
 import type { Profile, StepKind } from "../src/model/profile.ts";
@@ -17,7 +24,9 @@ export type Task =
   /** Streams an answer while a prompt is read. */
   | { kind: "beside"; prompt: number }
   /** Answers from one prefix in several streams at once. */
-  | { kind: "shared"; prefix: number; streams: number; tokens: number };
+  | { kind: "shared"; prefix: number; streams: number; tokens: number }
+  /** Answers a prompt with and without drafts, by turns: what is copied from the prompt, or what is not in it. */
+  | { kind: "assisted"; prompt: number; tokens: number; rounds: number; assistant?: string };
 
 export interface Measurement {
   load_ms: number;
@@ -63,6 +72,8 @@ export interface TaskResult {
   reading_ms?: { alone: number; beside: number };
   /** For `shared`: cache bytes of the prefix, and with all streams at their ends. */
   cache_bytes?: { prefix: number; streams: number };
+  /** For `assisted`: of each text, tokens a second in each round, without drafts and with them. */
+  assisted?: { text: "copied" | "free"; plain: number[]; drafted: number[] }[];
 }
 
 export interface Request {
@@ -195,11 +206,62 @@ async function shared(model: CausalLM, { prefix, streams, tokens }: Task & { kin
   return { ...nothing, generated_rate: (streams * tokens) / seconds, cache_bytes };
 }
 
+/**
+ * Tokens a second of an answer with drafts and without. What is answered is given, whatever the weights are: with drafts by a
+ * processor that lets no other token through; without, nothing tells the threads what to draw, as it would be.
+ */
+async function assisted(
+  model: CausalLM,
+  { prompt, tokens, rounds, assistant: path }: Task & { kind: "assisted" },
+): Promise<TaskResult> {
+  const assistant = path ? await AutoModelForCausalLM.from_pretrained(path, { threads: model.info().threads }) : null;
+  const first = Math.min(259, model.config.vocab_size >> 1);
+  // As in a language, few tokens are frequent: what was there before is there again, and goes on otherwise.
+  const words = randomWords(new Uint32Array(2 * (prompt + tokens)), 3);
+  const zipf = Array.from({ length: prompt + tokens }, (_, i) => {
+    const rank = Math.floor(2000 ** (words[2 * i] / 2 ** 32));
+    return first + (rank % (model.config.vocab_size - first));
+  });
+  const ids = zipf.slice(0, prompt);
+  const answers = { copied: ids.slice(8, 8 + tokens), free: zipf.slice(prompt) };
+  const speed = async (options: GenerateInputs) => {
+    const streamer = new Stopwatch();
+    await model.generate({
+      input_ids: [ids],
+      attention_mask: [ids.map(() => 1)],
+      max_new_tokens: tokens,
+      min_new_tokens: tokens,
+      streamer,
+      ...options,
+    });
+    return streamer.figures().generated_rate ?? 0;
+  };
+  const results: NonNullable<TaskResult["assisted"]> = [];
+  for (const text of ["copied", "free"] as const) {
+    const forced = (_: number[][], scores: Tensor) => {
+      const row = scores.row(0).data as Float32Array;
+      const next = answers[text][_[0].length - prompt];
+      row.fill(-Infinity);
+      row[next] = 0;
+    };
+    const drafts = assistant ? { assistant_model: assistant } : { prompt_lookup_num_tokens: 16 };
+    const result = { text, plain: [] as number[], drafted: [] as number[] };
+    for (let round = 0; round < rounds; round++) {
+      result.plain.push(await speed({}));
+      result.drafted.push(await speed({ ...drafts, logits_processor: forced }));
+    }
+    results.push(result);
+  }
+  await assistant?.dispose();
+  return { ...nothing, assisted: results };
+}
+
 const runs: { readonly [Kind in Task["kind"]]: (model: CausalLM, task: any) => Promise<TaskResult> } = {
   generate,
   positions: walk,
   beside,
   shared,
+  assisted,
 };
 
 const { path, options, tasks }: Request = JSON.parse(process.argv[2]);
