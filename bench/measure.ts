@@ -244,7 +244,7 @@ async function assisted(
       row.fill(-Infinity);
       row[next] = 0;
     };
-    const drafts = assistant ? { assistant_model: assistant } : { prompt_lookup_num_tokens: 16 };
+    const drafts = assistant ? { assistant_model: assistant } : { prompt_lookup_num_tokens: 32 };
     const result = { text, plain: [] as number[], drafted: [] as number[] };
     for (let round = 0; round < rounds; round++) {
       result.plain.push(await speed({}));

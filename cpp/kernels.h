@@ -44,7 +44,7 @@ struct PackArgs {
 KERNEL void pack(const PackArgs* args);
 
 // ---- Products: out[t][r] = sum over c of w[r][c] * x[t][c] (products.cpp), one pair for each format F ---------------
-//   matvec_F   one token after another, each of which reads the weights: bound by bandwidth, a few linear streams
+//   matvec_F   few tokens, two or three of which read the weights together: bound by bandwidth, a few linear streams
 //   matmul_F   tiles of tokens; a panel of weights is unpacked once for all of them
 struct ProductArgs {
   const uint8_t* w;       // whole rows

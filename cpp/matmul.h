@@ -2,7 +2,7 @@
 // tokens, two rows at a time. Lane b of every vector belongs to block b of a group, so that no dot needs a reduction, and
 // the additions are matvec.h's, in its order.
 #pragma once
-#include "matvec.h"
+#include "few_tokens.h"
 
 // A group of two rows in the panel, side by side: [row]. Narrow codes are bytes, a dword of each block a vector; wide ones
 // i16, a pair of each block a vector, with the offset taken off and the scales of 16 values multiplied in (at most

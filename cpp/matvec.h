@@ -1,4 +1,4 @@
-// One token's product with quantized weights: four far rows at a time, each a linear stream, a group of 128 columns a step.
+// One token's product with quantized weights (few_tokens.h has those of two and three): four far rows at a time, each a linear stream, a group of 128 columns a step.
 // Accumulator lane b gathers blocks b, b + 4, b + 8, ... in order.
 #pragma once
 #include "formats.h"
@@ -256,15 +256,4 @@ SEPARATE void multiply_token(const uint8_t* w, const uint8_t* x, float* out, uin
   const uint32_t part = rows / streams, done = part * streams, row_bytes = cols / 32 * F::bytes / (F::unit / 32);
   multiply_rows<F, Vec, streams, ahead>(f, w, x, out, cols, part);
   multiply_rows<F, Vec, 1, ahead>(f, w + done * row_bytes, x, out + done, cols, rows - done);
-}
-
-// One token after another; see kernels.h.
-template <class F, class Vec>
-INLINE void matvec(const ProductArgs& args) {
-  for (uint32_t t = 0; t < args.tokens; t++) {
-    const uint8_t* x = args.x + t * groups_of(args.cols) * sizeof(Vec);
-    float* out = args.out + t * args.out_stride;
-    if (args.read_ahead) multiply_token<F, Vec, true>(args.w, x, out, args.cols, args.rows);
-    else multiply_token<F, Vec, false>(args.w, x, out, args.cols, args.rows);
-  }
 }

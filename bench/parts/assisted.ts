@@ -9,7 +9,7 @@ export const assisted: Part = {
   async run(context) {
     const [shape, draft_shape, prompt, tokens, rounds] = context.quick
       ? (["tiny", "tiny", 64, 16, 1] as const)
-      : (["mid", "small", 256, 128, 3] as const);
+      : (["mid", "small", 256, 128, 5] as const);
     const assistant = await synthesize(draft_shape, "Q4_0");
     const task = { kind: "assisted", prompt, tokens, rounds } as const;
     const m = await measure(
@@ -23,22 +23,22 @@ export const assisted: Part = {
       for (const { text, plain, drafted } of m.results[i + 1].assisted!) {
         // A model of random weights drafts what it likes, which is not the text.
         if (i === 1 && text === "copied") continue;
-        const gains = drafted.map((rate, round) => rate / plain[round]);
-        const middle = [...gains].sort((a, b) => a - b)[gains.length >> 1];
+        // Of each the best round: whatever else the machine does only slows them down.
+        const gain = Math.max(...drafted) / Math.max(...plain);
         const what = `${shape}, ${how}, ${text} text`;
         rows.push([
           how,
           text,
           figure(`${what}: without drafts`, "tok/s", plain),
           figure(`${what}: with drafts`, "tok/s", drafted),
-          figure(`${what}: gain`, "×", gains),
+          figure(`${what}: gain`, "×", [gain]),
         ]);
-        targets.push(target(`${what}: gain`, middle, { least: text === "copied" ? 1.5 : 0.95 }, "×"));
+        targets.push(target(`${what}: gain`, gain, { least: text === "copied" ? 1.5 : 0.95 }, "×"));
       }
     }
     return {
       notes: [
-        `${shape}, Q4_0, ${context.threads} threads: ${tokens} tokens after a prompt of ${prompt}, ${rounds} times by turns with and without drafts. The text is given: tokens as frequent as those of a language, copied from the prompt or not. Routing is that of random weights, so each drafted row has experts of its own: the dearest case.`,
+        `${shape}, Q4_0, ${context.threads} threads: ${tokens} tokens after a prompt of ${prompt}, ${rounds} times by turns with and without drafts, of which the best are compared. The text is given: tokens as frequent as those of a language, copied from the prompt or not. Routing is that of random weights, so each drafted row has experts of its own: the dearest case.`,
       ],
       tables: [{ columns: ["drafts", "text", "without", "with", "gain"], rows }],
       charts: [],

@@ -40,6 +40,7 @@ const optionalKeys: Readonly<Record<string, string>> = {
  * The config that a GGUF file's metadata describes.
  * @param vocabulary - rows of the embedding, which count where the metadata names neither vocab_size nor tokens
  * @param tied - whether the file has no `output.weight`
+ * @param divisors - of rotary frequencies, where tensors have them
  * @param where - the file's path, for messages
  * @throws {@link CheckpointError} when a key is missing or at odds with another; ConfigError when a value is out of range
  */
@@ -47,6 +48,7 @@ export function ggufConfig(
   metadata: Metadata,
   vocabulary: number | undefined,
   tied: boolean,
+  divisors: RopeDivisors | undefined,
   where: string,
 ): PreTrainedConfig {
   const fail = (key: string, expected: string, found: unknown) =>
@@ -67,7 +69,7 @@ export function ggufConfig(
   values.rope_theta ??= 10000;
   values.sliding_window ||= null;
   const { rope_theta, ...fields } = values;
-  const rope_parameters = { rope_theta, ...ropeScaling(metadata) };
+  const rope_parameters = { rope_theta, ...(divisors ? dividedRope(metadata, divisors, fail) : ropeScaling(metadata)) };
   const names = { ...needed, ...optionalKeys, "rope_parameters.rope_theta": "llama.rope.freq_base" };
   const Config = mixture ? MixtralConfig : MistralConfig;
   const config = new Config({ ...fields, rope_parameters }, { where, names: { ...names, ...scalingNames } });
@@ -105,16 +107,51 @@ function checkVocabulary(
   return tokens.length;
 }
 
+/** What llama.cpp keeps of rotary positions in tensors: divisors of each pair's frequency, one list or one for short texts and one for long. */
+export interface RopeDivisors {
+  readonly short: readonly number[];
+  readonly long: readonly number[];
+}
+
 const scalingNames = {
   "rope_parameters.rope_type": "llama.rope.scaling.type",
   "rope_parameters.factor": "llama.rope.scaling.factor",
   "rope_parameters.original_max_position_embeddings": "llama.rope.scaling.original_context_length",
 };
 
-function ropeScaling(metadata: Metadata): Record<string, unknown> {
+/** Divided frequencies are what longrope is; Llama 3's are one list, which holds for texts of any length. */
+function dividedRope(
+  metadata: Metadata,
+  { short, long }: RopeDivisors,
+  fail: (key: string, expected: string, found: unknown) => Error,
+): Record<string, unknown> {
+  const { type, factor } = scalingOf(metadata);
+  if (type !== "none" && type !== "linear" && type !== "longrope")
+    throw fail(
+      "llama.rope.scaling.type",
+      '"none", "linear" or "longrope" beside tensors that divide frequencies',
+      type,
+    );
+  const scale = type === "linear" ? (factor as number) : 1;
+  const original = metadata.get("llama.rope.scaling.original_context_length");
+  return {
+    rope_type: "longrope",
+    short_factor: short.map((divisor) => divisor * scale),
+    long_factor: long.map((divisor) => divisor * scale),
+    attention_factor: metadata.get("llama.rope.scaling.attn_factor") ?? 1,
+    ...(original === undefined ? {} : { original_max_position_embeddings: original }),
+  };
+}
+
+function scalingOf(metadata: Metadata): { type: GGUFValue; factor: GGUFValue | undefined } {
   // Files of before scaling.type have scale_linear alone.
   const factor = metadata.get("llama.rope.scaling.factor") ?? metadata.get("llama.rope.scale_linear");
   const type = metadata.get("llama.rope.scaling.type") ?? (factor === undefined || factor === 1 ? "none" : "linear");
+  return { type, factor };
+}
+
+function ropeScaling(metadata: Metadata): Record<string, unknown> {
+  const { type, factor } = scalingOf(metadata);
   const original_max_position_embeddings = metadata.get("llama.rope.scaling.original_context_length");
   return {
     ...(type === "none" ? {} : { rope_type: type, factor }),

@@ -8,7 +8,7 @@ import { CheckpointError } from "../errors.ts";
 import type { SourceFile } from "../platform/platform.ts";
 import { type FileFormat, formats } from "../quant/formats.ts";
 import type { Checkpoint, TensorRef } from "./checkpoint.ts";
-import { ggufConfig, ggufGenerationConfig } from "./gguf_config.ts";
+import { ggufConfig, ggufGenerationConfig, type RopeDivisors } from "./gguf_config.ts";
 import { ggufCheckpoints, readGGUFSet } from "./gguf_split.ts";
 import { readJSONObject } from "./json.ts";
 import { hasFile, type Opener, type Repository } from "./repository.ts";
@@ -92,7 +92,13 @@ async function readGGUFCheckpoint(
   const vocabulary = tensors.get("token_embd.weight")?.shape[0];
   const config =
     givenConfig(options) ??
-    ggufConfig(header.metadata, vocabulary, !tensors.has("output.weight"), repository.where(name));
+    ggufConfig(
+      header.metadata,
+      vocabulary,
+      !tensors.has("output.weight"),
+      await ropeDivisors(tensors, repository.where(name)),
+      repository.where(name),
+    );
   return {
     kind: "gguf",
     config,
@@ -102,6 +108,33 @@ async function readGGUFCheckpoint(
     metadata: header.metadata,
     qk_interleaved: true,
   };
+}
+
+/** More pairs than any head has. */
+const MOST_DIVISORS = 2 ** 15;
+
+/** The divisors of rotary frequencies, which llama.cpp keeps in tensors. */
+async function ropeDivisors(tensors: ReadonlyMap<string, TensorRef>, where: string): Promise<RopeDivisors | undefined> {
+  const read = async (name: string): Promise<number[] | undefined> => {
+    const tensor = tensors.get(name);
+    if (!tensor) return undefined;
+    const { format, shape, bytes, file, offset } = tensor;
+    if (format !== formats.F32 || shape.length !== 1 || shape[0] > MOST_DIVISORS)
+      throw new CheckpointError(
+        `${name}: expected F32 of one dimension, at most ${MOST_DIVISORS}, found ${format.name} [${shape.join(", ")}] in ${where}`,
+      );
+    const values = new Uint8Array(bytes);
+    await file.read(offset, values);
+    return [...new Float32Array(values.buffer)];
+  };
+  const one = await read("rope_freqs.weight");
+  if (one) return { short: one, long: one };
+  const [short, long] = [await read("rope_factors_short.weight"), await read("rope_factors_long.weight")];
+  if (!short !== !long)
+    throw new CheckpointError(
+      `rope_factors_${short ? "long" : "short"}.weight: missing; expected it beside the other in ${where}`,
+    );
+  return short && long && { short, long };
 }
 
 async function readSafetensorsCheckpoint(

@@ -60,6 +60,7 @@ export class AssistedGeneration extends Generation {
     this.scores = new HostScores(this.engine, { rows: 1, vocab, max_length, processors });
     this.sampler = new Sampler(this.scores.workspace, { do_sample: config.do_sample, seed: inputs.seed, rows: 1 });
     this.values = sharedFloats((most + 1) * vocab);
+    this.drafter.prepare?.(this.text);
     this.timings.drafted_tokens = this.timings.accepted_tokens = 0;
   }
 

@@ -10,14 +10,14 @@ interface Record {
 /** How much of what was seen before counts beside a new observation. */
 const MEMORY = 0.9;
 
-/** A step of another length, or a dear draft, is tried after so many steps without one. */
+/** A plain step is timed again after so many with drafts. A dear draft is tried again after twice as many without, and so on. */
 const REFRESH = 64;
 
 /** What is gained must be more than measurements scatter. */
 const WORTH = 1.05;
 
-/** What a row more costs while nothing is known, as a share of a step of one row. */
-const GUESS = 0.15;
+/** What a row more costs where nothing is known, as a share of a step of one row. */
+const GUESS = 0.3;
 
 export class DraftLength {
   private readonly most: number;
@@ -28,6 +28,9 @@ export class DraftLength {
   private draft_ms = 0;
   private since_drafts = 0;
   private since_single = 0;
+  private patience = 2 * REFRESH;
+  /** Whether the last step's draft was one that was due. */
+  private tried = false;
 
   /** @param most - tokens that are drafted at most */
   constructor(most: number) {
@@ -52,23 +55,26 @@ export class DraftLength {
 
   /** Whether drafting, which costs something, is to be tried though it did not pay. */
   get due(): boolean {
-    return this.since_drafts >= REFRESH;
+    return this.since_drafts >= this.patience;
   }
 
   /** @param drafted - tokens; `right` of them were, one after the other */
   observe(kind: number, drafted: number, right: number): void {
     if (drafted === 0) return;
     const record = this.records.get(kind) ?? { right: 0, wrong: 0 };
+    if (right > 0) this.patience = 2 * REFRESH;
+    else if (this.tried) this.patience *= 2;
     record.right = record.right * MEMORY + right;
     record.wrong = record.wrong * MEMORY + (right < drafted ? 1 : 0);
     this.records.set(kind, record);
   }
 
-  /** A step of so many rows took so long. */
+  /** A step of so many rows took so long; told before what its drafts came to. */
   observeStep(rows: number, ms: number): void {
     const before = this.times[rows];
     this.times[rows] = before === undefined ? ms : before * 0.8 + ms * 0.2;
     this.since_single = rows === 1 ? 0 : this.since_single + 1;
+    this.tried = rows > 1 && this.due;
     this.since_drafts = rows === 1 ? this.since_drafts + 1 : 0;
   }
 
@@ -76,18 +82,30 @@ export class DraftLength {
     if (tokens > 0) this.draft_ms = this.draft_ms === 0 ? ms / tokens : this.draft_ms * 0.8 + (ms / tokens) * 0.2;
   }
 
+  /** The chance of a token to be right. What is not known of a kind is taken from the one below, which is no better. */
   private rightOf(kind: number): number {
+    const before = kind === 0 ? 0.5 : this.rightOf(kind - 1);
     const { right, wrong } = this.records.get(kind) ?? { right: 0, wrong: 0 };
-    return (right + 1) / (right + wrong + 2);
+    return (right + 2 * before) / (right + wrong + 2);
   }
 
-  /** Of a length that was not seen: as the next shorter one, each row more as those before it. */
+  /**
+   * Of a length that was not seen: on the line between those about it. Beyond them hopefully, since only steps of that length
+   * can tell: rows share weights, and each costs less than the one before.
+   */
   private timeOf(rows: number): number {
-    const one = this.times[1]!;
-    let known = rows;
-    while (this.times[known] === undefined) known--;
-    const time = Math.max(one, this.times[known]!);
-    const each = known === 1 ? one * GUESS : (time - one) / (known - 1);
-    return time + (rows - known) * each;
+    const { times } = this;
+    if (times[rows] !== undefined) return times[rows];
+    const known = times.flatMap((time, at) => (time === undefined ? [] : [{ at, time }]));
+    const above = known.findIndex(({ at }) => at > rows);
+    const each = ([a, b]: typeof known) => Math.max(0, (b.time - a.time) / (b.at - a.at));
+    if (above > 0) {
+      const between = known.slice(above - 1, above + 1);
+      return between[0].time + each(between) * (rows - between[0].at);
+    }
+    const last = known.slice(-2);
+    const guess = GUESS * times[1]!;
+    const { at, time } = last[last.length - 1];
+    return time + (last.length < 2 ? guess : Math.min(guess, each(last) / 2)) * (rows - at);
   }
 }

@@ -12,6 +12,8 @@ export interface Draft {
 export interface Drafter {
   /** Whether a draft costs next to nothing, so that one that is not used may still be judged. */
   readonly free: boolean;
+  /** Tells of the prompt, while the model reads it. */
+  prepare?(ids: readonly number[]): void;
   /** The tokens that may follow some ids, at most `count`. */
   draft(ids: readonly number[], count: number): Draft | Promise<Draft>;
   dispose(): void | Promise<void>;
@@ -71,9 +73,24 @@ export class Assistant implements Drafter {
     this.cache = model.create_cache(1);
   }
 
+  prepare(ids: readonly number[]): void {
+    const { model, cache, signal } = this;
+    if (ids.length < 2 || ids.length > model.context) return;
+    const read = [...ids.slice(0, -1)];
+    const reading = model({ input_ids: [read], past_key_values: cache, logits_to_keep: 1, signal });
+    this.drafting = reading.then(
+      () => {
+        this.held = read;
+      },
+      () => {}, // a draft will fail likewise
+    );
+  }
+
   async draft(ids: readonly number[], count: number): Promise<Draft> {
-    const { model, cache, held, signal } = this;
+    const { model, cache, signal } = this;
+    await this.drafting;
     if (ids.length + count > model.context || this.closed) return { tokens: [], kind: 0 };
+    const { held } = this;
     let common = 0;
     while (common < held.length && common < ids.length - 1 && held[common] === ids[common]) common++;
     if (common < held.length) cache.crop(common);

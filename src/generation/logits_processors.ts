@@ -2,11 +2,11 @@
 // names its twin in logits.wasm. Source of all but the frequency penalty: Hugging Face's transformers.
 import { ConfigError, InputError } from "../errors.ts";
 import type { IdList, Operation } from "../model/sampling.ts";
-import { LogitsProcessor, type LogitsRow } from "./logits_processor.ts";
 import { integer, nonEmptyList, number, tokens } from "./logits_rules.ts";
+import { type LogitsRow, RowProcessor } from "./row_processor.ts";
 
 /** Adds a bias to tokens: to a single one always, to the last of a sequence where the ids so far lead up to it. */
-export class SequenceBiasLogitsProcessor extends LogitsProcessor {
+export class SequenceBiasLogitsProcessor extends RowProcessor {
   private readonly table: IdList;
 
   /**
@@ -54,7 +54,7 @@ function concatenate(parts: Int32Array[]): Int32Array {
 }
 
 /** Bans sequences: a bias of -infinity. Entries that are an end-of-sequence id alone are passed over. */
-export class NoBadWordsLogitsProcessor extends LogitsProcessor {
+export class NoBadWordsLogitsProcessor extends RowProcessor {
   private readonly biases: SequenceBiasLogitsProcessor | undefined;
 
   /** @throws ConfigError when it is empty, not a list of lists, or an id is not in the vocabulary */
@@ -77,7 +77,7 @@ export class NoBadWordsLogitsProcessor extends LogitsProcessor {
 }
 
 /** Divides the positive and multiplies the negative scores of ids that occurred ("CTRL", 2019); left padding is none. */
-export class RepetitionPenaltyLogitsProcessor extends LogitsProcessor {
+export class RepetitionPenaltyLogitsProcessor extends RowProcessor {
   private readonly penalty: number;
   private readonly ignored: readonly number[] | number;
 
@@ -98,7 +98,7 @@ export class RepetitionPenaltyLogitsProcessor extends LogitsProcessor {
 }
 
 /** The same for the ids of the prompt alone, the other way round: above 1 they become likelier. */
-export class EncoderRepetitionPenaltyLogitsProcessor extends LogitsProcessor {
+export class EncoderRepetitionPenaltyLogitsProcessor extends RowProcessor {
   private readonly penalty: number;
   private readonly prompt_length: number;
 
@@ -116,7 +116,7 @@ export class EncoderRepetitionPenaltyLogitsProcessor extends LogitsProcessor {
 }
 
 /** OpenAI's penalties over the generated ids: score -= occurrences * frequency + (occurrences > 0) * presence. */
-export class FrequencyPresencePenaltyLogitsProcessor extends LogitsProcessor {
+export class FrequencyPresencePenaltyLogitsProcessor extends RowProcessor {
   private readonly frequency: number;
   private readonly presence: number;
   private readonly prompt_length: number;
@@ -136,7 +136,7 @@ export class FrequencyPresencePenaltyLogitsProcessor extends LogitsProcessor {
 }
 
 /** Bans every token that would repeat a run of n ids. */
-export class NoRepeatNGramLogitsProcessor extends LogitsProcessor {
+export class NoRepeatNGramLogitsProcessor extends RowProcessor {
   private readonly size: number;
   /** @throws ConfigError unless an integer above 0 */
   constructor(ngram_size: number) {
@@ -149,7 +149,7 @@ export class NoRepeatNGramLogitsProcessor extends LogitsProcessor {
 }
 
 /** Bans every token that would repeat a run of n ids of the prompt. */
-export class EncoderNoRepeatNGramLogitsProcessor extends LogitsProcessor {
+export class EncoderNoRepeatNGramLogitsProcessor extends RowProcessor {
   private readonly size: number;
   private readonly prompt_length: number;
   /** @throws ConfigError unless an integer above 0 */
@@ -165,7 +165,7 @@ export class EncoderNoRepeatNGramLogitsProcessor extends LogitsProcessor {
 }
 
 /** Removes tokens at some lengths. */
-abstract class Suppression extends LogitsProcessor {
+abstract class Suppression extends RowProcessor {
   private readonly tokens: IdList;
   constructor(name: string, ids: readonly number[]) {
     super();
@@ -218,7 +218,7 @@ export class SuppressTokensAtBeginLogitsProcessor extends Suppression {
 }
 
 /** At one length only the given tokens, all with score 0. */
-abstract class Forcing extends LogitsProcessor {
+abstract class Forcing extends RowProcessor {
   private readonly tokens: IdList;
   private readonly length: number;
   constructor(name: string, ids: readonly number[], length: number) {
@@ -248,7 +248,7 @@ export class ForcedEOSTokenLogitsProcessor extends Forcing {
 }
 
 /** Only what a function of the caller allows next. */
-export class PrefixConstrainedLogitsProcessor extends LogitsProcessor {
+export class PrefixConstrainedLogitsProcessor extends RowProcessor {
   private readonly allowed: (batch_id: number, input_ids: number[]) => readonly number[];
   private readonly num_beams: number;
 
@@ -278,14 +278,14 @@ export class PrefixConstrainedLogitsProcessor extends LogitsProcessor {
 }
 
 /** NaN becomes 0, infinities the largest finite numbers. */
-export class InfNanRemoveLogitsProcessor extends LogitsProcessor {
+export class InfNanRemoveLogitsProcessor extends RowProcessor {
   operations(): readonly Operation[] {
     return [{ name: "remove_invalid" }];
   }
 }
 
 /** From `start` new tokens on raises the end of sequence more with each: += |score| * (factor^(new - start) - 1). */
-export class ExponentialDecayLengthPenalty extends LogitsProcessor {
+export class ExponentialDecayLengthPenalty extends RowProcessor {
   private readonly start: number;
   private readonly factor: number;
   private readonly eos: IdList;

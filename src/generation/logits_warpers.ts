@@ -1,11 +1,11 @@
 // The warpers: how sampling shapes the distribution. Each checks its setting once and names its twin in logits.wasm.
 // Source of all: the classes of the same names in Hugging Face's transformers.
 import type { Operation } from "../model/sampling.ts";
-import { LogitsProcessor } from "./logits_processor.ts";
 import { integer, number } from "./logits_rules.ts";
+import { RowProcessor } from "./row_processor.ts";
 
 /** Warpers with one number and `min_tokens_to_keep`, which is above 1 for beams. */
-abstract class CutoffWarper extends LogitsProcessor {
+abstract class CutoffWarper extends RowProcessor {
   protected readonly value: number;
   protected readonly keep: number;
   constructor(name: string, value: number, expected: string, holds: (value: number) => boolean, keep: number) {
@@ -19,7 +19,7 @@ const from0To1 = ["a number of 0 to 1", (v: number) => v >= 0 && v <= 1] as cons
 const between0And1 = ["a number above 0 and below 1", (v: number) => v > 0 && v < 1] as const;
 
 /** Divides the scores by the temperature. */
-export class TemperatureLogitsWarper extends LogitsProcessor {
+export class TemperatureLogitsWarper extends RowProcessor {
   private readonly temperature: number;
   /** @throws ConfigError unless above 0 (greedy search is `do_sample: false`) */
   constructor(temperature: number) {
@@ -32,7 +32,7 @@ export class TemperatureLogitsWarper extends LogitsProcessor {
 }
 
 /** Of the 100 likeliest keeps as many as stay within `top_h` times the entropy ("Top-H Decoding", 2025). */
-export class TopHLogitsWarper extends LogitsProcessor {
+export class TopHLogitsWarper extends RowProcessor {
   private readonly top_h: number;
   /** @throws ConfigError unless in (0, 1] */
   constructor(top_h: number) {
@@ -45,7 +45,7 @@ export class TopHLogitsWarper extends LogitsProcessor {
 }
 
 /** Keeps the k largest scores and what equals the last of them. */
-export class TopKLogitsWarper extends LogitsProcessor {
+export class TopKLogitsWarper extends RowProcessor {
   private readonly top_k: number;
   /** @throws ConfigError unless an integer above 0 */
   constructor(top_k: number, min_tokens_to_keep = 1) {
@@ -113,7 +113,7 @@ export class EtaLogitsWarper extends CutoffWarper {
 }
 
 /** Turns scores into log-probabilities. */
-export class LogitNormalization extends LogitsProcessor {
+export class LogitNormalization extends RowProcessor {
   operations(): readonly Operation[] {
     return [{ name: "log_softmax", scratch: true }];
   }

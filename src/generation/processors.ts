@@ -4,10 +4,10 @@ import { InputError } from "../errors.ts";
 import type { Operation } from "../model/sampling.ts";
 import { Tensor } from "../tensor.ts";
 import type { LogitsWorkspace } from "./logits_module.ts";
-import { LogitsProcessor } from "./logits_processor.ts";
 import * as processor from "./logits_processors.ts";
 import { idList } from "./logits_rules.ts";
 import * as warper from "./logits_warpers.ts";
+import { RowProcessor } from "./row_processor.ts";
 
 /**
  * A processor of the caller's: changes `scores` (float32 [rows, vocab_size], a view of the engine's memory) in place, or
@@ -17,7 +17,13 @@ import * as warper from "./logits_warpers.ts";
  */
 export type LogitsProcessorFunction = (input_ids: number[][], scores: Tensor) => unknown;
 
-export type CustomLogitsProcessor = LogitsProcessor | LogitsProcessorFunction | { _call: LogitsProcessorFunction };
+/** Base of the caller's own, as transformers.js has it. */
+export abstract class LogitsProcessor {
+  /** Changes the scores of a batch in place, or returns others. */
+  abstract _call(input_ids: number[][], scores: Tensor): unknown;
+}
+
+export type CustomLogitsProcessor = RowProcessor | LogitsProcessorFunction | { _call: LogitsProcessorFunction };
 
 /** Processors in the order in which they are applied. */
 export class LogitsProcessorList {
@@ -29,7 +35,7 @@ export class LogitsProcessorList {
 
   /** The most ids that a workspace must have room for, the sequence's own among them. */
   list_ids(vocab_size: number, max_length: number): number {
-    const own = this.processors.filter((p) => p instanceof LogitsProcessor);
+    const own = this.processors.filter((p) => p instanceof RowProcessor);
     return own.reduce((sum, p) => sum + p.list_ids(vocab_size), max_length);
   }
 
@@ -37,7 +43,7 @@ export class LogitsProcessorList {
   operations(row: number): readonly Operation[] | undefined {
     const all: Operation[] = [];
     for (const p of this.processors) {
-      const operations = p instanceof LogitsProcessor ? p.operations(row) : undefined;
+      const operations = p instanceof RowProcessor ? p.operations(row) : undefined;
       if (!operations) return undefined;
       all.push(...operations);
     }
@@ -59,10 +65,10 @@ export class LogitsProcessorList {
   ): void {
     let i = 0;
     while (i < this.processors.length) {
-      const custom = this.processors.findIndex((p, at) => at >= i && !(p instanceof LogitsProcessor));
+      const custom = this.processors.findIndex((p, at) => at >= i && !(p instanceof RowProcessor));
       const end = custom < 0 ? this.processors.length : custom;
       // Row by row, so that the row's ids are laid into the workspace once for all processors.
-      const own = this.processors.slice(i, end) as LogitsProcessor[];
+      const own = this.processors.slice(i, end) as RowProcessor[];
       if (end > i) this.processRows(workspace, input_ids, address, own, goes_on);
       if (custom >= 0) callCustom(this.processors[custom], workspace, input_ids, address);
       i = end + 1;
@@ -73,7 +79,7 @@ export class LogitsProcessorList {
     workspace: LogitsWorkspace,
     input_ids: readonly Int32Array[],
     address: number,
-    processors: LogitsProcessor[],
+    processors: RowProcessor[],
     goes_on: ReadonlySet<number> | undefined,
   ): void {
     for (let row = 0; row < input_ids.length; row++) {
@@ -174,11 +180,8 @@ export function build_logits_processors(config: ProcessorConfig, context: Proces
 
 const isSet = <T>(value: T | null | undefined): value is T => value !== null && value !== undefined;
 
-function processorsOf(
-  c: ProcessorConfig,
-  { vocab_size, prompt_length, ...context }: ProcessorContext,
-): LogitsProcessor[] {
-  const list: LogitsProcessor[] = [];
+function processorsOf(c: ProcessorConfig, { vocab_size, prompt_length, ...context }: ProcessorContext): RowProcessor[] {
+  const list: RowProcessor[] = [];
   const eos = idList(c.eos_token_id);
   if (isSet(c.sequence_bias)) list.push(new processor.SequenceBiasLogitsProcessor(c.sequence_bias, vocab_size));
   // Where there are embeddings, transformers has no ids for these two either.
@@ -223,14 +226,14 @@ function customOf(custom: ProcessorContext["logits_processor"]): readonly Custom
   if (!isSet(custom)) return [];
   const list = custom instanceof LogitsProcessorList ? custom.processors : Array.isArray(custom) ? custom : [custom];
   for (const p of list) {
-    const known = p instanceof LogitsProcessor || typeof p === "function" || typeof p?._call === "function";
+    const known = p instanceof RowProcessor || typeof p === "function" || typeof p?._call === "function";
     if (!known) throw new InputError(`logits_processor: expected functions or processors, found ${typeof p}`);
   }
   return list;
 }
 
-function warpersOf(c: ProcessorConfig): LogitsProcessor[] {
-  const list: LogitsProcessor[] = [];
+function warpersOf(c: ProcessorConfig): RowProcessor[] {
+  const list: RowProcessor[] = [];
   // Beams need one token beside the ends of sequence, to go on with.
   const keep = (c.num_beams ?? 1) > 1 ? Math.max(1, idList(c.eos_token_id).length) + 1 : 1;
   if (isSet(c.temperature) && c.temperature !== 1) list.push(new warper.TemperatureLogitsWarper(c.temperature));

@@ -12,8 +12,11 @@ const LOGITS_MODULE_BYTES = 1024;
 /** Rows of an expert product that a thread computes at a time: a multiple of the 128 columns that packing works in. */
 export const STRIP = 128;
 
-/** Fewer rows than this are multiplied one by one: unpacking a weight tile pays from three on (docs/performance.md). */
-export const TILE_FROM = 3;
+/** Fewer rows than this are multiplied as they are: unpacking weights pays from four on (docs/performance.md). */
+export const TILE_FROM = 4;
+
+/** Rows of a step that are so few that every thread does for itself what comes before a product. Two of an expert are neighbours. */
+export const FEW_ROWS = 2;
 
 /** Rows of queries that one unit of attention's work has at most. */
 export const ATTENTION_ROWS = 64;
@@ -242,7 +245,7 @@ function planThread(
     strip: take(strip),
     strip2: take(strip),
     staged: take(4 * hidden * 4),
-    few: planRows(shape, TILE_FROM - 1, regions, take),
+    few: planRows(shape, FEW_ROWS, regions, take),
     pairs: [chunk_rows, between_rows].map((rows) => ({
       rows: take(rows * picks * 4),
       weights: take(rows * picks * 4),

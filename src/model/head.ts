@@ -1,7 +1,7 @@
 // The end of a step: the final norm, and the rows that are wanted of the model's head, a group of them at a time through
 // the head's product; then what is kept of each row's results.
 import { type LogitsExports, loadLogits } from "../kernels/logits.ts";
-import { TILE_FROM } from "../memory/layout.ts";
+import { FEW_ROWS } from "../memory/layout.ts";
 import type { Linear } from "../memory/linear.ts";
 import { type HeadWants, put } from "./outputs.ts";
 import type { Phases } from "./phases.ts";
@@ -53,7 +53,7 @@ export class Head {
     const { lane } = view;
     const home = memory.banks[0];
     const rows = wanted.length;
-    const few = rows < TILE_FROM;
+    const few = rows <= FEW_ROWS;
     const buffers = few ? memory.own.few : lane;
     const input = { region: buffers.packed, tile: 0, tokens: rows, cols: hidden };
     // A thread's own buffers would not survive a step in between.

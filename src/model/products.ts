@@ -174,8 +174,11 @@ export class Products {
     if (tokens >= TILE_FROM) {
       bank.u32[word] = this.readAhead.chosen(format.id) ?? 1;
       matmul(args);
+    } else if (tokens > 1) {
+      bank.u32[word] = this.readAhead.chosen(format.id) ?? 1;
+      matvec(args);
     } else
-      this.readAhead.run(format.id, bytes * tokens, (read_ahead) => {
+      this.readAhead.run(format.id, bytes, (read_ahead) => {
         bank.u32[word] = read_ahead;
         matvec(args);
       });

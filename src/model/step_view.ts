@@ -1,11 +1,11 @@
 // A step as one thread sees it while it runs: its data, its buffers, where its rows are.
 import {
   ATTENTION_ROWS,
+  FEW_ROWS,
   type Lane,
   type RowBuffers,
   type RunState,
   type ThreadBuffers,
-  TILE_FROM,
 } from "../memory/layout.ts";
 import { put, type Target, type Wants } from "./outputs.ts";
 import type { PackedRows } from "./products.ts";
@@ -41,7 +41,7 @@ export class StepView {
       })),
     );
     this.lane = state.lanes[step.lane];
-    this.few = step.rows < TILE_FROM;
+    this.few = step.rows <= FEW_ROWS;
     this.buffers = this.few ? own.few : this.lane;
     this.pairs = own.pairs[step.lane];
     this.home = home;

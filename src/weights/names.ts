@@ -113,4 +113,4 @@ export const ggufNames: ModelNames = {
  * Tensors that change what a llama-architecture GGUF computes and that no Mixtral has: leaving them out would give
  * other results without a word. Any other unknown tensor is ignored, as transformers ignores it.
  */
-export const unheeded = /^(rope_freqs\.weight|rope_factors_(long|short)\.weight|(blk\.\d+\..*|output)\.bias)$/;
+export const unheeded = /^(blk\.\d+\..*|output)\.bias$/;

@@ -192,8 +192,8 @@ function simulate(time: (rows: number) => number, chance: number, draft_ms: numb
     let accepted = 0;
     while (accepted < count && right()) accepted++;
     if (count === 0 && draft_ms === 0) lengths.observe(0, 1, Number(right()));
-    lengths.observe(0, count, accepted);
     lengths.observeStep(count + 1, time(count + 1));
+    lengths.observe(0, count, accepted);
     lengths.observeDraft(count, count * draft_ms);
     ms += time(count + 1) + count * draft_ms;
     tokens += 1 + accepted;

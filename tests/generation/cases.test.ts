@@ -2,9 +2,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ConfigError, InputError } from "../../src/errors.ts";
-import type { LogitsProcessor } from "../../src/generation/logits_processor.ts";
 import * as processor from "../../src/generation/logits_processors.ts";
 import * as warper from "../../src/generation/logits_warpers.ts";
+import type { RowProcessor } from "../../src/generation/row_processor.ts";
 import { fixture, json, safetensors } from "../fixtures.ts";
 import { compareRow, processed } from "./harness.ts";
 
@@ -18,7 +18,7 @@ const bias = (entries: any[]) =>
     number,
   ][];
 
-const build: Record<string, (p: any, vocab_size: number) => LogitsProcessor> = {
+const build: Record<string, (p: any, vocab_size: number) => RowProcessor> = {
   temperature: (p) => new warper.TemperatureLogitsWarper(p.temperature),
   top_k: (p) => new warper.TopKLogitsWarper(p.top_k, p.min_tokens_to_keep),
   top_p: (p) => new warper.TopPLogitsWarper(p.top_p, p.min_tokens_to_keep),

@@ -1,13 +1,13 @@
 // The vectors of Hugging Face's own tests/generation/test_logits_process.py, as probabilities.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { LogitsProcessor } from "../../src/generation/logits_processor.ts";
 import * as processor from "../../src/generation/logits_processors.ts";
 import * as warper from "../../src/generation/logits_warpers.ts";
+import type { RowProcessor } from "../../src/generation/row_processor.ts";
 import { processed } from "./harness.ts";
 
 /** Probabilities in, what is left of them out. */
-function probabilities(p: LogitsProcessor, values: number[]): number[] {
+function probabilities(p: RowProcessor, values: number[]): number[] {
   const scores = { shape: [1, values.length], data: Float32Array.from(values, Math.log) };
   return Array.from(processed([p], [[0]], scores), Math.exp);
 }
@@ -43,7 +43,7 @@ test("eta_cutoff", () => {
 });
 
 /** Ids that a processor bans after the given ids, of ten. */
-function banned(p: LogitsProcessor, ids: number[]): number[] {
+function banned(p: RowProcessor, ids: number[]): number[] {
   const out = processed([p], [ids], { shape: [1, 10], data: new Float32Array(10) });
   return [...out.keys()].filter((id) => out[id] === -Infinity);
 }

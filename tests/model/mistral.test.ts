@@ -28,7 +28,7 @@ const logitsOf = async (model: { (inputs: object): Promise<any> }): Promise<Floa
   (await model({ input_ids, use_cache: false })).logits.data;
 
 /** The checkpoint as llama.cpp's converter writes it: its names, and rows of q and k for rotating neighbours. */
-async function toGGUF(file: string): Promise<void> {
+async function toGGUF(file: string, divisors: Record<string, number[]> = {}, more: GGUFPair[] = []): Promise<void> {
   const config = (await AutoConfig.from_pretrained(path)) as MistralConfig;
   const { num_attention_heads: heads, num_key_value_heads: kv_heads, resolved_head_dim: dim } = config;
   const { tensors } = safetensors(join(path, "model.safetensors"));
@@ -74,7 +74,12 @@ async function toGGUF(file: string): Promise<void> {
     ["llama.attention.layer_norm_rms_epsilon", "f32", config.rms_norm_eps],
     ["llama.rope.dimension_count", "u32", dim],
     ["llama.vocab_size", "u32", config.vocab_size],
+    ...more,
   ];
+  for (const [name, values] of Object.entries(divisors)) {
+    const data = () => [new Uint8Array(Float32Array.from(values).buffer)];
+    list.push({ name, format: "F32", shape: [values.length], data });
+  }
   const handle = openSync(file, "w");
   await writeGGUF({ write: async (bytes) => void writeSync(handle, bytes) }, metadata, list);
   closeSync(handle);
@@ -90,6 +95,48 @@ test("a GGUF of architecture llama without experts gives the bits of the checkpo
     await using own = await MistralForCausalLM.from_pretrained(path, { threads: 3, simd: "plain" });
     // f32's rounding of the file's epsilon apart, which these norms do not show.
     assert.ok(sameBits(await logitsOf(gguf as never), await logitsOf(own as never)));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("a GGUF's tensors that divide the frequencies of rotary positions are longrope, of one list or two", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tramontane-"));
+  const config = (await AutoConfig.from_pretrained(path)).to_dict();
+  const divisors = (most: number) => Array.from({ length: 8 }, (_, i) => Math.fround(1 + (most * i) / 8));
+  const original: GGUFPair = ["llama.rope.scaling.original_context_length", "u32", 16];
+  try {
+    const file = join(folder, "mistral.gguf");
+    for (const [tensors, metadata, rope] of [
+      [{ "rope_freqs.weight": divisors(7) }, [], { short_factor: divisors(7), long_factor: divisors(7) }],
+      [
+        { "rope_factors_short.weight": divisors(1), "rope_factors_long.weight": divisors(5) },
+        [original, ["llama.rope.scaling.attn_factor", "f32", 1.25], ["llama.rope.scaling.type", "string", "longrope"]],
+        {
+          short_factor: divisors(1),
+          long_factor: divisors(5),
+          original_max_position_embeddings: 16,
+          attention_factor: 1.25,
+        },
+      ],
+    ] as [Record<string, number[]>, GGUFPair[], object][]) {
+      await toGGUF(file, tensors, metadata);
+      await using gguf = await AutoModelForCausalLM.from_pretrained(file, { threads: 2 });
+      const rope_parameters = { rope_type: "longrope", rope_theta: 1e4, attention_factor: 1, ...rope };
+      await using own = await MistralForCausalLM.from_pretrained(path, { config: { ...config, rope_parameters } });
+      await using plain = await MistralForCausalLM.from_pretrained(path);
+      const logits = await logitsOf(gguf as never);
+      assert.ok(sameBits(logits, await logitsOf(own as never)));
+      assert.not.ok(sameBits(logits, await logitsOf(plain as never)));
+    }
+    for (const [tensors, message] of [
+      [{ "rope_factors_long.weight": divisors(5) }, /rope_factors_short\.weight: missing/],
+      [{ "rope_freqs.weight": divisors(5).slice(1) }, /short_factor.*expected 8 numbers/],
+      [{ "rope_freqs.weight": divisors(5).fill(0) }, /short_factor/],
+    ] as [Record<string, number[]>, RegExp][]) {
+      await toGGUF(file, tensors);
+      assert.match((await failure(AutoConfig.from_pretrained(file))).message, message);
+    }
   } finally {
     rmSync(folder, { recursive: true });
   }

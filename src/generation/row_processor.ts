@@ -17,7 +17,7 @@ export interface LogitsRow {
 }
 
 /** Base of the processors and warpers, which are named as in Hugging Face's transformers. */
-export abstract class LogitsProcessor {
+export abstract class RowProcessor {
   /** What it does to row `row` of a batch, as data; undefined where only the host can do it. */
   abstract operations(row: number): readonly Operation[] | undefined;
 
