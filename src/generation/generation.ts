@@ -2,6 +2,7 @@
 // their tokens; what remains is here: ids, companions of guidance, streamers, when to stop, caches, what is given back.
 import type { ResolvedGenerationConfig } from "../config/generation_config.ts";
 import { InputError, MemoryError } from "../errors.ts";
+import { PAGE_POSITIONS } from "../memory/kv_pool.ts";
 import type { KeyValueCache, RowMark } from "../model/cache.ts";
 import type { Engine } from "../model/engine.ts";
 import type { InputRow } from "../model/inputs.ts";
@@ -245,14 +246,19 @@ export abstract class Generation implements AnswerOwner {
   private checkMemory(): void {
     const { engine, copies, inputs } = this;
     const past = inputs.past_key_values;
-    const counted = (row: InputRow, b: number) =>
-      engine.pages((past?.rows[b].length ?? 0) + row.columns.length + this.most_tokens - 1);
-    const pages = this.prompt.checked.rows.map(counted);
-    const others = this.negative?.map((row) => engine.pages(row.columns.length + this.most_tokens - 1)) ?? [];
+    const counted = ({ columns }: InputRow, before: number) => {
+      const prompt = before + columns.length;
+      const pages = engine.pages(prompt + this.most_tokens - 1);
+      // Copies refer to the prompt's whole pages, as long as no window gives them back.
+      const shared = engine.shape.window ? 0 : Math.floor(prompt / PAGE_POSITIONS);
+      return { ...pages, copied: pages.needed * copies - shared * (copies - 1) };
+    };
+    const pages = this.prompt.checked.rows.map((row, b) => counted(row, past?.rows[b].length ?? 0));
+    const others = this.negative?.map((row) => counted(row, 0)) ?? [];
     const alone = this.apart && !this.keepsCache;
     const needed = alone
       ? Math.max(...pages.map((each) => each.needed))
-      : [...pages, ...others].reduce((sum, each) => sum + each.needed * copies, 0);
+      : [...pages, ...others].reduce((sum, each) => sum + each.copied, 0);
     const [{ all, bytes }] = pages;
     if (needed > all)
       throw new MemoryError(
@@ -275,8 +281,8 @@ export abstract class Generation implements AnswerOwner {
 
   ready(answer: Answer): void {
     if (this.over) return;
-    const all = [...this.answers, ...this.companions] as Answer[];
     if (answer.results === 1 && answer.row % this.copies === 0) {
+      const all = [...this.answers, ...this.companions] as Answer[];
       for (let copy = 1; copy < this.copies; copy++) all[answer.row + copy].follow(answer);
     }
     this.guarded(() => this.advance(this.answers[answer.row % this.rows]));

@@ -4,7 +4,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { BeamSearch } from "../../src/generation/beam_search.ts";
 import type { GenerateInputs } from "../../src/generation/generate_inputs.ts";
-import { MixtralForCausalLM } from "../../src/index.ts";
+import { MemoryError, MixtralForCausalLM } from "../../src/index.ts";
+import { failure } from "../failure.ts";
 import { fixture } from "../fixtures.ts";
 import { sameBits } from "../model/compare.ts";
 
@@ -60,6 +61,17 @@ test("a beam that ended counts with its reason, and others go on beside it", asy
     const end = row.findIndex((id, at) => at >= 30 && (id === 7 || id === 11));
     assert.is(finish_reasons[i], end < 0 ? "length" : "stop");
   }
+});
+
+test("beams share the pages of a long prompt, and what they cannot hold is refused before", async () => {
+  const page = 2 * 2 * 2 * 16 * 64 * 4; // 2 layers, keys and values of 2 heads of 16, 64 positions
+  const options = { threads: 2, kv_bytes: 9 * page };
+  await using model = await MixtralForCausalLM.from_pretrained(fixture("fixtures/hf/base"), options);
+  const inputs = { input_ids: [ids(300, 37)], max_new_tokens: 10, num_beams: 4 };
+  assert.is((await model.generate(inputs)).dims[1], 310);
+  const error = await failure(model.generate({ ...inputs, num_beams: 8 }));
+  assert.instance(error, MemoryError);
+  assert.is(model.info().cache_bytes, 0);
 });
 
 test("the numbers of a search by hand", () => {
