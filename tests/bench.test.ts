@@ -13,7 +13,7 @@ import { synthesize } from "../bench/synth.ts";
 import { AutoModelForCausalLM } from "../src/index.ts";
 import { root } from "./fixtures.ts";
 
-const sections = ["kernels", "model", "peers", "batches", "sharing", "threads", "load", "length", "eager"];
+const sections = ["kernels", "model", "peers", "batches", "sharing", "assisted", "threads", "load", "length", "eager"];
 
 /** Runs the bench; it needs Node, whatever runtime the tests run in. */
 function bench(...args: string[]) {

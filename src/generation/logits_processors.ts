@@ -301,7 +301,8 @@ export class ExponentialDecayLengthPenalty extends RowProcessor {
     const [start, factor] = nonEmptyList(name, exponential_decay_length_penalty);
     this.start = prompt_length + integer(`${name}[0]`, start, 0);
     this.factor = number(`${name}[1]`, factor, "a finite number", Number.isFinite);
-    this.eos = listOf(tokens("eos_token_id", eos_token_id));
+    // An id that is named twice is one end.
+    this.eos = listOf([...new Set(tokens("eos_token_id", eos_token_id))]);
   }
 
   operations(): readonly Operation[] {

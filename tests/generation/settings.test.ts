@@ -123,6 +123,23 @@ test("top_h is a setting of generate", async () => {
   for (const [id, value] of logits[0].entries()) assert.is(value >= least, kept.includes(id));
 });
 
+test("an end that is named twice decays once; a forced first token, and those kept from the beginning, after embeddings", async () => {
+  await using model = await load();
+  const decay: GenerateInputs = { input_ids: [[4]], max_new_tokens: 3, exponential_decay_length_penalty: [0, 1.5] };
+  const [once, twice] = [
+    await steps(model, { ...decay, eos_token_id: 9 }),
+    await steps(model, { ...decay, eos_token_id: [9, 9] }),
+  ];
+  assert.equal(twice.scores, once.scores);
+  assert.ok(once.scores.length > 1 && once.scores[1][9] !== once.logits[1][9]);
+  // Without ids the beginning comes after what is forced, as where a prompt is one token.
+  const forced = { max_new_tokens: 3, forced_bos_token_id: 3, begin_suppress_tokens: [13] };
+  const after = await steps(model, { inputs_embeds: embeds(6), ...forced });
+  assert.is(after.scores[0][13], after.logits[0][13]);
+  assert.is(after.scores[1][3], 0);
+  assert.ok(after.scores[1].every((score, i) => i === 3 || score === -Infinity));
+});
+
 test("use_cache: false changes no token; the caller of generate gets no cache", async () => {
   await using model = await load({ eos_token_id: null });
   await using other = await load({ eos_token_id: null, use_cache: false });
