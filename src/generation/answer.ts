@@ -2,7 +2,7 @@
 // tokens, the next one can be computed before the host has heard of the one before.
 import { nothing, type Wants } from "../model/outputs.ts";
 import type { PageList } from "../model/pages.ts";
-import { type KnownRows, rowCount, Sequence, sliceRows, type TakenRows } from "../model/sequence.ts";
+import { type KnownRows, lastToken, rowCount, rowsOf, Sequence, type TakenRows } from "../model/sequence.ts";
 
 /** What a row asks of its generation. */
 export interface AnswerOwner {
@@ -62,7 +62,7 @@ export class Answer extends Sequence {
     this.row = row;
     this.pages = pages;
     this.prompt = prompt;
-    this.last = prompt.padding?.lastIndexOf(0) ?? rowCount(prompt) - 1;
+    this.last = lastToken(prompt);
     this.most_fed = most_tokens - 1;
     this.chunk = chunk;
     this.fresh = fresh;
@@ -101,27 +101,7 @@ export class Answer extends Sequence {
 
   /** Rows [from, to) of the prompt and the tokens after it. */
   private rows(from: number, to: number): Omit<TakenRows, "wants"> {
-    const { prompt } = this;
-    const length = rowCount(prompt);
-    if (to <= length) return sliceRows(prompt, from, to);
-    const known = from < length ? sliceRows(prompt, from, length) : undefined;
-    const tokens = new Int32Array(to - from);
-    const positions = new Uint32Array(to - from);
-    const reaches = new Uint32Array(to - from);
-    if (known) {
-      tokens.set(known.tokens);
-      positions.set(known.positions);
-      reaches.set(known.reaches);
-    }
-    const last = prompt.positions[length - 1];
-    for (let i = Math.max(from, length); i < to; i++) {
-      tokens[i - from] = this.tokens[i - length] ?? this.owner.placeholder(this)!;
-      positions[i - from] = last + 1 + i - length;
-      // A token is a call of its own.
-      reaches[i - from] = positions[i - from] + 1;
-    }
-    const { embeds, padding } = known ?? {};
-    return { tokens, positions, reaches, ...(embeds ? { embeds } : {}), ...(padding ? { padding } : {}) };
+    return rowsOf(this.prompt, from, to, (i) => this.tokens[i] ?? this.owner.placeholder(this)!);
   }
 
   done(): boolean {

@@ -2,7 +2,7 @@
 // all of which are computed in one step; what was drafted wrong is taken back.
 import { nothing, type Target, type Wants } from "../model/outputs.ts";
 import type { PageList } from "../model/pages.ts";
-import { type KnownRows, rowCount, Sequence, sliceRows, type TakenRows } from "../model/sequence.ts";
+import { type KnownRows, lastToken, rowCount, rowsOf, Sequence, type TakenRows } from "../model/sequence.ts";
 import type { RowSequence } from "./generation.ts";
 
 /** What a row asks of its generation. */
@@ -38,7 +38,7 @@ export class DraftedAnswer extends Sequence implements RowSequence {
     this.owner = owner;
     this.pages = pages;
     this.prompt = prompt;
-    this.last = prompt.padding?.lastIndexOf(0) ?? rowCount(prompt) - 1;
+    this.last = lastToken(prompt);
     this.fresh = fresh;
   }
 
@@ -57,7 +57,9 @@ export class DraftedAnswer extends Sequence implements RowSequence {
   take(count: number): TakenRows {
     const from = this.taken;
     this.taken += count;
-    return { ...this.slice(from, this.taken), wants: this.wants(from, this.taken) };
+    const { tokens, drafts } = this;
+    const rows = rowsOf(this.prompt, from, this.taken, (i) => tokens[i] ?? drafts[i - tokens.length]);
+    return { ...rows, wants: this.wants(from, this.taken) };
   }
 
   private wants(from: number, to: number): Wants {
@@ -67,25 +69,6 @@ export class DraftedAnswer extends Sequence implements RowSequence {
     const { target } = this.owner;
     const values = { ...target, first: rows[0] - first };
     return { heads: [{ rows: Uint32Array.from(rows, (r) => r - from), values }] };
-  }
-
-  private slice(from: number, to: number): Omit<TakenRows, "wants"> {
-    const { prompt, tokens, drafts } = this;
-    const length = rowCount(prompt);
-    if (to <= length) return sliceRows(prompt, from, to);
-    const known = sliceRows(prompt, Math.min(from, length), length);
-    const next = prompt.positions[length - 1] + 1;
-    const behind = Array.from({ length: to - Math.max(from, length) }, (_, i) => Math.max(from, length) - length + i);
-    const tokenAt = (i: number) => (i < tokens.length ? tokens[i] : drafts[i - tokens.length]);
-    const { embeds, padding } = known;
-    return {
-      tokens: Int32Array.from([...known.tokens, ...behind.map(tokenAt)]),
-      positions: Uint32Array.from([...known.positions, ...behind.map((i) => next + i)]),
-      // A token is a call of its own.
-      reaches: Uint32Array.from([...known.reaches, ...behind.map((i) => next + i + 1)]),
-      ...(embeds?.length ? { embeds } : {}),
-      ...(padding?.length ? { padding } : {}),
-    };
   }
 
   done(count: number): boolean {

@@ -89,6 +89,40 @@ export function sliceRows(
   };
 }
 
+/** The index of the last row that is no padding. */
+export const lastToken = (rows: KnownRows): number => rows.padding?.lastIndexOf(0) ?? rowCount(rows) - 1;
+
+/**
+ * Rows [from, to) of a prompt and the tokens that follow it, each of which is a call of its own.
+ * @param token_at - the i-th token behind the prompt
+ */
+export function rowsOf(
+  prompt: KnownRows,
+  from: number,
+  to: number,
+  token_at: (i: number) => number,
+): Omit<TakenRows, "wants"> {
+  const length = rowCount(prompt);
+  if (to <= length) return sliceRows(prompt, from, to);
+  const known = from < length ? sliceRows(prompt, from, length) : undefined;
+  const tokens = new Int32Array(to - from);
+  const positions = new Uint32Array(to - from);
+  const reaches = new Uint32Array(to - from);
+  if (known) {
+    tokens.set(known.tokens);
+    positions.set(known.positions);
+    reaches.set(known.reaches);
+  }
+  const last = prompt.positions[length - 1];
+  for (let i = Math.max(from, length); i < to; i++) {
+    tokens[i - from] = token_at(i - length);
+    positions[i - from] = last + 1 + i - length;
+    reaches[i - from] = positions[i - from] + 1;
+  }
+  const { embeds, padding } = known ?? {};
+  return { tokens, positions, reaches, ...(embeds ? { embeds } : {}), ...(padding ? { padding } : {}) };
+}
+
 /** A sequence whose rows are all known, read once from the first to the last. */
 export class Reading extends Sequence {
   readonly pages: PageList;

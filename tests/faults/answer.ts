@@ -1,7 +1,7 @@
-// What the tests of faults ask of a model: its answer to one prompt, which is known, and what a promise rejects with.
+// What the tests of faults ask of a model: its answer to one prompt, which is known.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { MixtralForCausalLM, TramontaneError } from "../../src/index.ts";
+import type { MixtralForCausalLM } from "../../src/index.ts";
 import { demo } from "../fixtures.ts";
 
 interface Greedy {
@@ -19,14 +19,4 @@ export const expected = [...input_ids, ...new_ids.slice(0, count)];
 /** Prompt and answer of a model that should be the demo model. */
 export async function answer(model: MixtralForCausalLM, signal?: AbortSignal): Promise<number[]> {
   return (await model.generate({ input_ids: prompt, max_new_tokens: count, signal })).tolist()[0];
-}
-
-/** What a promise rejects with. @throws when it does not */
-export async function failure(promise: Promise<unknown>): Promise<TramontaneError> {
-  try {
-    await promise;
-  } catch (error) {
-    return error as TramontaneError;
-  }
-  throw new Error("expected a rejection");
 }

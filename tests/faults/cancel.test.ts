@@ -9,9 +9,10 @@ import * as assert from "uvu/assert";
 import { MixtralForCausalLM } from "../../src/index.ts";
 import type { StepKind } from "../../src/model/profile.ts";
 import { safetensorsFile, smallConfig, smallShapes } from "../checkpoint/safetensors.ts";
+import { failure } from "../failure.ts";
 import { demo } from "../fixtures.ts";
 import { sameBits } from "../model/compare.ts";
-import { answer, expected, failure } from "./answer.ts";
+import { answer, expected } from "./answer.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tramontane-"));
 test.after(() => rmSync(folder, { recursive: true, force: true }));

@@ -22,8 +22,9 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { AutoTokenizer, CheckpointError, MixtralForCausalLM, TramontaneError, WriteError } from "../../src/index.ts";
 import { currentPlatform } from "../../src/platform/index.ts";
+import { failure } from "../failure.ts";
 import { demo } from "../fixtures.ts";
-import { answer, expected, failure } from "./answer.ts";
+import { answer, expected } from "./answer.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tramontane-"));
 test.after(() => rmSync(folder, { recursive: true, force: true }));

@@ -5,8 +5,9 @@ import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { MixtralForCausalLM } from "../../src/index.ts";
+import { failure } from "../failure.ts";
 import { demo } from "../fixtures.ts";
-import { answer, expected, failure } from "./answer.ts";
+import { answer, expected } from "./answer.ts";
 
 const loads = Number(process.env.TRAMONTANE_LOADS ?? 100);
 

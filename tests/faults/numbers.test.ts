@@ -7,9 +7,9 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { CheckpointError, InputError, MixtralForCausalLM } from "../../src/index.ts";
+import { failure } from "../failure.ts";
 import { fixture, hasFixture } from "../fixtures.ts";
 import { repositoryAt } from "../repositories.ts";
-import { failure } from "./answer.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tramontane-"));
 test.after(() => rmSync(folder, { recursive: true, force: true }));

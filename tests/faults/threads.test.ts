@@ -4,9 +4,10 @@ import { Worker } from "node:worker_threads";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { EngineError, InputError, MixtralForCausalLM } from "../../src/index.ts";
+import { failure } from "../failure.ts";
 import { demo } from "../fixtures.ts";
 import { sameBits } from "../model/compare.ts";
-import { answer, expected, failure } from "./answer.ts";
+import { answer, expected } from "./answer.ts";
 
 const ids = (count: number) => Array.from({ length: count }, (_, i) => (i * 37 + 5) % 150);
 
