@@ -4,6 +4,7 @@ export { MistralConfig } from "./config/mistral_config.ts";
 export { MixtralConfig } from "./config/mixtral_config.ts";
 export { PreTrainedConfig } from "./config/pretrained_config.ts";
 export {
+  AbortError,
   CheckpointError,
   ConfigError,
   EngineError,

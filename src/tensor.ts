@@ -1,11 +1,12 @@
 // Tensor: a typed array with dimensions, row-major, as transformers.js shapes it; and what is accepted as token ids.
+import { show } from "./config/show.ts";
 import { InputError } from "./errors.ts";
 
 export type TensorData = Float32Array | Int32Array | Uint8Array | Int8Array | BigInt64Array;
 export type TensorType = "float32" | "int32" | "uint8" | "int8" | "int64";
 
 /** Token ids as callers may pass them: one row or a batch of rows. */
-export type TokenIds = readonly number[] | readonly (readonly number[])[] | Int32Array | Tensor;
+export type TokenIds = readonly number[] | readonly (readonly number[] | Int32Array)[] | Int32Array | Tensor;
 
 /** Nested arrays, as `tolist` returns. */
 export type NestedArray = number | bigint | NestedArray[];
@@ -114,13 +115,14 @@ function fromArray(type: TensorType, values: ArrayLike<number>): TensorData {
  * @throws {@link InputError} when rows differ in length or hold something other than integers
  */
 export function toRows(ids: TokenIds, what = "input_ids"): Int32Array[] {
-  const row = (values: ArrayLike<number | bigint>, at: number): Int32Array => {
+  const row = (values: ArrayLike<unknown>, at: number): Int32Array => {
+    if (values instanceof Int32Array) return values.slice();
     const out = new Int32Array(values.length);
     for (let i = 0; i < values.length; i++) {
-      const v = Number(values[i]);
-      if (!Number.isInteger(v) || v !== (v | 0))
-        throw new InputError(`${what}[${at}][${i}]: expected an integer, found ${values[i]}`);
-      out[i] = v;
+      const v = typeof values[i] === "bigint" ? Number(values[i]) : values[i];
+      if (!Number.isInteger(v) || v !== ((v as number) | 0))
+        throw new InputError(`${what}[${at}][${i}]: expected an integer, found ${show(values[i])}`);
+      out[i] = v as number;
     }
     return out;
   };
@@ -131,12 +133,12 @@ export function toRows(ids: TokenIds, what = "input_ids"): Int32Array[] {
     else throw new InputError(`${what}: expected dims [rows, length], found [${ids.dims}]`);
   } else if (ids instanceof Int32Array) rows = [row(ids, 0)];
   else if (!Array.isArray(ids))
-    throw new InputError(`${what}: expected number[], number[][], Int32Array or Tensor, found ${typeof ids}`);
-  else if (ids.length > 0 && typeof ids[0] !== "number") {
-    rows = (ids as ArrayLike<number>[]).map((r, i) => {
-      if (!Array.isArray(r) && !ArrayBuffer.isView(r))
-        throw new InputError(`${what}[${i}]: expected a row of integers, found ${typeof r}`);
-      return row(r, i);
+    throw new InputError(`${what}: expected number[], number[][], Int32Array or Tensor, found ${show(ids)}`);
+  else if (ids.length > 0 && typeof ids[0] === "object") {
+    rows = Array.from(ids as unknown[], (r, i) => {
+      if (!Array.isArray(r) && !(ArrayBuffer.isView(r) && "length" in r))
+        throw new InputError(`${what}[${i}]: expected a row of integers, found ${show(r)}`);
+      return row(r as ArrayLike<unknown>, i);
     });
   } else rows = [row(ids as number[], 0)];
   const ragged = rows.findIndex((r) => r.length !== rows[0].length);

@@ -1,4 +1,7 @@
 // generate: which way of generating a call asks for.
+import { checkSignal } from "../abort.ts";
+import { givenArguments } from "../arguments.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { AssistedGeneration } from "./assisted_generation.ts";
@@ -7,10 +10,14 @@ import { type GenerateInputs, resolveConfig } from "./generate_inputs.ts";
 import type { GenerateOutput, Generation } from "./generation.ts";
 import { SampledGeneration } from "./sampled_generation.ts";
 
-/** @throws {@link InputError} or ConfigError for what was passed; the signal's reason when aborted, with `partial` on it */
-export async function generate(model: PreTrainedModel, inputs: GenerateInputs): Promise<GenerateOutput> {
+/** @throws {@link InputError} or ConfigError for what was passed; the signal's reason when aborted, with `partial`, where it had begun */
+export async function generate(model: PreTrainedModel, given: GenerateInputs): Promise<GenerateOutput> {
+  const inputs = givenArguments(given, "generate");
+  checkSignal(inputs.signal);
   inputs.signal?.throwIfAborted();
+  checkStreamer(inputs.streamer);
   model.engine.check();
+  model.engine.checkCache(inputs.past_key_values);
   const generation = generationOf(model, inputs);
   const leave = inputs.past_key_values?.acquire();
   try {
@@ -18,6 +25,13 @@ export async function generate(model: PreTrainedModel, inputs: GenerateInputs): 
   } finally {
     leave?.();
   }
+}
+
+function checkStreamer(streamer: unknown): void {
+  if (streamer === undefined) return;
+  const { put, end } = Object(streamer) as Partial<Record<"put" | "end", unknown>>;
+  if (typeof put !== "function" || typeof end !== "function")
+    throw new InputError(`streamer: expected an object with put and end, found ${show(streamer)}`);
 }
 
 function generationOf(model: PreTrainedModel, inputs: GenerateInputs): Generation {

@@ -1,5 +1,6 @@
 // The processors: what every kind of generation does to the scores, sampling or not. Each checks its settings once and
 // names its twin in logits.wasm. Source of all but the frequency penalty: Hugging Face's transformers.
+import { atOnce } from "../callbacks.ts";
 import { ConfigError, InputError } from "../errors.ts";
 import type { IdList, Operation } from "../model/sampling.ts";
 import { integer, nonEmptyList, number, tokens } from "./logits_rules.ts";
@@ -269,7 +270,8 @@ export class PrefixConstrainedLogitsProcessor extends RowProcessor {
   /** @throws InputError when the function allows nothing */
   override process({ workspace: w, logits, input_ids, row }: LogitsRow): void {
     const batch_id = Math.floor(row / this.num_beams);
-    const allowed = tokens("prefix_allowed_tokens_fn", this.allowed(batch_id, Array.from(input_ids)));
+    const name = "prefix_allowed_tokens_fn";
+    const allowed = tokens(name, atOnce(this.allowed(batch_id, Array.from(input_ids)), name));
     if (allowed.length === 0)
       throw new InputError(`prefix_allowed_tokens_fn: expected allowed token ids, found none for row ${batch_id}`);
     const distinct = [...new Set(allowed)].filter((id) => id < w.vocab_size);

@@ -1,8 +1,9 @@
 // Checks of what processors are given, with errors that name the setting.
+import { show } from "../config/show.ts";
 import { ConfigError } from "../errors.ts";
 
 const fault = (name: string, expected: string, found: unknown) =>
-  new ConfigError(`${name}: expected ${expected}, found ${typeof found === "object" ? JSON.stringify(found) : found}`);
+  new ConfigError(`${name}: expected ${expected}, found ${show(found)}`);
 
 /** @throws {@link ConfigError} unless `value` is a number for which `holds` is true */
 export function number(name: string, value: unknown, expected: string, holds: (value: number) => boolean): number {

@@ -133,13 +133,13 @@ class Recorder extends BaseStreamer {
     this.next = next;
   }
 
-  put(value: readonly ArrayLike<number>[]): void {
+  put(value: readonly ArrayLike<number>[]): unknown {
     if (!this.prompt) this.ids.push(value[0][0]);
     this.prompt = false;
-    this.next?.put(value);
+    return this.next?.put(value);
   }
 
-  end(): void {
-    this.next?.end();
+  end(): unknown {
+    return this.next?.end();
   }
 }

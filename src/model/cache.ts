@@ -77,6 +77,11 @@ export class KeyValueCache {
     return this.columns - this.rows[row].length;
   }
 
+  /** Whether the cache is kept by this engine: it lies in its memory, and means nothing to any other. */
+  isOf(owner: CacheOwner): boolean {
+    return this.owner === owner;
+  }
+
   /**
    * @throws {@link EngineError} after `dispose`, of the model, too, or after a call that was cut off beyond repair
    * @throws {@link InputError} while a call extends the cache

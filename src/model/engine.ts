@@ -1,6 +1,7 @@
 // The engine: a loaded model. It owns the memories, the team of threads, the caches' pages and the scheduler, and their end.
 import type { ModelShape } from "../config/shape.ts";
-import { EngineError } from "../errors.ts";
+import { show } from "../config/show.ts";
+import { EngineError, InputError } from "../errors.ts";
 import { STACK_BYTES } from "../kernels/abi.ts";
 import { askKernels } from "../kernels/load.ts";
 import { type LogitsExports, loadLogits } from "../kernels/logits.ts";
@@ -158,6 +159,20 @@ export class Engine {
   emptyCache(rows: number): KeyValueCache {
     this.check();
     return KeyValueCache.empty(this.owner, rows);
+  }
+
+  /**
+   * Whether a cache that a call was given can go on here.
+   * @throws {@link InputError} when it is no cache, or another model's, or another call is extending it
+   * @throws {@link EngineError} when it, or its model, was disposed
+   */
+  checkCache(cache: unknown): void {
+    if (cache === undefined) return;
+    if (!(cache instanceof KeyValueCache))
+      throw new InputError(`past_key_values: expected a cache that this model gave, found ${show(cache)}`);
+    if (!cache.isOf(this.owner))
+      throw new InputError("past_key_values: expected a cache that this model gave, found another model's");
+    cache.check();
   }
 
   /** What cache files are written from and read into. */

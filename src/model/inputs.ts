@@ -1,9 +1,10 @@
 // What a forward call was given, checked and turned into sequences. Padding before a sequence's first token is left out of
 // it; behind that it has its place, which a window counts, and nobody sees its key.
-
+import { checkSignal } from "../abort.ts";
+import { givenArguments } from "../arguments.ts";
 import { nearest } from "../config/nearest.ts";
 import type { ModelShape } from "../config/shape.ts";
-import { show, showName } from "../config/show.ts";
+import { showName } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { Tensor, type TokenIds, toRows } from "../tensor.ts";
 import type { KeyValueCache } from "./cache.ts";
@@ -85,8 +86,8 @@ const HARMLESS = ["token_type_ids"];
  * @throws {@link InputError} for one that the class does not know, with the nearest that it does
  */
 export function checkArguments<T extends ForwardInputs>(inputs: T, own: readonly string[]): T {
-  if (typeof inputs !== "object" || inputs === null)
-    throw new InputError(`expected an object of arguments, { input_ids, … }, found ${show(inputs)}`);
+  inputs = givenArguments(inputs, "the arguments, { input_ids, … }");
+  checkSignal(inputs.signal);
   const known = [...ARGUMENTS, ...own];
   const unknown = Object.keys(inputs).find((name) => !known.includes(name) && !HARMLESS.includes(name));
   if (unknown !== undefined)
@@ -104,7 +105,6 @@ export function checkInputs(inputs: ForwardInputs, shape: ModelShape): CheckedIn
   const { input_ids, inputs_embeds, past_key_values } = inputs;
   if ((input_ids === undefined) === (inputs_embeds === undefined))
     throw new InputError("expected exactly one of input_ids and inputs_embeds");
-  past_key_values?.check();
   const ids = input_ids === undefined ? undefined : toRows(input_ids);
   for (const [b, row] of ids?.entries() ?? []) checkTokens(row, shape.vocab, `input_ids[${b}]`);
   const embeds = inputs_embeds === undefined ? undefined : checkEmbeds(inputs_embeds, shape.hidden);
