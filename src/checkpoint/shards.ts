@@ -8,6 +8,8 @@ import { readSafetensors, type SafetensorsEntry } from "./safetensors.ts";
 export const singleName = "model.safetensors";
 export const indexName = "model.safetensors.index.json";
 const indexLimit = 2 ** 24;
+/** Tensors of all shards together; the largest checkpoints in use have some ten thousand. */
+const mostTensors = 2 ** 18;
 /** Every shard is an open file. */
 const mostShards = 1000;
 
@@ -39,6 +41,8 @@ export async function readShards(repository: Repository, open: Opener): Promise<
         );
       tensors.set(entry.name, entry);
     }
+    if (tensors.size > mostTensors)
+      throw new CheckpointError(`${index}: expected shards of at most ${mostTensors} tensors, found more`);
   }
   for (const [name, shard] of weightMap) {
     const found = tensors.get(name);

@@ -142,7 +142,8 @@ class WindowDecoder implements CertainStream {
   push(id: number): string {
     this.ids.push(id);
     const text = this.decode(this.ids);
-    const whole = text.replace(/\ufffd+$/, "").length;
+    let whole = text.length;
+    while (text[whole - 1] === "\ufffd") whole--;
     if (whole <= this.given) return "";
     const piece = text.slice(this.given, whole);
     this.given = whole;

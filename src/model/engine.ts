@@ -155,6 +155,11 @@ export class Engine {
     return { needed, all: plan.kv.pages, bytes: pool.page_bytes };
   }
 
+  /** The cache of sequences that are there already. */
+  cacheOf(rows: KeyValueCache["rows"], columns: number): KeyValueCache {
+    return new KeyValueCache(this.owner, rows, columns);
+  }
+
   /** A cache without tokens, for `rows` sequences. */
   emptyCache(rows: number): KeyValueCache {
     this.check();
@@ -211,7 +216,7 @@ export class Engine {
     const file = await this.platform.open(path);
     try {
       const { columns, rows } = await readCache(this.cacheMemory, file);
-      return new KeyValueCache(this.owner, rows, columns);
+      return this.cacheOf(rows, columns);
     } finally {
       await file.close();
     }

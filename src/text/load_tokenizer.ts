@@ -7,6 +7,7 @@ import { TokenizerError } from "../errors.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { readJSON, string } from "./fields.ts";
 import { ggufTokenId, type Metadata, readGGUFVocabulary } from "./gguf_vocabulary.ts";
+import { TEXT_LIMITS } from "./limits.ts";
 import { fromSentencePieces } from "./sentencepiece.ts";
 import {
   aroundText,
@@ -27,8 +28,7 @@ export interface TokenizerOptions {
   file?: string;
 }
 
-/** Bytes; the largest in use are a tenth of these. */
-const MAX_TOKENIZER_BYTES = 2 ** 28;
+/** Bytes of the files beside a tokenizer; the largest in use have a tenth. */
 const MAX_CONFIG_BYTES = 2 ** 24;
 
 /**
@@ -45,7 +45,7 @@ export async function loadTokenizer(
   const name = await chooseFile(repository, options);
   const where = repository.where(name);
   if (name.endsWith(".gguf")) return tokenizer_from_gguf(gguf ?? (await readMetadata(repository, name)), where);
-  const bytes = await repository.read(name, MAX_TOKENIZER_BYTES);
+  const bytes = await repository.read(name, TEXT_LIMITS.file);
   const files = await readConfigFiles(repository);
   let vocabulary: Vocabulary;
   if (name.endsWith(".json")) vocabulary = readTokenizerJSON(readJSON(bytes, where), where);

@@ -77,6 +77,7 @@ export function fromSentencePieces(model: SentencePieces): Vocabulary {
     },
     template: surround(model.bos_id, model.eos_id),
     decoder: {
+      where: `${source}: decoder`,
       replace: [{ pattern: "▁", content: " " }],
       byte_fallback: true,
       strip: { content: " ", count: model.add_dummy_prefix ? 1 : 0 },

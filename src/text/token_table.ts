@@ -2,6 +2,7 @@
 // a text as they stand.
 import { show } from "../config/show.ts";
 import { TokenizerError } from "../errors.ts";
+import { TEXT_LIMITS } from "./limits.ts";
 import { Literals } from "./literals.ts";
 import { ROLES, type TokenizerConfig } from "./special_tokens.ts";
 import type { AddedToken, Vocabulary } from "./vocabulary.ts";
@@ -42,6 +43,11 @@ export function tokenTable(vocabulary: Vocabulary, config: TokenizerConfig): Tok
       added.set(id, { id, content, ...plain, ...added.get(id), special: true });
   }
   const all = [...added.values()];
+  const units = all.reduce((sum, { content, normalized = "" }) => sum + content.length + normalized.length, 0);
+  if (units > TEXT_LIMITS.added)
+    throw new TokenizerError(
+      `${vocabulary.source}: expected added tokens of ${TEXT_LIMITS.added} characters at most, found ${units}`,
+    );
   const normalized = all.flatMap((token) =>
     token.normalized === undefined ? [] : [[token.normalized, token] as const],
   );

@@ -134,13 +134,16 @@ export class Tokenizer extends Callable {
   /** The ids of a text alone, without special tokens around it. */
   private textIds(text: string): number[] {
     const out: number[] = [];
-    const { normalizer, metaspace } = this.vocabulary.text_form;
+    const { source, text_form } = this.vocabulary;
+    const { normalizer, metaspace } = text_form;
     for (const piece of this.table.literals.split(text)) {
       if ("id" in piece) {
         out.push(piece.id);
         continue;
       }
-      for (const part of this.table.normalizedLiterals.split(normalize(piece.text, normalizer))) {
+      for (const part of this.table.normalizedLiterals.split(
+        normalize(piece.text, normalizer, `${source}: normalizer`),
+      )) {
         if ("id" in part) out.push(part.id);
         else
           for (const word of preTokenize(part.text, metaspace, piece.start + part.start === 0))

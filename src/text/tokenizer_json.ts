@@ -3,9 +3,10 @@
 import { printable, show } from "../config/show.ts";
 import { TokenizerError } from "../errors.ts";
 import type { DecoderForm } from "./decoder.ts";
-import { count, flag, list, object, string, wrong } from "./fields.ts";
+import { atMost, count, flag, isCount, list, object, short, string, wrong } from "./fields.ts";
+import { TEXT_LIMITS } from "./limits.ts";
 import { MergeTable } from "./merges.ts";
-import { BARE, type SequenceTemplate, type TemplateItem } from "./sequence_template.ts";
+import { BARE, checkTemplate, type SequenceTemplate, type TemplateItem } from "./sequence_template.ts";
 import { type Metaspace, type NormalizerStep, normalize, type Replacement } from "./text_form.ts";
 import { type AddedToken, byteIds, MAX_ID, type Vocabulary } from "./vocabulary.ts";
 
@@ -60,9 +61,14 @@ function readVocab(model: Readonly<Record<string, unknown>>, source: string): Ma
   const ids = new Map<string, number>();
   const taken = new Map<number, string>();
   for (const [token, id] of Object.entries(object(model.vocab, `${source}: model.vocab`))) {
-    const where = `${source}: model.vocab[${show(token)}]`;
-    const other = taken.get(count(id, where, MAX_ID));
-    if (other !== undefined) wrong(where, `an id of its own, not that of ${show(other)}`, id);
+    const other = taken.get(id as number);
+    // What to call it takes longer than all else, and is seldom needed.
+    if (other !== undefined || token.length > TEXT_LIMITS.token || !isCount(id, MAX_ID)) {
+      const where = `${source}: model.vocab[${show(token)}]`;
+      count(id, where, MAX_ID);
+      short(token, where);
+      wrong(where, `an id of its own, not that of ${show(other)}`, id);
+    }
     ids.set(token, id as number);
     taken.set(id as number, token);
   }
@@ -100,6 +106,7 @@ export function readAddedToken(
   const token = object(value, where);
   const content = string(token.content, `${where}.content`);
   if (content === "") wrong(`${where}.content`, "some text", content);
+  short(content, `${where}.content`);
   const known = ids.get(content);
   if (known !== undefined && known !== id)
     wrong(`${where}.id`, `${known}, the id of ${show(content)} in the vocabulary`, id);
@@ -108,7 +115,9 @@ export function readAddedToken(
     id,
     content,
     special,
-    normalized: flag(token.normalized, `${where}.normalized`, !special) ? normalize(content, normalizer) : undefined,
+    normalized: flag(token.normalized, `${where}.normalized`, !special)
+      ? normalize(content, normalizer, where)
+      : undefined,
     single_word: flag(token.single_word, `${where}.single_word`, false),
     lstrip: flag(token.lstrip, `${where}.lstrip`, false),
     rstrip: flag(token.rstrip, `${where}.rstrip`, false),
@@ -126,20 +135,23 @@ function sequence(value: unknown, key: string, where: string, depth = 0): Part[]
   const part = object(value, where);
   if (part.type !== "Sequence") return [{ part, where }];
   if (depth === MAX_DEPTH) throw new TokenizerError(`${where}: expected at most ${MAX_DEPTH} levels of Sequence`);
-  return list(part[key], `${where}.${key}`).flatMap((inner, i) =>
-    sequence(inner, key, `${where}.${key}[${i}]`, depth + 1),
-  );
+  const parts = atMost(list(part[key], `${where}.${key}`), TEXT_LIMITS.steps, "steps", where);
+  const all = parts.flatMap((inner, i) => sequence(inner, key, `${where}.${key}[${i}]`, depth + 1));
+  return atMost(all, TEXT_LIMITS.steps, "steps", where) as Part[];
 }
 
 function readReplacement(part: Readonly<Record<string, unknown>>, where: string): Replacement {
   const pattern = object(part.pattern, `${where}.pattern`);
   if (typeof pattern.String !== "string" || pattern.String === "")
     wrong(`${where}.pattern`, "a String, not empty", pattern);
-  return { pattern: pattern.String as string, content: string(part.content, `${where}.content`) };
+  return {
+    pattern: short(pattern.String as string, `${where}.pattern`),
+    content: short(string(part.content, `${where}.content`), `${where}.content`),
+  };
 }
 
 function readNormalizer(part: Readonly<Record<string, unknown>>, where: string): NormalizerStep {
-  if (part.type === "Prepend") return { prepend: string(part.prepend, `${where}.prepend`) };
+  if (part.type === "Prepend") return { prepend: short(string(part.prepend, `${where}.prepend`), `${where}.prepend`) };
   if (part.type === "Replace") return { replace: readReplacement(part, where) };
   return wrong(`${where}.type`, "Sequence, Prepend or Replace", part.type);
 }
@@ -167,7 +179,8 @@ function readTemplate(
     if (!Object.hasOwn(specials, name)) wrong(at, "a name of special_tokens", name);
     const special = object(specials[name], `${where}.special_tokens[${show(name)}]`);
     const tokens = list(special.tokens ?? [], `${at}: tokens`);
-    return list(special.ids, `${where}.special_tokens[${show(name)}].ids`).map((id, i) => {
+    const ids = list(special.ids, `${where}.special_tokens[${show(name)}].ids`);
+    return atMost(ids, TEXT_LIMITS.template, "ids", at).map((id, i) => {
       const token = tokens[i];
       if (typeof token === "string" && known.has(token) && known.get(token) !== id)
         wrong(`${at}: id of ${printable(token)}`, `${known.get(token)}`, id);
@@ -175,7 +188,7 @@ function readTemplate(
     });
   };
   const readItems = (items: unknown, at: string): TemplateItem[] =>
-    list(items, at).map((value, i) => {
+    atMost(list(items, at), TEXT_LIMITS.template, "parts", at).map((value, i) => {
       const item = object(value, `${at}[${i}]`);
       const [kind, ...others] = Object.keys(item);
       if (others.length > 0 || (kind !== "SpecialToken" && kind !== "Sequence"))
@@ -186,7 +199,10 @@ function readTemplate(
       if (kind === "SpecialToken") return { ids: readIds(id, `${at}[${i}]`), type_id: typeId };
       return id === "A" || id === "B" ? { text: id, type_id: typeId } : wrong(`${at}[${i}].Sequence.id`, "A or B", id);
     });
-  return { single: readItems(part.single, `${where}.single`), pair: readItems(part.pair, `${where}.pair`) };
+  const [single, pair] = [readItems(part.single, `${where}.single`), readItems(part.pair, `${where}.pair`)];
+  checkTemplate(single, `${where}.single`);
+  checkTemplate(pair, `${where}.pair`);
+  return { single, pair };
 }
 
 /** Replace, any number of times, then ByteFallback, Fuse and Strip, each at most once and in this order. */
@@ -217,5 +233,5 @@ function readDecoder(parts: readonly Part[], where: string): DecoderForm {
     throw new TokenizerError(
       `${where}: expected a Sequence that holds Fuse, found ${parts.map(({ part }) => show(part.type)).join(", ") || "none"}`,
     );
-  return { replace, byte_fallback: byteFallback, strip };
+  return { where, replace, byte_fallback: byteFallback, strip };
 }

@@ -1,6 +1,7 @@
 // Reads a SentencePiece model file (tokenizer.model): the pieces with their scores and kinds, and the settings that
 // change what text becomes. Field numbers are those of sentencepiece_model.proto.
 import { TokenizerError } from "../errors.ts";
+import { TEXT_LIMITS } from "./limits.ts";
 import { fields } from "./protobuf.ts";
 import { PIECE, type SentencePieces } from "./sentencepiece.ts";
 
@@ -28,6 +29,8 @@ export function readTokenizerModel(
   for (const { number, value } of fields(bytes, source)) {
     if (typeof value === "number") continue;
     if (number === 1) {
+      if (pieces.length === TEXT_LIMITS.tokens)
+        throw new TokenizerError(`${source}: expected at most ${TEXT_LIMITS.tokens} pieces, found more`);
       const piece = readPiece(value, `${source}: piece ${pieces.length}`);
       pieces.push(piece.text);
       scores.push(piece.score);
