@@ -1,6 +1,6 @@
 // From tokens back to text, one token at a time: ▁ to a space, byte tokens to characters, one leading space dropped.
 // The rules are those of Hugging Face's decoders Replace, ByteFallback, Fuse and Strip in this order.
-import { mostText } from "./limits.ts";
+import { mostOfToken } from "./limits.ts";
 import { type Replacement, replaceAll } from "./text_form.ts";
 
 export interface DecoderForm {
@@ -33,7 +33,7 @@ const BROKEN = "\ufffd";
 const utf8 = new TextEncoder();
 
 function replaced({ replace, where }: DecoderForm, token: string): string {
-  const most = mostText(token.length);
+  const most = mostOfToken(token.length);
   for (const replacement of replace) token = replaceAll(token, replacement, most, where);
   return token;
 }

@@ -24,3 +24,6 @@ export const TEXT_LIMITS = {
 
 /** UTF-16 units that rules may make of a text of `length`. */
 export const mostText = (length: number): number => 4 * length + 1024;
+
+/** And of a token of `length`, of which a text can have many. */
+export const mostOfToken = (length: number): number => 4 * length + 16;
