@@ -11,13 +11,16 @@ export type TokenIds = readonly number[] | readonly (readonly number[] | Int32Ar
 /** Nested arrays, as `tolist` returns. */
 export type NestedArray = number | bigint | NestedArray[];
 
-const typeOf = (data: TensorData): TensorType => {
-  if (data instanceof Float32Array) return "float32";
-  if (data instanceof Int32Array) return "int32";
-  if (data instanceof Uint8Array) return "uint8";
-  if (data instanceof Int8Array) return "int8";
-  return "int64";
-};
+const arrays = {
+  float32: Float32Array,
+  int32: Int32Array,
+  uint8: Uint8Array,
+  int8: Int8Array,
+  int64: BigInt64Array,
+} as const;
+
+const typeOf = (data: unknown): string =>
+  Object.entries(arrays).find(([, array]) => data instanceof array)?.[0] ?? show(data);
 
 /**
  * An n-dimensional array, row-major. `tensor[i]` is a view of row i, and iterating gives the rows.
@@ -32,6 +35,12 @@ export class Tensor {
 
   /** @throws {@link InputError} when `data` does not hold exactly the product of `dims` values */
   constructor(type: TensorType, data: TensorData | ArrayLike<number>, dims: readonly number[]) {
+    if (typeof type !== "string" || !Object.hasOwn(arrays, type))
+      throw new InputError(`Tensor: expected a type of ${Object.keys(arrays).join(", ")}, found ${show(type)}`);
+    if (!Array.isArray(dims) || !dims.every((size) => Number.isInteger(size) && size >= 0))
+      throw new InputError(`Tensor: expected dims of whole numbers, found ${show(dims)}`);
+    if (!ArrayBuffer.isView(data) && !Array.isArray(data))
+      throw new InputError(`Tensor: expected data of type ${type} or an array of numbers, found ${show(data)}`);
     const typed = ArrayBuffer.isView(data) ? (data as TensorData) : fromArray(type, data as ArrayLike<number>);
     if (typeOf(typed) !== type) throw new InputError(`Tensor: expected data of type ${type}, found ${typeOf(typed)}`);
     const size = dims.reduce((a, b) => a * b, 1);
@@ -57,7 +66,7 @@ export class Tensor {
   /** View of row i (the value itself for a one-dimensional tensor). */
   row(i: number): any {
     if (!Number.isInteger(i) || i < 0 || i >= this.length)
-      throw new InputError(`Tensor: row ${i} is outside [0, ${this.length})`);
+      throw new InputError(`Tensor: expected a row in [0, ${this.length}), found ${show(i)}`);
     if (this.dims.length === 1) return this.data[i];
     const dims = this.dims.slice(1);
     const step = dims.reduce((a, b) => a * b, 1);
@@ -66,6 +75,8 @@ export class Tensor {
 
   /** Rows [start, end) as a view; negative values count from the end. */
   slice(start = 0, end = this.length): Tensor {
+    for (const end_ of [start, end])
+      if (typeof end_ !== "number") throw new InputError(`Tensor: slice: expected numbers, found ${show(end_)}`);
     const clamp = (n: number) => Math.min(this.length, Math.max(0, n < 0 ? this.length + n : n));
     const [from, to] = [clamp(start), Math.max(clamp(start), clamp(end))];
     const step = this.dims.slice(1).reduce((a, b) => a * b, 1);
@@ -95,17 +106,10 @@ const rowAccess: ProxyHandler<Tensor> = {
 };
 
 function fromArray(type: TensorType, values: ArrayLike<number>): TensorData {
-  switch (type) {
-    case "float32":
-      return Float32Array.from(values);
-    case "int32":
-      return Int32Array.from(values);
-    case "uint8":
-      return Uint8Array.from(values);
-    case "int8":
-      return Int8Array.from(values);
-    case "int64":
-      return BigInt64Array.from(Array.from(values, BigInt));
+  try {
+    return type === "int64" ? BigInt64Array.from(Array.from(values, BigInt)) : arrays[type].from(values);
+  } catch (cause) {
+    throw new InputError(`Tensor: expected numbers that ${type} holds: ${(cause as Error).message}`, { cause });
   }
 }
 

@@ -1,7 +1,6 @@
 // generate: which way of generating a call asks for.
 import { checkSignal } from "../abort.ts";
-import { givenArguments } from "../arguments.ts";
-import { show } from "../config/show.ts";
+import { givenArguments, methodsArgument } from "../arguments.ts";
 import { InputError } from "../errors.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { AssistedGeneration } from "./assisted_generation.ts";
@@ -15,7 +14,7 @@ export async function generate(model: PreTrainedModel, given: GenerateInputs): P
   const inputs = givenArguments(given, "generate");
   checkSignal(inputs.signal);
   inputs.signal?.throwIfAborted();
-  checkStreamer(inputs.streamer);
+  if (inputs.streamer !== undefined) methodsArgument(inputs.streamer, "streamer", "put", "end");
   model.engine.check();
   model.engine.checkCache(inputs.past_key_values);
   const generation = generationOf(model, inputs);
@@ -25,13 +24,6 @@ export async function generate(model: PreTrainedModel, given: GenerateInputs): P
   } finally {
     leave?.();
   }
-}
-
-function checkStreamer(streamer: unknown): void {
-  if (streamer === undefined) return;
-  const { put, end } = Object(streamer) as Partial<Record<"put" | "end", unknown>>;
-  if (typeof put !== "function" || typeof end !== "function")
-    throw new InputError(`streamer: expected an object with put and end, found ${show(streamer)}`);
 }
 
 function generationOf(model: PreTrainedModel, inputs: GenerateInputs): Generation {

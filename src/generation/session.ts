@@ -1,4 +1,5 @@
 // A conversation's one timeline: what the model has seen stays in its cache, and each turn feeds only what is new.
+import { givenArguments, methodsArgument } from "../arguments.ts";
 import { InputError } from "../errors.ts";
 import type { KeyValueCache } from "../model/cache.ts";
 import type { CausalLM } from "./causal_lm.ts";
@@ -31,8 +32,8 @@ export class ChatSession {
   private answering = false;
 
   constructor(model: CausalLM, tokenizer: ChatTokenizer) {
-    this.model = model;
-    this.tokenizer = tokenizer;
+    this.model = methodsArgument(model, "model", "create_cache", "generate");
+    this.tokenizer = methodsArgument(tokenizer, "tokenizer", "apply_chat_template");
   }
 
   /**
@@ -40,7 +41,8 @@ export class ChatSession {
    * @throws TokenizerError when the template refuses; the conversation is then as before
    * @throws {@link InputError} while the message before is being answered
    */
-  async *send(content: string, options: GenerateInputs = {}): AsyncGenerator<string, void, void> {
+  async *send(content: string, given: GenerateInputs = {}): AsyncGenerator<string, void, void> {
+    const options = givenArguments(given, "send: the options");
     if (this.answering) throw new InputError("send: the message before is still being answered");
     this.answering = true;
     try {

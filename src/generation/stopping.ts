@@ -18,6 +18,12 @@ export type FinishReason = "stop" | "length";
 /** A criterion of the caller's: one answer for each row, or one for all. */
 export type StoppingFunction = (input_ids: number[][], scores: StepScores) => boolean | readonly boolean[];
 
+/** @throws {@link InputError} when it is no number */
+function numberArgument(name: string, value: unknown): void {
+  if (typeof value !== "number" || Number.isNaN(value))
+    throw new InputError(`${name}: expected a number, found ${show(value)}`);
+}
+
 /** Base of the criteria. */
 export abstract class StoppingCriteria {
   /** Whether each row is finished. */
@@ -27,8 +33,10 @@ export abstract class StoppingCriteria {
 /** Prompt and new tokens together have reached `max_length`. */
 export class MaxLengthCriteria extends StoppingCriteria {
   readonly max_length: number;
+  /** @throws {@link InputError} when it is no number */
   constructor(max_length: number) {
     super();
+    numberArgument("max_length", max_length);
     this.max_length = max_length;
   }
   _call(input_ids: InputIds): boolean[] {
@@ -39,8 +47,10 @@ export class MaxLengthCriteria extends StoppingCriteria {
 /** More than `max_time` seconds have passed since the criterion was made. */
 export class MaxTimeCriteria extends StoppingCriteria {
   private readonly end: number;
+  /** @throws {@link InputError} when it is no number */
   constructor(max_time: number) {
     super();
+    numberArgument("max_time", max_time);
     this.end = performance.now() + 1000 * max_time;
   }
   _call(input_ids: InputIds): boolean[] {
@@ -86,7 +96,7 @@ export class StopStringCriteria extends StoppingCriteria {
     if (typeof tokenizer?.token_bytes !== "function")
       throw new InputError("stop_strings: expected the model's tokenizer beside them (option `tokenizer`), found none");
     const strings = typeof stop_strings === "string" ? [stop_strings] : stop_strings;
-    if (strings.length === 0 || strings.some((s) => typeof s !== "string" || s === ""))
+    if (!Array.isArray(strings) || strings.length === 0 || strings.some((s) => typeof s !== "string" || s === ""))
       throw new ConfigError(`stop_strings: expected strings that are not empty, found ${show(stop_strings)}`);
     this.tokenizer = tokenizer;
     const encoder = new TextEncoder();
@@ -154,6 +164,8 @@ export class StoppingCriteriaList extends StoppingCriteria {
   /** @throws {@link InputError} when one is neither a criterion nor a function */
   constructor(criteria: readonly CustomStoppingCriteria[] = []) {
     super();
+    if (!Array.isArray(criteria))
+      throw new InputError(`stopping_criteria: expected a list of criteria, found ${show(criteria)}`);
     for (const criterion of criteria) this.push(criterion);
   }
 

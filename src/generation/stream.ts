@@ -1,6 +1,6 @@
 // The new tokens of one row, or their text, as an async iterable: what `generate` tells its streamer, handed to a loop.
 import { checkSignal, onAbort } from "../abort.ts";
-import { givenArguments } from "../arguments.ts";
+import { givenArguments, methodsArgument } from "../arguments.ts";
 import { InputError } from "../errors.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { generate } from "./generate.ts";
@@ -18,6 +18,7 @@ export async function* streamTokens(
   begin?: (prompt: ArrayLike<number>) => void,
 ): AsyncGenerator<number, void, void> {
   const inputs = givenArguments(given, "stream");
+  if (inputs.streamer !== undefined) methodsArgument(inputs.streamer, "streamer", "put", "end");
   const queue = new TokenQueue(inputs.streamer ?? undefined, begin);
   const { signal } = inputs;
   checkSignal(signal);

@@ -1,5 +1,6 @@
 // Streamers: `generate` hands them the prompt, then each step's tokens, then tells them that it ended. Names and options
 // are those of transformers.js.
+import { functionArgument, givenArguments } from "../arguments.ts";
 import { isPromise } from "../callbacks.ts";
 import { InputError } from "../errors.ts";
 import { currentPlatform } from "../platform/index.ts";
@@ -41,11 +42,13 @@ export class TextStreamer extends BaseStreamer {
   private output: TextOutput;
   private isPrompt = true;
 
-  constructor(tokenizer: TextTokenizer, options: TextStreamerOptions = {}) {
+  /** @throws {@link InputError} when the tokenizer cannot decode, or a callback is no function */
+  constructor(tokenizer: TextTokenizer, given: TextStreamerOptions = {}) {
     super();
+    const options = givenArguments(given, "TextStreamer: the options");
     this.skipPrompt = options.skip_prompt ?? false;
-    this.callback = options.callback_function ?? null;
-    this.tokenCallback = options.token_callback_function ?? null;
+    this.callback = functionArgument(options.callback_function, "callback_function") ?? null;
+    this.tokenCallback = functionArgument(options.token_callback_function, "token_callback_function") ?? null;
     const decode = { skip_special_tokens: options.skip_special_tokens ?? true, ...options.decode_kwargs };
     const limit = (text: string) => (this.isPrompt ? text.length : wholeWords(text));
     this.begin = () => new TextOutput(tokenizer, { decode, limit });

@@ -1,4 +1,5 @@
 // The engine: a loaded model. It owns the memories, the team of threads, the caches' pages and the scheduler, and their end.
+import { textArgument } from "../arguments.ts";
 import type { ModelShape } from "../config/shape.ts";
 import { show } from "../config/show.ts";
 import { EngineError, InputError } from "../errors.ts";
@@ -26,6 +27,9 @@ import { Scheduler } from "./scheduler.ts";
 import type { Job, JobResult, Notice, Setup } from "./step.ts";
 
 export type EngineTeam = Team<Setup, Job, Notice, JobResult>;
+
+/** Rows of a cache at most. */
+const MOST_ROWS = 2 ** 16;
 
 /** How long a step may take while others wait, in milliseconds. */
 const STEP_MS = 250;
@@ -163,6 +167,8 @@ export class Engine {
   /** A cache without tokens, for `rows` sequences. */
   emptyCache(rows: number): KeyValueCache {
     this.check();
+    if (!Number.isInteger(rows) || rows < 1 || rows > MOST_ROWS)
+      throw new InputError(`create_cache: expected 1 to ${MOST_ROWS} rows, found ${show(rows)}`);
     return KeyValueCache.empty(this.owner, rows);
   }
 
@@ -213,7 +219,7 @@ export class Engine {
   /** Reads what `save` wrote. @throws InputError when it is of another model, MemoryError when there is no room */
   async loadCache(path: string): Promise<KeyValueCache> {
     this.check();
-    const file = await this.platform.open(path);
+    const file = await this.platform.open(textArgument(path, "load_cache: path"));
     try {
       const { columns, rows } = await readCache(this.cacheMemory, file);
       return this.cacheOf(rows, columns);

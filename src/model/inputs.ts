@@ -4,7 +4,7 @@ import { checkSignal } from "../abort.ts";
 import { givenArguments } from "../arguments.ts";
 import { nearest } from "../config/nearest.ts";
 import type { ModelShape } from "../config/shape.ts";
-import { showName } from "../config/show.ts";
+import { show, showName } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { Tensor, type TokenIds, toRows } from "../tensor.ts";
 import type { KeyValueCache } from "./cache.ts";
@@ -222,11 +222,12 @@ export function keptColumns(keep: CausalLMInputs["logits_to_keep"], length: numb
     const count = Math.min(keep, length);
     return Uint32Array.from({ length: count }, (_, i) => length - count + i);
   }
+  if (!Array.isArray(keep)) throw new InputError(`logits_to_keep: expected a count or indices, found ${show(keep)}`);
   if (new Set(keep).size < keep.length) throw new InputError("logits_to_keep: expected each index once");
-  return Uint32Array.from(keep, (value, i) => {
-    const column = value < 0 ? length + value : value;
-    if (!Number.isInteger(column) || column < 0 || column >= length)
-      throw new InputError(`logits_to_keep[${i}]: expected an index below ${length}, found ${value}`);
+  return Uint32Array.from(keep, (value: unknown, i) => {
+    const column = typeof value === "number" && value < 0 ? length + value : value;
+    if (typeof column !== "number" || !Number.isInteger(column) || column < 0 || column >= length)
+      throw new InputError(`logits_to_keep[${i}]: expected an index below ${length}, found ${show(value)}`);
     return column;
   });
 }

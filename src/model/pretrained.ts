@@ -156,12 +156,12 @@ export abstract class PreTrainedModel extends Callable {
 
   /** A cache without tokens, for `rows` sequences. @throws EngineError after `dispose` */
   create_cache(rows: number): KeyValueCache {
-    return this.engine.emptyCache(rows);
+    return this.engine.emptyCache(rows).disposeWhenForgotten();
   }
 
   /** Reads a cache that `past_key_values.save` wrote. @throws {@link InputError} when it is of another model */
-  load_cache(path: string): Promise<KeyValueCache> {
-    return this.engine.loadCache(path);
+  async load_cache(path: string): Promise<KeyValueCache> {
+    return (await this.engine.loadCache(path)).disposeWhenForgotten();
   }
 
   /** Arguments of the class's forward pass beside those of every class. */

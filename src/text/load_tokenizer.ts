@@ -1,5 +1,6 @@
 // Finds and reads a tokenizer: in a repository as on the hub (tokenizer.json before tokenizer.model before a GGUF file), or
 // in a named file of these kinds. Sizes are bounded before anything is read.
+import { givenArguments, textArgument } from "../arguments.ts";
 import { readGGUF } from "../checkpoint/gguf.ts";
 import { firstPart, ggufCheckpoints } from "../checkpoint/gguf_split.ts";
 import { hasFile, openRepository, type Repository } from "../checkpoint/repository.ts";
@@ -140,7 +141,9 @@ export const AutoTokenizer: {
    */
   from_pretrained(path: string, options?: TokenizerOptions): Promise<Tokenizer>;
 } = {
-  async from_pretrained(path, options = {}) {
+  async from_pretrained(path, given) {
+    const options = givenArguments<TokenizerOptions>(given, "the options");
+    if (options.file !== undefined) textArgument(options.file, "file");
     return loadTokenizer(await openRepository(await currentPlatform(), path), options);
   },
 };
