@@ -91,7 +91,8 @@ class Merger {
 /** Encodes normalized text that holds no literals. */
 export class BytePairEncoder {
   private readonly vocabulary: Vocabulary;
-  private readonly characters = new Map<number, number>(); // code point → id
+  private readonly characters = new Map<number, number>(); // code point → symbol
+  private readonly spelled = new Map<number, readonly number[]>(); // symbol that is no id → ids of its bytes
   private readonly merger: Merger;
   private readonly utf8 = new TextEncoder();
 
@@ -102,6 +103,13 @@ export class BytePairEncoder {
       const point = token.codePointAt(0);
       if (point !== undefined && token.length === (point > 0xffff ? 2 : 1)) this.characters.set(point, id);
     }
+    for (const [character, symbol] of vocabulary.characters ?? []) {
+      this.characters.set(character.codePointAt(0)!, symbol);
+      this.spelled.set(
+        symbol,
+        Array.from(this.utf8.encode(character), (byte) => vocabulary.byte_ids![byte]),
+      );
+    }
   }
 
   /** Appends the ids of `text` to `out`. A surrogate without its other half is read as U+FFFD. */
@@ -111,7 +119,11 @@ export class BytePairEncoder {
     let lastUnknown = false;
     const flush = () => {
       const count = segment.length > 1 ? this.merger.merge(segment) : segment.length;
-      for (let i = 0; i < count; i++) out.push(segment[i]);
+      for (let i = 0; i < count; i++) {
+        const bytes = this.spelled.size > 0 ? this.spelled.get(segment[i]) : undefined;
+        if (bytes) out.push(...bytes);
+        else out.push(segment[i]);
+      }
       segment = [];
     };
     const add = (symbol: number) => {

@@ -54,6 +54,19 @@ export class Literals {
     if (done < text.length) yield { text: text.slice(done), start: done };
   }
 
+  /** The tokens that stand anywhere in `text`, overlapping or not. */
+  occurring(text: string): Set<AddedToken> {
+    const found = new Set<AddedToken>();
+    for (let start = 0; this.size > 0 && start < text.length; start++) {
+      let at = this.root.children.get(text.charCodeAt(start));
+      for (let i = start + 1; at; i++) {
+        if (at.token) found.add(at.token);
+        at = i < text.length ? at.children.get(text.charCodeAt(i)) : undefined;
+      }
+    }
+    return found;
+  }
+
   private longest(text: string, start: number): { token: AddedToken; length: number } | undefined {
     let found: { token: AddedToken; length: number } | undefined;
     let at: Node | undefined = this.root;

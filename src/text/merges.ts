@@ -39,7 +39,7 @@ class PairMap {
 }
 
 /** Longest piece that may take part in merges, in UTF-16 units; trained vocabularies stop at 16 to 64. */
-const MAX_PIECE = 1024;
+export const MAX_PIECE = 1024;
 
 export class MergeTable {
   private readonly pairs = new PairMap();

@@ -17,6 +17,8 @@ export type Side = "left" | "right";
 export interface TokenizerConfig {
   readonly tokens: Readonly<Partial<Record<Role, string>>>;
   readonly added_tokens: readonly AddedToken[];
+  /** Further ids that `skip_special_tokens` leaves out. */
+  readonly special_ids?: readonly number[];
   readonly chat_template: ChatTemplates | undefined;
   readonly padding_side: Side;
   readonly truncation_side: Side;

@@ -2,9 +2,15 @@
 // a text as they stand.
 import { show } from "../config/show.ts";
 import { TokenizerError } from "../errors.ts";
-import { Literals } from "./literals.ts";
+import { Literals, type Piece } from "./literals.ts";
+import { LongestLiterals } from "./longest_literals.ts";
 import { ROLES, type TokenizerConfig } from "./special_tokens.ts";
 import type { AddedToken, Vocabulary } from "./vocabulary.ts";
+
+/** Splits a text at the tokens that are found in it. */
+export interface Splitter {
+  split(text: string): Iterable<Piece>;
+}
 
 export interface TokenTable {
   readonly ids: ReadonlyMap<string, number>;
@@ -12,8 +18,8 @@ export interface TokenTable {
   /** Ids that `skip_special_tokens` leaves out. */
   readonly special: ReadonlySet<number>;
   /** Found in the text as given, and in the normalized text. */
-  readonly literals: Literals;
-  readonly normalizedLiterals: Literals;
+  readonly literals: Splitter;
+  readonly normalizedLiterals: Splitter;
 }
 
 /** @throws {@link TokenizerError} when two tokens have one id */
@@ -33,23 +39,26 @@ export function tokenTable(vocabulary: Vocabulary, config: TokenizerConfig): Tok
     tokens.set(id, content);
     if (!added.has(id)) added.set(id, token);
   }
-  // What has a role is special, whether or not it is listed as such.
+  // What has a role is special, whether or not it is listed as such; but in a GGUF file its kind says what it is.
   const plain = { normalized: undefined, single_word: false, lstrip: false, rstrip: false };
-  for (const role of ROLES) {
+  for (const role of vocabulary.longest_first ? [] : ROLES) {
     const content = config.tokens[role];
     const id = content === undefined ? undefined : ids.get(content);
     if (content !== undefined && id !== undefined)
       added.set(id, { id, content, ...plain, ...added.get(id), special: true });
   }
   const all = [...added.values()];
+  const special = all.filter((token) => token.special).map(({ id }) => id);
   const normalized = all.flatMap((token) =>
     token.normalized === undefined ? [] : [[token.normalized, token] as const],
   );
+  const raw = all.filter((token) => token.normalized === undefined);
+  const literals = new Literals(raw.map((token) => [token.content, token]));
   return {
     ids,
     tokens,
-    special: new Set(all.filter(({ special }) => special).map(({ id }) => id)),
-    literals: new Literals(all.filter((t) => t.normalized === undefined).map((token) => [token.content, token])),
+    special: new Set([...special, ...(config.special_ids ?? [])]),
+    literals: vocabulary.longest_first ? new LongestLiterals(raw, literals) : literals,
     normalizedLiterals: new Literals(normalized),
   };
 }

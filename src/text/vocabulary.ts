@@ -27,12 +27,16 @@ export interface Vocabulary {
   /** The model's own tokens, without those only added. */
   readonly ids: ReadonlyMap<string, number>;
   readonly merges: MergeTable;
+  /** Symbols beyond all ids, for characters that longer tokens hold and that are none: bytes, where they stay alone. */
+  readonly characters?: ReadonlyMap<string, number> | undefined;
   /** Byte → id of its `<0xNN>` token, or undefined where the vocabulary cannot spell bytes. */
   readonly byte_ids: readonly number[] | undefined;
   readonly unk_id: number | undefined;
   /** Whether a run of unknown characters becomes one unknown token. */
   readonly fuse_unk: boolean;
   readonly added_tokens: readonly AddedToken[];
+  /** Whether longer literals are sought before shorter ones in the whole text, as llama.cpp does; else the leftmost. */
+  readonly longest_first?: boolean;
   readonly text_form: TextForm;
   readonly template: SequenceTemplate;
   readonly decoder: DecoderForm;
