@@ -80,6 +80,7 @@ async function readConfigFiles(repository: Repository): Promise<ConfigFiles> {
   return {
     tokenizer_config: await parsed("tokenizer_config.json"),
     special_tokens_map: await parsed("special_tokens_map.json"),
+    added_tokens: await parsed("added_tokens.json"),
     config: await parsed("config.json"),
     chat_template: template && new TextDecoder().decode(template),
   };
@@ -105,9 +106,10 @@ export function tokenizer_from_gguf(metadata: Metadata, source: string): Tokeniz
   const tokens: TokenizerConfig["tokens"] = Object.fromEntries(
     ROLES.flatMap((role) => (special[role] === undefined ? [] : [[role, model.pieces[special[role]]]])),
   );
-  return new Tokenizer(fromSentencePieces(model), {
+  const vocabulary = fromSentencePieces(model);
+  return new Tokenizer(vocabulary, {
     tokens,
-    added_tokens: [],
+    added_tokens: vocabulary.added_tokens,
     special_ids: [...special.named],
     chat_template: gguf_templates(metadata, source),
     padding_side: "right",

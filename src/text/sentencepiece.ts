@@ -73,6 +73,7 @@ export function fromSentencePieces(model: SentencePieces): Vocabulary {
     unk_id: unknown,
     fuse_unk: true,
     added_tokens: added,
+    declared_ids: true,
     longest_first: llama,
     text_form: {
       normalizer: model.add_dummy_prefix ? [{ prepend: "▁" }, { replace }] : [{ replace }],

@@ -4,8 +4,8 @@ import { show } from "../config/show.ts";
 import { TokenizerError } from "../errors.ts";
 import { Literals, type Piece } from "./literals.ts";
 import { LongestLiterals } from "./longest_literals.ts";
-import { ROLES, type TokenizerConfig } from "./special_tokens.ts";
-import type { AddedToken, Vocabulary } from "./vocabulary.ts";
+import type { TokenizerConfig } from "./special_tokens.ts";
+import type { Vocabulary } from "./vocabulary.ts";
 
 /** Splits a text at the tokens that are found in it. */
 export interface Splitter {
@@ -15,6 +15,8 @@ export interface Splitter {
 export interface TokenTable {
   readonly ids: ReadonlyMap<string, number>;
   readonly tokens: ReadonlyMap<number, string>;
+  /** What the decoder gets of an id, where it is another text. */
+  readonly decoded: ReadonlyMap<number, string>;
   /** Ids that `skip_special_tokens` leaves out. */
   readonly special: ReadonlySet<number>;
   /** Found in the text as given, and in the normalized text. */
@@ -27,9 +29,7 @@ export function tokenTable(vocabulary: Vocabulary, config: TokenizerConfig): Tok
   const ids = new Map(vocabulary.ids);
   const tokens = new Map<number, string>();
   for (const [token, id] of vocabulary.ids) tokens.set(id, token);
-  const added = new Map<number, AddedToken>();
-  for (const token of [...vocabulary.added_tokens, ...config.added_tokens]) {
-    const { id, content } = token;
+  for (const { id, content } of config.added_tokens) {
     const other = tokens.get(id);
     if (other !== undefined && other !== content)
       throw new TokenizerError(
@@ -37,18 +37,9 @@ export function tokenTable(vocabulary: Vocabulary, config: TokenizerConfig): Tok
       );
     ids.set(content, id);
     tokens.set(id, content);
-    if (!added.has(id)) added.set(id, token);
   }
-  // What has a role is special, whether or not it is listed as such; but in a GGUF file its kind says what it is.
-  const plain = { normalized: undefined, single_word: false, lstrip: false, rstrip: false };
-  for (const role of vocabulary.longest_first ? [] : ROLES) {
-    const content = config.tokens[role];
-    const id = content === undefined ? undefined : ids.get(content);
-    if (content !== undefined && id !== undefined)
-      added.set(id, { id, content, ...plain, ...added.get(id), special: true });
-  }
-  const all = [...added.values()];
-  const special = all.filter((token) => token.special).map(({ id }) => id);
+  const all = config.added_tokens;
+  const special = all.filter((token) => token.special && token.decoded === undefined).map(({ id }) => id);
   const normalized = all.flatMap((token) =>
     token.normalized === undefined ? [] : [[token.normalized, token] as const],
   );
@@ -57,6 +48,7 @@ export function tokenTable(vocabulary: Vocabulary, config: TokenizerConfig): Tok
   return {
     ids,
     tokens,
+    decoded: new Map(all.flatMap(({ id, decoded }) => (decoded === undefined ? [] : [[id, decoded] as const]))),
     special: new Set([...special, ...(config.special_ids ?? [])]),
     literals: vocabulary.longest_first ? new LongestLiterals(raw, literals) : literals,
     normalizedLiterals: new Literals(normalized),
