@@ -144,6 +144,29 @@ export function ggufSpecialTokens(metadata: Metadata, where: string): GGUFSpecia
   const unk = byKey("unknown_token_id") ?? otherwise(0);
   const pad = byKey("padding_token_id");
 
+  const { ends, kinds } = findEnds(byText, byKey, eos);
+  return { bos, eos, unk, pad, ends, named, kinds };
+}
+
+/**
+ * The tokens that would end an answer if a vocabulary stood in a GGUF file, by their texts alone.
+ * @param idOf - the id of a token by its text
+ * @param eos - the end of sequence, which is one of them
+ */
+export function endsByText(idOf: (text: string) => number | undefined, eos: number | undefined): readonly number[] {
+  const byText = new Map<string, number>();
+  for (const text of known) {
+    const id = idOf(text);
+    if (id !== undefined) byText.set(text, id);
+  }
+  return findEnds(byText, () => undefined, eos).ends;
+}
+
+function findEnds(
+  byText: ReadonlyMap<string, number>,
+  byKey: (...keys: string[]) => number | undefined,
+  eos: number | undefined,
+): Pick<GGUFSpecialTokens, "ends" | "kinds"> {
   const kinds = new Map<number, number>();
   const ends = new Set<number>();
   for (const { keys, ends: isEnd, texts } of purposes) {
@@ -165,7 +188,7 @@ export function ggufSpecialTokens(metadata: Metadata, where: string): GGUFSpecia
   for (const text of shownTexts) if (byText.has(text)) kinds.set(byText.get(text)!, PIECE.user_defined);
   if (eos !== undefined) ends.add(eos);
   takeBack(ends, kinds, byText);
-  return { bos, eos, unk, pad, ends: [...ends].sort((a, b) => order(a, eos) - order(b, eos)), named, kinds };
+  return { ends: [...ends].sort((a, b) => order(a, eos) - order(b, eos)), kinds };
 }
 
 const order = (id: number, first: number | undefined): number => (id === first ? -1 : id);

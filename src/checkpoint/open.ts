@@ -151,8 +151,9 @@ async function readSafetensorsCheckpoint(
     );
   const generation_config = await readGenerationConfig(repository);
   const tensors = new Map<string, TensorRef>();
-  const foreign = new Map<string, string>();
-  for (const [name, entry] of await readShards(repository, open)) {
+  const { entries, absent } = await readShards(repository, open);
+  const foreign = new Map(absent);
+  for (const [name, entry] of entries) {
     const format = formatOf(entry);
     if (format)
       tensors.set(name, {

@@ -18,6 +18,9 @@ export interface ChatTokenizer extends TextTokenizer {
   ): number[];
 }
 
+/** Options of an answer, or a function of how many tokens its prompt has. */
+export type AnswerOptions = GenerateInputs | ((prompt_tokens: number) => GenerateInputs);
+
 export class ChatSession {
   readonly messages: Message[] = [];
   /** Prompt tokens of the last turn, and how many of them the cache held already. */
@@ -37,10 +40,11 @@ export class ChatSession {
 
   /**
    * Sends a message and streams the answer's text. Leaving the loop, or aborting, keeps what was answered so far.
+   * @param options - of `generate`, or what makes them from the number of the prompt's tokens
    * @throws TokenizerError when the template refuses; the conversation is then as before
    * @throws {@link InputError} while the message before is being answered
    */
-  async *send(content: string, options: GenerateInputs = {}): AsyncGenerator<string, void, void> {
+  async *send(content: string, options: AnswerOptions = {}): AsyncGenerator<string, void, void> {
     if (this.answering) throw new InputError("send: the message before is still being answered");
     this.answering = true;
     try {
@@ -50,7 +54,7 @@ export class ChatSession {
     }
   }
 
-  private async *answer(content: string, options: GenerateInputs): AsyncGenerator<string, void, void> {
+  private async *answer(content: string, given: AnswerOptions): AsyncGenerator<string, void, void> {
     this.messages.push({ role: "user", content });
     let prompt: number[];
     try {
@@ -60,6 +64,7 @@ export class ChatSession {
       this.messages.pop();
       throw error;
     }
+    const options = typeof given === "function" ? given(prompt.length) : given;
     this.prepare(prompt);
     const { cache } = this;
     const recorder = new Recorder(options.streamer);

@@ -8,6 +8,7 @@ import { TokenizerError } from "../errors.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { readJSON, string } from "./fields.ts";
 import { type Metadata, readGGUFVocabulary } from "./gguf_vocabulary.ts";
+import { readText } from "./lines.ts";
 import { fromSentencePieces } from "./sentencepiece.ts";
 import {
   aroundText,
@@ -82,7 +83,7 @@ async function readConfigFiles(repository: Repository): Promise<ConfigFiles> {
     special_tokens_map: await parsed("special_tokens_map.json"),
     added_tokens: await parsed("added_tokens.json"),
     config: await parsed("config.json"),
-    chat_template: template && new TextDecoder().decode(template),
+    chat_template: template && readText(template),
   };
 }
 
