@@ -46,9 +46,13 @@ class FolderReader {
   /** Null where a file says that there is no such token. */
   private readonly named = new Map<string, Special | null>();
   private extra: readonly Special[] | undefined;
+  /** Roles of the model's own kind that tokenizer_config.json decides. */
+  private readonly own = new Set<string>();
   /** The roles that special_tokens_map.json decides. */
   private readonly mapped = new Set<string>();
   private readonly listed = new Map<number, TokenDescription>();
+  /** What lists say of a token, by its text. */
+  private readonly options = new Map<string, TokenDescription>();
   private readonly legacy: boolean;
 
   constructor({ tokenizer_config, special_tokens_map, added_tokens }: TokenFiles, vocabulary: Vocabulary) {
@@ -64,7 +68,7 @@ class FolderReader {
       this.extra ??= additional;
       // What tokenizer.json lists itself counts before added_tokens.json.
       for (const token of vocabulary.declared_ids ? [] : vocabulary.added_tokens)
-        this.listed.set(token.id, { ...token, normalized: token.normalized !== undefined });
+        this.list(token.id, { ...token, normalized: token.normalized !== undefined });
     }
     if (!this.named.has("pad_token") && vocabulary.defaults?.pad_token !== undefined)
       this.named.set("pad_token", vocabulary.defaults.pad_token as string);
@@ -72,8 +76,10 @@ class FolderReader {
 
   private readConfig(config: Fields, source: string): void {
     for (const [key, value] of Object.entries(config))
-      if (STANDARD.includes(key) || (key.endsWith("_token") && isToken(value)))
+      if (STANDARD.includes(key) || (key.endsWith("_token") && isToken(value))) {
         this.named.set(key, special(value, `${source}: ${key}`));
+        if (typeof value === "string" && !STANDARD.includes(key)) this.own.add(key);
+      }
     const { additional_special_tokens: older } = config;
     const newer = config.extra_special_tokens ?? undefined;
     const empty = Array.isArray(newer) ? newer.length === 0 : newer === undefined;
@@ -86,8 +92,10 @@ class FolderReader {
     if (value === undefined || value === null) return;
     if (Array.isArray(value)) this.extra = [...(this.extra ?? []), ...tokenList(value, where)];
     else
-      for (const [role, token] of Object.entries(object(value, where)))
+      for (const [role, token] of Object.entries(object(value, where))) {
         this.named.set(role, special(token, `${where}.${role}`));
+        this.own.add(role);
+      }
   }
 
   /** @returns its additional_special_tokens, which count where no other file has such */
@@ -96,7 +104,7 @@ class FolderReader {
     for (const [key, value] of Object.entries(map)) {
       const where = `${source}: ${key}`;
       if (key === "extra_special_tokens") this.readExtra(value, where);
-      else if (STANDARD.includes(key) || (key.endsWith("_token") && isToken(value))) {
+      else if (STANDARD.includes(key) || (key.endsWith("_token") && isToken(value) && !this.own.has(key))) {
         this.named.set(key, special(isObject(value) ? { ...value, special: true } : value, where));
         this.mapped.add(key);
       }
@@ -113,19 +121,22 @@ class FolderReader {
     });
     const specials = new Set([...roles, ...(this.extra ?? [])]);
     for (const [content, id] of Object.entries(object(json, source)))
-      this.listed.set(count(id, `${source}: ${content}`, MAX_ID), plainToken(content, specials.has(content)));
+      this.list(count(id, `${source}: ${content}`, MAX_ID), plainToken(content, specials.has(content)));
   }
 
   private readDecoder(value: unknown, where: string): void {
     for (const [key, token] of Object.entries(object(value ?? {}, where)))
-      this.listed.set(readId(key, `${where}: key`), readToken(token, `${where}[${key}]`));
+      this.list(readId(key, `${where}: key`), readToken(token, `${where}[${key}]`));
+  }
+
+  private list(id: number, token: TokenDescription): void {
+    this.listed.set(id, token);
+    this.options.set(token.content, token);
   }
 
   /** The options that a list gives the token of a standard role are its own. */
   private withOptions(role: string, token: Special): Special {
-    if (!STANDARD.includes(role)) return token;
-    const content = contentOf(token);
-    return [...this.listed.values()].findLast((other) => other.content === content) ?? token;
+    return STANDARD.includes(role) ? (this.options.get(contentOf(token)) ?? token) : token;
   }
 
   roles(): Map<string, string | null> {

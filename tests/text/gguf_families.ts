@@ -167,9 +167,10 @@ const NAMES = [
   ],
 ];
 
-export function families(): Family[] {
+/** @param shift - other texts than those that are compared */
+export function families(shift = 0): Family[] {
   const out: Family[] = [];
-  const add = (name: string, recipe: Recipe) => out.push(family(name, out.length + 1, recipe));
+  const add = (name: string, recipe: Recipe) => out.push(family(name, out.length + 1 + shift, recipe));
   add("ordinary", {});
   // Kinds of added tokens: ChatML's marks, words, tokens that overlap, hold spaces, begin alike.
   const sets: Record<string, string[]> = {
