@@ -54,17 +54,24 @@ export class Literals {
     if (done < text.length) yield { text: text.slice(done), start: done };
   }
 
-  /** The tokens that stand anywhere in `text`, overlapping or not. */
-  occurring(text: string): Set<AddedToken> {
-    const found = new Set<AddedToken>();
-    for (let start = 0; this.size > 0 && start < text.length; start++) {
-      let at = this.root.children.get(text.charCodeAt(start));
-      for (let i = start + 1; at; i++) {
-        if (at.token) found.add(at.token);
-        at = i < text.length ? at.children.get(text.charCodeAt(i)) : undefined;
+  /** The stretches of `text` that tokens cover, those that overlap together, with all tokens that stand in them. */
+  *covered(text: string): Generator<{ start: number; end: number; tokens: ReadonlySet<AddedToken> }> {
+    for (let start = 0; this.size > 0 && start < text.length; ) {
+      const tokens = new Set<AddedToken>();
+      let end = start;
+      for (let from = start; from === start || from < end; from++) {
+        let at = this.root.children.get(text.charCodeAt(from));
+        for (let i = from + 1; at; i++) {
+          if (at.token) {
+            tokens.add(at.token);
+            end = Math.max(end, i);
+          }
+          at = i < text.length ? at.children.get(text.charCodeAt(i)) : undefined;
+        }
       }
+      if (end > start) yield { start, end, tokens };
+      start = Math.max(end, start + 1);
     }
-    return found;
   }
 
   private longest(text: string, start: number): { token: AddedToken; length: number } | undefined {

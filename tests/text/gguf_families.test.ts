@@ -56,6 +56,19 @@ for (const { name, pairs, texts } of made)
     }
   });
 
+test("many literals cost no more than the text they stand in", () => {
+  const characters = Array.from({ length: 10_000 }, (_, i) => String.fromCharCode(0x4e00 + i));
+  const metadata = new Map<string, unknown>([
+    ["tokenizer.ggml.model", "llama"],
+    ["tokenizer.ggml.tokens", ["<unk>", "<s>", "</s>", ...characters]],
+    ["tokenizer.ggml.token_type", Int32Array.of(2, 3, 3, ...characters.map(() => 4))],
+  ]);
+  const tokenizer = tokenizer_from_gguf(metadata, "x.gguf");
+  const start = performance.now();
+  assert.is(tokenizer.encode(characters.join("").repeat(10)).length, 100_001);
+  assert.ok(performance.now() - start < 10_000);
+});
+
 const ascending = (a: number, b: number): number => a - b;
 
 test.run();
