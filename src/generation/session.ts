@@ -19,6 +19,9 @@ export interface ChatTokenizer extends TextTokenizer {
   ): number[];
 }
 
+/** Options of an answer, or a function of how many tokens its prompt has. */
+export type AnswerOptions = GenerateInputs | ((prompt_tokens: number) => GenerateInputs);
+
 export class ChatSession {
   readonly messages: Message[] = [];
   /** Prompt tokens of the last turn, and how many of them the cache held already. */
@@ -38,11 +41,11 @@ export class ChatSession {
 
   /**
    * Sends a message and streams the answer's text. Leaving the loop, or aborting, keeps what was answered so far.
+   * @param options - of `generate`, or what makes them from the number of the prompt's tokens
    * @throws TokenizerError when the template refuses; the conversation is then as before
    * @throws {@link InputError} while the message before is being answered
    */
-  async *send(content: string, given: GenerateInputs = {}): AsyncGenerator<string, void, void> {
-    const options = givenArguments(given, "send: the options");
+  async *send(content: string, options: AnswerOptions = {}): AsyncGenerator<string, void, void> {
     if (this.answering) throw new InputError("send: the message before is still being answered");
     this.answering = true;
     try {
@@ -52,7 +55,7 @@ export class ChatSession {
     }
   }
 
-  private async *answer(content: string, options: GenerateInputs): AsyncGenerator<string, void, void> {
+  private async *answer(content: string, given: AnswerOptions): AsyncGenerator<string, void, void> {
     this.messages.push({ role: "user", content });
     let prompt: number[];
     try {
@@ -62,6 +65,7 @@ export class ChatSession {
       this.messages.pop();
       throw error;
     }
+    const options = givenArguments(typeof given === "function" ? given(prompt.length) : given, "send: the options");
     this.prepare(prompt);
     const { cache } = this;
     const recorder = new Recorder(options.streamer);

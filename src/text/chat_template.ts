@@ -4,6 +4,7 @@ import { printable } from "../config/show.ts";
 import { InputError, TokenizerError } from "../errors.ts";
 import { RaisedByTemplate, render } from "./jinja/render.ts";
 import { stripEnd } from "./jinja/strings.ts";
+import { unixLines } from "./lines.ts";
 
 export { TEMPLATE_LIMITS } from "./jinja/limits.ts";
 
@@ -86,7 +87,7 @@ function cutAtMark(text: string): string {
 
 function run(template: string, variables: Readonly<Record<string, unknown>>): string {
   try {
-    return render(template, variables);
+    return render(unixLines(template), variables); // as Jinja reads its sources
   } catch (cause) {
     if (cause instanceof RaisedByTemplate) throw new TokenizerError(cause.message, { cause });
     // The parser reads past the end of an unfinished template, and deep nesting ends in a RangeError.

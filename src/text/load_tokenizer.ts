@@ -2,13 +2,15 @@
 // in a named file of these kinds. Sizes are bounded before anything is read.
 import { givenArguments, textArgument } from "../arguments.ts";
 import { readGGUF } from "../checkpoint/gguf.ts";
+import { type GGUFSpecialTokens, ggufSpecialTokens } from "../checkpoint/gguf_special_tokens.ts";
 import { firstPart, ggufCheckpoints } from "../checkpoint/gguf_split.ts";
 import { hasFile, openRepository, type Repository } from "../checkpoint/repository.ts";
 import { TokenizerError } from "../errors.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { readJSON, string } from "./fields.ts";
-import { ggufTokenId, type Metadata, readGGUFVocabulary } from "./gguf_vocabulary.ts";
+import { type Metadata, readGGUFVocabulary } from "./gguf_vocabulary.ts";
 import { TEXT_LIMITS } from "./limits.ts";
+import { readText } from "./lines.ts";
 import { fromSentencePieces } from "./sentencepiece.ts";
 import {
   aroundText,
@@ -80,8 +82,9 @@ async function readConfigFiles(repository: Repository): Promise<ConfigFiles> {
   return {
     tokenizer_config: await parsed("tokenizer_config.json"),
     special_tokens_map: await parsed("special_tokens_map.json"),
+    added_tokens: await parsed("added_tokens.json"),
     config: await parsed("config.json"),
-    chat_template: template && new TextDecoder().decode(template),
+    chat_template: template && readText(template),
   };
 }
 
@@ -100,22 +103,29 @@ async function readMetadata(repository: Repository, name: string): Promise<Metad
  * @throws {@link TokenizerError} when the metadata holds none, or a damaged one
  */
 export function tokenizer_from_gguf(metadata: Metadata, source: string): Tokenizer {
-  const model = readGGUFVocabulary(metadata, source);
-  const keys = { bos: "bos_token_id", eos: "eos_token_id", unk: "unknown_token_id", pad: "padding_token_id" };
+  const special = specialTokens(metadata, source);
+  const model = readGGUFVocabulary(metadata, special, source);
   const tokens: TokenizerConfig["tokens"] = Object.fromEntries(
-    ROLES.flatMap((role) => {
-      const id = ggufTokenId(metadata, keys[role], model.pieces.length, source);
-      return id === undefined ? [] : [[role, model.pieces[id]]];
-    }),
+    ROLES.flatMap((role) => (special[role] === undefined ? [] : [[role, model.pieces[special[role]]]])),
   );
-  return new Tokenizer(fromSentencePieces(model), {
+  const vocabulary = fromSentencePieces(model);
+  return new Tokenizer(vocabulary, {
     tokens,
-    added_tokens: [],
+    added_tokens: vocabulary.added_tokens,
+    special_ids: [...special.named],
     chat_template: gguf_templates(metadata, source),
     padding_side: "right",
     truncation_side: "right",
     model_max_length: Number.POSITIVE_INFINITY,
   });
+}
+
+function specialTokens(metadata: Metadata, source: string): GGUFSpecialTokens {
+  try {
+    return ggufSpecialTokens(metadata, source);
+  } catch (cause) {
+    throw new TokenizerError((cause as Error).message, { cause });
+  }
 }
 
 /** `tokenizer.chat_template`, and further ones as `tokenizer.chat_template.NAME`. */

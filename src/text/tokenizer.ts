@@ -245,7 +245,7 @@ export class Tokenizer extends Callable {
     const { skip_special_tokens = false, certain = false, prompt = [] } = givenArguments(options, "the options");
     const stream = new TokenStream(this.vocabulary.decoder);
     const push = (id: number): string => {
-      const token = this.table.tokens.get(id);
+      const token = this.table.decoded.get(id) ?? this.table.tokens.get(id);
       return token === undefined || (skip_special_tokens && this.table.special.has(id)) ? "" : stream.push(token);
     };
     for (let i = 0; i < prompt.length; i++) push(prompt[i]);
@@ -262,7 +262,7 @@ export class Tokenizer extends Callable {
 
   /** The bytes that a token adds to the middle of a text (special tokens: their literal text); none for what is no id. */
   token_bytes(id: number): Uint8Array {
-    const token = this.table.tokens.get(id);
+    const token = this.table.decoded.get(id) ?? this.table.tokens.get(id);
     return token === undefined ? new Uint8Array() : tokenBytes(this.vocabulary.decoder, token);
   }
 

@@ -2,13 +2,14 @@
 // or the pre-tokenizer Metaspace. A part of any other kind is refused by name, since ignoring it would change ids.
 import { printable, show } from "../config/show.ts";
 import { TokenizerError } from "../errors.ts";
+import { AddedTokens, readToken } from "./added_tokens.ts";
 import type { DecoderForm } from "./decoder.ts";
 import { atMost, count, flag, isCount, list, object, short, string, wrong } from "./fields.ts";
 import { TEXT_LIMITS } from "./limits.ts";
 import { MergeTable } from "./merges.ts";
 import { BARE, checkTemplate, type SequenceTemplate, type TemplateItem } from "./sequence_template.ts";
-import { type Metaspace, type NormalizerStep, normalize, type Replacement } from "./text_form.ts";
-import { type AddedToken, byteIds, MAX_ID, type Vocabulary } from "./vocabulary.ts";
+import type { Metaspace, NormalizerStep, Replacement } from "./text_form.ts";
+import { byteIds, MAX_ID, type Vocabulary } from "./vocabulary.ts";
 
 /** How deep a Sequence of normalizers or decoders may nest. */
 const MAX_DEPTH = 4;
@@ -25,11 +26,13 @@ export function readTokenizerJSON(json: unknown, source: string): Vocabulary {
   const normalizer = sequence(file.normalizer, "normalizers", `${source}: normalizer`).map(({ part, where }) =>
     readNormalizer(part, where),
   );
-  const added = list(file.added_tokens ?? [], `${source}: added_tokens`).map((value, i) => {
+  const added = new AddedTokens(ids, normalizer);
+  for (const [i, value] of list(file.added_tokens ?? [], `${source}: added_tokens`).entries()) {
     const where = `${source}: added_tokens[${i}]`;
-    return readAddedToken(value, count(object(value, where).id, `${where}.id`, MAX_ID), ids, normalizer, where);
-  });
-  const known = new Map([...ids, ...added.map((token) => [token.content, token.id] as const)]);
+    count(object(value, where).id, `${where}.id`, MAX_ID); // which tokenizers does not heed
+    added.add(readToken(value, where));
+  }
+  const known = new Map([...ids, ...added.list.map((token) => [token.content, token.id] as const)]);
   const decoders = sequence(file.decoder, "decoders", `${source}: decoder`);
   return {
     source,
@@ -38,7 +41,8 @@ export function readTokenizerJSON(json: unknown, source: string): Vocabulary {
     byte_ids: flag(model.byte_fallback, `${source}: model.byte_fallback`, false) ? byteIds(ids, source) : undefined,
     unk_id: readUnknown(model.unk_token, ids, source),
     fuse_unk: flag(model.fuse_unk, `${source}: model.fuse_unk`, false),
-    added_tokens: added,
+    added_tokens: added.list,
+    defaults: readPadding(file, source),
     text_form: {
       normalizer,
       metaspace: file.pre_tokenizer
@@ -92,36 +96,19 @@ const readMerges = (merges: unknown, where: string): [string, string][] =>
     return parts as [string, string];
   });
 
-/**
- * An entry of `added_tokens`, or of `added_tokens_decoder` in tokenizer_config.json.
- * @param ids - the model's vocabulary, which an added token must agree with
- */
-export function readAddedToken(
-  value: unknown,
-  id: number,
-  ids: ReadonlyMap<string, number>,
-  normalizer: readonly NormalizerStep[],
-  where: string,
-): AddedToken {
-  const token = object(value, where);
-  const content = string(token.content, `${where}.content`);
-  if (content === "") wrong(`${where}.content`, "some text", content);
-  short(content, `${where}.content`);
-  const known = ids.get(content);
-  if (known !== undefined && known !== id)
-    wrong(`${where}.id`, `${known}, the id of ${show(content)} in the vocabulary`, id);
-  const special = flag(token.special, `${where}.special`, false);
-  return {
-    id,
-    content,
-    special,
-    normalized: flag(token.normalized, `${where}.normalized`, !special)
-      ? normalize(content, normalizer, where)
-      : undefined,
-    single_word: flag(token.single_word, `${where}.single_word`, false),
-    lstrip: flag(token.lstrip, `${where}.lstrip`, false),
-    rstrip: flag(token.rstrip, `${where}.rstrip`, false),
-  };
+/** What a file says of padding and truncation holds where tokenizer_config.json is silent. */
+function readPadding(file: Readonly<Record<string, unknown>>, source: string): Record<string, unknown> {
+  const sideOf = (part: Readonly<Record<string, unknown>>, where: string) =>
+    string(part.direction ?? "right", `${where}.direction`).toLowerCase();
+  const values: Record<string, unknown> = {};
+  if (file.padding) {
+    const padding = object(file.padding, `${source}: padding`);
+    values.pad_token = string(padding.pad_token, `${source}: padding.pad_token`);
+    values.padding_side = sideOf(padding, `${source}: padding`);
+  }
+  if (file.truncation)
+    values.truncation_side = sideOf(object(file.truncation, `${source}: truncation`), `${source}: truncation`);
+  return values;
 }
 
 interface Part {

@@ -8,6 +8,7 @@ import { InputError, TokenizerError } from "../../src/errors.ts";
 import { Automaton } from "../../src/text/automaton.ts";
 import { TEXT_LIMITS } from "../../src/text/limits.ts";
 import { Literals } from "../../src/text/literals.ts";
+import { LongestLiterals } from "../../src/text/longest_literals.ts";
 import { MergeTable } from "../../src/text/merges.ts";
 import { PairMap } from "../../src/text/pair_map.ts";
 import { PieceCuts } from "../../src/text/piece_cuts.ts";
@@ -60,7 +61,7 @@ test("rules make of a text at most a few times what it was", () => {
         doubling(28)(file);
         file.added_tokens.push(added("a?", 1600, true));
       }),
-    /t: added_tokens\[\d+\]: expected rules that make at most/,
+    /added token "a\?": expected rules that make at most/,
   );
   const prepending = (file: any) => {
     file.normalizer = { type: "Sequence", normalizers: times(3, { type: "Prepend", prepend: "b".repeat(400) }) };
@@ -233,6 +234,32 @@ function simply(text: string, tokens: readonly AddedToken[]) {
   if (done < text.length) pieces.push({ text: text.slice(done), start: done });
   return pieces;
 }
+
+test("the longest literals first, as llama.cpp finds them", () => {
+  const plain = { special: false, normalized: undefined, single_word: false, lstrip: false, rstrip: false };
+  for (let round = 0; round < 200; round++) {
+    const contents = [...new Set(Array.from({ length: 1 + below(10) }, () => word("abé", 5)))];
+    const tokens = contents.map((content, id): AddedToken => ({ id, content, ...plain }));
+    const text = word("abéc", 60);
+    // One token after the other, in what those before have left.
+    const bytes = ({ content }: AddedToken) => new TextEncoder().encode(content).length;
+    let pieces: unknown[] = [{ text, start: 0 }];
+    for (const { content, id } of [...tokens].sort((a, b) => bytes(b) - bytes(a) || a.id - b.id))
+      pieces = pieces.flatMap((piece) => {
+        const { text, start } = piece as { text?: string; start: number };
+        if (text === undefined) return [piece];
+        const parts: unknown[] = [];
+        let at = 0;
+        for (const [i, part] of text.split(content).entries()) {
+          if (i > 0) parts.push({ id });
+          if (part !== "") parts.push({ text: part, start: start + at });
+          at += part.length + content.length;
+        }
+        return parts;
+      });
+    assert.equal([...new LongestLiterals(tokens).split(text)], pieces);
+  }
+});
 
 test("cuts of pieces are those that trying finds", () => {
   for (let round = 0; round < 100; round++) {
