@@ -86,11 +86,16 @@ export function tramontane(args: readonly string[], input = ""): Promise<Outcome
 /** Options of an answer that is long (1287 tokens of the demo model's, drawn almost evenly) and the same each time. */
 export const rambling = ["--temperature", "100", "--top-k", "0", "--seed", "2", "-n", "4000"];
 
+/** The demo model with other texts in the place of some files: a folder that the caller removes. */
+export function changedDemo(files: Readonly<Record<string, string>>): string {
+  const folder = mkdtempSync(join(tmpdir(), "tramontane-demo-"));
+  for (const name of readdirSync(demo)) if (!(name in files)) symlinkSync(join(demo, name), join(folder, name));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  return folder;
+}
+
 /** The demo model without its window, so that a context can be full: a folder that the caller removes. */
 export function windowless(): string {
-  const folder = mkdtempSync(join(tmpdir(), "tramontane-windowless-"));
-  for (const name of readdirSync(demo)) if (name !== "config.json") symlinkSync(join(demo, name), join(folder, name));
   const config = JSON.parse(readFileSync(join(demo, "config.json"), "utf8"));
-  writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, sliding_window: null }));
-  return folder;
+  return changedDemo({ "config.json": JSON.stringify({ ...config, sliding_window: null }) });
 }
