@@ -4,8 +4,8 @@
 export const TEMPLATE_LIMITS = {
   /** UTF-16 units of a template's source; the longest in use have some 20,000. */
   source: 2 ** 16,
-  /** White space in a row in the source: the library's lexer takes time by its square. */
-  blank: 2000,
+  /** Statements and parentheses within each other, as Python allows. */
+  depth: 200,
   /** UTF-16 units of any text that a template makes, the rendered one included. */
   text: 2 ** 24,
   /** Items of any list that it makes or loops over. */
@@ -18,6 +18,11 @@ export const TEMPLATE_LIMITS = {
 export class TemplateError extends Error {}
 
 let steps = 0;
+
+/** @throws TemplateError always */
+export function fail(problem: string): never {
+  throw new TemplateError(problem);
+}
 
 /** Runs with a count of its own. */
 export function counted<T>(run: () => T): T {
@@ -37,15 +42,15 @@ export function spend(more: number): void {
 }
 
 /** Counts a text, before it is made where it can be much longer than what it is made of. */
-export function countText(length: number): void {
+export function countText(length: number, more = length): void {
   if (length > TEMPLATE_LIMITS.text)
     throw new TemplateError(`a text of ${length} characters; at most ${TEMPLATE_LIMITS.text} are allowed`);
-  spend(length / 4);
+  spend(more / 4);
 }
 
-/** Counts the items of a list, before they are made where that is possible. */
-export function countItems(count: number): void {
+/** Counts items more of a list of `count`, before they are made where that is possible. */
+export function countItems(more: number, count = more): void {
   if (count > TEMPLATE_LIMITS.items)
     throw new TemplateError(`a list of ${count} items; at most ${TEMPLATE_LIMITS.items} are allowed`);
-  spend(4 * count);
+  spend(4 * more);
 }
