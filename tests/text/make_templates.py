@@ -2,12 +2,14 @@
 
     python make_templates.py OUT.json [--seed 1] [--count 260]
 
-Needs transformers and jinja2. The templates come from a grammar that covers what chat templates are written with, and
-the corners of it: see Grammar. A template's outcome is its text, or null where Jinja2 raises.
+Needs transformers and jinja2. The templates come from a grammar that covers what chat templates are written with, see
+Grammar, and from corners.txt, which has one on each line (with ⏎ for a line feed). A template's outcome is its text, or
+null where Jinja2 raises.
 """
 
 import argparse
 import json
+import pathlib
 import random
 import signal
 
@@ -43,8 +45,9 @@ VARIABLES = {
 
 
 class Grammar:
-    def __init__(self, rng):
+    def __init__(self, rng, corners):
         self.rng = rng
+        self.corners = corners
         self.names = 0
         self.loops = 0
         self.macros = []
@@ -232,6 +235,8 @@ class Grammar:
     def statement(self, depth):
         if depth <= 0 or self.maybe(0.3):
             return self.words() + self.output(self.rng.randrange(0, 3))
+        if self.maybe(0.06):
+            return self.pick(*self.corners)
         return self.white() + self.pick(
             self.for_, self.for_, self.if_, self.if_, self.set_, self.set_, self.macro, self.with_, self.comment, self.raw, self.block_set, self.filter_, self.call_block, self.namespace, self.recursive, self.unpack, self.generation, self.printing, self.early,
         )(depth) + self.white()
@@ -373,7 +378,10 @@ def main():
     parser.add_argument("--count", type=int, default=260)
     parser.add_argument("--longest", type=int, default=500)
     args = parser.parse_args()
-    grammar = Grammar(random.Random(args.seed))
+    lines = pathlib.Path(__file__).with_name("corners.txt").read_text(encoding="utf-8").strip("\n").split("\n")
+    corners = [(template, outcome(template)) for template in (line.replace("⏎", "\n") for line in lines)]
+    corners = [case for case in corners if case[1] is not False]
+    grammar = Grammar(random.Random(args.seed), [template for template, text in corners if text is not None])
     found = {}
     while len(found) < args.count:
         template = grammar.template()
@@ -388,7 +396,7 @@ def main():
         "made_by": f"make_templates.py --seed {args.seed} --count {args.count} --longest {args.longest}",
         "versions": {"jinja2": jinja2.__version__, "transformers": transformers.__version__},
         "variables": VARIABLES,
-        "cases": list(found.items()),
+        "cases": corners + list(found.items()),
     }
     with open(args.out, "w", encoding="ascii") as file:
         head = {key: value for key, value in result.items() if key != "cases"}

@@ -72,46 +72,46 @@ const extreme =
     return best;
   };
 
-/** What map, select and reject go over: nothing for what is false, as zero or none. */
-const candidates = (value: Value): Iterable<Value> => (truth(value) ? items(value) : []);
+/** What map, select and reject give: made, and looked into for faults, when it is iterated over. */
+function lazily(value: Value, change: () => (item: Value) => Value | undefined): Value {
+  return new Generator(
+    (function* () {
+      if (!truth(value)) return;
+      const run = change();
+      for (const item of items(value)) {
+        const result = run(item);
+        if (result) yield result;
+      }
+    })(),
+  );
+}
 
 /** The items for which a test holds, or where none is named, that are true. */
 const keep =
   (ofAttribute: boolean, wanted: boolean): Filter =>
-  (value, { args, keywords }) => {
-    const key = ofAttribute ? byAttribute(args[0] ?? fail("expected an attribute's name")) : (item: Value) => item;
-    const [name, ...rest] = ofAttribute ? args.slice(1) : args;
-    return new Generator(
-      (function* () {
-        for (const item of candidates(value)) {
-          const holds = name ? testNamed(textOf(name))(key(item), { args: rest, keywords }) : truth(key(item));
-          if (holds === wanted) yield item;
-        }
-      })(),
-    );
-  };
+  (value, { args, keywords }) =>
+    lazily(value, () => {
+      const key = ofAttribute ? byAttribute(args[0] ?? fail("expected an attribute's name")) : (item: Value) => item;
+      const [name, ...rest] = ofAttribute ? args.slice(1) : args;
+      const test = name ? testNamed(textOf(name)) : truth;
+      return (item) => (test(key(item), { args: rest, keywords }) === wanted ? item : undefined);
+    });
 
-function map(value: Value, given: Arguments): Value {
-  const { args, keywords } = given;
-  let change: (item: Value) => Value;
-  if (args.length === 0 && keywords.has("attribute")) {
-    const [path, otherwise] = bind("map", ["attribute", "default"], given);
-    const read = byAttribute(path);
-    change = (item) => {
-      const found = read(item);
-      return found instanceof Undefined && otherwise ? otherwise : found;
-    };
-  } else {
+const map: Filter = (value, given) =>
+  lazily(value, () => {
+    const { args, keywords } = given;
+    if (args.length === 0 && keywords.has("attribute")) {
+      const [path, otherwise] = bind("map", ["attribute", "default"], given);
+      const read = byAttribute(path);
+      return (item) => {
+        const found = read(item);
+        return found instanceof Undefined && otherwise ? otherwise : found;
+      };
+    }
     const [name, ...rest] = args;
     const filter = filterNamed(textOf(name ?? fail("map: expected a filter's name")));
-    change = (item) => filter(item, { args: rest, keywords });
-  }
-  return new Generator(
-    (function* () {
-      for (const item of candidates(value)) yield change(item);
-    })(),
-  );
-}
+    return (item) => filter(item, { args: rest, keywords });
+  });
 
 function round(value: Value, precision: Given, method: Given): Value {
   const digits = integerOf(precision, 0);
@@ -156,8 +156,9 @@ function toFloat(value: Value): number | undefined {
 function toInt(value: Value, otherwise: Given, base: Given): Value {
   if (integerOf(base, 10) !== 10) fail("int: a base other than 10 is not supported");
   const x = toFloat(value);
-  if (x === undefined || Number.isNaN(x)) return otherwise ?? new Int(0);
-  return Number.isFinite(x) ? int(Math.trunc(x)) : fail("int: an infinite number");
+  if (x === undefined || Number.isNaN(x) || (value instanceof Str && !Number.isFinite(x)))
+    return otherwise ?? new Int(0);
+  return int(Math.trunc(x));
 }
 
 function tojson(value: Value, ascii: Given, indent: Given, separators: Given, sort: Given): Value {
@@ -260,7 +261,7 @@ function join(value: Value, separator: Given, attribute: Given): Value {
 }
 
 const HTML: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;" };
-const escape = (value: Value): Value =>
+const escaped = (value: Value): Value =>
   value instanceof Markup ? value : new Markup(str(value).replace(/[&<>"']/g, (c) => HTML[c]));
 
 /** Between the words that the filter title capitalizes; the method title goes by letters. */
@@ -285,7 +286,7 @@ const FIXED: readonly (readonly [string, string, (value: Value, ...given: Given[
       value instanceof Undefined || (flag(all) && !truth(value)) ? (otherwise ?? new Str("")) : value,
   ],
   ["dictsort", "case_sensitive by reverse", dictsort],
-  ["escape", "", escape],
+  ["escape", "", escaped],
   ["first", "", (value) => endOf(value, 0)],
   [
     "float",

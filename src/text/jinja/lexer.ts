@@ -94,8 +94,10 @@ export function tokenize(source: string): Token[] {
   };
 
   /** Where the next end of a comment or of raw text begins, which is then passed. */
-  const find = (pattern: RegExp, first: string, what: string): { start: number; match: RegExpExecArray } => {
+  const find = (pattern: RegExp, first: string, what: string): { start: number; match: readonly string[] } => {
     const from = at;
+    // Jinja2 misses the end only where there is something instead.
+    if (from >= source.length) return { start: from, match: [""] };
     for (let start = source.indexOf(first, from); start >= 0; start = source.indexOf(first, start + 1)) {
       // The sign before the end of a comment is part of the end.
       at = first === "#}" && start > from && "+-".includes(source[start - 1]) ? start - 1 : start;
@@ -154,7 +156,7 @@ export function tokenize(source: string): Token[] {
       lineStart = raw[0].endsWith("\n");
       const inner = at;
       const { start, match } = find(RAW_END, "{%", "{% raw %}");
-      text(inner, start, match[1], false);
+      text(inner, start, match[1] ?? "", false);
       lineStart = match[0].endsWith("\n");
       continue;
     }

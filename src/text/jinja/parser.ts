@@ -210,9 +210,11 @@ class Parser {
   }
 
   private forStatement(): Node {
-    const target = this.target(false, "in");
+    this.loops++;
+    const target = this.target(false);
+    this.loops--;
     this.expect("name", "in");
-    const iterable = this.tuple(false, "recursive");
+    const iterable = this.tuple(false);
     const test = this.skip("name", "if") ? this.expression() : undefined;
     const recursive = this.skip("name", "recursive");
     const { body, end } = this.inner(["endfor", "else"], this.loops + 1);
@@ -272,11 +274,11 @@ class Parser {
   }
 
   /** What a statement gives a value to: names, attributes of a namespace, tuples of these. */
-  private target(attributes: boolean, end?: string): Node {
+  private target(attributes: boolean): Node {
     const items: Node[] = [];
     let several = false;
     for (;;) {
-      if (this.is("end") || this.is("operator", ")") || (end && this.is("name", end))) break;
+      if (this.is("end") || this.is("operator", ")")) break;
       items.push(this.oneTarget(attributes));
       if (!this.skip("operator", ",")) break;
       several = true;
@@ -316,11 +318,11 @@ class Parser {
   // ---- expressions ----------------------------------------------------------------------------------------------
 
   /** One expression, or several with commas, which are a tuple; `()` only where parentheses are around it. */
-  private tuple(conditional = true, end?: string, parentheses = false): Node {
+  private tuple(conditional = true, parentheses = false): Node {
     const items: Node[] = [];
     let several = false;
     for (;;) {
-      if (this.is("end") || this.is("operator", ")") || (end && this.is("name", end))) break;
+      if (this.is("end") || this.is("operator", ")")) break;
       items.push(conditional ? this.expression() : this.nested(() => this.or()));
       if (!this.skip("operator", ",")) break;
       several = true;
@@ -433,7 +435,7 @@ class Parser {
         return { type: "FloatLiteral", value: Number(value.replaceAll("_", "")) };
     }
     if (value === "(") {
-      const inner = this.nested(() => this.tuple(true, undefined, true));
+      const inner = this.nested(() => this.tuple(true, true));
       this.expect("operator", ")");
       return inner;
     }

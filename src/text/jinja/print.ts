@@ -9,6 +9,7 @@ import {
   keyValue,
   kindOf,
   List,
+  Markup,
   None,
   Range,
   Str,
@@ -48,6 +49,7 @@ function reprText(text: string): string {
 
 /** Python's repr, as values inside lists and dicts are printed. */
 export function repr(value: Value): string {
+  if (value instanceof Markup) return `Markup(${reprText(value.value)})`;
   return value instanceof Str ? reprText(value.value) : value instanceof Undefined ? "Undefined" : str(value);
 }
 
