@@ -8,6 +8,7 @@ null where Jinja2 raises.
 """
 
 import argparse
+import copy
 import json
 import pathlib
 import random
@@ -356,11 +357,14 @@ def late(*_):
 
 
 def outcome(template):
-    """The text, or None where Jinja2 raises; an address in it, and what takes long, is nothing to compare with."""
+    """The text, or None where Jinja2 raises; an address in it, and what takes long, is nothing to compare with.
+
+    The variables are copied because Jinja2's own filters can change them: `[1] | indent` adds to the list.
+    """
     signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, 2)
     try:
-        text = _compile_jinja_template(template).render(**VARIABLES)
+        text = _compile_jinja_template(template).render(**copy.deepcopy(VARIABLES))
         text.encode()
     except Slow:
         return False

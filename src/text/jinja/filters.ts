@@ -2,7 +2,7 @@
 import { showName } from "../../config/show.ts";
 import { type Arguments, bind } from "./arguments.ts";
 import { attributeAt } from "./attributes.ts";
-import { countItems, countText, fail } from "./limits.ts";
+import { countItems, countText, fail, spend } from "./limits.ts";
 import { binary } from "./operators.ts";
 import { type JSONStyle, repr, str, toJSON } from "./print.ts";
 import { capitalize, length, replace, splitLines, strip } from "./strings.ts";
@@ -318,7 +318,14 @@ const FIXED: readonly (readonly [string, string, (value: Value, ...given: Given[
   ["sort", "reverse case_sensitive attribute", sort],
   ["string", "", (value) => (value instanceof Str ? value : new Str(str(value)))],
   ["sum", "attribute start", sum],
-  ["title", "", change((text) => text.split(WORD_GAP).map(capitalize).join(""))],
+  [
+    "title",
+    "",
+    change((text) => {
+      spend(text.length);
+      return text.split(WORD_GAP).map(capitalize).join("");
+    }),
+  ],
   ["tojson", "ensure_ascii indent separators sort_keys", tojson],
   ["trim", "chars", (value, chars) => textLike(value, strip(str(value), isNone(chars) ? undefined : textOf(chars!)))],
   ["unique", "case_sensitive attribute", unique],

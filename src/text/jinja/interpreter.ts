@@ -37,9 +37,9 @@ const UNSUPPORTED = new Set(["cycler", "joiner", "lipsum", "self"]);
 const BREAK = Symbol("break");
 const CONTINUE = Symbol("continue");
 
-/** A scope costs some ten steps. */
+/** Scopes, turns of loops and calls are counted by the time they take beside other nodes. */
 export function scopeWithin(parent?: Scope): Scope {
-  spend(12);
+  spend(16);
   const scope = new Environment(parent);
   scope.variables.delete("namespace");
   return scope;
@@ -161,6 +161,7 @@ export class PythonInterpreter extends Interpreter {
       case "MemberExpression":
         return this.member(node, scope);
       case "CallExpression": {
+        spend(8);
         const result = super.evaluate(node, scope);
         if (result instanceof Str) countText(result.value.length);
         else if (result instanceof List || result instanceof View) countItems(result.value.length);
@@ -183,6 +184,7 @@ export class PythonInterpreter extends Interpreter {
 
   /** A call of a function of ours with arguments of the template's. */
   private call(run: (args: Value[]) => Value, args: Node[], scope: Scope): Value {
+    spend(4);
     if (args.length === 0) return run([]);
     return super.evaluate({ type: "CallExpression", callee: { type: "Value", value: new Fn(run) }, args }, scope);
   }
@@ -192,6 +194,7 @@ export class PythonInterpreter extends Interpreter {
     const { property } = node;
     if (!node.computed) return getAttribute(object, property.value);
     if (property.type !== "SliceExpression") return getItem(object, this.evaluate(property, scope));
+    spend(8);
     const [start, stop, step] = [property.start, property.stop, property.step].map((bound) =>
       this.evaluate(bound, scope),
     );
@@ -266,7 +269,7 @@ export class PythonInterpreter extends Interpreter {
     const { parameters, used } = node as { parameters: Node[]; used: Set<string> } & Node;
     const what = `macro ${node.name ?? "caller"}`;
     return new Fn((given) => {
-      spend(8 * parameters.length);
+      spend(16 + 8 * parameters.length);
       const { args, keywords } = splitArguments(given);
       const rest = new Map(keywords);
       const inner = scopeWithin(scope);

@@ -1,5 +1,6 @@
 // What a template may do, counted. The count is the module's own: rendering is synchronous, and every filter, method
 // and printed value has to take part in it.
+import { printable } from "../../config/show.ts";
 
 export const TEMPLATE_LIMITS = {
   /** UTF-16 units of a template's source; the longest in use have some 20,000. */
@@ -14,8 +15,22 @@ export const TEMPLATE_LIMITS = {
   steps: 2 ** 23,
 };
 
-/** What a template did that Python would refuse, or that goes beyond the limits. */
-export class TemplateError extends Error {}
+/** Characters of a message that may come from a template: what raise_exception says is often a long sentence. */
+const LONGEST_MESSAGE = 1000;
+
+/** What a template did that Python would refuse, that is not supported here, or that goes beyond the limits. */
+export class TemplateError extends Error {
+  constructor(message: string) {
+    super(printable(message, LONGEST_MESSAGE));
+  }
+}
+
+/** Thrown where a template calls raise_exception. */
+export class RaisedByTemplate extends Error {
+  constructor(message: string) {
+    super(printable(message, LONGEST_MESSAGE));
+  }
+}
 
 let steps = 0;
 

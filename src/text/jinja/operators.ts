@@ -109,10 +109,26 @@ function integers(operator: string, a: number, b: number): Value {
     case "%":
       return int(modulo(a, b) + 0);
     default:
-      if (b < 0) return a === 0 ? fail("0 to a negative power") : new Float(a ** b);
-      if (Math.abs(a) > 1 && b > 53) return fail("an integer beyond 2^53");
-      return int(Number(BigInt(a) ** BigInt(Math.abs(a) > 1 ? b : (b % 2) + (b > 0 ? 2 : 0))));
+      return b < 0 ? new Float(power(a, b)) : int(power(a, b));
   }
+}
+
+/**
+ * Powers of integers, squares and roots, which are rounded right. Others are refused: JavaScript's differ from Python's
+ * in the last digit.
+ */
+function power(a: number, b: number): number {
+  if (a === 0 && b < 0) return fail("0 to a negative power");
+  if (b === 0 || a === 1) return 1;
+  if (b === 1) return a;
+  if (b === 2) return a * a;
+  if (b === 0.5 && a >= 0) return Math.sqrt(a);
+  if (!Number.isSafeInteger(a) || !Number.isSafeInteger(b)) return fail(`${a} ** ${b} is not supported`);
+  if (Math.abs(a) > 1 && Math.abs(b) > 1023) return fail("a power beyond the largest float");
+  const whole = Number(BigInt(a) ** BigInt(Math.abs(a) > 1 ? Math.abs(b) : Math.abs(b) % 2));
+  if (!Number.isFinite(whole)) return fail("a power beyond the largest float");
+  if (b > 0) return whole;
+  return Number.isSafeInteger(whole) ? 1 / whole : fail(`${a} ** ${b} is not supported`);
 }
 
 function floats(operator: string, a: number, b: number): Value {
@@ -133,13 +149,7 @@ function floats(operator: string, a: number, b: number): Value {
       const whole = Math.floor(quotient);
       return new Float(quotient - whole > 0.5 ? whole + 1 : whole);
     }
-    default: {
-      if (a === 0 && b < 0) return fail("0 to a negative power");
-      const power = a ** b;
-      if (Number.isNaN(power) && !Number.isNaN(a + b)) return fail("a root of a negative number");
-      if (!Number.isFinite(power) && Number.isFinite(a) && Number.isFinite(b))
-        return fail("a power beyond the largest float");
-      return new Float(power);
-    }
+    default:
+      return new Float(power(a, b));
   }
 }

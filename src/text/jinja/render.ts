@@ -7,20 +7,32 @@ import { native, splitArguments } from "./arguments.ts";
 import { PythonInterpreter, scopeWithin } from "./interpreter.ts";
 import { locate, normalized } from "./lexer.ts";
 import { Environment } from "./library.ts";
-import { counted, fail, TEMPLATE_LIMITS } from "./limits.ts";
+import { counted, fail, RaisedByTemplate, TEMPLATE_LIMITS } from "./limits.ts";
 import { parse } from "./parser.ts";
 import { str } from "./print.ts";
 import { strftime } from "./strftime.ts";
-import { Dict, Fn, integer, iterate, type Key, keyOf, None, Range, Str, toValue, type Value, wrong } from "./values.ts";
-
-/** Thrown where a template calls raise_exception. */
-export class RaisedByTemplate extends Error {}
+import {
+  Dict,
+  Fn,
+  integer,
+  iterate,
+  type Key,
+  keyOf,
+  None,
+  Range,
+  Str,
+  toValue,
+  Undefined,
+  type Value,
+  wrong,
+} from "./values.ts";
 
 /** dict() of keywords, of a dict, of pairs. */
 function dict(given: Value[]): Value {
   const { args, keywords } = splitArguments(given);
   if (args.length > 1) fail(`dict: expected at most 1 argument, found ${args.length}`);
   const [source] = args;
+  if (source instanceof Undefined) wrong("keywords, a dict or pairs", source);
   const map = new Map<Key, Value>(source instanceof Dict ? source.value : []);
   if (source && !(source instanceof Dict))
     for (const pair of iterate(source)) {

@@ -30,7 +30,10 @@ export const stripStart = (text: string, characters?: string): string =>
 
 export const strip = (text: string, characters?: string): string => stripStart(stripEnd(text, characters), characters);
 
-export const title = (text: string): string => text.replace(/\p{L}+/gu, (word) => capitalize(word));
+export function title(text: string): string {
+  spend(text.length);
+  return text.replace(/\p{L}+/gu, (word) => capitalize(word));
+}
 
 export function capitalize(text: string): string {
   if (text === "") return text;
@@ -56,7 +59,7 @@ export function replace(text: string, pattern: string, content: string, count: n
   }
   const found = occurrences(text, pattern, most);
   countText(text.length + found.count * content.length);
-  return text.slice(0, found.end).replaceAll(pattern, () => content) + text.slice(found.end);
+  return text.slice(0, found.end).replaceAll(pattern, content.replaceAll("$", "$$$$")) + text.slice(found.end);
 }
 
 /** Adds to a list whose length is not known beforehand. */

@@ -101,7 +101,9 @@ export const entries = (value: Value): Map<Key, Value> | undefined =>
 
 /** A number, or a boolean as the number that Python takes it for. */
 export function number(value: Value): number | undefined {
-  if (value instanceof Int || value instanceof Float) return value.value;
+  // The library's unary minus makes -0 of 0, which among integers there is none of.
+  if (value instanceof Int) return value.value + 0;
+  if (value instanceof Float) return value.value;
   return value instanceof Bool ? Number(value.value) : undefined;
 }
 
