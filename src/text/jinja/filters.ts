@@ -79,6 +79,7 @@ function lazily(value: Value, change: () => (item: Value) => Value | undefined):
       if (!truth(value)) return;
       const run = change();
       for (const item of items(value)) {
+        spend(8);
         const result = run(item);
         if (result) yield result;
       }

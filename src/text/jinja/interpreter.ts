@@ -21,6 +21,7 @@ import {
   keyOf,
   List,
   NONE,
+  number,
   Str,
   Tuple,
   truth,
@@ -136,8 +137,13 @@ export class PythonInterpreter extends Interpreter {
         return this.dict(node.entries, scope);
       case "Concat":
         return concatenate(node.parts.map((part: Node) => this.evaluate(part, scope)));
-      case "Arithmetic":
-        return binary(node.operator.value, this.evaluate(node.left, scope), this.evaluate(node.right, scope));
+      case "Arithmetic": {
+        const [left, right] = [this.evaluate(node.left, scope), this.evaluate(node.right, scope)];
+        // Jinja2 writes a constant such as -1 into Python, where -1 ** n is -(1 ** n).
+        if (node.operator.value === "**" && isConstant(node.left) && !isConstant(node.right) && (number(left) ?? 0) < 0)
+          fail("** after a negative constant is not supported");
+        return binary(node.operator.value, left, right);
+      }
       case "Compare": {
         let left = this.evaluate(node.first, scope);
         for (const { operator, value } of node.rest) {
@@ -194,7 +200,7 @@ export class PythonInterpreter extends Interpreter {
     const { property } = node;
     if (!node.computed) return getAttribute(object, property.value);
     if (property.type !== "SliceExpression") return getItem(object, this.evaluate(property, scope));
-    spend(8);
+    spend(24);
     const [start, stop, step] = [property.start, property.stop, property.step].map((bound) =>
       this.evaluate(bound, scope),
     );
@@ -238,6 +244,7 @@ export class PythonInterpreter extends Interpreter {
     const sized = Array.isArray(iterable.value) && test === undefined ? iterable.value.length : undefined;
     const again = (values: Value, level: number): Value =>
       new Str(this.capture(() => this.loop(node, scope, values, level)));
+    spend(32);
     const loop = new Loop(kept, sized, depth, node.recursive ? again : undefined);
     // As Jinja2 counts them: `else` also runs where every turn ended by break or continue.
     let turns = 0;
@@ -251,7 +258,7 @@ export class PythonInterpreter extends Interpreter {
       } catch (signal) {
         if (signal === BREAK) break;
         if (signal !== CONTINUE) throw signal;
-        spend(8);
+        spend(16);
       }
     }
     if (turns === 0 && node.alternate.length > 0) this.run(node.alternate, scopeWithin(scope));
@@ -260,9 +267,16 @@ export class PythonInterpreter extends Interpreter {
   private *kept(source: Iterator<Value>, target: Node, test: Node, scope: Scope): Generator<Value, void> {
     for (let next = source.next(); !next.done; next = source.next()) {
       const inner = scopeWithin(scope);
+      spend(16);
       this.assign(target, next.value, inner);
-      if (truth(this.evaluate(test, inner))) yield next.value;
+      if (truth(this.evaluate(test, inner))) yield this.read(target, inner);
     }
+  }
+
+  /** What a target holds: of a loop with a test, Jinja2 makes the items anew from it. */
+  private read(target: Node, scope: Scope): Value {
+    if (target.type !== "TupleLiteral") return scope.variables.get(target.value)!;
+    return new Tuple(target.value.map((item: Node) => this.read(item, scope)));
   }
 
   private macro(node: Node, scope: Scope): Value {
@@ -294,6 +308,12 @@ export class PythonInterpreter extends Interpreter {
     });
   }
 }
+
+const isConstant = ({ type, argument, left, right }: Node): boolean =>
+  type === "IntegerLiteral" ||
+  type === "FloatLiteral" ||
+  (type === "UnaryExpression" && isConstant(argument)) ||
+  (type === "Arithmetic" && isConstant(left) && isConstant(right));
 
 /** A bound of a slice that is written but undefined is no bound that Python takes. */
 const bound = (value: Value, written: unknown): Value =>

@@ -120,7 +120,7 @@ function integers(operator: string, a: number, b: number): Value {
 function power(a: number, b: number): number {
   if (a === 0 && b < 0) return fail("0 to a negative power");
   if (b === 0 || a === 1) return 1;
-  if (b === 1) return a;
+  if (b === 1 || a === 0) return a;
   if (b === 2) return a * a;
   if (b === 0.5 && a >= 0) return Math.sqrt(a);
   if (!Number.isSafeInteger(a) || !Number.isSafeInteger(b)) return fail(`${a} ** ${b} is not supported`);
