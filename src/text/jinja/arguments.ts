@@ -20,7 +20,7 @@ export function splitArguments(given: readonly Value[]): Arguments {
  * The arguments in the order of the parameters, undefined where one is not given.
  * @param parameters - their names; those that must be given are followed by `!`
  */
-export function bind(
+export function bindArguments(
   what: string,
   parameters: readonly string[],
   { args, keywords }: Arguments,
@@ -38,6 +38,6 @@ export function bind(
   );
 }
 
-/** A function with the parameters of {@link bind}. */
+/** A function with the parameters of {@link bindArguments}. */
 export const native = (what: string, parameters: readonly string[], run: (...args: any[]) => Value): Value =>
-  new Fn((given) => run(...bind(what, parameters, splitArguments(given))));
+  new Fn((given) => run(...bindArguments(what, parameters, splitArguments(given))));

@@ -1,6 +1,6 @@
 // Jinja's filters, as Python has them.
 import { showName } from "../../config/show.ts";
-import { type Arguments, bind } from "./arguments.ts";
+import { type Arguments, bindArguments } from "./arguments.ts";
 import { attributeAt } from "./attributes.ts";
 import { countItems, countText, fail, spend } from "./limits.ts";
 import { binary } from "./operators.ts";
@@ -102,7 +102,7 @@ const map: Filter = (value, given) =>
   lazily(value, () => {
     const { args, keywords } = given;
     if (args.length === 0 && keywords.has("attribute")) {
-      const [path, otherwise] = bind("map", ["attribute", "default"], given);
+      const [path, otherwise] = bindArguments("map", ["attribute", "default"], given);
       const read = byAttribute(path);
       return (item) => {
         const found = read(item);
@@ -337,7 +337,7 @@ const FIXED: readonly (readonly [string, string, (value: Value, ...given: Given[
 const FILTERS = new Map<string, Filter>([
   ...FIXED.map(([name, parameters, run]): [string, Filter] => {
     const names = parameters.split(" ").filter(Boolean);
-    return [name, (value, given) => run(value, ...bind(name, names, given))];
+    return [name, (value, given) => run(value, ...bindArguments(name, names, given))];
   }),
   ["map", map],
   ["reject", keep(false, false)],

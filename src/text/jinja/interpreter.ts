@@ -281,7 +281,7 @@ export class PythonInterpreter extends Interpreter {
 
   private macro(node: Node, scope: Scope): Value {
     const { parameters, used } = node as { parameters: Node[]; used: Set<string> } & Node;
-    const what = `macro ${node.name ?? "caller"}`;
+    const what = `macro ${node.name}`;
     return new Fn((given) => {
       spend(16 + 8 * parameters.length);
       const { args, keywords } = splitArguments(given);

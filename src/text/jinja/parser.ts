@@ -8,8 +8,8 @@ import { CONSTANTS, ExpressionParser } from "./expressions.ts";
 import { failAt } from "./lexer.ts";
 import type { Node } from "./library.ts";
 
-/** Statements of Jinja2 that need other templates, or escape what a chat template has no use for. */
-const REFUSED = new Set(["block", "extends", "include", "import", "from", "autoescape"]);
+/** Statements of Jinja2 that need other templates, or that chat templates have no use for. */
+const REFUSED = new Set("block extends include import from autoescape".split(" "));
 
 /** Names that are macros' own where their bodies use them. */
 const SPECIAL = ["caller", "kwargs", "varargs"];
@@ -83,13 +83,13 @@ class Parser extends ExpressionParser {
       case "macro": {
         const macro = this.expect("name").value;
         this.assign(macro);
-        return [{ ...this.macro(macro, "endmacro", true), name: macro }];
+        return [this.macro(macro, this.parameters(), "endmacro")];
       }
       case "call": {
         const parameters = this.is("operator", "(") ? this.parameters() : [];
         const call = this.expression();
         if (call.type !== "CallExpression") failAt(this.source, at, "call: expected a call");
-        return [{ type: "CallStatement", call, macro: this.macro(null, "endcall", false, parameters) }];
+        return [{ type: "CallStatement", call, macro: this.macro("caller", parameters, "endcall") }];
       }
       case "filter": {
         const filter = this.filter({ type: "Capture" });
@@ -172,8 +172,7 @@ class Parser extends ExpressionParser {
     return { type: "With", targets, values, body: this.inner(["endwith"]).body };
   }
 
-  private macro(name: string | null, end: string, signature: boolean, given: Node[] = []): Node {
-    const parameters = signature ? this.parameters() : given;
+  private macro(name: string, parameters: Node[], end: string): Node {
     for (const parameter of parameters) this.assign(parameter.name);
     this.macros.push({ watched: new Set(SPECIAL), used: new Set() });
     const { body } = this.inner([end], 0);

@@ -1,6 +1,6 @@
 // Jinja's tests (`is …`).
 import { showName } from "../../config/show.ts";
-import { type Arguments, bind } from "./arguments.ts";
+import { type Arguments, bindArguments } from "./arguments.ts";
 import { filterNamed } from "./filters.ts";
 import { fail } from "./limits.ts";
 import { str } from "./print.ts";
@@ -125,5 +125,5 @@ const TESTS = new Map<string, { readonly parameters: readonly string[]; readonly
 /** @throws TemplateError when there is none of that name */
 export function testNamed(name: string): (value: Value, given: Arguments) => boolean {
   const { parameters, test } = TESTS.get(name) ?? fail(`no test is named ${showName(name)}`);
-  return (value, given) => test(value, bind(name, parameters, given)[0] as Value);
+  return (value, given) => test(value, bindArguments(name, parameters, given)[0] as Value);
 }
