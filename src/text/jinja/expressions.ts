@@ -216,13 +216,13 @@ export class ExpressionParser {
     return this.fail("expected an expression");
   }
 
-  /** What commas part, up to `end`, before which one more comma may stand. */
-  private items<T>(end: string, item: () => T): T[] {
+  /** What commas part, up to `end`, before which one more comma may stand where `loose`. */
+  private items<T>(end: string, item: () => T, loose = true): T[] {
     const items: T[] = [];
     while (!this.skip("operator", end)) {
       if (items.length > 0) {
         this.expect("operator", ",");
-        if (this.skip("operator", end)) break;
+        if (loose && this.skip("operator", end)) break;
       }
       items.push(item());
     }
@@ -247,14 +247,18 @@ export class ExpressionParser {
 
   private subscript(object: Node): Node {
     const begin = this.token?.at;
-    const keys = this.items("]", () => {
-      const at = (): Node | undefined =>
-        [":", ",", "]"].some((sign) => this.is("operator", sign)) ? undefined : this.expression();
-      const start = at();
-      if (!this.skip("operator", ":")) return start ?? this.fail("expected an expression");
-      const stop = at();
-      return { type: "SliceExpression", start, stop, step: this.skip("operator", ":") ? at() : undefined };
-    });
+    const keys = this.items(
+      "]",
+      () => {
+        const at = (): Node | undefined =>
+          [":", ",", "]"].some((sign) => this.is("operator", sign)) ? undefined : this.expression();
+        const start = at();
+        if (!this.skip("operator", ":")) return start ?? this.fail("expected an expression");
+        const stop = at();
+        return { type: "SliceExpression", start, stop, step: this.skip("operator", ":") ? at() : undefined };
+      },
+      false,
+    );
     if (keys.length === 1) {
       const [property] = keys;
       return { type: "MemberExpression", object, property, computed: true };
