@@ -207,7 +207,7 @@ class Grammar:
 
     def name(self):
         self.names += 1
-        return self.pick("a", "b", "x", "y", "item", "m", f"v{self.names % 5}")
+        return self.pick("a", "b", "x", "y", "item", "m", f"v{self.names % 5}", "n", "s", "l", "d")
 
     def open(self):
         return "{%" + self.pick("", "", "", "-", "-", "+")

@@ -25,6 +25,12 @@ interface MacroFrame {
   readonly used: Set<string>;
 }
 
+/** Names as a scope's own statements use them first: read, or set, which Jinja2 then takes for undefined until then. */
+export interface Frame {
+  readonly parent?: Frame;
+  names: Map<string, "load" | "store">;
+}
+
 export class ExpressionParser {
   protected readonly source: string;
   protected readonly tokens: readonly Token[];
@@ -33,6 +39,7 @@ export class ExpressionParser {
   /** Filters and tests that there are none of. Within `if` they count only when they are reached. */
   protected missing: unknown[] = [];
   protected readonly macros: MacroFrame[] = [];
+  protected frame: Frame = { names: new Map() };
 
   constructor(source: string) {
     this.source = source;
@@ -77,6 +84,7 @@ export class ExpressionParser {
 
   protected load(name: string): void {
     for (const { watched, used } of this.macros) if (watched.has(name)) used.add(name);
+    if (!this.frame.names.has(name)) this.frame.names.set(name, "load");
   }
 
   // ---- expressions ----------------------------------------------------------------------------------------------

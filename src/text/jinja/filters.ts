@@ -36,6 +36,8 @@ type Given = Value | undefined;
 type Filter = (value: Value, given: Arguments) => Value;
 
 const flag = (value: Given): boolean => value !== undefined && truth(value);
+/** Python's sorted takes an integer here, and a boolean as one. */
+const reversed = (value: Given): boolean => integerOf(value, 0) !== 0;
 const isNone = (value: Given): boolean => value === undefined || value instanceof None;
 const integerOf = (value: Given, otherwise: number): number =>
   value === undefined ? otherwise : (integer(value) ?? wrong("an integer", value));
@@ -215,13 +217,17 @@ function dictsort(value: Value, exact: Given, by: Given, reverse: Given): Value 
   const what = by === undefined ? "key" : textOf(by);
   if (what !== "key" && what !== "value") fail(`dictsort: expected key or value, found ${showName(what)}`);
   const at = what === "key" ? 0 : 1;
-  return sorted(pairs(value), (pair) => sortKey((pair.value as Value[])[at], flag(exact)), flag(reverse));
+  return sorted(pairs(value), (pair) => sortKey((pair.value as Value[])[at], flag(exact)), reversed(reverse));
 }
 
 function sort(value: Value, reverse: Given, exact: Given, attribute: Given): Value {
   const paths = attribute instanceof Str ? attribute.value.split(",").map((path) => new Str(path)) : [attribute];
   const keys = paths.map(byAttribute);
-  return sorted(iterate(value), (item) => new List(keys.map((key) => sortKey(key(item), flag(exact)))), flag(reverse));
+  return sorted(
+    iterate(value),
+    (item) => new List(keys.map((key) => sortKey(key(item), flag(exact)))),
+    reversed(reverse),
+  );
 }
 
 function unique(value: Value, exact: Given, attribute: Given): Value {

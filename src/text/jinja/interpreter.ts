@@ -92,6 +92,9 @@ export class PythonInterpreter extends Interpreter {
         const text = this.evaluate(node.value, scope);
         return text instanceof Str ? this.write(text.value) : wrong("text from a filter around a block", text);
       }
+      case "Declare":
+        for (const name of node.names as string[]) if (!scope.variables.has(name)) scope.variables.set(name, UNDEFINED);
+        return NONE;
       case "Scope":
         this.run(node.body, scopeWithin(scope));
         return NONE;

@@ -4,7 +4,7 @@
 // If and Set are the library's nodes; Text, Output, Filtered, Scope, Capture, With, For, Macro and CallStatement are
 // interpreter.ts's own.
 import { showName } from "../../config/show.ts";
-import { CONSTANTS, ExpressionParser } from "./expressions.ts";
+import { CONSTANTS, ExpressionParser, type Frame } from "./expressions.ts";
 import { failAt } from "./lexer.ts";
 import type { Node } from "./library.ts";
 
@@ -17,12 +17,38 @@ const SPECIAL = ["caller", "kwargs", "varargs"];
 /** @param source - as `normalized` gives it */
 export const parse = (source: string): Node[] => new Parser(source).template();
 
+const known = (name: string, frame: Frame | undefined): boolean =>
+  frame !== undefined && (frame.names.has(name) || known(name, frame.parent));
+
 class Parser extends ExpressionParser {
   /** Loops around the current place within the same macro: where break and continue may stand. */
   private loops = 0;
+  private readonly frames: { readonly frame: Frame; readonly body: Node[] }[] = [];
 
   template(): Node[] {
-    return this.complete(() => this.body([]));
+    const template = this.complete(() => this.body([]));
+    this.frames.push({ frame: this.frame, body: template });
+    for (const { frame, body } of this.frames) {
+      const names = [...frame.names].filter(([name, use]) => use === "store" && !known(name, frame.parent));
+      if (names.length > 0) body.unshift({ type: "Declare", names: names.map(([name]) => name) });
+    }
+    return template;
+  }
+
+  /** Reads what has a frame of its own. */
+  private framed<T>(read: () => T): T {
+    const { frame } = this;
+    this.frame = { parent: frame, names: new Map() };
+    const result = read();
+    this.frame = frame;
+    return result;
+  }
+
+  /** Notes what a statement gives values to, after what it reads for that. */
+  private declare(target: Node): void {
+    if (target.type === "TupleLiteral") for (const item of target.value) this.declare(item);
+    else if (target.type === "Identifier" && !this.frame.names.has(target.value))
+      this.frame.names.set(target.value, "store");
   }
 
   /** Reads what is compiled for itself: what is missing in it is so whether or not it stands within an `if`. */
@@ -62,11 +88,20 @@ class Parser extends ExpressionParser {
     return { body, end: this.tokens[this.place++].value };
   }
 
-  /** A block with a scope of its own. */
-  private inner(ends: readonly string[], loops = this.loops): { body: Node[]; end: string } {
+  /** A block with a scope of its own, in which `targets` have values. */
+  private inner(
+    ends: readonly string[],
+    targets: readonly Node[] = [],
+    loops = this.loops,
+  ): { body: Node[]; end: string } {
     const { loops: outer } = this;
     this.loops = loops;
-    const result = this.complete(() => this.block(...ends));
+    const result = this.framed(() => {
+      for (const target of targets) this.declare(target);
+      const inner = this.complete(() => this.block(...ends));
+      this.frames.push({ frame: this.frame, body: inner.body });
+      return inner;
+    });
     this.loops = outer;
     return result;
   }
@@ -83,6 +118,7 @@ class Parser extends ExpressionParser {
       case "macro": {
         const macro = this.expect("name").value;
         this.assign(macro);
+        this.declare({ type: "Identifier", value: macro });
         return [this.macro(macro, this.parameters(), "endmacro")];
       }
       case "call": {
@@ -100,7 +136,7 @@ class Parser extends ExpressionParser {
       case "with":
         return [this.withStatement()];
       case "generation":
-        return [{ type: "Scope", body: this.inner(["endgeneration"], 0).body }];
+        return [{ type: "Scope", body: this.inner(["endgeneration"], [], 0).body }];
       case "print": {
         const values: Node[] = [];
         while (!this.is("end")) {
@@ -123,17 +159,24 @@ class Parser extends ExpressionParser {
 
   private ifStatement(): Node {
     const missing = this.missing.length;
+    const { frame } = this;
     const result: Node = { type: "If" };
+    let before = frame.names;
     for (let node = result; ; ) {
       node.test = this.tuple(false);
+      before = new Map(frame.names);
       const { body, end } = this.block("elif", "else", "endif");
       Object.assign(node, { body, alternate: [] });
+      const branch = frame.names;
+      // What only some branches set is what it was before, which counts as read.
+      frame.names = new Map([...[...branch.keys()].map((name) => [name, "load"] as const), ...before]);
       if (end === "elif") {
         node.alternate = [{ type: "If" }];
         node = node.alternate[0];
         continue;
       }
       if (end === "else") node.alternate = this.block("endif").body;
+      for (const name of frame.names.keys()) if (!before.has(name)) frame.names.set(name, "load");
       this.missing.length = missing;
       return result;
     }
@@ -145,18 +188,23 @@ class Parser extends ExpressionParser {
     this.loops--;
     this.expect("name", "in");
     const iterable = this.tuple(false);
-    const test = this.skip("name", "if") ? this.expression() : undefined;
+    const test = this.skip("name", "if") ? this.framed(() => this.expression()) : undefined;
     const recursive = this.skip("name", "recursive");
-    const { body, end } = this.inner(["endfor", "else"], this.loops + 1);
+    const { body, end } = this.inner(["endfor", "else"], [target], this.loops + 1);
     const alternate = end === "else" ? this.inner(["endfor"]).body : [];
     return { type: "For", target, iterable, test, recursive, body, alternate };
   }
 
   private setStatement(): Node {
     const assignee = this.target(true);
-    if (this.skip("operator", "=")) return { type: "Set", assignee, value: this.tuple() };
+    if (this.skip("operator", "=")) {
+      const value = this.tuple();
+      this.declare(assignee);
+      return { type: "Set", assignee, value };
+    }
     const capture: Node = { type: "Capture" };
     const value = this.filters(capture);
+    this.declare(assignee);
     capture.body = this.inner(["endset"]).body;
     return { type: "Set", assignee, value };
   }
@@ -169,13 +217,14 @@ class Parser extends ExpressionParser {
       this.expect("operator", "=");
       values.push(this.expression());
     }
-    return { type: "With", targets, values, body: this.inner(["endwith"]).body };
+    return { type: "With", targets, values, body: this.inner(["endwith"], targets).body };
   }
 
   private macro(name: string, parameters: Node[], end: string): Node {
     for (const parameter of parameters) this.assign(parameter.name);
     this.macros.push({ watched: new Set(SPECIAL), used: new Set() });
-    const { body } = this.inner([end], 0);
+    const names = parameters.map(({ name: value }) => ({ type: "Identifier", value }));
+    const { body } = this.inner([end], names, 0);
     const { used } = this.macros.pop()!;
     for (const parameter of parameters)
       if (used.has(parameter.name)) {
@@ -194,7 +243,7 @@ class Parser extends ExpressionParser {
       const { value: name } = this.expect("name");
       if (CONSTANTS.has(name) || parameters.some((other) => other.name === name))
         this.fail(`a parameter named ${name}`);
-      const otherwise = this.skip("operator", "=") ? this.expression() : undefined;
+      const otherwise = this.skip("operator", "=") ? this.framed(() => this.expression()) : undefined;
       if (!otherwise && parameters.at(-1)?.otherwise)
         this.fail(`expected a default for the parameter ${showName(name)}`);
       parameters.push({ type: "Parameter", name, otherwise });

@@ -103,7 +103,7 @@ export function render(template: string, variables: Readonly<Record<string, unkn
     for (const [name, value] of Object.entries(variables)) environment.variables.set(name, toValue(value));
     const interpreter = new PythonInterpreter(environment);
     try {
-      return interpreter.render(body, environment);
+      return interpreter.render(body, scopeWithin(environment));
     } catch (problem) {
       if (problem instanceof RaisedByTemplate) throw problem;
       throw locate(source, interpreter.at, problem as Error);
