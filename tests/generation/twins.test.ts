@@ -2,7 +2,8 @@
 // one token, odd sizes, Mixtral's 32,000, ties, both zeros, removed entries. And what each call costs.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { exports, scoresAt, workspace } from "./harness.ts";
+import { SequenceBiasLogitsProcessor } from "../../src/generation/logits_processors.ts";
+import { exports, processed, scoresAt, workspace } from "./harness.ts";
 
 /** Numbers in [0, 1), the same every time. */
 function random(seed: number): () => number {
@@ -121,6 +122,57 @@ test("min_p keeps what is at least p times as likely as the likeliest", () => {
       });
     }
   }
+});
+
+test("a mass that is exactly the limit counts as reached", () => {
+  // Probabilities that are sums of powers of two, in an order that mixes them.
+  const x = Float32Array.from([0.125, 0.5, 0.125, 0.25], Math.log);
+  const kept = (run: (n: number, scratch: number) => void) =>
+    [...warp(x, run)].flatMap((v, i) => (v > -Infinity ? [i] : []));
+  for (const [p, expected] of [
+    [0.5, [1]],
+    [0.75, [1, 3]],
+    [0.875, [0, 1, 3]],
+    [0.876, [0, 1, 2, 3]],
+  ] as const)
+    assert.equal(
+      kept((n, s) => exports.top_p(scoresAt, n, p, 1, s)),
+      expected,
+      `top_p ${p}`,
+    );
+  // The entropy is 1.21: of the surprises 2.08, 0.69, 2.08, 1.39 the nearest are 1.39, 0.69, then 2.08 twice.
+  for (const [mass, expected] of [
+    [0.25, [3]],
+    [0.75, [1, 3]],
+    [0.76, [0, 1, 2, 3]],
+  ] as const)
+    assert.equal(
+      kept((n, s) => exports.typical_p(scoresAt, n, mass, 1, s)),
+      expected,
+      `typical_p ${mass}`,
+    );
+});
+
+test("a bias counts from the context on that is all but its last token", () => {
+  // As transformers 5.23 has it.
+  const bias = new SequenceBiasLogitsProcessor(
+    [
+      [[5, 6, 7], 3],
+      [[6, 8], 2],
+      [[9], 1],
+    ],
+    16,
+  );
+  const scores = { shape: [1, 16], data: new Float32Array(16) };
+  const biased = (ids: number[]) => {
+    const out = processed([bias], [ids], scores);
+    return [7, 8, 9].map((id) => out[id]);
+  };
+  assert.equal(biased([5, 6]), [3, 2, 1]);
+  assert.equal(biased([4, 5, 6]), [3, 2, 1]);
+  assert.equal(biased([6]), [0, 2, 1]);
+  assert.equal(biased([5]), [0, 0, 1]);
+  assert.equal(biased([4, 6]), [0, 2, 1]);
 });
 
 test("argmax and log_softmax at every size", () => {

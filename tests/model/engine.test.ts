@@ -35,18 +35,28 @@ test("info says how the weights came in", async () => {
   }
 });
 
-test("progress is told, and ends", async () => {
-  const told: ProgressInfo[] = [];
-  const model = await MixtralForCausalLM.from_pretrained(small, {
-    threads: 1,
-    mmap: false,
-    progress_callback: (info) => told.push(info),
-  });
-  await model.dispose();
-  assert.is(told[0].status, "initiate");
-  assert.is(told.at(-1)!.status, "ready");
-  const last = told.filter(({ status }) => status === "progress").at(-1)!;
-  assert.is(last.loaded, last.total);
+test("progress is told in order, up to all bytes, whether they are read or mapped", async () => {
+  for (const mmap of [false, true]) {
+    const told: ProgressInfo[] = [];
+    const model = await MixtralForCausalLM.from_pretrained(small, {
+      threads: 1,
+      mmap,
+      progress_callback: (info) => told.push(info),
+    });
+    const { weight_bytes } = model.info();
+    await model.dispose();
+    const statuses = told.map(({ status }) => status).filter((status, i, all) => status !== all[i - 1]);
+    assert.equal(statuses, ["initiate", "progress", "done", "ready"], `mmap ${mmap}`);
+    const progress = told.filter(({ status }) => status === "progress");
+    const loaded = progress.map((info) => info.loaded!);
+    assert.equal(
+      loaded,
+      [...loaded].sort((a, b) => a - b),
+    );
+    const last = progress.at(-1)!;
+    assert.equal([last.loaded, last.total, last.progress], [weight_bytes, weight_bytes, 100]);
+    assert.match(last.file!, /model\.safetensors$/);
+  }
 });
 
 test("bad options name themselves", async () => {
@@ -156,13 +166,15 @@ test("aborting: loading, before, in prefill, in decode; the engine goes on", asy
 });
 
 test("leaving a stream ends its generation", async () => {
-  await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2 });
+  await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2, profile: true });
   const tokens: number[] = [];
   for await (const token of model.stream({ input_ids: ids(5), max_new_tokens: 500, min_new_tokens: 500 })) {
     tokens.push(token);
     if (tokens.length === 3) break;
   }
   assert.is(tokens.length, 3);
+  const { steps } = model.profile!.count("decode");
+  assert.ok(steps < 100, `${steps} of 500 tokens were computed`);
   assert.is(model.info().cache_bytes, 0);
   assert.is((await model.generate({ input_ids: ids(5), max_new_tokens: 2 })).dims[1], 7);
 });
@@ -210,6 +222,12 @@ test("a cache: continuing, cropping, forking, saving", async () => {
   const whole = await model({ input_ids: long, use_cache: false });
   const rolled = (await model({ input_ids: long })).past_key_values!;
   assert.throws(() => rolled.crop(300), /window/);
+  // Pages of positions below 320 were given back; the token at 327 sees 320 to 327.
+  assert.throws(() => rolled.crop(326), /row 0 has 600 tokens, .* those for 273 tokens to be taken back, not 274/);
+  const least = rolled.fork();
+  least.crop(327);
+  const after = await model({ input_ids: long.slice(327), past_key_values: least });
+  assert.ok(sameBits(after.logits.data as Float32Array, whole.logits[0].slice(327).data));
   rolled.crop(-128);
   const again = await model({ input_ids: long.slice(472), past_key_values: rolled });
   assert.ok(sameBits(again.logits.data as Float32Array, whole.logits[0].slice(472).data));
