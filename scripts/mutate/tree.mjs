@@ -17,7 +17,7 @@ import { segmentsOf } from "./coverage.mjs";
 
 const LOADER = ["--noCheck", "--noResolve", "--types", "", "--sourceMap"];
 const SETTINGS =
-  "--ignoreConfig --target es2022 --module nodenext --moduleResolution nodenext --rewriteRelativeImportExtensions --verbatimModuleSyntax";
+  "--ignoreConfig --target es2022 --module esnext --moduleResolution bundler --rewriteRelativeImportExtensions --verbatimModuleSyntax";
 
 export class Tree {
   /** Compiled with source maps, which lead from what V8 says was run to the lines of the source. */
@@ -37,6 +37,7 @@ export class Tree {
     if (result.status !== 0) throw new Error(`tsc: exit status ${result.status}`);
     cpSync(join(root, "wasm"), join(this.path, "dist", "wasm"), { recursive: true, dereference: true });
     writeFileSync(join(this.path, "dist", ".built"), "");
+    this.check("src/errors.ts");
   }
 
   /** Puts the fault `{ file, source }` in place; returns what takes it out again, or null where it does not compile. */
@@ -93,6 +94,16 @@ export class Tree {
       this.maps.set(name, entry);
     }
     return entry;
+  }
+
+  /** A file compiled alone must be what it is compiled with all others: else every fault would be "caught". */
+  check(file) {
+    const target = join(this.path, "dist", file.replace(/ts$/, "js"));
+    const before = readFileSync(target, "utf8");
+    const restore = this.place(file, readFileSync(join(this.root, file), "utf8"));
+    const alone = readFileSync(target, "utf8");
+    restore();
+    if (alone !== before) throw new Error(`${file}: compiled alone it is not what the project has`);
   }
 
   /** The mutant's file over the good one. */

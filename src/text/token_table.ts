@@ -31,7 +31,7 @@ export function tokenTable(vocabulary: Vocabulary, config: TokenizerConfig): Tok
       );
     ids.set(content, id);
     tokens.set(id, content);
-    if (!added.has(id)) added.set(id, token);
+    added.set(id, token); // tokenizer_config.json has the last word
   }
   // What has a role is special, whether or not it is listed as such.
   const plain = { normalized: undefined, single_word: false, lstrip: false, rstrip: false };

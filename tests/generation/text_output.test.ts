@@ -206,6 +206,24 @@ test("a tokenizer that only decodes whole rows gives the same, and decodes few i
   }
 });
 
+test("a generation that ends within a character: what of it is there is U+FFFD, at the end", async () => {
+  await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2 });
+  const tokenizer = tokenizers.demo;
+  const flamingo = [...new TextEncoder().encode("🦩")].map((byte) => byteId(tokenizer, byte));
+  const prompt = tokenizer.encode("A bird");
+  const prefix_allowed_tokens_fn = (_: number, ids: number[]) => [flamingo[ids.length - prompt.length]];
+  for (const [max_new_tokens, expected] of [
+    [4, ["🦩"]],
+    [3, ["\ufffd\ufffd\ufffd"]],
+    [1, ["\ufffd"]],
+  ] as const) {
+    const found: string[] = [];
+    const options = { input_ids: [prompt], max_new_tokens, prefix_allowed_tokens_fn, tokenizer };
+    for await (const piece of model.stream(options)) found.push(piece);
+    assert.equal(found, expected);
+  }
+});
+
 test("what is refused", () => {
   for (const stop of ["", ["a", ""], [3 as unknown as string]])
     assert.throws(
