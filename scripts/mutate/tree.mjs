@@ -28,14 +28,15 @@ export class Tree {
     this.maps = new Map();
     mkdirSync(this.path);
     for (const name of readdirSync(root))
-      if (!["dist", ".git"].includes(name)) symlinkSync(join(root, name), join(this.path, name));
+      if (!["dist", "wasm", ".git"].includes(name)) symlinkSync(join(root, name), join(this.path, name));
     const shared = join(root, "..", "shared");
     if (existsSync(shared)) symlinkSync(shared, join(this.folder, "shared"));
     this.tsc = join(root, "node_modules", ".bin", "tsc");
     const args = ["-p", join(root, "tsconfig.json"), "--outDir", join(this.path, "dist"), "--sourceMap", "--noCheck"];
     const result = spawnSync(this.tsc, args, { stdio: ["ignore", 2, 2] });
     if (result.status !== 0) throw new Error(`tsc: exit status ${result.status}`);
-    cpSync(join(root, "wasm"), join(this.path, "dist", "wasm"), { recursive: true, dereference: true });
+    for (const place of ["wasm", join("dist", "wasm")])
+      cpSync(join(root, "wasm"), join(this.path, place), { recursive: true });
     writeFileSync(join(this.path, "dist", ".built"), "");
     this.check("src/errors.ts");
   }
@@ -80,7 +81,10 @@ export class Tree {
     const asc = join(this.root, "node_modules", ".bin", "asc");
     const args = ["assembly/index.ts", "--config", "asconfig.json", "--outFile", out];
     if (spawnSync(asc, args, { cwd: scratch, stdio: "ignore" }).status !== 0) return null;
-    return this.swap(out, join(this.path, "dist", "wasm", "logits.wasm"));
+    const restores = ["wasm", join("dist", "wasm")].map((place) =>
+      this.swap(out, join(this.path, place, "logits.wasm")),
+    );
+    return () => restores.forEach((restore) => restore());
   }
 
   /** The compiled text of `src/x.js`, where its parts come from, and the source's name. */
@@ -108,10 +112,9 @@ export class Tree {
 
   /** The mutant's file over the good one. */
   swap(from, target) {
-    const kept = join(this.folder, "kept");
-    cpSync(target, kept);
+    const good = readFileSync(target);
     cpSync(from, target);
-    return () => cpSync(kept, target);
+    return () => writeFileSync(target, good);
   }
 
   /**
@@ -158,10 +161,19 @@ function endGroup(pid) {
   } catch {} // nothing left
 }
 
+/**
+ * What failed, in a few words; null where all passed. A bound on time says little on a busy machine: where that alone has
+ * failed, it begins with "slow".
+ */
 function failureIn(output, status) {
-  const total = Number(/^\s*Total:\s+(\d+)/m.exec(output)?.[1] ?? 0);
-  const good = Number(/^\s*Passed:\s+(\d+)/m.exec(output)?.[1] ?? 0);
-  if (status === 0 && total > 0 && good === total) return null;
-  const name = /^\s*FAIL\s+(.*)$/m.exec(output)?.[1];
-  return name ? name.replace(/^"|"$/g, "").trim() : `exit status ${status}`;
+  const count = (what) => Number(new RegExp(`^\\s*${what}:\\s+(\\d+)`, "m").exec(output)?.[1] ?? 0);
+  const total = count("Total");
+  const leaks = /Closing (a FileHandle|file descriptor \d+) .*on garbage collection/.exec(output);
+  if (status === 0 && total > 0 && count("Passed") === total) return leaks && leaks[0];
+  const failed = [...output.matchAll(/^\s*FAIL\s+(.*)\n\s*(.*)$/gm)];
+  if (failed.length === 0)
+    return /^\w*Error.*|^.* is not .*|Exiting early.*/m.exec(output)?.[0] ?? `exit status ${status}`;
+  const real = failed.find(([, , message]) => !/\d ms\b|\btook\b|slowest/.test(message));
+  const [, name] = real ?? failed[0];
+  return `${real ? "" : "slow: "}${name.replace(/^"|"$/g, "").trim()}`;
 }

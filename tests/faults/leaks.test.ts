@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  realpathSync,
   rmSync,
   symlinkSync,
   truncateSync,
@@ -34,12 +35,13 @@ test.after(() => rmSync(folder, { recursive: true, force: true }));
 const isNode = !process.versions.bun && !("deno" in process.versions);
 const maps = !("reason" in (await (await currentPlatform()).mapper()));
 
-/** Regular files, folders and pipes that are open by name; what a runtime keeps for itself is not among them. */
+/** What is open of the folders that the tests load from; what a runtime keeps open for itself is elsewhere. */
 function openFiles(): string[] {
+  const places = [demo, folder, fixture("fixtures/gguf")].map((path) => realpathSync(path));
   return readdirSync("/proc/self/fd").flatMap((fd) => {
     try {
       const target = readlinkSync(`/proc/self/fd/${fd}`);
-      return target.startsWith(demo) || target.startsWith(folder) || target.startsWith(fixture("")) ? [target] : [];
+      return places.some((place) => target.startsWith(place)) ? [target] : [];
     } catch {
       return []; // the descriptor that read the folder
     }

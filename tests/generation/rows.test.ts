@@ -35,7 +35,8 @@ test("answers to several prompts stand in the order of the prompts, each as in a
 test("behind a row's end stand pads, whichever they are, and scores of 0", async () => {
   const max_new_tokens = 26;
   for (const way of [{}, { logits_processor: () => {} }] as Partial<GenerateInputs>[]) {
-    const options = { ...way, input_ids: prompts, max_new_tokens, repetition_penalty: 1.5 };
+    const sequence_bias: [number[], number][] = [[[3], 0.5]];
+    const options = { ...way, input_ids: prompts, max_new_tokens, sequence_bias };
     // An end of sequence that row 0 alone meets, soon.
     const [first, second] = (await ids({ ...options, eos_token_id: null })).map((row) => row.slice(4));
     const end = first.findIndex((id, i) => i >= 1 && first.indexOf(id) === i && !second.includes(id));

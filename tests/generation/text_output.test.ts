@@ -166,7 +166,7 @@ for (const [name, tokenizer] of Object.entries(tokenizers)) {
     length += output.end().length;
     const took = performance.now() - start;
     assert.ok(length > 500_000);
-    assert.ok(took < 5000, `${took} ms`); // 0.6 s on a busy machine; decoding all again takes hours
+    assert.ok(took < 30_000, `${took} ms`); // 0.6 s, on a busy machine 6; decoding all again takes hours
   });
 }
 
@@ -204,6 +204,23 @@ test("a tokenizer that only decodes whole rows gives the same, and decodes few i
     assert.equal(found, expected);
     assert.ok(longest < 12, `${longest} of ${ids.length} ids at once`);
   }
+});
+
+test("a token of text and the beginning of a character: what was given is not given again, nor cut in two", () => {
+  const parts = [[0x61], [0x62, 0xf0, 0x9f], [0xa6, 0xa9], [0x20, 0xc3], [0xa9, 0xe2, 0x82], [0xac], [0x63]];
+  const decode = (ids: number[]) => new TextDecoder().decode(Uint8Array.from(ids.flatMap((id) => parts[id])));
+  const ids = [...parts.keys()];
+  for (let prompt = 0; prompt < parts.length; prompt++) {
+    const found = pieces({ decode }, ids.slice(prompt), { prompt: ids.slice(0, prompt) }).pieces;
+    for (const piece of found) assert.not.match(piece, lone);
+    // A character begun in the prompt is the text's.
+    assert.is(decode(ids.slice(0, prompt)).replace(/\ufffd$/, "") + found.join(""), "ab🦩 é€c");
+  }
+  // A broken one is the prompt's.
+  assert.equal(pieces({ decode }, [6, 0], { prompt: [0, 1] }).pieces, ["c", "a", ""]);
+  assert.equal(pieces({ decode }, [], { prompt: [0, 1] }).pieces, [""]);
+  assert.equal(pieces({ decode }, [1], { prompt: [0] }).pieces, ["b", "\ufffd"]);
+  assert.equal(pieces({ decode }, ids, {}).pieces, ["a", "b", "🦩", " ", "é", "€", "c", ""]);
 });
 
 test("a generation that ends within a character: what of it is there is U+FFFD, at the end", async () => {

@@ -124,33 +124,29 @@ test("min_p keeps what is at least p times as likely as the likeliest", () => {
   }
 });
 
-test("a mass that is exactly the limit counts as reached", () => {
-  // Probabilities that are sums of powers of two, in an order that mixes them.
-  const x = Float32Array.from([0.125, 0.5, 0.125, 0.25], Math.log);
-  const kept = (run: (n: number, scratch: number) => void) =>
-    [...warp(x, run)].flatMap((v, i) => (v > -Infinity ? [i] : []));
-  for (const [p, expected] of [
-    [0.5, [1]],
-    [0.75, [1, 3]],
-    [0.875, [0, 1, 3]],
-    [0.876, [0, 1, 2, 3]],
-  ] as const)
-    assert.equal(
-      kept((n, s) => exports.top_p(scoresAt, n, p, 1, s)),
-      expected,
-      `top_p ${p}`,
+test("a mass that is the limit but for float32's rounding counts as reached, as in transformers", () => {
+  const top_p = (p: number) => (n: number, s: number) => exports.top_p(scoresAt, n, p, 1, s);
+  const typical_p = (p: number) => (n: number, s: number) => exports.typical_p(scoresAt, n, p, 1, s);
+  // Shares of a whole, the limit, and how many transformers 5.23 keeps.
+  for (const [warper, shares, limit, kept] of [
+    [top_p, [2, 8, 2, 4], 0.75, 2],
+    [top_p, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1], 0.8, 8],
+    [top_p, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1], 0.9, 9],
+    [top_p, [4, 3, 2, 1], 0.9, 3],
+    [top_p, [8, 1, 1], 0.8, 1],
+    [top_p, [8, 1, 1], 0.81, 2],
+    [typical_p, [4, 3, 2, 1], 0.9, 3],
+    [typical_p, [5, 3, 2], 0.3, 1],
+    [typical_p, [8, 1, 1], 0.8, 1],
+    [typical_p, [8, 1, 1], 0.81, 3],
+  ] as const) {
+    const whole = shares.reduce((a: number, b) => a + b, 0);
+    const found = warp(
+      Float32Array.from(shares, (share) => Math.log(share / whole)),
+      warper(limit),
     );
-  // The entropy is 1.21: of the surprises 2.08, 0.69, 2.08, 1.39 the nearest are 1.39, 0.69, then 2.08 twice.
-  for (const [mass, expected] of [
-    [0.25, [3]],
-    [0.75, [1, 3]],
-    [0.76, [0, 1, 2, 3]],
-  ] as const)
-    assert.equal(
-      kept((n, s) => exports.typical_p(scoresAt, n, mass, 1, s)),
-      expected,
-      `typical_p ${mass}`,
-    );
+    assert.is(found.filter((v) => v > -Infinity).length, kept, `${shares} to ${limit}`);
+  }
 });
 
 test("a bias counts from the context on that is all but its last token", () => {
