@@ -1,4 +1,4 @@
-// npm run mutate -- [--seed S] [--count N] [--from K] [--only PATH] [--jobs J] [--budget SECONDS] [--list]
+// npm run mutate -- [--seed S] [--count N] [--from K] [--only PATH] [--jobs J] [--budget SECONDS] [--fresh] [--list]
 // Makes faults in src/ and assembly/, one at a time, and tells which of them no test sees. The faults are drawn by the seed
 // from all sites that mutate/operators.mjs finds, one for a site; those that do not compile, and those that
 // tests/mutants.json knows to change nothing, are passed over. Each meets the test files that run its line, by V8's
@@ -22,6 +22,7 @@ const { values } = parseArgs({
     only: { type: "string", default: "" },
     jobs: { type: "string", default: "1" },
     budget: { type: "string", default: "90" },
+    fresh: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
   },
 });
@@ -139,20 +140,18 @@ if (values.list) {
 
 const trees = [];
 for (let i = 0; i < jobs; i++) trees.push(new Tree(root));
-const map = await mapTests(trees[0], console.log);
+const map = await mapTests(trees[0], values.fresh, console.log);
 
 /** The test files that run a mutant's line: those of its folder first, then by what they cost. */
 function neighbours({ file, row }) {
-  const [source, line] = file.startsWith("assembly/") ? [ASSEMBLY_USER, -1] : [file, row];
+  const [source, line] = file.startsWith("assembly/") ? [ASSEMBLY_USER] : [file, row];
   const folder = dirname(file).replace(/^src\/?/, "");
   const stem = file.slice(file.lastIndexOf("/") + 1, -3);
   const rank = ({ test, seconds }) =>
     seconds *
     (test.includes(`/${stem}.`) || test.startsWith(`${stem}.`) ? 1 : test.startsWith(`${folder}/`) ? 2 : 5) *
     (TIMED.test(test) ? 1000 : 1);
-  return map
-    .filter(({ lines }) => (line < 0 ? lines[source]?.includes("1") : lines[source]?.[line] === "1"))
-    .sort((a, b) => rank(a) - rank(b));
+  return map.filter((test) => test.runs(source, line)).sort((a, b) => rank(a) - rank(b));
 }
 
 async function meet(tree, mutant) {

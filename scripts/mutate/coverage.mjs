@@ -85,33 +85,50 @@ function closure(path, seen = new Set()) {
   return seen;
 }
 
+/** What a test file runs and how long it takes. */
+class MappedTest {
+  /** @param sources - the hashes of the sources now, which tell of which files the lines are still those of the map */
+  constructor(entry, sources) {
+    Object.assign(this, entry);
+    this.now = sources;
+  }
+
+  /** Whether it runs a line, from 0; any of the file where `line` is absent, or where the file was changed since. */
+  runs(source, line) {
+    const lines = this.lines[source] ?? "";
+    return line === undefined || this.sources[source] !== this.now[source] ? lines.includes("1") : lines[line] === "1";
+  }
+}
+
 /**
- * What each test file runs and how long it takes: `[{ test, seconds, lines }]`; files that fail by themselves are told
- * and left out.
+ * What each test file runs, kept in node_modules/.cache/mutate. A test file that was changed is run again; after changes in
+ * src/ alone what is kept still serves, file by file for what was changed (`fresh` has all of it made again). Files that fail
+ * by themselves are told and left out.
  */
-export async function mapTests(tree, tell) {
+export async function mapTests(tree, fresh, tell) {
   const cache = join(tree.root, "node_modules", ".cache", "mutate");
   mkdirSync(cache, { recursive: true });
   const dist = join(tree.path, "dist");
-  const compiled = [...below(join(dist, "src")), ...below(join(dist, "wasm"))].filter((f) => !/\.(map|d\.ts)$/.test(f));
-  const sources = hash(...compiled.map((path) => readFileSync(path)), process.env.TRAMONTANE_FIXTURES ?? "");
+  const sources = {};
+  for (const path of below(join(dist, "src")).filter((name) => name.endsWith(".js")))
+    sources[relative(dist, path).replace(/js$/, "ts")] = hash(readFileSync(path));
   const tests = below(join(dist, "tests")).filter((path) => path.endsWith(".test.js"));
   const map = [];
   for (const path of tests) {
     const test = relative(join(dist, "tests"), path);
-    const key = hash(sources, ...[...closure(path)].map((file) => readFileSync(file)));
+    const key = hash(process.env.TRAMONTANE_FIXTURES ?? "", ...[...closure(path)].map((file) => readFileSync(file)));
     const kept = join(cache, `${test.replaceAll("/", "_")}.json`);
-    let entry = existsSync(kept) ? JSON.parse(readFileSync(kept, "utf8")) : {};
+    let entry = existsSync(kept) && !fresh ? JSON.parse(readFileSync(kept, "utf8")) : {};
     if (entry.key !== key) {
       const folder = join(tree.folder, "coverage");
       rmSync(folder, { recursive: true, force: true });
       const { failure, seconds } = await tree.run(test, 900_000, { NODE_V8_COVERAGE: folder });
-      entry = { key, test, failure, seconds, lines: failure ? {} : linesRun(tree, folder) };
+      entry = { key, test, failure, seconds, sources, lines: failure ? {} : linesRun(tree, folder) };
       if (!failure) writeFileSync(kept, JSON.stringify(entry));
       rmSync(folder, { recursive: true, force: true });
       tell(`# ${test}: ${seconds.toFixed(1)} s${failure ? `, fails without a fault, left out: ${failure}` : ""}`);
     }
-    if (!entry.failure) map.push(entry);
+    if (!entry.failure) map.push(new MappedTest(entry, sources));
   }
   return map;
 }

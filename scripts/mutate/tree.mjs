@@ -84,7 +84,9 @@ export class Tree {
     const restores = ["wasm", join("dist", "wasm")].map((place) =>
       this.swap(out, join(this.path, place, "logits.wasm")),
     );
-    return () => restores.forEach((restore) => restore());
+    return () => {
+      for (const restore of restores) restore();
+    };
   }
 
   /** The compiled text of `src/x.js`, where its parts come from, and the source's name. */
@@ -169,7 +171,7 @@ function failureIn(output, status) {
   const count = (what) => Number(new RegExp(`^\\s*${what}:\\s+(\\d+)`, "m").exec(output)?.[1] ?? 0);
   const total = count("Total");
   const leaks = /Closing (a FileHandle|file descriptor \d+) .*on garbage collection/.exec(output);
-  if (status === 0 && total > 0 && count("Passed") === total) return leaks && leaks[0];
+  if (status === 0 && total > 0 && count("Passed") === total) return leaks?.[0] ?? null;
   const failed = [...output.matchAll(/^\s*FAIL\s+(.*)\n\s*(.*)$/gm)];
   if (failed.length === 0)
     return /^\w*Error.*|^.* is not .*|Exiting early.*/m.exec(output)?.[0] ?? `exit status ${status}`;
