@@ -29,7 +29,6 @@ const ways: LoadOptions[] = [
 ];
 
 const all = [
-  "small/combined",
   "fixtures/hf/base",
   "fixtures/hf/odd_sizes",
   "fixtures/hf/window_8",
@@ -44,7 +43,7 @@ const all = [
 const checkpoints = all.filter(hasFixture);
 if (checkpoints.length < all.length)
   console.log(`# ${all.length - checkpoints.length} of ${all.length} checkpoints are not among the copied fixtures`);
-assert.is(checkpoints.length, fixturesFrom === "../shared" ? all.length : 7);
+assert.is(checkpoints.length, fixturesFrom === "../shared" ? all.length : 6);
 
 /** The smallest banks, in powers of two, that the checkpoint fits: its layers and experts are spread over several. */
 async function smallestBanks(path: string): Promise<number> {
