@@ -21,7 +21,7 @@ const { values } = parseArgs({
     from: { type: "string", default: "0" },
     only: { type: "string", default: "" },
     jobs: { type: "string", default: "1" },
-    budget: { type: "string", default: "90" },
+    budget: { type: "string", default: "120" },
     fresh: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
   },
@@ -142,15 +142,18 @@ const trees = [];
 for (let i = 0; i < jobs; i++) trees.push(new Tree(root));
 const map = await mapTests(trees[0], values.fresh, console.log);
 
-/** The test files that run a mutant's line: those of its folder first, then by what they cost. */
+/** (folder, test file) how many faults it has caught there so far. */
+const catches = {};
+
+/** The test files that run a mutant's line: those of its folder first, then by what they cost and what they have caught. */
 function neighbours({ file, row }) {
   const [source, line] = file.startsWith("assembly/") ? [ASSEMBLY_USER] : [file, row];
   const folder = dirname(file).replace(/^src\/?/, "");
   const stem = file.slice(file.lastIndexOf("/") + 1, -3);
+  const nearness = (test) =>
+    test.includes(`/${stem}.`) || test.startsWith(`${stem}.`) ? 1 : test.startsWith(`${folder}/`) ? 2 : 5;
   const rank = ({ test, seconds }) =>
-    seconds *
-    (test.includes(`/${stem}.`) || test.startsWith(`${stem}.`) ? 1 : test.startsWith(`${folder}/`) ? 2 : 5) *
-    (TIMED.test(test) ? 1000 : 1);
+    ((seconds + 0.5) * nearness(test) * (TIMED.test(test) ? 1000 : 1)) / (1 + (catches[folder]?.[test] ?? 0));
   return map.filter((test) => test.runs(source, line)).sort((a, b) => rank(a) - rank(b));
 }
 
@@ -169,8 +172,11 @@ async function meet(tree, mutant) {
       const limit = 3000 * seconds + 20_000;
       let { failure } = await tree.run(test, limit);
       if (failure && TIMED.test(test)) failure = (await tree.run(test, limit)).failure;
-      if (failure && !failure.startsWith("slow"))
-        return { caught: true, why: `${test.replace(".test.js", "")}: ${failure}` };
+      if (!failure || failure.startsWith("slow")) continue;
+      const folder = dirname(mutant.file).replace(/^src\/?/, "");
+      catches[folder] ??= {};
+      catches[folder][test] = (catches[folder][test] ?? 0) + 1;
+      return { caught: true, why: `${test.replace(".test.js", "")}: ${failure}` };
     }
   } finally {
     restore();

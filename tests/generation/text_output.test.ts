@@ -270,7 +270,13 @@ test("a stream's pieces are the pipeline's new text, a session's the answer to a
     }
   assert.ok(broken > 0, "some text has a broken run");
   const session = new ChatSession(model, tokenizer);
-  const [{ generated_text: chat }] = await generator([{ role: "user", content: "What is pesto made of?" }]);
+  const message = { role: "user", content: "What is pesto made of?" };
+  const [{ generated_text: chat }] = await generator([message]);
+  const [{ generated_text: reply }] = await generator([message], { return_full_text: false });
+  assert.equal([message, ...reply], chat);
+  assert.is(reply.length, 1);
+  const [one, two] = await generator([[message], [message]], { max_new_tokens: 5 });
+  assert.equal(one, two);
   let answer = "";
   for await (const piece of session.send("What is pesto made of?")) answer += piece;
   assert.equal(session.messages, chat);

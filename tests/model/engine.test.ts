@@ -11,7 +11,7 @@ import {
   MemoryError,
   MixtralForCausalLM,
   type ProgressInfo,
-  type Tensor,
+  Tensor,
   TextStreamer,
 } from "../../src/index.ts";
 import { sharedFloats } from "../../src/model/outputs.ts";
@@ -119,6 +119,21 @@ test("a context too small is said before anything runs", async () => {
   await using model = await MixtralForCausalLM.from_pretrained(small, { threads: 1, context: 10 });
   assert.match((await failure(model({ input_ids: ids(11) }))).message, /context holds 10/);
   assert.is((await model.generate({ input_ids: ids(4) })).dims[1], 10, "the default length is cut to it");
+  assert.match(
+    (await failure(model.generate({ input_ids: ids(11) }))).message,
+    /a prompt of 11 tokens, the context holds 10/,
+  );
+  assert.match(
+    (await failure(model.generate({ input_ids: ids(4), max_new_tokens: 7 }))).message,
+    /max_new_tokens: 4 prompt tokens and 7 new ones, the context holds 10/,
+  );
+  assert.is((await model.generate({ input_ids: ids(4), max_new_tokens: 6, eos_token_id: null })).dims[1], 10);
+  const embeds = (rows: number) => new Tensor("float32", new Float32Array(rows * 64).fill(0.1), [1, rows, 64]);
+  assert.match(
+    (await failure(model.generate({ inputs_embeds: embeds(10) }))).message,
+    /a prompt of 10 tokens, the context holds 10/,
+  );
+  assert.is((await model.generate({ inputs_embeds: embeds(9), eos_token_id: null })).dims[1], 1);
   const long = { vocab_size: 20, hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1, num_attention_heads: 4 };
   const config = { ...long, num_key_value_heads: 1, max_position_embeddings: 2 ** 22 };
   await using wide = await MixtralForCausalLM.from_config(config, { threads: 2 });
