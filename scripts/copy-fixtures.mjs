@@ -1,6 +1,6 @@
 // node scripts/copy-fixtures.mjs [FROM]: copies the fixtures that a fresh clone tests itself with from the full sets
 // (../shared unless FROM says otherwise) to tests/fixtures. Each behaviour keeps a fixture, but not each size and format
-// of it: the full sets take 65 MB, this selection under 20. Every folder's README says what made it, with which versions,
+// of it: the full sets take 65 MB, this selection under 20, with tests/fixtures/small, which make_small.py makes. Every folder's README says what made it, with which versions,
 // and the tolerances; the scripts that made them are copied too.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -20,8 +20,6 @@ const chosen = {
   "fixtures/hf/generation": "greedy answers, padded batches, stop tokens, processors",
   "fixtures/hf/window_8": "prompts shorter than, as long as and longer than the window, and far past it",
   "fixtures/hf/fused": "all experts of a layer in one tensor",
-  "fixtures/hf/one_expert": "a router without a choice",
-  "fixtures/hf/bare_model": "a checkpoint without a head",
 
   "fixtures/make_gguf.py": "made gguf/",
   "fixtures/gguf/README.md": "tolerances",

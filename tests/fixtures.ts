@@ -12,8 +12,12 @@ const copies = join(root, "tests", "fixtures");
 export const fixturesFrom =
   existsSync(join(full, "fixtures")) && process.env.TRAMONTANE_FIXTURES !== "copy" ? "../shared" : "tests/fixtures";
 
-/** Path of a fixture file or folder, named as in ../shared: `fixtures/hf/base`, `tokenizers/mixtral/encode.json`. */
+/**
+ * Path of a fixture file or folder, named as in ../shared: `fixtures/hf/base`, `tokenizers/mixtral/encode.json`. What is in
+ * `small` is nowhere else, and tested with in any case.
+ */
 export function fixture(name: string): string {
+  if (name.startsWith("small/")) return join(copies, name);
   return fixturesFrom === "../shared" ? join(full, name) : join(copies, name.replace(/^fixtures\//, ""));
 }
 

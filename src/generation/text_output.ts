@@ -131,12 +131,16 @@ class WindowDecoder implements CertainStream {
   /** How many of the ids made the last piece, and how much of their text has been given. */
   private last: number;
   private given: number;
+  /** U+FFFD at the prompt's end: a character that the new ids may make whole. */
+  private begun: string;
 
   constructor(decode: (ids: number[]) => string, prompt: ArrayLike<number>) {
     this.decode = decode;
     this.ids = Array.from(prompt);
     this.last = this.ids.length;
-    this.given = this.ids.length ? decode(this.ids).length : 0;
+    const text = this.last ? decode(this.ids) : "";
+    this.given = text.replace(/\ufffd+$/, "").length;
+    this.begun = text.slice(this.given);
   }
 
   push(id: number): string {
@@ -145,6 +149,8 @@ class WindowDecoder implements CertainStream {
     let whole = text.length;
     while (text[whole - 1] === "\ufffd") whole--;
     if (whole <= this.given) return "";
+    if (text.startsWith(this.begun, this.given)) this.given += this.begun.length; // broken: it is the prompt's
+    this.begun = "";
     const piece = text.slice(this.given, whole);
     this.given = whole;
     if (whole === text.length) {
@@ -156,7 +162,7 @@ class WindowDecoder implements CertainStream {
   }
 
   end(): string {
-    const text = this.ids.length ? this.decode(this.ids).slice(this.given) : "";
+    const text = this.ids.length > this.last ? this.decode(this.ids).slice(this.given) : "";
     this.ids = [];
     this.last = this.given = 0;
     return text;

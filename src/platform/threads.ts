@@ -1,5 +1,6 @@
 // Threads by node:worker_threads, which Node, Deno and Bun all have. Not by the web's Worker, which Deno and Bun have too:
 // Deno's cannot be unreferenced, and a program that forgets to dispose of its model would never end.
+import process from "node:process";
 import { setImmediate } from "node:timers";
 import * as threads from "node:worker_threads";
 import { locateWorker } from "./installed.ts";
@@ -7,11 +8,21 @@ import type { HostPort, TeamWorker } from "./platform.ts";
 
 function start(name: string): threads.Worker {
   const script = locateWorker();
-  if (script) return new threads.Worker(startable(script), { name });
+  if (script) return new threads.Worker(startable(script), { name, ...inherited() });
   // Reached only in webpack's bundles. In this form webpack makes the script a bundle of its own, and puts the Worker of
   // node:worker_threads in place of the global one.
   const bundled = new Worker(new URL("../model/worker.js", import.meta.url), { name });
   return bundled as unknown as threads.Worker;
+}
+
+/**
+ * A thread has the options of its process, where one of them does not fit: `--input-type` is for a program that is text
+ * (`--eval`), and a thread's is a file.
+ */
+function inherited(): { execArgv?: string[] } {
+  const options = process.execArgv ?? [];
+  const at = options.findIndex((option) => option.startsWith("--input-type"));
+  return at < 0 ? {} : { execArgv: options.toSpliced(at, options[at].includes("=") ? 1 : 2) };
 }
 
 /** Threads start from files and data: a script on the network (a module from JSR) is imported by one that is its own data. */

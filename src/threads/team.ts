@@ -188,6 +188,8 @@ export class Team<Setup, Job, Notice, Result> {
     this.disposed = true;
     failBarrier(this.control);
     this.rejectAll(new EngineError("the model was disposed during a step"));
+    // Until they have ended, or a program that has nothing else to wait for would end before it hears of this.
+    for (const worker of this.workers) worker.ref();
     // Not while a thread starts: Deno keeps two handles of each that is ended before it has loaded its code.
     await Promise.all(this.workers.map((worker, thread) => this.started[thread].then(() => worker.terminate())));
   }

@@ -3,6 +3,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { readGGUF } from "../../src/checkpoint/gguf.ts";
+import { writeGGUF } from "../../src/checkpoint/gguf_writer.ts";
+import { CheckpointError } from "../../src/errors.ts";
+import { failure } from "../failure.ts";
 import { fixture, json } from "../fixtures.ts";
 import { memoryFiles } from "../repositories.ts";
 import { outcome } from "./outcome.ts";
@@ -36,6 +40,30 @@ test("bad files are refused with an error that says why", async () => {
     );
   }
   console.log(`# ${Object.keys(bad).length} bad GGUF files refused`);
+});
+
+test("a tensor that begins within the one before is refused, one that begins at its end is not", async () => {
+  const pieces: Uint8Array[] = [];
+  const tensor = (name: string) => ({ name, format: "F32", shape: [32], data: () => [new Uint8Array(128)] }) as const;
+  const sink = { write: async (bytes: Uint8Array) => void pieces.push(bytes.slice()) };
+  await writeGGUF(sink, [], [tensor("first"), tensor("second")]);
+  const bytes = Buffer.concat(pieces);
+  // Behind the name: rank u32, dimension u64, type u32, offset u64.
+  const at = bytes.indexOf("second") + "second".length + 16;
+  for (const [offset, good] of [
+    [128, true],
+    [96, false],
+    [0, false],
+  ] as const) {
+    bytes.writeBigUInt64LE(BigInt(offset), at);
+    const opened = readGGUF(await memoryFiles({ f: bytes }).open("f"));
+    if (good) await opened;
+    else {
+      const error = await failure(opened);
+      assert.instance(error, CheckpointError);
+      assert.match(error.message, /second.*overlap those of.*first|first.*overlap those of.*second/);
+    }
+  }
 });
 
 test("unusual files open", async () => {

@@ -137,6 +137,40 @@ test("defaults: theta 10000, head size, number of tokens", async () => {
   await checkpoint.close();
 });
 
+test("the scale of positions, by its name of today and of before", async () => {
+  const file = await (await repositoryAt(forms)).open("tiny-F32.gguf");
+  const { metadata, types, tensors } = await readGGUF(file);
+  const { writeGGUF } = await import("../../src/checkpoint/gguf_writer.ts");
+  const parts = await Promise.all(
+    tensors.map(async ({ name, format, shape, offset, bytes }) => {
+      const data = new Uint8Array(bytes);
+      await file.read(offset, data);
+      return { name, format: format.name, shape, data: () => [data] };
+    }),
+  );
+  await file.close();
+  for (const [extra, rope_type, factor] of [
+    [[["llama.rope.scale_linear", "f32", 4]], "linear", 4],
+    [[["llama.rope.scale_linear", "f32", 1]], "default", undefined],
+    [
+      [
+        ["llama.rope.scaling.type", "string", "linear"],
+        ["llama.rope.scaling.factor", "f32", 2],
+      ],
+      "linear",
+      2,
+    ],
+  ] as const) {
+    const pieces: Uint8Array[] = [];
+    const own = [...metadata].map(([key, value]) => [key, types.get(key)!, value] as const);
+    await writeGGUF({ write: async (bytes) => void pieces.push(bytes.slice()) }, [...own, ...extra], parts);
+    const checkpoint = await openCheckpoint(memoryFiles({ "m.gguf": Buffer.concat(pieces) }, "m.gguf"));
+    const { rope_parameters } = checkpoint.config;
+    assert.equal([rope_parameters.rope_type, rope_parameters.factor], [rope_type, factor]);
+    await checkpoint.close();
+  }
+});
+
 test("metadata of every type at its extreme", async () => {
   const file = await (await repositoryAt(forms)).open("metadata.gguf");
   const { metadata, types } = await readGGUF(file);

@@ -8,7 +8,7 @@ import * as assert from "uvu/assert";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { CheckpointError, InputError, MixtralForCausalLM } from "../../src/index.ts";
 import { failure } from "../failure.ts";
-import { fixture, hasFixture } from "../fixtures.ts";
+import { fixture, fixturesFrom, hasFixture } from "../fixtures.ts";
 import { repositoryAt } from "../repositories.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tramontane-"));
@@ -31,6 +31,7 @@ const names = [
   "BF16",
 ];
 const files = names.map((name) => `fixtures/gguf/models/${name}.gguf`).filter(hasFixture);
+assert.is(files.length, fixturesFrom === "../shared" ? names.length : 1, "GGUF models");
 
 /** Little-endian halves: NaN and infinities as f16, and what is one of them as bf16 and in the upper half of f32. */
 const halves = [0x7c00, 0xfc00, 0x7e00, 0xffff, 0x7f80, 0xff80];

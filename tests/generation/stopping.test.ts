@@ -90,10 +90,11 @@ test("length, end of sequence, time", async () => {
   assert.equal(new MaxLengthCriteria(4)._call(rows), [false, false]);
   assert.equal(new EosTokenCriteria(5)._call(rows), [false, true]);
   assert.equal(new EosTokenCriteria([3, 5])._call(rows), [true, true]);
-  const time = new MaxTimeCriteria(0.02);
-  assert.equal(time._call(rows), [false, false]);
+  const [soon, later] = [new MaxTimeCriteria(0.02), new MaxTimeCriteria(60)];
+  assert.equal(soon._call(rows), [false, false]);
   await new Promise((resolve) => setTimeout(resolve, 40));
-  assert.equal(time._call(rows), [true, true]);
+  assert.equal(soon._call(rows), [true, true]);
+  assert.equal(later._call(rows), [false, false], "seconds");
 });
 
 test("a list joins its criteria, those of the caller among them", () => {

@@ -2,7 +2,8 @@
 // one token, odd sizes, Mixtral's 32,000, ties, both zeros, removed entries. And what each call costs.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { exports, scoresAt, workspace } from "./harness.ts";
+import { SequenceBiasLogitsProcessor } from "../../src/generation/logits_processors.ts";
+import { exports, processed, scoresAt, workspace } from "./harness.ts";
 
 /** Numbers in [0, 1), the same every time. */
 function random(seed: number): () => number {
@@ -121,6 +122,53 @@ test("min_p keeps what is at least p times as likely as the likeliest", () => {
       });
     }
   }
+});
+
+test("a mass that is the limit but for float32's rounding counts as reached, as in transformers", () => {
+  const top_p = (p: number) => (n: number, s: number) => exports.top_p(scoresAt, n, p, 1, s);
+  const typical_p = (p: number) => (n: number, s: number) => exports.typical_p(scoresAt, n, p, 1, s);
+  // Shares of a whole, the limit, and how many transformers 5.23 keeps.
+  for (const [warper, shares, limit, kept] of [
+    [top_p, [2, 8, 2, 4], 0.75, 2],
+    [top_p, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1], 0.8, 8],
+    [top_p, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1], 0.9, 9],
+    [top_p, [4, 3, 2, 1], 0.9, 3],
+    [top_p, [8, 1, 1], 0.8, 1],
+    [top_p, [8, 1, 1], 0.81, 2],
+    [typical_p, [4, 3, 2, 1], 0.9, 3],
+    [typical_p, [5, 3, 2], 0.3, 1],
+    [typical_p, [8, 1, 1], 0.8, 1],
+    [typical_p, [8, 1, 1], 0.81, 3],
+  ] as const) {
+    const whole = shares.reduce((a: number, b) => a + b, 0);
+    const found = warp(
+      Float32Array.from(shares, (share) => Math.log(share / whole)),
+      warper(limit),
+    );
+    assert.is(found.filter((v) => v > -Infinity).length, kept, `${shares} to ${limit}`);
+  }
+});
+
+test("a bias counts from the context on that is all but its last token", () => {
+  // As transformers 5.23 has it.
+  const bias = new SequenceBiasLogitsProcessor(
+    [
+      [[5, 6, 7], 3],
+      [[6, 8], 2],
+      [[9], 1],
+    ],
+    16,
+  );
+  const scores = { shape: [1, 16], data: new Float32Array(16) };
+  const biased = (ids: number[]) => {
+    const out = processed([bias], [ids], scores);
+    return [7, 8, 9].map((id) => out[id]);
+  };
+  assert.equal(biased([5, 6]), [3, 2, 1]);
+  assert.equal(biased([4, 5, 6]), [3, 2, 1]);
+  assert.equal(biased([6]), [0, 2, 1]);
+  assert.equal(biased([5]), [0, 0, 1]);
+  assert.equal(biased([4, 6]), [0, 2, 1]);
 });
 
 test("argmax and log_softmax at every size", () => {

@@ -12,6 +12,12 @@ type Name = "F32" | "F16" | "BF16";
 const names: Name[] = ["F32", "F16", "BF16"];
 const eps = 2 ** -24;
 
+/**
+ * Roundings that a product's error may be, of |x| · |w|. Any order of summation stays within one for each column; the
+ * kernels' lanes and blocks stay within 7 at all widths here.
+ */
+const SUMS = 16;
+
 const kernels = builds.map((build) => new Kernels(build, 512));
 
 function dequantize(k: Kernels, name: Name, weights: Uint8Array): Float32Array {
@@ -52,7 +58,7 @@ for (const name of ["F16", "BF16"] as const) {
     }
   });
 
-  test(`${name} products are within the order-of-summation bound of float64`, () => {
+  test(`${name} products are within 16 roundings of float64`, () => {
     let worst = 0;
     for (const [packed, y, y_abs] of [
       ["packed", "y", "y_abs"],
@@ -61,12 +67,12 @@ for (const name of ["F16", "BF16"] as const) {
       const got = byToken(kernels[0], formats[name], tensors[packed].data as Uint8Array, f32("x"), 1024);
       for (let i = 0; i < got.length; i++) {
         const error = Math.abs(got[i] - f32(y)[i]);
-        const bound = 1024 * eps * f32(y_abs)[i];
+        const bound = SUMS * eps * f32(y_abs)[i];
         assert.ok(error <= bound, `${packed} value ${i}: ${got[i]}, expected ${f32(y)[i]} within ${bound}`);
         if (bound) worst = Math.max(worst, error / bound);
       }
     }
-    console.log(`# ${name}: largest error ${worst.toFixed(4)} of the bound 1024 · 2^-24 · |x|·|w|`);
+    console.log(`# ${name}: largest error ${worst.toFixed(4)} of the bound 16 · 2^-24 · |x|·|w|`);
   });
 }
 
@@ -135,7 +141,7 @@ for (const name of names) {
         }
         const { y, y_abs } = truth(dequantize(kernels[0], name, w), x, cols, rows);
         for (let v = 0; v < y.length; v++) {
-          const bound = Math.max(cols, 2) * eps * y_abs[v] + 1e-44;
+          const bound = Math.min(Math.max(cols, 2), SUMS) * eps * y_abs[v] + 1e-44;
           assert.ok(
             Math.abs(expected[v] - y[v]) <= bound,
             `${rows}x${cols}: ${expected[v]}, expected ${y[v]} within ${bound}`,

@@ -1,9 +1,10 @@
 // One set of bits: over the plain and relaxed builds, thread counts, mapped and read weights, one bank and many, one chunk
 // of prefill and many, alone and in a batch, with and without steps shared between calls.
+import { createHash } from "node:crypto";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type LoadOptions, MemoryError, MixtralForCausalLM } from "../../src/index.ts";
-import { fixture, hasFixture } from "../fixtures.ts";
+import { demo, fixture, fixturesFrom, hasFixture } from "../fixtures.ts";
 import { sameBits } from "./compare.ts";
 
 const ids = Array.from({ length: 75 }, (_, i) => (i * 37 + 5) % 100);
@@ -42,6 +43,7 @@ const all = [
 const checkpoints = all.filter(hasFixture);
 if (checkpoints.length < all.length)
   console.log(`# ${all.length - checkpoints.length} of ${all.length} checkpoints are not among the copied fixtures`);
+assert.is(checkpoints.length, fixturesFrom === "../shared" ? all.length : 6);
 
 /** The smallest banks, in powers of two, that the checkpoint fits: its layers and experts are spread over several. */
 async function smallestBanks(path: string): Promise<number> {
@@ -74,6 +76,17 @@ for (const path of checkpoints) {
     }
   });
 }
+
+/** Of the demo model's logits for 300 ids. Who means to change bits changes this, and says so in CHANGELOG.md. */
+const DEMO_LOGITS = "eb09981e2e3b294595c36ad61993b3295204a61466ca4f167ebafed05d906f6b";
+
+test("the demo model's logits are the bits that they were", async () => {
+  await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2 });
+  const input_ids = Array.from({ length: 300 }, (_, i) => (i * 37 + 5) % 1500);
+  const { data } = (await model({ input_ids, use_cache: false })).logits;
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  assert.is(createHash("sha256").update(bytes).digest("hex"), DEMO_LOGITS);
+});
 
 test("kv_dtype f16, chunk by chunk", async () => {
   const path = "fixtures/hf/window_8";

@@ -1,11 +1,12 @@
 // Caches of whole models: what is shared is stored once, what they may take is a bound, who has to make room is computed
 // again to the same bits; formats; files; and chunks that pause.
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { runInNewContext } from "node:vm";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { InputError, type LoadOptions, MemoryError, MixtralForCausalLM } from "../../src/index.ts";
+import { EngineError, InputError, type LoadOptions, MemoryError, MixtralForCausalLM } from "../../src/index.ts";
 import { failure } from "../failure.ts";
 import { demo, fixture } from "../fixtures.ts";
 import { sameBits } from "./compare.ts";
@@ -144,6 +145,89 @@ test("a cache file is for the model that wrote it, in the format that it was wri
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test("a cache file whose header says what cannot be is refused", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tramontane-"));
+  const path = join(folder, "cache");
+  try {
+    await using model = await load();
+    const cache = (await model({ input_ids: [ids(100), ids(100, 31)] })).past_key_values!;
+    await cache.save(path);
+    cache.dispose();
+    const good = readFileSync(path);
+    const length = good.readUInt32LE(8);
+    const header = JSON.parse(good.toString("utf8", 12, 12 + length));
+    const pages = good.subarray(12 + length);
+    const refused = async (change: (header: any) => void, pattern: RegExp, rest: Uint8Array = pages) => {
+      const changed = structuredClone(header);
+      change(changed);
+      const json = Buffer.from(JSON.stringify(changed));
+      const size = Buffer.alloc(4);
+      size.writeUInt32LE(json.length);
+      writeFileSync(path, Buffer.concat([good.subarray(0, 8), size, json, rest]));
+      const error = await failure(model.load_cache(path));
+      assert.instance(error, InputError);
+      assert.match(error.message, pattern);
+      assert.is(model.info().cache_bytes, 0);
+    };
+    await refused((h) => (h.rows[1].length = 101), /row 1: expected a length of at most 100, found 101/);
+    await refused((h) => (h.columns = 99), /row 0: expected a length of at most 99, found 100/);
+    await refused((h) => (h.rows[0].length = -1), /row 0: expected a length/);
+    await refused((h) => (h.columns = 100.5), /columns: expected a count/);
+    await refused((h) => (h.rows[0].first_block = 1), /row 0: expected first_block of at most 0, found 1/);
+    await refused((h) => (h.rows[0].hidden = [100]), /row 0: expected hidden positions below 100/);
+    await refused((h) => (h.rows = {}), /rows: expected a list/);
+    await refused((h) => (h.rows[0].length = 64), /expected \d+ bytes, found/);
+    await refused(() => {}, /expected \d+ bytes, found/, pages.subarray(1));
+    await refused((h) => (h.model.layers[0][0] = 1), /expected the cache of a model with/);
+    await refused((h) => (h.model.weights = "0"), /expected the cache of a model with/);
+    writeFileSync(path, good.subarray(0, 12 + length - 1));
+    assert.match((await failure(model.load_cache(path))).message, /expected a header within the file/);
+    writeFileSync(path, good);
+    const loaded = await model.load_cache(path);
+    assert.is(loaded.get_seq_length(), 100);
+    loaded.dispose();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("when the model is disposed of, its caches say so", async () => {
+  const model = await load();
+  const cache = (await model({ input_ids: ids(20) })).past_key_values!;
+  await model.dispose();
+  const said = /the model was disposed/;
+  const disposed = (error: unknown) => error instanceof EngineError && said.test(error.message);
+  assert.throws(() => cache.crop(3), disposed);
+  assert.throws(() => cache.fork(), disposed);
+  for (const call of [cache.save(join(tmpdir(), "never")), model({ input_ids: [1], past_key_values: cache })]) {
+    const error = await failure(call);
+    assert.instance(error, EngineError);
+    assert.match(error.message, said);
+  }
+  assert.throws(() => model.create_cache(1), disposed);
+  cache.dispose();
+});
+
+test("caches that nobody refers to any more are given back", async () => {
+  const { gc } = globalThis as { gc?: () => void };
+  const { Bun } = globalThis as { Bun?: { gc(now: boolean): void } };
+  const v8 = await import("node:v8");
+  if (!gc && !Bun) v8.setFlagsFromString?.("--expose-gc");
+  const collect = gc ?? (Bun ? () => Bun.gc(true) : (runInNewContext("gc") as () => void));
+  await using model = await load();
+  const forget = async () => {
+    await model({ input_ids: ids(20) });
+    await model.generate({ input_ids: ids(20), max_new_tokens: 2, return_dict_in_generate: true });
+  };
+  await forget();
+  assert.ok(model.info().cache_bytes > 0);
+  for (let i = 0; i < 50 && model.info().cache_bytes > 0; i++) {
+    collect();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.is(model.info().cache_bytes, 0);
 });
 
 test("a cache of a model that is mapped is one of the model that is read and repacked", async () => {

@@ -11,7 +11,7 @@ import {
   MemoryError,
   MixtralForCausalLM,
   type ProgressInfo,
-  type Tensor,
+  Tensor,
   TextStreamer,
 } from "../../src/index.ts";
 import { sharedFloats } from "../../src/model/outputs.ts";
@@ -35,18 +35,28 @@ test("info says how the weights came in", async () => {
   }
 });
 
-test("progress is told, and ends", async () => {
-  const told: ProgressInfo[] = [];
-  const model = await MixtralForCausalLM.from_pretrained(small, {
-    threads: 1,
-    mmap: false,
-    progress_callback: (info) => told.push(info),
-  });
-  await model.dispose();
-  assert.is(told[0].status, "initiate");
-  assert.is(told.at(-1)!.status, "ready");
-  const last = told.filter(({ status }) => status === "progress").at(-1)!;
-  assert.is(last.loaded, last.total);
+test("progress is told in order, up to all bytes, whether they are read or mapped", async () => {
+  for (const mmap of [false, true]) {
+    const told: ProgressInfo[] = [];
+    const model = await MixtralForCausalLM.from_pretrained(small, {
+      threads: 1,
+      mmap,
+      progress_callback: (info) => told.push(info),
+    });
+    const { weight_bytes } = model.info();
+    await model.dispose();
+    const statuses = told.map(({ status }) => status).filter((status, i, all) => status !== all[i - 1]);
+    assert.equal(statuses, ["initiate", "progress", "done", "ready"], `mmap ${mmap}`);
+    const progress = told.filter(({ status }) => status === "progress");
+    const loaded = progress.map((info) => info.loaded!);
+    assert.equal(
+      loaded,
+      [...loaded].sort((a, b) => a - b),
+    );
+    const last = progress.at(-1)!;
+    assert.equal([last.loaded, last.total, last.progress], [weight_bytes, weight_bytes, 100]);
+    assert.match(last.file!, /model\.safetensors$/);
+  }
 });
 
 test("bad options name themselves", async () => {
@@ -109,6 +119,21 @@ test("a context too small is said before anything runs", async () => {
   await using model = await MixtralForCausalLM.from_pretrained(small, { threads: 1, context: 10 });
   assert.match((await failure(model({ input_ids: ids(11) }))).message, /context holds 10/);
   assert.is((await model.generate({ input_ids: ids(4) })).dims[1], 10, "the default length is cut to it");
+  assert.match(
+    (await failure(model.generate({ input_ids: ids(11) }))).message,
+    /a prompt of 11 tokens, the context holds 10/,
+  );
+  assert.match(
+    (await failure(model.generate({ input_ids: ids(4), max_new_tokens: 7 }))).message,
+    /max_new_tokens: 4 prompt tokens and 7 new ones, the context holds 10/,
+  );
+  assert.is((await model.generate({ input_ids: ids(4), max_new_tokens: 6, eos_token_id: null })).dims[1], 10);
+  const embeds = (rows: number) => new Tensor("float32", new Float32Array(rows * 64).fill(0.1), [1, rows, 64]);
+  assert.match(
+    (await failure(model.generate({ inputs_embeds: embeds(10) }))).message,
+    /a prompt of 10 tokens, the context holds 10/,
+  );
+  assert.is((await model.generate({ inputs_embeds: embeds(9), eos_token_id: null })).dims[1], 1);
   const long = { vocab_size: 20, hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1, num_attention_heads: 4 };
   const config = { ...long, num_key_value_heads: 1, max_position_embeddings: 2 ** 22 };
   await using wide = await MixtralForCausalLM.from_config(config, { threads: 2 });
@@ -157,13 +182,15 @@ test("aborting: loading, before, in prefill, in decode; the engine goes on", asy
 });
 
 test("leaving a stream ends its generation", async () => {
-  await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2 });
+  await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2, profile: true });
   const tokens: number[] = [];
   for await (const token of model.stream({ input_ids: ids(5), max_new_tokens: 500, min_new_tokens: 500 })) {
     tokens.push(token);
     if (tokens.length === 3) break;
   }
   assert.is(tokens.length, 3);
+  const { steps } = model.profile!.count("decode");
+  assert.ok(steps < 100, `${steps} of 500 tokens were computed`);
   assert.is(model.info().cache_bytes, 0);
   assert.is((await model.generate({ input_ids: ids(5), max_new_tokens: 2 })).dims[1], 7);
 });
@@ -211,6 +238,12 @@ test("a cache: continuing, cropping, forking, saving", async () => {
   const whole = await model({ input_ids: long, use_cache: false });
   const rolled = (await model({ input_ids: long })).past_key_values!;
   assert.throws(() => rolled.crop(300), /window/);
+  // Pages of positions below 320 were given back; the token at 327 sees 320 to 327.
+  assert.throws(() => rolled.crop(326), /row 0 has 600 tokens, .* those for 273 tokens to be taken back, not 274/);
+  const least = rolled.fork();
+  least.crop(327);
+  const after = await model({ input_ids: long.slice(327), past_key_values: least });
+  assert.ok(sameBits(after.logits.data as Float32Array, whole.logits[0].slice(327).data));
   rolled.crop(-128);
   const again = await model({ input_ids: long.slice(472), past_key_values: rolled });
   assert.ok(sameBits(again.logits.data as Float32Array, whole.logits[0].slice(472).data));

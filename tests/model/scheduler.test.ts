@@ -244,6 +244,17 @@ test("more sequences than are let in wait, and nobody overtakes", async () => {
   assert.equal(notes.steps, ["1:3", "1:4+4", "1:5"]);
 });
 
+test("when those who wait in front leave, who stands behind them is let in at once", async () => {
+  const { notes, pool, scheduler } = made({ max_sequences: 2 });
+  const pair = [reading(pool, 4), reading(pool, 4)];
+  for (const group of [[reading(pool, 3)], pair, [reading(pool, 5)]]) scheduler.add(group);
+  await turn();
+  assert.equal(notes.steps, ["1:3"]);
+  await Promise.all(pair.map((sequence) => scheduler.remove(sequence)));
+  await turn();
+  assert.equal(notes.steps, ["1:3", "1:5"], "beside the first, whose step is still on its way");
+});
+
 test("who came later gives its pages up, and is computed again", async () => {
   const { notes, pool, scheduler } = made({ pages: 3, between_rows: 64 });
   const old = new Talker(pool, 128);

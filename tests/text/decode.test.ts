@@ -70,4 +70,41 @@ test("an eager run that breaks says U+FFFD only for bytes that it has not said",
   assert.is(forms.legacy.decode(run), "\ufffd\ufffd\ufffd");
 });
 
+test("surrogates and overlong forms are no UTF-8: every byte of their run is U+FFFD", () => {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  const runs = [
+    [0xed, 0xa0, 0x80], // U+D800
+    [0xed, 0xbf, 0xbf], // U+DFFF
+    [0xed, 0x9f, 0xbf], // U+D7FF, the last before them
+    [0xee, 0x80, 0x80],
+    [0xe0, 0x9f, 0xbf], // U+7FF in three bytes
+    [0xe0, 0xa0, 0x80],
+    [0xf0, 0x8f, 0xbf, 0xbf],
+    [0xf0, 0x90, 0x80, 0x80],
+    [0xf4, 0x8f, 0xbf, 0xbf], // U+10FFFF
+    [0xf4, 0x90, 0x80, 0x80],
+    [0xf5, 0x80, 0x80, 0x80],
+    [0xc1, 0xbf],
+    [0xc2, 0x80],
+    [0xdf, 0xbf],
+    [0x80],
+    [0x7f],
+    [0xe2, 0x82, 0x7f],
+    [0xe2, 0xc0, 0x82],
+  ];
+  let broken = 0;
+  for (const run of runs) {
+    const bytes = [0x41, ...run];
+    let expected: string;
+    try {
+      expected = decoder.decode(Uint8Array.from(bytes));
+    } catch {
+      expected = "\ufffd".repeat(bytes.length);
+      broken++;
+    }
+    assert.is(forms.legacy.decode(bytes.map((byte) => byte + 3)), expected, run.map((b) => b.toString(16)).join(" "));
+  }
+  assert.is(broken, 10);
+});
+
 test.run();

@@ -171,6 +171,27 @@ test("tokens that only tokenizer_config.json adds", async () => {
   }
 });
 
+test("of a token that both files define, tokenizer_config.json says what it is", async () => {
+  // As LlamaTokenizer of transformers 5.23 has it, which is Mixtral's.
+  const json = JSON.parse(readFileSync(join(demo, "tokenizer.json"), "utf8"));
+  const token = { content: "[X]", single_word: false, rstrip: false, normalized: false };
+  for (const special of [true, false]) {
+    const config = { ...token, special, lstrip: special };
+    const added_tokens = [...json.added_tokens, { ...token, id: 1536, special: !special, lstrip: !special }];
+    const tokenizer = await AutoTokenizer.from_pretrained(
+      files([], {
+        "tokenizer.json": { ...json, added_tokens },
+        "tokenizer_config.json": { added_tokens_decoder: { 1536: config } },
+      }),
+    );
+    const space = tokenizer.encode("a ", { add_special_tokens: false }).at(-1);
+    const ids = tokenizer.encode("a [X]", { add_special_tokens: false });
+    assert.is(ids.at(-1), 1536);
+    assert.is(ids.at(-2) === space, !special, "with lstrip the space before it is its own");
+    assert.is(tokenizer.decode(ids, { skip_special_tokens: true }), special ? "a" : "a [X]");
+  }
+});
+
 test("tokenizer.model: which special tokens stand around a text", async () => {
   for (const [config, expected] of [
     [{}, [1]],

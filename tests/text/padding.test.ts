@@ -3,6 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { InputError, TokenizerError } from "../../src/errors.ts";
 import { Tensor } from "../../src/tensor.ts";
+import { truncate } from "../../src/text/padding.ts";
 import { json } from "../fixtures.ts";
 import { forms, sources } from "./sources.ts";
 
@@ -40,6 +41,28 @@ test("the sides can be given for one call", () => {
     [0, 1, 1],
     [1, 1, 1],
   ]);
+});
+
+test("a pair that is cut to an odd room: the longer text has the odd token, of equal ones the second", () => {
+  // As tokenizers 0.23 does it (longest_first).
+  for (const [first, second, room, lengths] of [
+    [10, 9, 7, [4, 3]],
+    [9, 10, 7, [3, 4]],
+    [10, 10, 7, [3, 4]],
+    [10, 10, 8, [4, 4]],
+    [10, 2, 7, [5, 2]],
+    [3, 10, 7, [3, 4]],
+    [4, 10, 7, [3, 4]],
+    [10, 3, 1, [1, 0]],
+  ] as const) {
+    const [a, b] = [first, second].map((length) => Array.from({ length }, (_, i) => i));
+    const cut = truncate(a, b, room, "longest_first", "right");
+    assert.equal(
+      cut.map((ids) => ids!.length),
+      lengths,
+      `${first} and ${second} to ${room}`,
+    );
+  }
 });
 
 test("a text is a row of an int32 tensor, an array without return_tensor", () => {

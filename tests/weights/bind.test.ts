@@ -86,16 +86,21 @@ test("a stored head is not used where the config ties it", async () => {
 });
 
 test("a causal model without its head is refused", async () => {
-  const config = { ...json("fixtures/hf/bare_model/config.json"), architectures: ["MixtralForCausalLM"] };
-  const checkpoint = await openCheckpoint(await repositoryAt(fixture("fixtures/hf/bare_model")), { config });
-  assert.throws(() => bind(checkpoint, headOf(checkpoint)), /lm_head\.weight: missing; expected \[160, 64\]/);
+  const config = { ...json("small/bare_model/config.json"), architectures: ["MixtralForCausalLM"] };
+  const checkpoint = await openCheckpoint(await repositoryAt(fixture("small/bare_model")), { config });
+  assert.throws(() => bind(checkpoint, headOf(checkpoint)), /lm_head\.weight: missing; expected \[48, 32\]/);
   await checkpoint.close();
 });
 
 test("bitsandbytes checkpoints are refused by name", async () => {
   for (const name of ["nf4", "int8", "v5_fused"]) {
     const path = `fixtures/bnb/${name}`;
-    if (!hasFixture(path)) continue;
+    if (!hasFixture(path)) {
+      console.log(
+        `# ${path} is not among the copied fixtures; checkpoint/safetensors refuses a config that says the same`,
+      );
+      continue;
+    }
     try {
       await openCheckpoint(await repositoryAt(fixture(path)));
       assert.unreachable();
