@@ -88,7 +88,14 @@ export class Team<Setup, Job, Notice, Result> {
     const next = () => {
       const thread = this.workers.length;
       if (thread === this.threads || this.disposed || this.failure) return;
-      const worker = platform.spawn(`tramontane ${thread}`);
+      let worker: TeamWorker;
+      try {
+        worker = platform.spawn(`tramontane ${thread}`);
+      } catch (cause) {
+        this.fail(thread, cause); // no right to start threads, or none to be had
+        failed(this.failure);
+        return;
+      }
       this.workers.push(worker);
       let begun = () => {};
       this.started.push(new Promise((resolve) => (begun = resolve)));

@@ -11,6 +11,8 @@ if (process.platform === "linux")
     assert.equal(report.faults, []);
     assert.ok(report.calls > 50, `${report.calls} calls`);
     const [first, last] = [report.samples[0], report.samples.at(-1)!];
+    for (const figure of ["threads", "handles", "mapped"] as const)
+      assert.ok(last[figure] <= first[figure] + 4, `${figure}: ${first[figure]} -> ${last[figure]}`);
     console.log(`# ${report.calls} calls, from ${showHeld(first)}`);
     console.log(`# to ${showHeld(last)}`);
   });
