@@ -7,8 +7,8 @@ export const TEMPLATE_LIMITS = {
   source: 2 ** 16,
   /** Statements and parentheses within each other, as Python allows. */
   depth: 200,
-  /** UTF-16 units of any text that a template makes, the rendered one included. */
-  text: 2 ** 24,
+  /** UTF-16 units of any text that a template makes, the rendered one included: more than any context holds. */
+  text: 2 ** 22,
   /** Items of any list that it makes or loops over. */
   items: 2 ** 16,
   /** Steps in all: one for each node that is evaluated, one for every 4 units of text, four for every item of a list. */
