@@ -12,8 +12,7 @@ import * as warper from "./logits_warpers.ts";
 import { RowProcessor } from "./row_processor.ts";
 
 /**
- * A processor of the caller's: changes `scores` (float32 [rows, vocab_size], a view of the engine's memory) in place, or
- * returns others of the same size. An object with this as `_call`, as in transformers.js, will do as well.
+ * A processor of the caller's: changes `scores` (float32 [rows, vocab_size]) in place, or returns others of the same size. An object with this as `_call`, as in transformers.js, will do as well.
  * @example
  * const never13: LogitsProcessorFunction = (_input_ids, scores) => { for (const row of scores) row.data[13] = -Infinity; };
  */
@@ -102,7 +101,8 @@ function callCustom(
 ): void {
   const rows = input_ids.length;
   const view = workspace.view(address, rows);
-  const scores = new Tensor("float32", view, [rows, workspace.vocab_size]);
+  // A copy: the memory is another call's afterwards, and the function may have kept what it was given.
+  const scores = new Tensor("float32", view.slice(), [rows, workspace.vocab_size]);
   const ids = input_ids.map((row) => Array.from(row));
   const result = atOnce(
     typeof custom === "function"
@@ -110,16 +110,14 @@ function callCustom(
       : (custom as { _call: LogitsProcessorFunction })._call(ids, scores),
     "logits_processor",
   );
-  if (result === undefined) return;
-  const data = result instanceof Tensor ? result.data : result;
+  const data = result === undefined ? scores.data : result instanceof Tensor ? result.data : result;
   if (!(data instanceof Float32Array) || data.length !== view.length) {
     const found = data instanceof Float32Array ? `${data.length} values` : show(data);
     throw new InputError(
       `logits_processor: expected float32 [${rows}, ${workspace.vocab_size}] or nothing, found ${found}`,
     );
   }
-  // Not the same memory as the view: then there is nothing to copy.
-  if (data.buffer !== view.buffer || data.byteOffset !== view.byteOffset) view.set(data);
+  workspace.view(address, rows).set(data);
 }
 
 /** The settings that processors are built from; what is absent or null is off. */

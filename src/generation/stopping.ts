@@ -3,7 +3,7 @@
 import { atOnce } from "../callbacks.ts";
 import { show } from "../config/show.ts";
 import { ConfigError, InputError } from "../errors.ts";
-import type { Tensor } from "../tensor.ts";
+import { Tensor } from "../tensor.ts";
 import { idList } from "./logits_rules.ts";
 
 /** Rows of ids, prompt included. */
@@ -212,6 +212,8 @@ function ask(
   scores: StepScores,
 ): readonly boolean[] {
   const ids = input_ids.map((row) => Array.from(row));
+  // A copy: the memory is another call's afterwards, and the function may keep what it is given.
+  scores &&= new Tensor("float32", scores.data.slice(), scores.dims);
   const answer = atOnce(
     typeof criterion === "function" ? criterion(ids, scores) : criterion._call(ids, scores),
     "stopping_criteria",

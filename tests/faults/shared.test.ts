@@ -161,6 +161,34 @@ test("many calls under one signal put one listener on it, and leave none", async
   assert.is(await failure(model.generate(shared)).catch((error) => error), "over");
 });
 
+test("scores that a function has kept are its own: it sees no other call's, and changes none", async () => {
+  await using model = await open();
+  const kept: Tensor[] = [];
+  const keep = (_ids: number[][], scores: Tensor | undefined) => {
+    kept.push(scores!);
+    return false;
+  };
+  const inputs = { input_ids: [1, 20, 300], max_new_tokens: 3 };
+  const plain = (await model.generate(inputs)).tolist();
+  assert.equal(
+    (await model.generate({ ...inputs, logits_processor: (ids, scores) => void keep(ids, scores) })).tolist(),
+    plain,
+  );
+  assert.equal((await model.generate({ ...inputs, stopping_criteria: keep })).tolist(), plain);
+  assert.is(kept.length, 6);
+  const before = kept.map(({ data }) => data.slice());
+  const other = model.generate({
+    input_ids: [1, 5],
+    max_new_tokens: 6,
+    logits_processor: () => kept.forEach(({ data }) => void (data as Float32Array).fill(7)),
+  });
+  const expectedOther = (await model.generate({ input_ids: [1, 5], max_new_tokens: 6 })).tolist();
+  assert.equal((await other).tolist(), expectedOther);
+  kept.forEach(({ data }, i) => void (data as Float32Array).set(before[i] as Float32Array));
+  await model.generate({ input_ids: [9, 9], max_new_tokens: 4, logits_processor: () => {} });
+  for (const [i, { data }] of kept.entries()) assert.equal(data, before[i]);
+});
+
 test("aborting a stream for no reason at all ends it with an error", async () => {
   await using model = await open();
   const signal = new CountedSignal();
