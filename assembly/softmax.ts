@@ -91,9 +91,10 @@ export function log_softmax(logits: usize, n: i32, scratch: usize): void {
   if (i < n) store<f32>(at(logits, i), <f32>(<f64>load<f32>(at(logits, i)) - f64x2.extract_lane(normalizer, 0)));
 }
 
-/** Index of the first of the largest values; -1 where any value is NaN. */
+/** Index of the first of the largest values; -1 where any value is NaN, or all are removed. */
 export function argmax(logits: usize, n: i32): i32 {
   const most = maximum(logits, n);
+  if (most === -Infinity) return -1;
   const wanted = f32x4.splat(most);
   let i = 0;
   for (; i + 4 <= n; i += 4) {

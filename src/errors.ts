@@ -1,4 +1,5 @@
-// The error classes. Every error that a caller can meet is one of these (or an abort signal's own reason).
+// The error classes. Every error that a caller can meet is one of these, or an abort signal's reason, or what a function
+// of the caller's has thrown.
 // A message names the thing, what was expected, what was found, and where.
 
 /** Base of every error of this library. `code` is stable and meant for programs; `message` is for people. */
@@ -62,5 +63,14 @@ export class InputError extends TramontaneError {
 export class EngineError extends TramontaneError {
   constructor(message: string, options?: ErrorOptions) {
     super("ENGINE", message, options);
+  }
+}
+
+/** A generation was aborted for a reason that is no Error: `cause` is the reason. Reasons that are Errors keep their class. */
+export class AbortError extends TramontaneError {
+  /** What was generated so far. */
+  declare partial: unknown;
+  constructor(message: string, options?: ErrorOptions) {
+    super("ABORT", message, options);
   }
 }

@@ -4,6 +4,7 @@ export { MistralConfig } from "./config/mistral_config.ts";
 export { MixtralConfig } from "./config/mixtral_config.ts";
 export { PreTrainedConfig } from "./config/pretrained_config.ts";
 export {
+  AbortError,
   CheckpointError,
   ConfigError,
   EngineError,
@@ -27,7 +28,7 @@ export type { GenerateInputs } from "./generation/generate_inputs.ts";
 export type { GenerateOutput, GenerationTimings } from "./generation/generation.ts";
 export type { LogProb, LogProbs } from "./generation/log_probs.ts";
 export { type CustomLogitsProcessor, LogitsProcessor, LogitsProcessorList } from "./generation/processors.ts";
-export { ChatSession, type Message } from "./generation/session.ts";
+export { type AnswerOptions, ChatSession, type Message } from "./generation/session.ts";
 export {
   EosTokenCriteria,
   type FinishReason,

@@ -1,22 +1,26 @@
 // Tensor: a typed array with dimensions, row-major, as transformers.js shapes it; and what is accepted as token ids.
+import { show } from "./config/show.ts";
 import { InputError } from "./errors.ts";
 
 export type TensorData = Float32Array | Int32Array | Uint8Array | Int8Array | BigInt64Array;
 export type TensorType = "float32" | "int32" | "uint8" | "int8" | "int64";
 
 /** Token ids as callers may pass them: one row or a batch of rows. */
-export type TokenIds = readonly number[] | readonly (readonly number[])[] | Int32Array | Tensor;
+export type TokenIds = readonly number[] | readonly (readonly number[] | Int32Array)[] | Int32Array | Tensor;
 
 /** Nested arrays, as `tolist` returns. */
 export type NestedArray = number | bigint | NestedArray[];
 
-const typeOf = (data: TensorData): TensorType => {
-  if (data instanceof Float32Array) return "float32";
-  if (data instanceof Int32Array) return "int32";
-  if (data instanceof Uint8Array) return "uint8";
-  if (data instanceof Int8Array) return "int8";
-  return "int64";
-};
+const arrays = {
+  float32: Float32Array,
+  int32: Int32Array,
+  uint8: Uint8Array,
+  int8: Int8Array,
+  int64: BigInt64Array,
+} as const;
+
+const typeOf = (data: unknown): string =>
+  Object.entries(arrays).find(([, array]) => data instanceof array)?.[0] ?? show(data);
 
 /**
  * An n-dimensional array, row-major. `tensor[i]` is a view of row i, and iterating gives the rows.
@@ -31,6 +35,12 @@ export class Tensor {
 
   /** @throws {@link InputError} when `data` does not hold exactly the product of `dims` values */
   constructor(type: TensorType, data: TensorData | ArrayLike<number>, dims: readonly number[]) {
+    if (typeof type !== "string" || !Object.hasOwn(arrays, type))
+      throw new InputError(`Tensor: expected a type of ${Object.keys(arrays).join(", ")}, found ${show(type)}`);
+    if (!Array.isArray(dims) || !dims.every((size) => Number.isInteger(size) && size >= 0))
+      throw new InputError(`Tensor: expected dims of whole numbers, found ${show(dims)}`);
+    if (!ArrayBuffer.isView(data) && !Array.isArray(data))
+      throw new InputError(`Tensor: expected data of type ${type} or an array of numbers, found ${show(data)}`);
     const typed = ArrayBuffer.isView(data) ? (data as TensorData) : fromArray(type, data as ArrayLike<number>);
     if (typeOf(typed) !== type) throw new InputError(`Tensor: expected data of type ${type}, found ${typeOf(typed)}`);
     const size = dims.reduce((a, b) => a * b, 1);
@@ -56,7 +66,7 @@ export class Tensor {
   /** View of row i (the value itself for a one-dimensional tensor). */
   row(i: number): any {
     if (!Number.isInteger(i) || i < 0 || i >= this.length)
-      throw new InputError(`Tensor: row ${i} is outside [0, ${this.length})`);
+      throw new InputError(`Tensor: expected a row in [0, ${this.length}), found ${show(i)}`);
     if (this.dims.length === 1) return this.data[i];
     const dims = this.dims.slice(1);
     const step = dims.reduce((a, b) => a * b, 1);
@@ -65,6 +75,8 @@ export class Tensor {
 
   /** Rows [start, end) as a view; negative values count from the end. */
   slice(start = 0, end = this.length): Tensor {
+    for (const end_ of [start, end])
+      if (typeof end_ !== "number") throw new InputError(`Tensor: slice: expected numbers, found ${show(end_)}`);
     const clamp = (n: number) => Math.min(this.length, Math.max(0, n < 0 ? this.length + n : n));
     const [from, to] = [clamp(start), Math.max(clamp(start), clamp(end))];
     const step = this.dims.slice(1).reduce((a, b) => a * b, 1);
@@ -94,17 +106,10 @@ const rowAccess: ProxyHandler<Tensor> = {
 };
 
 function fromArray(type: TensorType, values: ArrayLike<number>): TensorData {
-  switch (type) {
-    case "float32":
-      return Float32Array.from(values);
-    case "int32":
-      return Int32Array.from(values);
-    case "uint8":
-      return Uint8Array.from(values);
-    case "int8":
-      return Int8Array.from(values);
-    case "int64":
-      return BigInt64Array.from(Array.from(values, BigInt));
+  try {
+    return type === "int64" ? BigInt64Array.from(Array.from(values, BigInt)) : arrays[type].from(values);
+  } catch (cause) {
+    throw new InputError(`Tensor: expected numbers that ${type} holds: ${(cause as Error).message}`, { cause });
   }
 }
 
@@ -114,13 +119,14 @@ function fromArray(type: TensorType, values: ArrayLike<number>): TensorData {
  * @throws {@link InputError} when rows differ in length or hold something other than integers
  */
 export function toRows(ids: TokenIds, what = "input_ids"): Int32Array[] {
-  const row = (values: ArrayLike<number | bigint>, at: number): Int32Array => {
+  const row = (values: ArrayLike<unknown>, at: number): Int32Array => {
+    if (values instanceof Int32Array) return values.slice();
     const out = new Int32Array(values.length);
     for (let i = 0; i < values.length; i++) {
-      const v = Number(values[i]);
-      if (!Number.isInteger(v) || v !== (v | 0))
-        throw new InputError(`${what}[${at}][${i}]: expected an integer, found ${values[i]}`);
-      out[i] = v;
+      const v = typeof values[i] === "bigint" ? Number(values[i]) : values[i];
+      if (!Number.isInteger(v) || v !== ((v as number) | 0))
+        throw new InputError(`${what}[${at}][${i}]: expected an integer, found ${show(values[i])}`);
+      out[i] = v as number;
     }
     return out;
   };
@@ -131,12 +137,12 @@ export function toRows(ids: TokenIds, what = "input_ids"): Int32Array[] {
     else throw new InputError(`${what}: expected dims [rows, length], found [${ids.dims}]`);
   } else if (ids instanceof Int32Array) rows = [row(ids, 0)];
   else if (!Array.isArray(ids))
-    throw new InputError(`${what}: expected number[], number[][], Int32Array or Tensor, found ${typeof ids}`);
-  else if (ids.length > 0 && typeof ids[0] !== "number") {
-    rows = (ids as ArrayLike<number>[]).map((r, i) => {
-      if (!Array.isArray(r) && !ArrayBuffer.isView(r))
-        throw new InputError(`${what}[${i}]: expected a row of integers, found ${typeof r}`);
-      return row(r, i);
+    throw new InputError(`${what}: expected number[], number[][], Int32Array or Tensor, found ${show(ids)}`);
+  else if (ids.length > 0 && typeof ids[0] === "object") {
+    rows = Array.from(ids as unknown[], (r, i) => {
+      if (!Array.isArray(r) && !(ArrayBuffer.isView(r) && "length" in r))
+        throw new InputError(`${what}[${i}]: expected a row of integers, found ${show(r)}`);
+      return row(r as ArrayLike<unknown>, i);
     });
   } else rows = [row(ids as number[], 0)];
   const ragged = rows.findIndex((r) => r.length !== rows[0].length);

@@ -9,9 +9,12 @@ import { root } from "./fixtures.ts";
 /** From the ground up. kernels/ stands before memory/: it knows the ABI's types and sizes, by which memory is laid out. */
 const layers = [
   "errors.ts",
-  "tensor.ts",
-  "callable.ts",
   "config",
+  "abort.ts",
+  "arguments.ts",
+  "callbacks.ts",
+  "callable.ts",
+  "tensor.ts",
   "platform",
   "quant",
   "checkpoint",

@@ -25,7 +25,10 @@ export interface Checkpoint {
   /** The contents of generation_config.json (or what GGUF metadata says of the kind); {} when there is none. */
   readonly generation_config: Readonly<Record<string, unknown>>;
   readonly tensors: ReadonlyMap<string, TensorRef>;
-  /** Tensors of a type that the engine does not compute with: name → type and shape, for messages. */
+  /**
+   * Tensors of a type that the engine does not compute with, and those that an index promises in vain: name → type and
+   * shape, or where it is missed, for messages.
+   */
   readonly foreign: ReadonlyMap<string, string>;
   /** A GGUF's metadata (the vocabulary is in it), by key; empty for safetensors. */
   readonly metadata: ReadonlyMap<string, GGUFValue>;

@@ -29,36 +29,92 @@ export interface GGUFHeader {
 
 /** What is read first; the header of a Mixtral (its vocabulary, mostly) takes one to two MiB. */
 const firstRead = 2 ** 20;
-/** Longer headers are refused. The largest vocabularies in use take some 10 MiB. */
-const headerLimit = 2 ** 28;
+/** Longer headers are refused. The largest vocabularies in use take some 15 MiB. */
+const headerLimit = 2 ** 26;
+/** Metadata pairs and tensors of one file; those in use have some hundred and some thousand. */
+const mostPairs = 2 ** 16;
+const mostTensors = 2 ** 16;
 
 /**
  * Reads a GGUF file's header; of the tensors' data, only the places are looked at.
  * @throws {@link CheckpointError} when anything in it breaks the format, or has a type this engine does not compute with
  */
 export async function readGGUF(file: SourceFile): Promise<GGUFHeader> {
+  const reader = new HeaderReader(file);
+  let prefix: Uint8Array = new Uint8Array();
   let length = Math.min(firstRead, file.size);
   for (;;) {
-    const prefix = new Uint8Array(length);
-    await file.read(0, prefix);
-    try {
-      return parseHeader(prefix, file);
-    } catch (reason) {
-      if (!(reason instanceof PrefixEnd)) throw reason;
-      if (reason.needed > headerLimit)
-        throw new CheckpointError(`${file.path}: the header is longer than ${headerLimit} bytes`);
-      // Begin again with four times as much: all readings together cost a third more than the last.
-      length = Math.min(Math.max(reason.needed, 4 * length), file.size, headerLimit);
-    }
+    const longer = new Uint8Array(length);
+    longer.set(prefix);
+    await file.read(prefix.length, longer.subarray(prefix.length));
+    prefix = longer;
+    const needed = reader.read(prefix);
+    if (needed === undefined) return reader.header;
+    if (needed > headerLimit) throw new CheckpointError(`${file.path}: the header is longer than ${headerLimit} bytes`);
+    length = Math.min(Math.max(needed, 4 * length), file.size, headerLimit);
   }
 }
 
-function parseHeader(prefix: Uint8Array, file: SourceFile): GGUFHeader {
-  const cursor = new GGUFCursor(prefix, file.size, file.path);
-  const found = cursor.bytes(Math.min(4, file.size), "magic");
+/** Reads a header piece by piece: goes on behind the last pair or tensor that was read whole. */
+class HeaderReader {
+  private readonly file: SourceFile;
+  private position = 0;
+  private begun: { version: number; tensors: number; pairs: number } | undefined;
+  private readonly metadata = new Map<string, GGUFValue>();
+  private readonly types = new Map<string, GGUFType>();
+  private readonly infos: TensorInfo[] = [];
+
+  constructor(file: SourceFile) {
+    this.file = file;
+  }
+
+  /**
+   * @param prefix - the first bytes of the file: more than the last time
+   * @returns how many are needed; undefined when the header was read to its end
+   */
+  read(prefix: Uint8Array): number | undefined {
+    const { file, metadata, types, infos } = this;
+    const cursor = new GGUFCursor(prefix, file.size, file.path, this.position);
+    try {
+      this.begun ??= readBeginning(cursor, file.size);
+      for (this.position = cursor.position; metadata.size < this.begun.pairs; this.position = cursor.position) {
+        const key = cursor.string(`metadata key ${metadata.size}`);
+        if (key === "") throw cursor.fail(`metadata key ${metadata.size}: expected a name, found an empty key`);
+        if (metadata.has(key)) throw cursor.fail(`metadata key ${showName(key)} stands twice in the file`);
+        const { type, value } = cursor.value(showName(key));
+        metadata.set(key, value);
+        types.set(key, type);
+      }
+      for (; infos.length < this.begun.tensors; this.position = cursor.position)
+        infos.push(readInfo(cursor, infos.length));
+      return undefined;
+    } catch (reason) {
+      if (!(reason instanceof PrefixEnd)) throw reason;
+      return reason.needed;
+    }
+  }
+
+  /** What was read, once all of it was. */
+  get header(): GGUFHeader {
+    const { file, metadata, types, infos, position } = this;
+    const alignment = metadata.get(alignmentKey) ?? defaultAlignment;
+    if (!isAlignment(alignment))
+      throw new CheckpointError(
+        `${file.path}: ${alignmentKey}: expected a power of two of at most ${largestAlignment}, found ${show(alignment)}`,
+      );
+    const start = Math.ceil(position / alignment) * alignment;
+    const tensors = infos.map((info) => place(info, file, start, alignment));
+    checkOverlap(tensors);
+    return { version: this.begun!.version, metadata, types, tensors, alignment };
+  }
+}
+
+/** Version and counts. */
+function readBeginning(cursor: GGUFCursor, size: number): { version: number; tensors: number; pairs: number } {
+  const found = cursor.bytes(Math.min(4, size), "magic");
   if (!magic.every((byte, i) => found[i] === byte))
     throw cursor.fail(
-      `expected a GGUF file, which begins with the magic "GGUF", found ${show(Array.from(found))} (${file.size} bytes in all)`,
+      `expected a GGUF file, which begins with the magic "GGUF", found ${show(Array.from(found))} (${size} bytes in all)`,
     );
   const version = cursor.u32("version");
   if (version !== 2 && version !== 3) {
@@ -66,29 +122,13 @@ function parseHeader(prefix: Uint8Array, file: SourceFile): GGUFHeader {
     throw cursor.fail(`expected GGUF version 2 or 3, found version ${version}${swapped}`);
   }
   // A tensor's description has at least 32 bytes, a metadata pair 13.
-  const tensorCount = cursor.count("number of tensors", 32);
-  const pairCount = cursor.count("number of metadata pairs", 13);
-  const metadata = new Map<string, GGUFValue>();
-  const types = new Map<string, GGUFType>();
-  for (let i = 0; i < pairCount; i++) {
-    const key = cursor.string(`metadata key ${i}`);
-    if (key === "") throw cursor.fail(`metadata key ${i}: expected a name, found an empty key`);
-    if (metadata.has(key)) throw cursor.fail(`metadata key ${showName(key)} stands twice in the file`);
-    const { type, value } = cursor.value(showName(key));
-    metadata.set(key, value);
-    types.set(key, type);
-  }
-  const alignment = metadata.get(alignmentKey) ?? defaultAlignment;
-  if (!isAlignment(alignment))
-    throw cursor.fail(
-      `${alignmentKey}: expected a power of two of at most ${largestAlignment}, found ${show(alignment)}`,
-    );
-  const infos: TensorInfo[] = [];
-  while (infos.length < tensorCount) infos.push(readInfo(cursor, infos.length));
-  const start = Math.ceil(cursor.position / alignment) * alignment;
-  const tensors = infos.map((info) => place(info, file, start, alignment));
-  checkOverlap(tensors);
-  return { version, metadata, types, tensors, alignment };
+  const [tensors, pairs] = [cursor.count("number of tensors", 32), cursor.count("number of metadata pairs", 13)];
+  for (const [what, count, most] of [
+    ["tensors", tensors, mostTensors],
+    ["metadata pairs", pairs, mostPairs],
+  ] as const)
+    if (count > most) throw cursor.fail(`number of ${what}: expected at most ${most}, found ${count}`);
+  return { version, tensors, pairs };
 }
 
 interface TensorInfo {

@@ -5,6 +5,7 @@ import { MixtralConfig } from "../config/mixtral_config.ts";
 import type { PreTrainedConfig } from "../config/pretrained_config.ts";
 import { show } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
+import { type GGUFSpecialTokens, ggufSpecialTokens } from "./gguf_special_tokens.ts";
 import type { GGUFValue } from "./gguf_types.ts";
 
 type Metadata = ReadonlyMap<string, GGUFValue>;
@@ -26,19 +27,15 @@ const expertKeys: Readonly<Record<string, string>> = {
 };
 
 const optionalKeys: Readonly<Record<string, string>> = {
-  vocab_size: "llama.vocab_size",
   num_key_value_heads: "llama.attention.head_count_kv",
   head_dim: "llama.attention.key_length",
   sliding_window: "llama.attention.sliding_window",
   rope_theta: "llama.rope.freq_base",
-  bos_token_id: "tokenizer.ggml.bos_token_id",
-  eos_token_id: "tokenizer.ggml.eos_token_id",
-  pad_token_id: "tokenizer.ggml.padding_token_id",
 };
 
 /**
  * The config that a GGUF file's metadata describes.
- * @param vocabulary - rows of the embedding, which count where the metadata names neither vocab_size nor tokens
+ * @param vocabulary - rows of the embedding, which count where the metadata has neither tokens nor vocab_size
  * @param tied - whether the file has no `output.weight`
  * @param divisors - of rotary frequencies, where tensors have them
  * @param where - the file's path, for messages
@@ -64,17 +61,22 @@ export function ggufConfig(
   const values: Record<string, unknown> = { tie_word_embeddings: tied, num_key_value_heads: null };
   for (const [field, key] of Object.entries({ ...needed, ...optionalKeys }))
     if (metadata.has(key)) values[field] = metadata.get(key);
-  values.vocab_size ??= tokens ?? vocabulary;
+  // As in llama.cpp: what the key says of a vocabulary that is there does not count.
+  values.vocab_size = tokens ?? metadata.get("llama.vocab_size") ?? vocabulary;
+  Object.assign(values, idsOf(ggufSpecialTokens(metadata, where)));
   // llama.cpp's default, not Hugging Face's 1e6; and its 0 for "no window".
   values.rope_theta ??= 10000;
   values.sliding_window ||= null;
   const { rope_theta, ...fields } = values;
   const rope_parameters = { rope_theta, ...(divisors ? dividedRope(metadata, divisors, fail) : ropeScaling(metadata)) };
-  const names = { ...needed, ...optionalKeys, "rope_parameters.rope_theta": "llama.rope.freq_base" };
+  const names = {
+    ...needed,
+    ...optionalKeys,
+    vocab_size: tokens === undefined ? "llama.vocab_size" : "tokenizer.ggml.tokens",
+    "rope_parameters.rope_theta": "llama.rope.freq_base",
+  };
   const Config = mixture ? MixtralConfig : MistralConfig;
   const config = new Config({ ...fields, rope_parameters }, { where, names: { ...names, ...scalingNames } });
-  if (tokens !== undefined && tokens !== config.vocab_size)
-    throw fail("tokenizer.ggml.tokens", `${config.vocab_size} tokens (llama.vocab_size)`, tokens);
   // The whole head is turned, and keys and values have one length.
   for (const key of ["llama.rope.dimension_count", "llama.attention.value_length"]) {
     const length = metadata.get(key) ?? config.resolved_head_dim;
@@ -83,10 +85,19 @@ export function ggufConfig(
   return config;
 }
 
-/** The special tokens, as generation_config.json would give them. */
-export function ggufGenerationConfig(config: PreTrainedConfig): Record<string, unknown> {
-  const { bos_token_id, eos_token_id, pad_token_id } = config;
-  return { bos_token_id, eos_token_id, ...(pad_token_id === null ? {} : { pad_token_id }) };
+const idsOf = ({ bos, eos, pad }: GGUFSpecialTokens): Record<string, unknown> => ({
+  bos_token_id: bos ?? null,
+  eos_token_id: eos ?? null,
+  pad_token_id: pad ?? null,
+});
+
+/** The special tokens, as generation_config.json would give them: every token that ends an answer is an end. */
+export function ggufGenerationConfig(metadata: Metadata, where: string): Record<string, unknown> {
+  const special = ggufSpecialTokens(metadata, where);
+  const { ends } = special;
+  const eos_token_id = ends.length > 1 ? [...ends] : (ends[0] ?? null);
+  const set = Object.entries({ ...idsOf(special), eos_token_id });
+  return Object.fromEntries(set.filter(([, id]) => id !== null));
 }
 
 /** Number of tokens in the file's vocabulary, if it has one; its parallel lists must be as long. */
@@ -102,7 +113,7 @@ function checkVocabulary(
     const list = metadata.get(key);
     if (list === undefined) continue;
     if (!ArrayBuffer.isView(list)) throw fail(key, "an array of numbers", list);
-    if (list.length !== tokens.length) throw fail(key, `${tokens.length} entries, one for each token`, list.length);
+    if (list.length < tokens.length) throw fail(key, `${tokens.length} entries, one for each token`, list.length);
   }
   return tokens.length;
 }
@@ -132,7 +143,7 @@ function dividedRope(
       '"none", "linear" or "longrope" beside tensors that divide frequencies',
       type,
     );
-  const scale = type === "linear" ? (factor as number) : 1;
+  const scale = type === "none" ? 1 : (factor as number);
   const original = metadata.get("llama.rope.scaling.original_context_length");
   return {
     rope_type: "longrope",
@@ -143,15 +154,18 @@ function dividedRope(
   };
 }
 
-function scalingOf(metadata: Metadata): { type: GGUFValue; factor: GGUFValue | undefined } {
-  // Files of before scaling.type have scale_linear alone.
-  const factor = metadata.get("llama.rope.scaling.factor") ?? metadata.get("llama.rope.scale_linear");
-  const type = metadata.get("llama.rope.scaling.type") ?? (factor === undefined || factor === 1 ? "none" : "linear");
-  return { type, factor };
+/** As llama.cpp has it: linear where no type is named (in files of before), and a factor of 0 or none is 1. */
+function scalingOf(metadata: Metadata): { type: GGUFValue; factor: GGUFValue } {
+  const given = metadata.get("llama.rope.scaling.factor") ?? metadata.get("llama.rope.scale_linear");
+  const factor = given === undefined || given === 0 ? 1 : given;
+  const type = metadata.get("llama.rope.scaling.type") ?? "linear";
+  return { type: type === "linear" && factor === 1 ? "none" : type, factor };
 }
 
 function ropeScaling(metadata: Metadata): Record<string, unknown> {
-  const { type, factor } = scalingOf(metadata);
+  const { type: named, factor } = scalingOf(metadata);
+  // Without divisors, all of longrope that is left to llama.cpp is its factor.
+  const type = named !== "longrope" ? named : factor === 1 ? "none" : "linear";
   const original_max_position_embeddings = metadata.get("llama.rope.scaling.original_context_length");
   return {
     ...(type === "none" ? {} : { rope_type: type, factor }),

@@ -12,7 +12,7 @@ import {
   typeNames,
 } from "./gguf_types.ts";
 
-/** Thrown where the bytes read so far end before the file does: read at least `needed` and begin again. */
+/** Thrown where the bytes read so far end before the file does: read at least `needed` and go on from before. */
 export class PrefixEnd {
   readonly needed: number;
   constructor(needed: number) {
@@ -20,9 +20,12 @@ export class PrefixEnd {
   }
 }
 
+/** Entries of an array of strings or bools; the largest vocabularies in use have half as many merges. */
+const mostEntries = 2 ** 20;
+
 export class GGUFCursor {
   /** Bytes from the start of the file. */
-  position = 0;
+  position: number;
   private readonly data: Uint8Array;
   private readonly view: DataView;
   private readonly size: number;
@@ -33,8 +36,10 @@ export class GGUFCursor {
    * @param prefix - the first bytes of the file
    * @param size - bytes of the whole file
    * @param where - the file's path, for messages
+   * @param position - where to go on
    */
-  constructor(prefix: Uint8Array, size: number, where: string) {
+  constructor(prefix: Uint8Array, size: number, where: string, position = 0) {
+    this.position = position;
     this.data = prefix;
     this.view = new DataView(prefix.buffer, prefix.byteOffset, prefix.byteLength);
     this.size = size;
@@ -121,11 +126,29 @@ export class GGUFCursor {
   private array(type: GGUFScalarType, key: string): GGUFValue {
     const count = this.count(`${key}: array length`, leastBytes(type));
     if (type !== "string" && type !== "bool") return this.numbers(type, count, key);
+    if (count > mostEntries)
+      throw this.fail(`${key}: expected at most ${mostEntries} entries of type ${type}, found ${count}`);
     // Grown entry by entry: the count is only known to fit the file, not the bytes read so far.
     const values: (string | boolean)[] = [];
     for (let i = 0; i < count; i++)
-      values.push(type === "string" ? this.string(`${key}[${i}]`) : this.bool(`${key}[${i}]`));
+      values.push(type === "string" ? (this.plainString() ?? this.string(`${key}[${i}]`)) : this.bool(`${key}[${i}]`));
     return values as string[] | boolean[];
+  }
+
+  /** A string that lies within the bytes read so far; nothing where it does not, or is wrong. */
+  private plainString(): string | undefined {
+    const { position, data, view } = this;
+    const start = position + 8;
+    if (start > data.length || view.getUint32(position + 4, true) !== 0) return undefined;
+    const end = start + view.getUint32(position, true);
+    if (end > data.length) return undefined;
+    try {
+      const text = this.decoder.decode(data.subarray(start, end));
+      this.position = end;
+      return text;
+    } catch {
+      return undefined;
+    }
   }
 
   private bool(key: string): boolean {

@@ -1,14 +1,19 @@
-// JSON from files that nobody vouches for: strict UTF-8, bounded nesting, no key twice in one object.
+// JSON from files that nobody vouches for: strict UTF-8, bounded nesting, no more keys and values than any in use has, no key
+// twice in one object.
 import { printable, show } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
 import type { Repository } from "./repository.ts";
 
 const deepest = 64;
+/** Keys of all objects, and values, of a file: a quarter of these is what the largest vocabularies in use have. */
+const mostKeys = 2 ** 20;
+const mostValues = 2 ** 23;
 
 /**
  * Parses a JSON file's bytes.
  * @param where - what to call the file in messages
- * @throws {@link CheckpointError} when the bytes are no UTF-8, no JSON, nested too deeply, or an object has a key twice
+ * @throws {@link CheckpointError} when the bytes are no UTF-8, no JSON, nested too deeply, too many things, or an object
+ *   has a key twice
  */
 export function parseJSON(bytes: Uint8Array, where: string): unknown {
   let text: string;
@@ -50,6 +55,8 @@ function checkNesting(text: string, where: string): void {
   /** The keys so far of each object that is open; null for a list. */
   const open: (Set<string> | null)[] = [];
   let literal = "";
+  let count = 0;
+  let values = 0;
   for (let i = 0; i < text.length; i++) {
     const c = text[i];
     if (c === '"') {
@@ -60,8 +67,12 @@ function checkNesting(text: string, where: string): void {
     } else if (c === "{" || c === "[") {
       if (open.length === deepest) throw new CheckpointError(`${where}: JSON is nested deeper than ${deepest} levels`);
       open.push(c === "{" ? new Set() : null);
+      values++;
+    } else if (c === ",") {
+      if (++values > mostValues) throw new CheckpointError(`${where}: JSON of more than ${mostValues} values`);
     } else if (c === "}" || c === "]") open.pop();
     else if (c === ":") {
+      if (++count > mostKeys) throw new CheckpointError(`${where}: JSON of more than ${mostKeys} keys`);
       const key = unescaped(literal);
       const keys = open.at(-1);
       if (keys?.has(key)) throw new CheckpointError(`${where}: key ${show(key)} stands twice in one object`);

@@ -90,8 +90,9 @@ async function readGGUFCheckpoint(
 ): Promise<Contents> {
   const { header, tensors } = await readGGUFSet(repository, name, open);
   const vocabulary = tensors.get("token_embd.weight")?.shape[0];
+  const given = givenConfig(options);
   const config =
-    givenConfig(options) ??
+    given ??
     ggufConfig(
       header.metadata,
       vocabulary,
@@ -102,7 +103,7 @@ async function readGGUFCheckpoint(
   return {
     kind: "gguf",
     config,
-    generation_config: ggufGenerationConfig(config),
+    generation_config: given ? {} : ggufGenerationConfig(header.metadata, repository.where(name)),
     tensors,
     foreign: new Map(),
     metadata: header.metadata,
@@ -150,8 +151,9 @@ async function readSafetensorsCheckpoint(
     );
   const generation_config = await readGenerationConfig(repository);
   const tensors = new Map<string, TensorRef>();
-  const foreign = new Map<string, string>();
-  for (const [name, entry] of await readShards(repository, open)) {
+  const { entries, absent } = await readShards(repository, open);
+  const foreign = new Map(absent);
+  for (const [name, entry] of entries) {
     const format = formatOf(entry);
     if (format)
       tensors.set(name, {

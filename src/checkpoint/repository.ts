@@ -1,7 +1,7 @@
 // Where a model's files come from: a folder, one file with what stands beside it, bytes in memory. Readers ask a Repository
 // for files by name and know nothing of paths, so that another source is one more implementation, and a line of
 // `openRepository`.
-import { fileName } from "../config/show.ts";
+import { fileName, show } from "../config/show.ts";
 import { CheckpointError, InputError } from "../errors.ts";
 import { memoryFile, readAndClose } from "../platform/files.ts";
 import type { Files, SourceFile } from "../platform/platform.ts";
@@ -44,7 +44,7 @@ export const hasFile = async (repository: Repository, name: string): Promise<boo
  */
 export async function openRepository(files: Files, source: string): Promise<Repository> {
   if (typeof source !== "string" || source === "")
-    throw new InputError(`expected the path of a checkpoint's folder or file, found ${JSON.stringify(source)}`);
+    throw new InputError(`expected the path of a checkpoint's folder or file, found ${show(source)}`);
   const only = "this version reads folders and files of this machine";
   if (/^(?:[a-z][a-z\d+.-]*:\/\/|blob:|data:)/i.test(source))
     throw new CheckpointError(`${source}: a URL; ${only}: download it, and give the path`);

@@ -41,6 +41,8 @@ export interface SafetensorsHeader {
   readonly metadata: ReadonlyMap<string, string>;
 }
 
+/** Tensors of one file; those in use have some thousand. */
+const mostTensors = 2 ** 16;
 /** The reference reader's limit for a header. */
 const headerLimit = 100_000_000;
 
@@ -67,7 +69,10 @@ export async function readSafetensors(file: SourceFile): Promise<SafetensorsHead
   await file.read(8, bytes);
   const { __metadata__ = {}, ...tensors } = parseJSONObject(bytes, `${where}: header`);
   const start = 8 + length;
-  const entries = Object.entries(tensors).map(([name, entry]) => readEntry(name, entry, file, start));
+  const named = Object.entries(tensors);
+  if (named.length > mostTensors)
+    throw new CheckpointError(`${where}: expected at most ${mostTensors} tensors, found ${named.length}`);
+  const entries = named.map(([name, entry]) => readEntry(name, entry, file, start));
   checkCoverage(entries, file, start);
   return { entries, metadata: readMetadata(__metadata__, where) };
 }

@@ -8,19 +8,28 @@ import { readSafetensors, type SafetensorsEntry } from "./safetensors.ts";
 export const singleName = "model.safetensors";
 export const indexName = "model.safetensors.index.json";
 const indexLimit = 2 ** 24;
+/** Tensors of all shards together; the largest checkpoints in use have some ten thousand. */
+const mostTensors = 2 ** 18;
 /** Every shard is an open file. */
 const mostShards = 1000;
 
+/** The tensors of all files by name; and what the index promises and no file has, in words. */
+export interface Shards {
+  readonly entries: ReadonlyMap<string, SafetensorsEntry>;
+  readonly absent: ReadonlyMap<string, string>;
+}
+
 /**
- * Every tensor of a repository's safetensors, by name.
+ * Every tensor of a repository's safetensors, by name. What a stale index promises beyond them is an error where the model
+ * needs it.
  * @param open - opens a file, which the caller closes if this throws
- * @throws {@link CheckpointError} when the index is damaged, names what is not a plain file name, or promises what a
- *   shard does not have
+ * @throws {@link CheckpointError} when the index is damaged, names what is not a plain file name, or has a tensor in
+ *   another shard than it stands in
  */
-export async function readShards(repository: Repository, open: Opener): Promise<Map<string, SafetensorsEntry>> {
+export async function readShards(repository: Repository, open: Opener): Promise<Shards> {
   if (await hasFile(repository, singleName)) {
     const { entries } = await readSafetensors(await open(singleName));
-    return new Map(entries.map((entry) => [entry.name, entry]));
+    return { entries: new Map(entries.map((entry) => [entry.name, entry])), absent: new Map() };
   }
   const index = repository.where(indexName);
   const weightMap = readWeightMap(await readJSONObject(repository, indexName, indexLimit), index);
@@ -39,15 +48,19 @@ export async function readShards(repository: Repository, open: Opener): Promise<
         );
       tensors.set(entry.name, entry);
     }
+    if (tensors.size > mostTensors)
+      throw new CheckpointError(`${index}: expected shards of at most ${mostTensors} tensors, found more`);
   }
+  const absent = new Map<string, string>();
   for (const [name, shard] of weightMap) {
     const found = tensors.get(name);
-    if (!found || fileName(found.file.path) !== shard)
+    if (!found) absent.set(name, `nothing in ${shard}, where ${indexName} has it`);
+    else if (fileName(found.file.path) !== shard)
       throw new CheckpointError(
-        `${showName(name)}: expected in ${shard} by ${indexName}, found ${found ? `in ${fileName(found.file.path)}` : "nowhere"}`,
+        `${showName(name)}: expected in ${shard} by ${indexName}, found in ${fileName(found.file.path)}`,
       );
   }
-  return tensors;
+  return { entries: tensors, absent };
 }
 
 /** File name by tensor. A file outside the folder is never opened on an index's word. */

@@ -2,6 +2,7 @@
 import process from "node:process";
 import readline from "node:readline";
 import { Command } from "commander";
+import { nearest } from "../config/nearest.ts";
 import { AutoModelForCausalLM } from "../generation/auto.ts";
 import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import { ChatSession } from "../generation/session.ts";
@@ -12,16 +13,28 @@ import {
   loadOptions,
   type ModelFlags,
   type SamplingFlags,
+  turnEnds,
   withModel,
   withSampling,
 } from "./options.ts";
 import { progressBar, Stopwatch } from "./report.ts";
 
 const HELP = "/reset forgets the conversation, /exit ends it, Ctrl-C stops an answer";
+const COMMANDS = ["/reset", "/exit", "/help"];
+
+/**
+ * What a line is: a command where its first word is a slash and letters, so that a path is not taken for one; else a
+ * message, from which a second slash at the beginning is taken away.
+ */
+function parseLine(line: string): { command?: string; message: string } {
+  const text = line.trim();
+  const command = /^\/\p{L}+(?=\s|$)/u.exec(text)?.[0];
+  return { command, message: text.startsWith("//") ? text.slice(1) : text };
+}
 
 export function chatCommand(): Command {
   const command = new Command("chat").description("talk with the model; the conversation is kept");
-  return withSampling(withModel(command), 1024).action(run);
+  return withSampling(withModel(command)).action(run);
 }
 
 async function run(flags: ModelFlags & SamplingFlags): Promise<void> {
@@ -41,6 +54,7 @@ async function run(flags: ModelFlags & SamplingFlags): Promise<void> {
     output: terminal ? process.stdout : undefined,
     prompt: "> ",
     terminal,
+    crlfDelay: Number.POSITIVE_INFINITY, // however late the \n of a \r\n comes
   });
   let stop: (() => void) | undefined;
   const interrupt = () => {
@@ -55,16 +69,23 @@ async function run(flags: ModelFlags & SamplingFlags): Promise<void> {
   try {
     if (terminal) lines.prompt();
     for await (const line of lines) {
-      const text = line.trim();
-      if (text === "/exit") break;
-      if (text === "/reset") {
+      const { command, message } = parseLine(line);
+      if (command === "/exit") break;
+      if (command === "/reset") {
         session.reset();
         if (!flags.quiet) say("the conversation is forgotten");
-      } else if (text.startsWith("/")) say(`unknown command ${text}: ${HELP}`);
-      else if (text !== "") {
+      } else if (command === "/help") say(HELP);
+      else if (command) say(`unknown command ${command}: did you mean ${nearest(command, COMMANDS)}? ${HELP}`);
+      else if (message !== "") {
         const controller = new AbortController();
+        const { signal } = controller;
         stop = () => controller.abort(new Interrupted());
-        await answer(session, text, { ...generateOptions(flags), signal: controller.signal }, flags);
+        const options = (prompt: number) => ({
+          ...generateOptions(flags, model, prompt),
+          eos_token_id: turnEnds(model, tokenizer),
+          signal,
+        });
+        await answer(session, message, options, flags);
         stop = undefined;
       }
       if (terminal) lines.prompt();
@@ -76,11 +97,16 @@ async function run(flags: ModelFlags & SamplingFlags): Promise<void> {
   }
 }
 
-async function answer(session: ChatSession, text: string, options: GenerateInputs, flags: ModelFlags): Promise<void> {
+async function answer(
+  session: ChatSession,
+  text: string,
+  options: (prompt: number) => GenerateInputs,
+  flags: ModelFlags,
+): Promise<void> {
   const watch = new Stopwatch();
   let whole = "";
   try {
-    for await (const piece of session.send(text, { ...options, streamer: watch })) {
+    for await (const piece of session.send(text, (prompt) => ({ ...options(prompt), streamer: watch }))) {
       whole += piece;
       if (!flags.json) await write(piece);
     }

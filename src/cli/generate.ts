@@ -3,6 +3,7 @@ import process from "node:process";
 import { Command } from "commander";
 import { AutoModelForCausalLM } from "../generation/auto.ts";
 import { ChatSession } from "../generation/session.ts";
+import { readText } from "../text/lines.ts";
 import { AutoTokenizer } from "../text/load_tokenizer.ts";
 import { interruptible, say, write } from "./io.ts";
 import {
@@ -10,6 +11,7 @@ import {
   loadOptions,
   type ModelFlags,
   type SamplingFlags,
+  turnEnds,
   withModel,
   withSampling,
 } from "./options.ts";
@@ -25,7 +27,7 @@ export function generateCommand(): Command {
       "--profile [file]",
       "tell where the time went; with a file, write a trace for a browser's performance panel",
     );
-  return withSampling(withModel(command), 256).action(run);
+  return withSampling(withModel(command)).action(run);
 }
 
 async function run(
@@ -42,9 +44,12 @@ async function run(
       signal,
     });
     const watch = new Stopwatch();
-    const options = { ...generateOptions(flags), streamer: watch, signal };
+    const options = (prompt: number) => ({ ...generateOptions(flags, model, prompt), streamer: watch, signal });
     const session = flags.chat ? new ChatSession(model, tokenizer) : undefined;
-    const pieces = session ? session.send(text, options) : model.stream({ ...tokenizer(text), ...options, tokenizer });
+    const inputs = tokenizer(text);
+    const pieces = session
+      ? session.send(text, (prompt) => ({ ...options(prompt), eos_token_id: turnEnds(model, tokenizer) }))
+      : model.stream({ ...inputs, ...options(inputs.input_ids.dims[1]), tokenizer });
     let answer = "";
     if (!session && !flags.json) await write(text);
     try {
@@ -62,8 +67,9 @@ async function run(
   });
 }
 
+/** Standard input as text: line ends of any system are one kind, and the last one is no part of the prompt. */
 async function readInput(): Promise<string> {
   const parts: Uint8Array[] = [];
   for await (const part of process.stdin) parts.push(part);
-  return new TextDecoder().decode(Buffer.concat(parts)).replace(/\n$/, "");
+  return readText(Buffer.concat(parts)).replace(/\n$/, "");
 }

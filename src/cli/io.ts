@@ -12,15 +12,23 @@ export class Interrupted extends Error {
   }
 }
 
-/** Writes to standard output, and waits while its reader does not keep up. */
+/** What commands a terminal, or turns the direction of text: all control characters but tab and line feed. */
+const commanding = /(?![\t\n])[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu;
+
+/** Text as a terminal may get it: what a file or a model says must not command it. Written so that JSON stays JSON. */
+export const visible = (text: string): string =>
+  text.replace(commanding, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
+/** Writes to standard output, and waits while its reader does not keep up. A file or a pipe gets the text as it is. */
 export function write(text: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    process.stdout.write(text, (error) => (error ? reject(error) : resolve()));
+    const shown = process.stdout.isTTY ? visible(text) : text;
+    process.stdout.write(shown, (error) => (error ? reject(error) : resolve()));
   });
 }
 
 /** One line on standard error. */
-export const say = (line: string): void => void process.stderr.write(`${line}\n`);
+export const say = (line: string): void => void process.stderr.write(`${visible(line)}\n`);
 
 /** Runs something that Ctrl-C aborts; a second Ctrl-C ends the process at once. */
 export async function interruptible<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {

@@ -1,8 +1,11 @@
 // The options that commands share, and how they become those of the library.
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { endsByText } from "../checkpoint/gguf_special_tokens.ts";
 import { show } from "../config/show.ts";
 import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import type { LoadOptions } from "../model/options.ts";
+import type { PreTrainedModel } from "../model/pretrained.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
 
 export interface ModelFlags {
   model: string;
@@ -18,7 +21,7 @@ export interface ModelFlags {
 }
 
 export interface SamplingFlags {
-  maxNewTokens: number;
+  maxNewTokens?: number;
   temperature?: number;
   topK?: number;
   topP?: number;
@@ -57,17 +60,19 @@ export function withModel(command: Command): Command {
 }
 
 /** Adds what commands that generate have. */
-export function withSampling(command: Command, maxNewTokens: number): Command {
+export function withSampling(command: Command): Command {
   return command
-    .option("-n, --max-new-tokens <n>", "tokens to generate at most", count, maxNewTokens)
+    .option("-n, --max-new-tokens <n>", "tokens to generate at most (default: what the context holds)", count)
     .option("--temperature <t>", "0: always the likeliest token (default); above: sample", positive)
     .option("--top-k <k>", "sample from the k likeliest tokens (0: all)", countOrZero)
     .option("--top-p <p>", "sample from the likeliest tokens that together have this probability", share)
     .option("--min-p <p>", "leave out tokens less likely than this share of the likeliest", share)
     .option("--repetition-penalty <f>", "above 1: tokens that were there are less likely", positive)
     .option("--seed <n>", "the same seed gives the same answer", integer)
-    .option("--stop <text...>", "stop after one of these texts");
+    .option("--stop <text>", "stop after this text; may be given several times", several);
 }
+
+const several = (text: string, before: string[] = []): string[] => [...before, text];
 
 export const loadOptions = (flags: ModelFlags): LoadOptions => ({
   threads: flags.threads,
@@ -79,15 +84,48 @@ export const loadOptions = (flags: ModelFlags): LoadOptions => ({
   chunk_size: flags.chunkSize,
 });
 
-/** Sampling is on where one of its options is given, unless the temperature is 0. */
-export function generateOptions(flags: SamplingFlags): GenerateInputs {
+/**
+ * Sampling is on where one of its options is given, unless the temperature is 0.
+ * @param prompt - tokens of the prompt
+ */
+export function generateOptions(flags: SamplingFlags, model: PreTrainedModel, prompt: number): GenerateInputs {
   const { temperature, topK, topP, minP, seed } = flags;
   const sampling = [temperature, topK, topP, minP, seed].some((value) => value !== undefined) && temperature !== 0;
   return {
-    max_new_tokens: flags.maxNewTokens,
+    max_new_tokens: flags.maxNewTokens ?? restOfContext(model, prompt),
     do_sample: sampling,
     ...(sampling ? { temperature, top_k: topK, top_p: topP, min_p: minP, seed } : {}),
     repetition_penalty: flags.repetitionPenalty,
     stop_strings: flags.stop,
   };
+}
+
+/** New tokens that a prompt leaves room for, in positions and in memory; at least 1, so that it is said what there is none for. */
+function restOfContext({ context, config, engine }: PreTrainedModel, prompt: number): number {
+  // A window never fills up: then as many as the model was trained for.
+  let most = config.sliding_window ? Math.min(context, prompt + config.max_position_embeddings) : context;
+  const fits = (tokens: number) => engine.pages(tokens).needed <= engine.pages(tokens).all;
+  if (!fits(most)) {
+    let least = prompt;
+    while (most - least > 1) {
+      const middle = (least + most) >> 1;
+      if (fits(middle)) least = middle;
+      else most = middle;
+    }
+    most = least;
+  }
+  return Math.max(1, most - prompt);
+}
+
+/**
+ * What ends a turn: beside the model's ends, the tokenizer's end of sequence and what ends turns in the formats of chats,
+ * by its text, as in llama.cpp. Fine-tunes change the template and leave generation_config.json as it was.
+ */
+export function turnEnds({ config, generation_config }: PreTrainedModel, tokenizer: Tokenizer): number[] {
+  const ends = [generation_config.eos_token_id ?? config.eos_token_id ?? []].flat();
+  const idOf = (text: string): number | undefined => {
+    const id = tokenizer.convert_tokens_to_ids(text);
+    return id !== undefined && tokenizer.convert_ids_to_tokens(id) === text ? id : undefined;
+  };
+  return [...new Set([...ends, ...endsByText(idOf, tokenizer.eos_token_id)])];
 }

@@ -6,11 +6,11 @@ const longest = 80;
 /** Control and format characters (which turn the direction of text, or hide it), lone surrogates, line separators. */
 const unprintable = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
-const cut = (text: string): string => (text.length <= longest ? text : `${text.slice(0, longest)}…`);
+const cut = (text: string, most = longest): string => (text.length <= most ? text : `${text.slice(0, most)}…`);
 
 /** Text of a file's, or about it, cut short and safe to print. */
-export const printable = (text: string): string =>
-  cut(text).replace(unprintable, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);
+export const printable = (text: string, most = longest): string =>
+  cut(text, most).replace(unprintable, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);
 
 /** A value in one short line: strings in quotes, short lists of numbers in full, larger things by their kind and size. */
 export function show(value: unknown): string {

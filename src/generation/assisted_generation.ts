@@ -117,7 +117,7 @@ export class AssistedGeneration extends Generation {
     const { vocab } = this.engine.shape;
     scores.set(0, values.subarray(place * vocab, (place + 1) * vocab));
     this.last = wants_logits ? { logits: scores.snapshot() } : {};
-    scores.process([this.ids[0].subarray(0, this.prompt_length + index)], new Set([0]));
+    scores.process([this.ids[0].first(this.prompt_length + index)], new Set([0]));
     if (config.output_scores) this.last.scores = scores.snapshot();
     return this.sampler.select(scores.address(0), 0);
   }

@@ -7,7 +7,7 @@ import { readConfig } from "../config/read_config.ts";
 import { CheckpointError } from "../errors.ts";
 import { type BaseModel, MistralModel, MixtralModel } from "../model/base_model.ts";
 import { MixtralForSequenceClassification, MixtralForTokenClassification } from "../model/classification.ts";
-import type { LoadOptions } from "../model/options.ts";
+import { type LoadOptions, readOptions } from "../model/options.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { MixtralForQuestionAnswering } from "../model/question_answering.ts";
 import { currentPlatform } from "../platform/index.ts";
@@ -41,11 +41,11 @@ export class AutoClass<Model extends PreTrainedModel> {
 
   /** As the class's own. @throws CheckpointError where the checkpoint has not the head, and what the class throws */
   async from_pretrained(path: string, options: LoadOptions = {}): Promise<Model> {
-    options.signal?.throwIfAborted();
+    const given = readOptions(options);
     const repository = await openRepository(await currentPlatform(), path);
-    const checkpoint = await openCheckpoint(repository, { config: options.config as PreTrainedConfig | undefined });
+    const checkpoint = await openCheckpoint(repository, { config: given.config as PreTrainedConfig | undefined });
     try {
-      return await this.from_checkpoint(checkpoint, options);
+      return await this.from_checkpoint(checkpoint, given);
     } finally {
       await checkpoint.close();
     }

@@ -76,7 +76,7 @@ export class BeamGeneration extends Generation {
     if (config.output_logits) kept.logits = scores.snapshot();
     for (const row of goes_on) scores.logSoftmax(row);
     scores.process(
-      this.ids.map((row) => row.subarray(0, length)),
+      this.ids.map((row) => row.first(length)),
       goes_on,
     );
     if (config.output_scores) kept.scores = scores.snapshot();
@@ -134,7 +134,7 @@ export class BeamGeneration extends Generation {
 
   private rowOf(prompt: number, tokens: readonly number[]): Int32Array {
     const row = new Int32Array(this.prompt_length + tokens.length);
-    row.set(this.ids[prompt * this.copies].subarray(0, this.prompt_length));
+    row.set(this.ids[prompt * this.copies].first(this.prompt_length));
     row.set(tokens, this.prompt_length);
     return row;
   }

@@ -66,7 +66,7 @@ export abstract class CausalLM extends PreTrainedModel {
   generate(inputs: GenerateInputs): Promise<Tensor>;
   async generate(inputs: GenerateInputs): Promise<Tensor | GenerateOutput> {
     const output = await generate(this, inputs);
-    return (inputs.return_dict_in_generate ?? inputs.generation_config?.return_dict_in_generate ?? false)
+    return (inputs?.return_dict_in_generate ?? inputs?.generation_config?.return_dict_in_generate ?? false)
       ? output
       : output.sequences;
   }
@@ -98,7 +98,7 @@ export abstract class CausalLM extends PreTrainedModel {
     inputs: T,
   ): AsyncGenerator<T extends { tokenizer: TextTokenizer } ? string : number, void, void>;
   async *stream(inputs: GenerateInputs): AsyncGenerator<string | number, void, void> {
-    if (inputs.tokenizer) yield* streamText(this, inputs, inputs.tokenizer);
+    if (inputs?.tokenizer) yield* streamText(this, inputs, inputs.tokenizer);
     else yield* streamTokens(this, inputs);
   }
 }

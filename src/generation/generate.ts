@@ -1,4 +1,6 @@
 // generate: which way of generating a call asks for.
+import { checkSignal } from "../abort.ts";
+import { givenArguments, methodsArgument } from "../arguments.ts";
 import { InputError } from "../errors.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { AssistedGeneration } from "./assisted_generation.ts";
@@ -7,10 +9,14 @@ import { type GenerateInputs, resolveConfig } from "./generate_inputs.ts";
 import type { GenerateOutput, Generation } from "./generation.ts";
 import { SampledGeneration } from "./sampled_generation.ts";
 
-/** @throws {@link InputError} or ConfigError for what was passed; the signal's reason when aborted, with `partial` on it */
-export async function generate(model: PreTrainedModel, inputs: GenerateInputs): Promise<GenerateOutput> {
+/** @throws {@link InputError} or ConfigError for what was passed; the signal's reason when aborted, with `partial`, where it had begun */
+export async function generate(model: PreTrainedModel, given: GenerateInputs): Promise<GenerateOutput> {
+  const inputs = givenArguments(given, "generate");
+  checkSignal(inputs.signal);
   inputs.signal?.throwIfAborted();
+  if (inputs.streamer !== undefined) methodsArgument(inputs.streamer, "streamer", "put", "end");
   model.engine.check();
+  model.engine.checkCache(inputs.past_key_values);
   const generation = generationOf(model, inputs);
   const leave = inputs.past_key_values?.acquire();
   try {

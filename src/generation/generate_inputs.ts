@@ -115,8 +115,7 @@ export function resolveLength(
     (settings) => (settings?.max_length ?? null) !== null,
   );
   const limit = model.context - hidden;
-  if (prompt_length > limit || (hidden > 0 && limit <= 0))
-    throw new InputError(`input_ids: a prompt of ${prompt_length + hidden} tokens, the context holds ${model.context}`);
+  if (hidden > 0 && limit <= 0) throw tooLong(model, hidden);
   let length: number;
   if (config.max_new_tokens !== null) length = prompt_length + config.max_new_tokens;
   else if (limits_length) {
@@ -137,6 +136,9 @@ export function resolveLength(
     );
   return Math.min(length, limit);
 }
+
+const tooLong = ({ context }: PreTrainedModel, tokens: number): InputError =>
+  new InputError(`input_ids: a prompt of ${tokens} tokens, the context holds ${context}`);
 
 export interface Prompt {
   /** Absent where embeddings are given. */
@@ -167,6 +169,7 @@ export function promptOf(
       throw new InputError("input_ids: expected a prompt, as the model has no bos_token_id to begin with");
     ids = [Int32Array.of(config.bos_token_id)];
   }
+  if (ids[0].length > model.context) throw tooLong(model, ids[0].length);
   const past = inputs.past_key_values;
   const seen = past?.get_seq_length() ?? 0;
   const length = ids[0].length;
@@ -181,9 +184,8 @@ export function promptOf(
       : pad_token_id !== null && !eos.includes(pad_token_id) && ids.some((row) => row.includes(pad_token_id))
         ? ids.map((row) => row.map((id) => (id === pad_token_id ? 0 : 1)))
         : undefined;
-  const rest = ids.map((row) => Array.from(row.subarray(seen)));
-  const attention_mask = mask?.map((row) => Array.from(row));
-  const checked = checkInputs({ input_ids: rest, attention_mask, past_key_values: past }, shape);
+  const rest = ids.map((row) => row.subarray(seen));
+  const checked = checkInputs({ input_ids: rest, attention_mask: mask, past_key_values: past }, shape);
   const padding = ids.map((_, row) => (mask ? Math.max(0, mask[row].indexOf(1)) : 0));
   return { ids, mask, checked: countTokens(checked, past), padding };
 }

@@ -1,5 +1,8 @@
 // A call of generate from what it was given to its result. The rows are sequences of the scheduler's; a subclass chooses
 // their tokens; what remains is here: ids, companions of guidance, streamers, when to stop, caches, what is given back.
+
+import { abortedWith, onAbort } from "../abort.ts";
+import { CallerPromises } from "../callbacks.ts";
 import type { ResolvedGenerationConfig } from "../config/generation_config.ts";
 import { InputError, MemoryError } from "../errors.ts";
 import { PAGE_POSITIONS } from "../memory/kv_pool.ts";
@@ -12,6 +15,7 @@ import type { Sequence } from "../model/sequence.ts";
 import { Tensor } from "../tensor.ts";
 import { Answer, type AnswerOwner } from "./answer.ts";
 import { type GenerateInputs, negativePromptOf, type Prompt, promptOf, resolveLength } from "./generate_inputs.ts";
+import { IdRow } from "./id_row.ts";
 import { type LogProbs, logProbsOf } from "./log_probs.ts";
 import { idList } from "./logits_rules.ts";
 import { build_logits_processors, type LogitsProcessorList } from "./processors.ts";
@@ -67,7 +71,7 @@ export abstract class Generation implements AnswerOwner {
   protected readonly pad: number;
   protected readonly prompt: Prompt;
   /** Prompt and new tokens of each row, then pads. */
-  protected readonly ids: Int32Array[];
+  protected readonly ids: readonly IdRow[];
   protected readonly prompt_length: number;
   /** How many rows begin with each prompt. */
   protected readonly copies: number;
@@ -87,6 +91,8 @@ export abstract class Generation implements AnswerOwner {
   private readonly kept: { scores: Tensor[]; logits: Tensor[] } = { scores: [], logits: [] };
   private readonly logprobs: LogProbs[][];
   private readonly negative: readonly InputRow[] | undefined;
+  /** What streamers have returned: a generation ends when all of it is settled. */
+  private readonly told = new CallerPromises((error) => this.fail(error));
   private began = 0;
   private settle = { resolve: () => {}, reject: (_error: unknown) => {} };
 
@@ -104,11 +110,17 @@ export abstract class Generation implements AnswerOwner {
     this.prompt_length = prompt.ids?.[0].length ?? 0;
     const cached = prompt.ids ? 0 : prompt.checked.length;
     this.max_length = resolveLength(model, inputs, config, this.prompt_length, cached);
+    this.negative = negativePromptOf(model, inputs, config, prompt);
+    const sequences = this.negative ? 2 * this.rows : this.rows;
+    if (sequences > this.engine.max_sequences)
+      throw new InputError(
+        `${sequences} sequences at once were asked for, max_sequences allows ${this.engine.max_sequences}`,
+      );
     // Embeddings count; and what new tokens there must be replaces it.
     const min_length = config.min_new_tokens !== null ? 0 : Math.max(0, config.min_length - cached);
     this.ids = Array.from({ length: this.rows }, (_, row) => {
-      const ids = new Int32Array(this.max_length).fill(this.pad);
-      if (prompt.ids) ids.set(prompt.ids[Math.floor(row / copies)]);
+      const ids = new IdRow(this.max_length, this.pad);
+      if (prompt.ids) ids.set(prompt.ids[Math.floor(row / copies)], 0);
       return ids;
     });
     this.finished = this.ids.map(() => undefined);
@@ -117,12 +129,6 @@ export abstract class Generation implements AnswerOwner {
       throw new InputError(`streamer: expected one row for each prompt, found ${copies}`);
     if (inputs.past_key_values && copies > 1)
       throw new InputError("past_key_values: expected num_return_sequences 1 and num_beams 1 with a cache");
-    this.negative = negativePromptOf(model, inputs, config, prompt);
-    const sequences = this.negative ? 2 * this.rows : this.rows;
-    if (sequences > this.engine.max_sequences)
-      throw new InputError(
-        `${sequences} sequences at once were asked for, max_sequences allows ${this.engine.max_sequences}`,
-      );
     this.processors = build_logits_processors(
       {
         ...config,
@@ -179,7 +185,7 @@ export abstract class Generation implements AnswerOwner {
     const { inputs, engine } = this;
     const { streamer, signal, past_key_values: given } = inputs;
     this.checkMemory();
-    const prompts = this.ids.map((row) => row.subarray(0, this.prompt_length));
+    const prompts = this.ids.map((row) => row.first(this.prompt_length));
     this.open(prompts);
     const cache = given ?? engine.emptyCache(this.rows);
     const starts = cache.mark();
@@ -187,25 +193,30 @@ export abstract class Generation implements AnswerOwner {
     this.answers = cache.rows.map((_, row) => this.makeAnswer(cache, row, starts[row].length === 0));
     const others = this.negative ? engine.emptyCache(this.rows) : undefined;
     this.companions = others?.rows.map((pages, row) => this.makeCompanion(pages, row)) ?? [];
-    const aborted = () => this.fail(signal!.reason);
+    let forget = () => {};
+    const aborted = new Promise<never>((_, reject) => {
+      forget = onAbort(signal, () => {
+        this.fail(signal!.reason);
+        reject(signal!.reason);
+      });
+    });
+    aborted.catch(() => {}); // heard of above
     this.began = performance.now();
     let complete = false;
     try {
-      streamer?.put(prompts.slice(0, this.prompt.checked.rows.length));
+      this.told.add(streamer?.put(prompts.slice(0, this.prompt.checked.rows.length)));
       signal?.throwIfAborted();
-      signal?.addEventListener("abort", aborted);
       await new Promise<void>((resolve, reject) => {
         this.settle = { resolve, reject };
         engine.scheduler.add([...this.answers, ...this.companions]);
       });
-      streamer?.end();
+      this.told.add(streamer?.end());
+      await Promise.race([this.told.settled(), aborted]);
       complete = true;
     } catch (error) {
-      if (signal?.aborted && error === signal.reason && typeof error === "object" && error !== null)
-        (error as { partial?: Tensor }).partial = this.sequences();
-      throw error;
+      throw signal?.aborted && error === signal.reason ? abortedWith(error, this.sequences()) : error;
     } finally {
-      signal?.removeEventListener("abort", aborted);
+      forget();
       this.over = true;
       // Until no step writes to their pages or slots any more.
       await Promise.all([...this.answers, ...this.companions].map((answer) => engine.scheduler.remove(answer)));
@@ -325,7 +336,7 @@ export abstract class Generation implements AnswerOwner {
   protected accept(rows: readonly RowSequence[], tokens: Int32Array): void {
     const length = this.prompt_length + rows[0].tokens.length;
     for (const [i, { row, tokens: chosen }] of rows.entries()) {
-      this.ids[row][length] = tokens[i];
+      this.ids[row].set(tokens.subarray(i, i + 1), length);
       chosen.push(tokens[i]);
       this.companions[row]?.tokens.push(tokens[i]);
     }
@@ -355,7 +366,8 @@ export abstract class Generation implements AnswerOwner {
       this.keep(tensors);
       if (inputs.top_logprobs != null) this.addLogProbs(index, tensors.logits!, inputs.top_logprobs);
       this.shown++;
-      inputs.streamer?.put(ids.map((row) => row.subarray(prompt_length + index, prompt_length + index + 1)));
+      const at = prompt_length + index;
+      this.told.add(inputs.streamer?.put(ids.map((row) => row.first(at + 1).subarray(at))));
     }
   }
 
@@ -373,7 +385,7 @@ export abstract class Generation implements AnswerOwner {
     const length = this.prompt_length + rows[0].tokens.length;
     const asked = this.apart ? rows : this.answers;
     const reasons = this.criteria.reasons(
-      asked.map(({ row }) => this.ids[row].subarray(0, length)),
+      asked.map(({ row }) => this.ids[row].first(length)),
       this.step_scores,
     );
     for (const [i, answer] of asked.entries()) {
@@ -429,7 +441,7 @@ export abstract class Generation implements AnswerOwner {
   protected sequences(): Tensor {
     const length = this.prompt_length + this.shown;
     const data = new Int32Array(this.rows * length);
-    for (const [i, row] of this.ids.entries()) data.set(row.subarray(0, length), i * length);
+    for (const [i, row] of this.ids.entries()) data.set(row.first(length), i * length);
     return new Tensor("int32", data, [this.rows, length]);
   }
 

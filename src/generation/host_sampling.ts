@@ -3,6 +3,7 @@ import type { Engine } from "../model/engine.ts";
 import type { HeadWants } from "../model/outputs.ts";
 import type { Tensor } from "../tensor.ts";
 import { HostScores } from "./host_scores.ts";
+import type { IdRow } from "./id_row.ts";
 import { Sampler } from "./sampler.ts";
 import type { SamplingSettings, StepTensors, Strategy } from "./strategy.ts";
 
@@ -28,13 +29,13 @@ export class HostSampling implements Strategy {
     return undefined;
   }
 
-  choose(rows: readonly number[], length: number, ids: readonly Int32Array[]): Int32Array {
+  choose(rows: readonly number[], length: number, ids: readonly IdRow[]): Int32Array {
     const { scores, settings, sampler } = this;
     const goes_on = new Set(rows);
     scores.load(goes_on);
     this.last = settings.output_logits ? { logits: scores.snapshot() } : {};
     scores.process(
-      ids.map((row) => row.subarray(0, length)),
+      ids.map((row) => row.first(length)),
       goes_on,
     );
     if (settings.output_scores) this.last.scores = scores.snapshot();

@@ -1,5 +1,9 @@
 // The processors: what every kind of generation does to the scores, sampling or not. Each checks its settings once and
 // names its twin in logits.wasm. Source of all but the frequency penalty: Hugging Face's transformers.
+
+import { functionArgument } from "../arguments.ts";
+import { atOnce } from "../callbacks.ts";
+import { show } from "../config/show.ts";
 import { ConfigError, InputError } from "../errors.ts";
 import type { IdList, Operation } from "../model/sampling.ts";
 import { integer, nonEmptyList, number, tokens } from "./logits_rules.ts";
@@ -18,7 +22,8 @@ export class SequenceBiasLogitsProcessor extends RowProcessor {
     nonEmptyList("sequence_bias", sequence_bias);
     const distinct = new Map<string, Int32Array>();
     for (const entry of sequence_bias) {
-      if (!Array.isArray(entry)) throw new ConfigError(`sequence_bias: expected [token ids, bias], found ${entry}`);
+      if (!Array.isArray(entry))
+        throw new ConfigError(`sequence_bias: expected [token ids, bias], found ${show(entry)}`);
       const ids = tokens("sequence_bias", nonEmptyList("sequence_bias", entry[0]), vocab_size);
       const bias = number("sequence_bias", entry[1], "a number, or -Infinity", (v) => v < Infinity);
       distinct.set(ids.join(), encode(ids, bias));
@@ -254,7 +259,7 @@ export class PrefixConstrainedLogitsProcessor extends RowProcessor {
 
   constructor(prefix_allowed_tokens_fn: (batch_id: number, input_ids: number[]) => readonly number[], num_beams = 1) {
     super();
-    this.allowed = prefix_allowed_tokens_fn;
+    this.allowed = functionArgument(prefix_allowed_tokens_fn, "prefix_allowed_tokens_fn");
     this.num_beams = num_beams;
   }
 
@@ -269,7 +274,8 @@ export class PrefixConstrainedLogitsProcessor extends RowProcessor {
   /** @throws InputError when the function allows nothing */
   override process({ workspace: w, logits, input_ids, row }: LogitsRow): void {
     const batch_id = Math.floor(row / this.num_beams);
-    const allowed = tokens("prefix_allowed_tokens_fn", this.allowed(batch_id, Array.from(input_ids)));
+    const name = "prefix_allowed_tokens_fn";
+    const allowed = tokens(name, atOnce(this.allowed(batch_id, Array.from(input_ids)), name));
     if (allowed.length === 0)
       throw new InputError(`prefix_allowed_tokens_fn: expected allowed token ids, found none for row ${batch_id}`);
     const distinct = [...new Set(allowed)].filter((id) => id < w.vocab_size);

@@ -1,8 +1,9 @@
 // Checks of what processors are given, with errors that name the setting.
+import { show } from "../config/show.ts";
 import { ConfigError } from "../errors.ts";
 
 const fault = (name: string, expected: string, found: unknown) =>
-  new ConfigError(`${name}: expected ${expected}, found ${typeof found === "object" ? JSON.stringify(found) : found}`);
+  new ConfigError(`${name}: expected ${expected}, found ${show(found)}`);
 
 /** @throws {@link ConfigError} unless `value` is a number for which `holds` is true */
 export function number(name: string, value: unknown, expected: string, holds: (value: number) => boolean): number {
@@ -23,9 +24,12 @@ export function tokens(name: string, value: unknown, limit = 2 ** 31): number[] 
   return value;
 }
 
-/** One id or several as a list; none for null and undefined. */
+/** One id or several as a list; none for null and undefined. @throws {@link ConfigError} for anything else */
 export function idList(ids: number | readonly number[] | null | undefined): number[] {
-  return ids === null || ids === undefined ? [] : typeof ids === "number" ? [ids] : [...ids];
+  if (ids === null || ids === undefined) return [];
+  if (typeof ids === "number") return [ids];
+  if (!Array.isArray(ids)) throw fault("eos_token_id", "a token id or a list of them", ids);
+  return [...ids];
 }
 
 /** @throws {@link ConfigError} unless `value` is a list with at least one entry */

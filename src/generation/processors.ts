@@ -1,5 +1,7 @@
 // The ordered list of processors and warpers of a generation, and the functions of the caller among them.
+import { atOnce } from "../callbacks.ts";
 import type { ResolvedGenerationConfig } from "../config/generation_config.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { Operation } from "../model/sampling.ts";
 import { Tensor } from "../tensor.ts";
@@ -102,14 +104,16 @@ function callCustom(
   const view = workspace.view(address, rows);
   const scores = new Tensor("float32", view, [rows, workspace.vocab_size]);
   const ids = input_ids.map((row) => Array.from(row));
-  const result =
+  const result = atOnce(
     typeof custom === "function"
       ? custom(ids, scores)
-      : (custom as { _call: LogitsProcessorFunction })._call(ids, scores);
+      : (custom as { _call: LogitsProcessorFunction })._call(ids, scores),
+    "logits_processor",
+  );
   if (result === undefined) return;
   const data = result instanceof Tensor ? result.data : result;
   if (!(data instanceof Float32Array) || data.length !== view.length) {
-    const found = data instanceof Float32Array ? `${data.length} values` : typeof data;
+    const found = data instanceof Float32Array ? `${data.length} values` : show(data);
     throw new InputError(
       `logits_processor: expected float32 [${rows}, ${workspace.vocab_size}] or nothing, found ${found}`,
     );
@@ -189,7 +193,7 @@ function processorsOf(c: ProcessorConfig, { vocab_size, prompt_length, ...contex
     list.push(new processor.EncoderRepetitionPenaltyLogitsProcessor(c.encoder_repetition_penalty, prompt_length));
   if (isSet(c.repetition_penalty) && c.repetition_penalty !== 1)
     list.push(new processor.RepetitionPenaltyLogitsProcessor(c.repetition_penalty, context.padding_lengths));
-  if (c.frequency_penalty || c.presence_penalty)
+  if ((c.frequency_penalty ?? 0) !== 0 || (c.presence_penalty ?? 0) !== 0)
     list.push(
       new processor.FrequencyPresencePenaltyLogitsProcessor(
         c.frequency_penalty ?? 0,
@@ -227,7 +231,7 @@ function customOf(custom: ProcessorContext["logits_processor"]): readonly Custom
   const list = custom instanceof LogitsProcessorList ? custom.processors : Array.isArray(custom) ? custom : [custom];
   for (const p of list) {
     const known = p instanceof RowProcessor || typeof p === "function" || typeof p?._call === "function";
-    if (!known) throw new InputError(`logits_processor: expected functions or processors, found ${typeof p}`);
+    if (!known) throw new InputError(`logits_processor: expected functions or processors, found ${show(p)}`);
   }
   return list;
 }

@@ -1,4 +1,5 @@
 // Choosing the next token from processed scores: the largest, or a seeded draw.
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { LogitsWorkspace } from "./logits_module.ts";
 
@@ -81,6 +82,6 @@ export class Sampler {
 export function toSeed(seed: number | bigint | null | undefined): bigint {
   if (seed === null || seed === undefined) return crypto.getRandomValues(new BigUint64Array(1))[0];
   if (typeof seed !== "bigint" && !Number.isInteger(seed))
-    throw new InputError(`seed: expected an integer, found ${seed}`);
+    throw new InputError(`seed: expected an integer, found ${show(seed)}`);
   return BigInt.asUintN(64, BigInt(seed));
 }

@@ -1,4 +1,5 @@
 // A conversation's one timeline: what the model has seen stays in its cache, and each turn feeds only what is new.
+import { givenArguments, methodsArgument } from "../arguments.ts";
 import { InputError } from "../errors.ts";
 import type { KeyValueCache } from "../model/cache.ts";
 import type { CausalLM } from "./causal_lm.ts";
@@ -18,6 +19,9 @@ export interface ChatTokenizer extends TextTokenizer {
   ): number[];
 }
 
+/** Options of an answer, or a function of how many tokens its prompt has. */
+export type AnswerOptions = GenerateInputs | ((prompt_tokens: number) => GenerateInputs);
+
 export class ChatSession {
   readonly messages: Message[] = [];
   /** Prompt tokens of the last turn, and how many of them the cache held already. */
@@ -31,16 +35,17 @@ export class ChatSession {
   private answering = false;
 
   constructor(model: CausalLM, tokenizer: ChatTokenizer) {
-    this.model = model;
-    this.tokenizer = tokenizer;
+    this.model = methodsArgument(model, "model", "create_cache", "generate");
+    this.tokenizer = methodsArgument(tokenizer, "tokenizer", "apply_chat_template");
   }
 
   /**
    * Sends a message and streams the answer's text. Leaving the loop, or aborting, keeps what was answered so far.
+   * @param options - of `generate`, or what makes them from the number of the prompt's tokens
    * @throws TokenizerError when the template refuses; the conversation is then as before
    * @throws {@link InputError} while the message before is being answered
    */
-  async *send(content: string, options: GenerateInputs = {}): AsyncGenerator<string, void, void> {
+  async *send(content: string, options: AnswerOptions = {}): AsyncGenerator<string, void, void> {
     if (this.answering) throw new InputError("send: the message before is still being answered");
     this.answering = true;
     try {
@@ -50,7 +55,7 @@ export class ChatSession {
     }
   }
 
-  private async *answer(content: string, options: GenerateInputs): AsyncGenerator<string, void, void> {
+  private async *answer(content: string, given: AnswerOptions): AsyncGenerator<string, void, void> {
     this.messages.push({ role: "user", content });
     let prompt: number[];
     try {
@@ -60,6 +65,7 @@ export class ChatSession {
       this.messages.pop();
       throw error;
     }
+    const options = givenArguments(typeof given === "function" ? given(prompt.length) : given, "send: the options");
     this.prepare(prompt);
     const { cache } = this;
     const recorder = new Recorder(options.streamer);
@@ -133,13 +139,13 @@ class Recorder extends BaseStreamer {
     this.next = next;
   }
 
-  put(value: readonly ArrayLike<number>[]): void {
+  put(value: readonly ArrayLike<number>[]): unknown {
     if (!this.prompt) this.ids.push(value[0][0]);
     this.prompt = false;
-    this.next?.put(value);
+    return this.next?.put(value);
   }
 
-  end(): void {
-    this.next?.end();
+  end(): unknown {
+    return this.next?.end();
   }
 }

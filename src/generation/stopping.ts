@@ -1,5 +1,7 @@
 // When a row is finished: lengths, time, end-of-sequence ids, stop strings, and functions of the caller. Names and
 // behaviour are those of transformers.js and transformers.
+import { atOnce } from "../callbacks.ts";
+import { show } from "../config/show.ts";
 import { ConfigError, InputError } from "../errors.ts";
 import type { Tensor } from "../tensor.ts";
 import { idList } from "./logits_rules.ts";
@@ -16,6 +18,12 @@ export type FinishReason = "stop" | "length";
 /** A criterion of the caller's: one answer for each row, or one for all. */
 export type StoppingFunction = (input_ids: number[][], scores: StepScores) => boolean | readonly boolean[];
 
+/** @throws {@link InputError} when it is no number */
+function numberArgument(name: string, value: unknown): void {
+  if (typeof value !== "number" || Number.isNaN(value))
+    throw new InputError(`${name}: expected a number, found ${show(value)}`);
+}
+
 /** Base of the criteria. */
 export abstract class StoppingCriteria {
   /** Whether each row is finished. */
@@ -25,8 +33,10 @@ export abstract class StoppingCriteria {
 /** Prompt and new tokens together have reached `max_length`. */
 export class MaxLengthCriteria extends StoppingCriteria {
   readonly max_length: number;
+  /** @throws {@link InputError} when it is no number */
   constructor(max_length: number) {
     super();
+    numberArgument("max_length", max_length);
     this.max_length = max_length;
   }
   _call(input_ids: InputIds): boolean[] {
@@ -37,8 +47,10 @@ export class MaxLengthCriteria extends StoppingCriteria {
 /** More than `max_time` seconds have passed since the criterion was made. */
 export class MaxTimeCriteria extends StoppingCriteria {
   private readonly end: number;
+  /** @throws {@link InputError} when it is no number */
   constructor(max_time: number) {
     super();
+    numberArgument("max_time", max_time);
     this.end = performance.now() + 1000 * max_time;
   }
   _call(input_ids: InputIds): boolean[] {
@@ -84,8 +96,8 @@ export class StopStringCriteria extends StoppingCriteria {
     if (typeof tokenizer?.token_bytes !== "function")
       throw new InputError("stop_strings: expected the model's tokenizer beside them (option `tokenizer`), found none");
     const strings = typeof stop_strings === "string" ? [stop_strings] : stop_strings;
-    if (strings.length === 0 || strings.some((s) => typeof s !== "string" || s === ""))
-      throw new ConfigError(`stop_strings: expected strings that are not empty, found ${JSON.stringify(stop_strings)}`);
+    if (!Array.isArray(strings) || strings.length === 0 || strings.some((s) => typeof s !== "string" || s === ""))
+      throw new ConfigError(`stop_strings: expected strings that are not empty, found ${show(stop_strings)}`);
     this.tokenizer = tokenizer;
     const encoder = new TextEncoder();
     this.stop_strings = strings.map((s) => encoder.encode(s));
@@ -96,13 +108,19 @@ export class StopStringCriteria extends StoppingCriteria {
     return input_ids.map((ids) => ids.length > 0 && this.endsIn(ids));
   }
 
+  private bytes(id: number): Uint8Array {
+    const bytes = this.tokenizer.token_bytes(id);
+    if (bytes instanceof Uint8Array) return bytes;
+    throw new InputError(`tokenizer.token_bytes(${id}): expected a Uint8Array, found ${show(bytes)}`);
+  }
+
   private endsIn(ids: ArrayLike<number>): boolean {
-    const last = this.tokenizer.token_bytes(ids[ids.length - 1]);
+    const last = this.bytes(ids[ids.length - 1]);
     // As many bytes before the last token as a match can reach back to.
     const before: Uint8Array[] = [];
     let reach = 0;
     for (let i = ids.length - 2; i >= 0 && reach < this.longest - 1; i--) {
-      const bytes = this.tokenizer.token_bytes(ids[i]);
+      const bytes = this.bytes(ids[i]);
       before.push(bytes);
       reach += bytes.length;
     }
@@ -146,12 +164,14 @@ export class StoppingCriteriaList extends StoppingCriteria {
   /** @throws {@link InputError} when one is neither a criterion nor a function */
   constructor(criteria: readonly CustomStoppingCriteria[] = []) {
     super();
+    if (!Array.isArray(criteria))
+      throw new InputError(`stopping_criteria: expected a list of criteria, found ${show(criteria)}`);
     for (const criterion of criteria) this.push(criterion);
   }
 
   push(criterion: CustomStoppingCriteria): void {
     const known = typeof criterion === "function" || typeof criterion?._call === "function";
-    if (!known) throw new InputError(`stopping_criteria: expected functions or criteria, found ${typeof criterion}`);
+    if (!known) throw new InputError(`stopping_criteria: expected functions or criteria, found ${show(criterion)}`);
     this.criteria.push(criterion);
   }
 
@@ -192,11 +212,14 @@ function ask(
   scores: StepScores,
 ): readonly boolean[] {
   const ids = input_ids.map((row) => Array.from(row));
-  const answer = typeof criterion === "function" ? criterion(ids, scores) : criterion._call(ids, scores);
+  const answer = atOnce(
+    typeof criterion === "function" ? criterion(ids, scores) : criterion._call(ids, scores),
+    "stopping_criteria",
+  );
   if (typeof answer === "boolean") return ids.map(() => answer);
   if (!Array.isArray(answer) || answer.length !== ids.length || answer.some((a) => typeof a !== "boolean"))
     throw new InputError(
-      `stopping_criteria: expected a boolean, or one for each of ${ids.length} rows, found ${answer}`,
+      `stopping_criteria: expected a boolean, or one for each of ${ids.length} rows, found ${show(answer)}`,
     );
   return answer;
 }

@@ -2,6 +2,7 @@
 // of the results becomes the rows' next tokens.
 import type { HeadWants } from "../model/outputs.ts";
 import type { Tensor } from "../tensor.ts";
+import type { IdRow } from "./id_row.ts";
 import type { LogitsProcessorList } from "./processors.ts";
 
 /** What is kept of each step, where a caller asked for it. */
@@ -18,10 +19,10 @@ export interface Strategy {
   placeholder(row: number): number | undefined;
   /**
    * The tokens of a step, of the rows that go on.
-   * @param ids - for each row of the batch its ids: `length` of them so far, then room
+   * @param ids - for each row of the batch its ids
    * @throws InputError when the scores of a row are no distribution, or a caller's function is wrong
    */
-  choose(rows: readonly number[], length: number, ids: readonly Int32Array[]): Int32Array;
+  choose(rows: readonly number[], length: number, ids: readonly IdRow[]): Int32Array;
   /** What was asked for of the last step chosen. */
   tensors(index: number): StepTensors;
   /** The processed scores of the last step chosen, for criteria that look at them: float32 (rows, vocab). */

@@ -1,4 +1,6 @@
 // The new tokens of one row, or their text, as an async iterable: what `generate` tells its streamer, handed to a loop.
+import { checkSignal, onAbort } from "../abort.ts";
+import { givenArguments, methodsArgument } from "../arguments.ts";
 import { InputError } from "../errors.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { generate } from "./generate.ts";
@@ -12,19 +14,27 @@ import { TextOutput, type TextTokenizer } from "./text_output.ts";
  */
 export async function* streamTokens(
   model: PreTrainedModel,
-  inputs: GenerateInputs,
+  given: GenerateInputs,
   begin?: (prompt: ArrayLike<number>) => void,
 ): AsyncGenerator<number, void, void> {
+  const inputs = givenArguments(given, "stream");
+  if (inputs.streamer !== undefined) methodsArgument(inputs.streamer, "streamer", "put", "end");
   const queue = new TokenQueue(inputs.streamer ?? undefined, begin);
+  const { signal } = inputs;
+  checkSignal(signal);
+  signal?.throwIfAborted();
+  // Not AbortSignal.any: Node 20 and 22 keep what it makes as long as the signal that it follows.
   const left = new AbortController();
-  const signal = inputs.signal ? AbortSignal.any([inputs.signal, left.signal]) : left.signal;
-  const done = generate(model, { ...inputs, streamer: queue, signal }).then(
-    (output) => {
-      if (!inputs.past_key_values) output.past_key_values?.dispose();
-      queue.close();
-    },
-    (error) => queue.close(error),
-  );
+  const forget = onAbort(signal, () => left.abort(signal!.reason));
+  const done = generate(model, { ...inputs, streamer: queue, signal: left.signal })
+    .then(
+      (output) => {
+        if (!inputs.past_key_values) output.past_key_values?.dispose();
+        queue.close();
+      },
+      (error) => queue.close(error),
+    )
+    .finally(forget);
   try {
     yield* queue;
   } finally {
@@ -61,7 +71,7 @@ class TokenQueue extends BaseStreamer {
   private readonly tokens: number[] = [];
   private prompt = true;
   private closed = false;
-  private error: unknown;
+  private failure: { readonly error: unknown } | undefined;
   private wake: () => void = () => {};
   private readonly next: BaseStreamer | undefined;
   private readonly begin: ((prompt: ArrayLike<number>) => void) | undefined;
@@ -73,22 +83,23 @@ class TokenQueue extends BaseStreamer {
     this.begin = begin;
   }
 
-  put(value: readonly ArrayLike<number>[]): void {
+  put(value: readonly ArrayLike<number>[]): unknown {
     if (value.length !== 1) throw new InputError(`stream: expected one row, found ${value.length}`);
-    this.next?.put(value);
+    const told = this.next?.put(value);
     if (this.prompt) this.begin?.(value[0]);
     else this.tokens.push(value[0][0]);
     this.prompt = false;
     this.wake();
+    return told;
   }
 
-  end(): void {
-    this.next?.end();
+  end(): unknown {
+    return this.next?.end();
   }
 
-  close(error?: unknown): void {
+  close(...error: [error?: unknown]): void {
     this.closed = true;
-    this.error = error;
+    if (error.length > 0) this.failure = { error: error[0] };
     this.wake();
   }
 
@@ -96,7 +107,7 @@ class TokenQueue extends BaseStreamer {
     while (true) {
       while (this.tokens.length) yield this.tokens.shift()!;
       if (this.closed) {
-        if (this.error !== undefined) throw this.error;
+        if (this.failure) throw this.failure.error;
         return;
       }
       await new Promise<void>((resolve) => {

@@ -1,14 +1,19 @@
 // Streamers: `generate` hands them the prompt, then each step's tokens, then tells them that it ended. Names and options
 // are those of transformers.js.
+import { functionArgument, givenArguments } from "../arguments.ts";
+import { isPromise } from "../callbacks.ts";
 import { InputError } from "../errors.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { TextOutput, type TextTokenizer } from "./text_output.ts";
 
 /** What receives a generation token by token. */
 export abstract class BaseStreamer {
-  /** @param value - rows of ids: first the prompts, then one id for each row */
-  abstract put(value: readonly ArrayLike<number>[]): void;
-  abstract end(): void;
+  /**
+   * Where it returns a promise, the generation goes on, and ends when the promise is settled; it fails when it rejects.
+   * @param value - rows of ids: first the prompts, then one id for each row
+   */
+  abstract put(value: readonly ArrayLike<number>[]): unknown;
+  abstract end(): unknown;
 }
 
 export interface TextStreamerOptions {
@@ -37,11 +42,13 @@ export class TextStreamer extends BaseStreamer {
   private output: TextOutput;
   private isPrompt = true;
 
-  constructor(tokenizer: TextTokenizer, options: TextStreamerOptions = {}) {
+  /** @throws {@link InputError} when the tokenizer cannot decode, or a callback is no function */
+  constructor(tokenizer: TextTokenizer, given: TextStreamerOptions = {}) {
     super();
+    const options = givenArguments(given, "TextStreamer: the options");
     this.skipPrompt = options.skip_prompt ?? false;
-    this.callback = options.callback_function ?? null;
-    this.tokenCallback = options.token_callback_function ?? null;
+    this.callback = functionArgument(options.callback_function, "callback_function") ?? null;
+    this.tokenCallback = functionArgument(options.token_callback_function, "token_callback_function") ?? null;
     const decode = { skip_special_tokens: options.skip_special_tokens ?? true, ...options.decode_kwargs };
     const limit = (text: string) => (this.isPrompt ? text.length : wholeWords(text));
     this.begin = () => new TextOutput(tokenizer, { decode, limit });
@@ -49,37 +56,41 @@ export class TextStreamer extends BaseStreamer {
   }
 
   /** @throws {@link InputError} when there is more than one row */
-  put(value: readonly ArrayLike<number>[]): void {
+  put(value: readonly ArrayLike<number>[]): unknown {
     if (value.length !== 1) throw new InputError(`TextStreamer: expected a batch of one row, found ${value.length}`);
+    const told: unknown[] = [];
     if (!(this.isPrompt && this.skipPrompt)) {
       const ids = Array.from(value[0]);
-      this.tokenCallback?.(ids);
-      this.emit(ids.map((id) => this.output.push(id)).join(""));
+      told.push(this.tokenCallback?.(ids), this.emit(ids.map((id) => this.output.push(id)).join("")));
     }
     this.isPrompt = false;
+    return together(told);
   }
 
-  end(): void {
-    this.emit(this.output.end());
+  end(): unknown {
+    const last = this.emit(this.output.end());
     this.output = this.begin();
     this.isPrompt = true;
-    this.on_finalized_text("", true);
+    return together([last, this.on_finalized_text("", true)]);
   }
 
   /** Called with every piece of text, and at the end once with `streamEnd`; subclasses may override it. */
-  on_finalized_text(text: string, streamEnd: boolean): void {
-    if (this.callback) {
-      if (text !== "") this.callback(text);
-      return;
-    }
+  on_finalized_text(text: string, streamEnd: boolean): unknown {
+    if (this.callback) return text === "" ? undefined : this.callback(text);
     const shown = streamEnd ? `${text}\n` : text;
     // Promises of one chain are run in order, and so the pieces are written in order.
-    if (shown !== "") void currentPlatform().then((platform) => platform.write_stdout(shown));
+    return shown === "" ? undefined : currentPlatform().then((platform) => platform.write_stdout(shown));
   }
 
-  private emit(text: string): void {
-    if (text !== "") this.on_finalized_text(text, false);
+  private emit(text: string): unknown {
+    return text === "" ? undefined : this.on_finalized_text(text, false);
   }
+}
+
+/** What several callbacks have returned, as one value. */
+function together(returned: readonly unknown[]): unknown {
+  const promises = returned.filter(isPromise);
+  return promises.length > 0 ? Promise.all(promises) : undefined;
 }
 
 /** CJK ideographs, which no space separates: the blocks that Hugging Face's streamer knows. */

@@ -58,8 +58,8 @@ export class TextOutput {
       throw new ConfigError(`stop: expected strings that are not empty, found ${show(stop)}`);
     this.keepStop = keepStop;
     this.limit = limit;
-    if (tokenizer.decode_stream) this.tokens = tokenizer.decode_stream({ ...decode, certain: true, prompt });
-    else if (tokenizer.decode) this.tokens = new WindowDecoder((ids) => tokenizer.decode!(ids, decode), prompt);
+    if (tokenizer?.decode_stream) this.tokens = tokenizer.decode_stream({ ...decode, certain: true, prompt });
+    else if (tokenizer?.decode) this.tokens = new WindowDecoder((ids) => tokenizer.decode!(ids, decode), prompt);
     else throw new InputError("tokenizer: expected one with decode_stream or decode, found neither");
   }
 
@@ -146,7 +146,8 @@ class WindowDecoder implements CertainStream {
   push(id: number): string {
     this.ids.push(id);
     const text = this.decode(this.ids);
-    const whole = text.replace(/\ufffd+$/, "").length;
+    let whole = text.length;
+    while (text[whole - 1] === "\ufffd") whole--;
     if (whole <= this.given) return "";
     if (text.startsWith(this.begun, this.given)) this.given += this.begun.length; // broken: it is the prompt's
     this.begun = "";

@@ -1,5 +1,6 @@
 // The log-probabilities of chosen tokens, found again in the scores of each step.
 // Source: transformers, `compute_transition_scores`.
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { type ExactMath, logSumExp } from "../model/probabilities.ts";
 import { Tensor, type TokenIds, toRows } from "../tensor.ts";
@@ -12,6 +13,8 @@ export function transitionScores(
   beam_indices: TokenIds | null | undefined,
   normalize_logits: boolean,
 ): Tensor {
+  if (!Array.isArray(scores) || !scores.every((step) => step instanceof Tensor && step.dims.length === 2))
+    throw new InputError(`scores: expected a Tensor [rows, vocab] for each step, found ${show(scores)}`);
   if (scores.length === 0) throw new InputError("scores: expected those of at least one step, found none");
   const beams =
     beam_indices == null
@@ -30,7 +33,10 @@ export function transitionScores(
     for (let step = 0; step < steps; step++) {
       if (beam[step] < 0) continue;
       const values = scores[step].row(beam[step]).data as Float32Array;
-      const value = values[sequences[row][first + step]];
+      const token = sequences[row][first + step];
+      if (token < 0 || token >= values.length)
+        throw new InputError(`sequences[${row}]: expected token ids below ${values.length}, found ${token}`);
+      const value = values[token];
       data[row * steps + step] = normalize_logits ? value - logSumExp(math, values) : value;
     }
   }

@@ -30,6 +30,8 @@ export function loadKernels(platform: Assets, wanted: "auto" | "plain" | "relaxe
 }
 
 async function load(platform: Assets, wanted: "auto" | "plain" | "relaxed"): Promise<KernelBuild> {
+  if (typeof WebAssembly === "undefined")
+    throw new EngineError("this runtime has no WebAssembly, which Tramontane needs (in Node, --jitless takes it away)");
   if (wanted !== "plain") {
     const bytes = (await platform.wasm("kernels-relaxed.wasm")) as BufferSource;
     const hidden = !WebAssembly.validate(bytes);

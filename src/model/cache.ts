@@ -1,4 +1,7 @@
 // A cache as callers hold it: the pages of a batch of sequences, and how far each is filled.
+
+import { textArgument } from "../arguments.ts";
+import { show } from "../config/show.ts";
 import { EngineError, InputError } from "../errors.ts";
 import type { KvPool } from "../memory/kv_pool.ts";
 import { PageList } from "./pages.ts";
@@ -77,6 +80,11 @@ export class KeyValueCache {
     return this.columns - this.rows[row].length;
   }
 
+  /** Whether the cache is kept by this engine: it lies in its memory, and means nothing to any other. */
+  isOf(owner: CacheOwner): boolean {
+    return this.owner === owner;
+  }
+
   /**
    * @throws {@link EngineError} after `dispose`, of the model, too, or after a call that was cut off beyond repair
    * @throws {@link InputError} while a call extends the cache
@@ -105,9 +113,10 @@ export class KeyValueCache {
    */
   crop(length: number): void {
     this.check();
-    const target = length < 0 ? this.columns + length : length;
-    if (!Number.isInteger(target) || target < 0)
-      throw new InputError(`crop: expected a length up to ${this.columns}, found ${length}`);
+    const whole = Number.isInteger(length);
+    const target = whole && length < 0 ? this.columns + length : length;
+    if (!whole || target < 0)
+      throw new InputError(`crop: expected a length up to ${this.columns}, found ${show(length)}`);
     if (target >= this.columns) return;
     const drop = this.columns - target;
     for (const [i, row] of this.rows.entries()) {
@@ -123,15 +132,13 @@ export class KeyValueCache {
   /** A second cache that goes on by itself; what both have in common is stored once. */
   fork(): KeyValueCache {
     this.check();
-    return new KeyValueCache(
-      this.owner,
-      this.rows.map((row) => row.fork()),
-      this.columns,
-    );
+    const rows = this.rows.map((row) => row.fork());
+    return new KeyValueCache(this.owner, rows, this.columns).disposeWhenForgotten();
   }
 
   /** Writes the cache to a file that `model.load_cache` reads. @throws WriteError when it cannot be written */
   async save(path: string): Promise<void> {
+    textArgument(path, "save: path");
     const leave = this.acquire();
     try {
       await this.owner.save(path, this.columns, this.rows);
@@ -146,8 +153,9 @@ export class KeyValueCache {
   }
 
   /** Disposes it once nobody refers to it any more: for caches that a caller was given and may have forgotten. */
-  disposeWhenForgotten(): void {
+  disposeWhenForgotten(): this {
     forgotten.register(this, this.state);
+    return this;
   }
 
   [Symbol.dispose](): void {

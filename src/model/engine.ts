@@ -1,6 +1,8 @@
 // The engine: a loaded model. It owns the memories, the team of threads, the caches' pages and the scheduler, and their end.
+import { textArgument } from "../arguments.ts";
 import type { ModelShape } from "../config/shape.ts";
-import { EngineError } from "../errors.ts";
+import { show } from "../config/show.ts";
+import { EngineError, InputError } from "../errors.ts";
 import { STACK_BYTES } from "../kernels/abi.ts";
 import { askKernels } from "../kernels/load.ts";
 import { type LogitsExports, loadLogits } from "../kernels/logits.ts";
@@ -25,6 +27,9 @@ import { Scheduler } from "./scheduler.ts";
 import type { Job, JobResult, Notice, Setup } from "./step.ts";
 
 export type EngineTeam = Team<Setup, Job, Notice, JobResult>;
+
+/** Rows of a cache at most. */
+const MOST_ROWS = 2 ** 16;
 
 /** How long a step may take while others wait, in milliseconds. */
 const STEP_MS = 250;
@@ -154,10 +159,31 @@ export class Engine {
     return { needed, all: plan.kv.pages, bytes: pool.page_bytes };
   }
 
+  /** The cache of sequences that are there already. */
+  cacheOf(rows: KeyValueCache["rows"], columns: number): KeyValueCache {
+    return new KeyValueCache(this.owner, rows, columns);
+  }
+
   /** A cache without tokens, for `rows` sequences. */
   emptyCache(rows: number): KeyValueCache {
     this.check();
+    if (!Number.isInteger(rows) || rows < 1 || rows > MOST_ROWS)
+      throw new InputError(`create_cache: expected 1 to ${MOST_ROWS} rows, found ${show(rows)}`);
     return KeyValueCache.empty(this.owner, rows);
+  }
+
+  /**
+   * Whether a cache that a call was given can go on here.
+   * @throws {@link InputError} when it is no cache, or another model's, or another call is extending it
+   * @throws {@link EngineError} when it, or its model, was disposed
+   */
+  checkCache(cache: unknown): void {
+    if (cache === undefined) return;
+    if (!(cache instanceof KeyValueCache))
+      throw new InputError(`past_key_values: expected a cache that this model gave, found ${show(cache)}`);
+    if (!cache.isOf(this.owner))
+      throw new InputError("past_key_values: expected a cache that this model gave, found another model's");
+    cache.check();
   }
 
   /** What cache files are written from and read into. */
@@ -193,10 +219,10 @@ export class Engine {
   /** Reads what `save` wrote. @throws InputError when it is of another model, MemoryError when there is no room */
   async loadCache(path: string): Promise<KeyValueCache> {
     this.check();
-    const file = await this.platform.open(path);
+    const file = await this.platform.open(textArgument(path, "load_cache: path"));
     try {
       const { columns, rows } = await readCache(this.cacheMemory, file);
-      return new KeyValueCache(this.owner, rows, columns);
+      return this.cacheOf(rows, columns);
     } finally {
       await file.close();
     }

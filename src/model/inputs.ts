@@ -1,6 +1,7 @@
 // What a forward call was given, checked and turned into sequences. Padding before a sequence's first token is left out of
 // it; behind that it has its place, which a window counts, and nobody sees its key.
-
+import { checkSignal } from "../abort.ts";
+import { givenArguments } from "../arguments.ts";
 import { nearest } from "../config/nearest.ts";
 import type { ModelShape } from "../config/shape.ts";
 import { show, showName } from "../config/show.ts";
@@ -85,8 +86,8 @@ const HARMLESS = ["token_type_ids"];
  * @throws {@link InputError} for one that the class does not know, with the nearest that it does
  */
 export function checkArguments<T extends ForwardInputs>(inputs: T, own: readonly string[]): T {
-  if (typeof inputs !== "object" || inputs === null)
-    throw new InputError(`expected an object of arguments, { input_ids, … }, found ${show(inputs)}`);
+  inputs = givenArguments(inputs, "the arguments, { input_ids, … }");
+  checkSignal(inputs.signal);
   const known = [...ARGUMENTS, ...own];
   const unknown = Object.keys(inputs).find((name) => !known.includes(name) && !HARMLESS.includes(name));
   if (unknown !== undefined)
@@ -104,7 +105,6 @@ export function checkInputs(inputs: ForwardInputs, shape: ModelShape): CheckedIn
   const { input_ids, inputs_embeds, past_key_values } = inputs;
   if ((input_ids === undefined) === (inputs_embeds === undefined))
     throw new InputError("expected exactly one of input_ids and inputs_embeds");
-  past_key_values?.check();
   const ids = input_ids === undefined ? undefined : toRows(input_ids);
   for (const [b, row] of ids?.entries() ?? []) checkTokens(row, shape.vocab, `input_ids[${b}]`);
   const embeds = inputs_embeds === undefined ? undefined : checkEmbeds(inputs_embeds, shape.hidden);
@@ -222,11 +222,12 @@ export function keptColumns(keep: CausalLMInputs["logits_to_keep"], length: numb
     const count = Math.min(keep, length);
     return Uint32Array.from({ length: count }, (_, i) => length - count + i);
   }
+  if (!Array.isArray(keep)) throw new InputError(`logits_to_keep: expected a count or indices, found ${show(keep)}`);
   if (new Set(keep).size < keep.length) throw new InputError("logits_to_keep: expected each index once");
-  return Uint32Array.from(keep, (value, i) => {
-    const column = value < 0 ? length + value : value;
-    if (!Number.isInteger(column) || column < 0 || column >= length)
-      throw new InputError(`logits_to_keep[${i}]: expected an index below ${length}, found ${value}`);
+  return Uint32Array.from(keep, (value: unknown, i) => {
+    const column = typeof value === "number" && value < 0 ? length + value : value;
+    if (typeof column !== "number" || !Number.isInteger(column) || column < 0 || column >= length)
+      throw new InputError(`logits_to_keep[${i}]: expected an index below ${length}, found ${show(value)}`);
     return column;
   });
 }

@@ -1,4 +1,7 @@
 // The options of from_pretrained, and what they mean where they are absent.
+import { checkSignal } from "../abort.ts";
+import { givenArguments } from "../arguments.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { type KvFormat, kvFormats } from "../memory/kv_pool.ts";
 
@@ -33,6 +36,7 @@ export interface LoadOptions {
   /** How weights are stored; `auto` is as they are. */
   dtype?: "auto";
   device?: "cpu";
+  /** Told of each part that has come in. Where it returns promises, loading ends when they are settled. */
   progress_callback?: (info: ProgressInfo) => void;
   signal?: AbortSignal;
   /**
@@ -54,6 +58,23 @@ export interface LoadOptions {
   bank_bytes?: number;
 }
 
+/**
+ * The options that were given, checked.
+ * @throws {@link InputError} naming the one that is wrong; the signal's reason where it is aborted already
+ */
+export function readOptions<T extends LoadOptions>(given: T | null | undefined): T {
+  const options = givenArguments<T>(given, "the options");
+  const { progress_callback, config, signal } = options;
+  if (progress_callback !== undefined && typeof progress_callback !== "function")
+    throw new InputError(`progress_callback: expected a function, found ${show(progress_callback)}`);
+  if (config !== undefined && typeof config !== "object")
+    throw new InputError(`config: expected a config or an object of its fields, found ${show(config)}`);
+  checkOptions(options);
+  checkSignal(signal);
+  signal?.throwIfAborted();
+  return options;
+}
+
 /** Checks the options that are numbers or choices. @throws {@link InputError} */
 export function checkOptions(options: LoadOptions): void {
   const integer = (
@@ -63,13 +84,13 @@ export function checkOptions(options: LoadOptions): void {
   ) => {
     const value = options[name];
     if (value !== undefined && (!Number.isInteger(value) || value < least || value > most))
-      throw new InputError(`${name}: expected an integer from ${least} to ${most}, found ${value}`);
+      throw new InputError(`${name}: expected an integer from ${least} to ${most}, found ${show(value)}`);
   };
   const choice = (name: keyof LoadOptions, choices: readonly unknown[]) => {
     const value = options[name];
     if (value !== undefined && !choices.includes(value))
       throw new InputError(
-        `${name}: expected one of ${choices.map((c) => JSON.stringify(c)).join(", ")}, found ${JSON.stringify(value)}`,
+        `${name}: expected one of ${choices.map((c) => JSON.stringify(c)).join(", ")}, found ${show(value)}`,
       );
   };
   integer("threads", 1, 256);

@@ -1,6 +1,8 @@
 // What every class of models is: loading, the forward pass from inputs to results, info, caches and disposal. A class says
 // which head it has, what it wants of a call, and what it makes of the results.
+import { onAbort } from "../abort.ts";
 import { Callable } from "../callable.ts";
+import { CallerPromises } from "../callbacks.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
 import { openRepository } from "../checkpoint/repository.ts";
@@ -18,7 +20,7 @@ import type { Engine, ModelInfo } from "./engine.ts";
 import { collectOutputs, type ForwardResults, type ForwardWants, RowOutputs } from "./forward_output.ts";
 import { checkArguments, checkInputs, type ForwardInputs, type InputRow, packedSequences } from "./inputs.ts";
 import { loadEngine } from "./load.ts";
-import type { LoadOptions } from "./options.ts";
+import { type LoadOptions, type ProgressInfo, readOptions } from "./options.ts";
 import type { ExactMath } from "./probabilities.ts";
 import type { Profile } from "./profile.ts";
 import { randomCheckpoint } from "./random_checkpoint.ts";
@@ -68,14 +70,14 @@ export abstract class PreTrainedModel extends Callable {
     path: string,
     options: LoadOptions = {},
   ): Promise<T> {
-    options.signal?.throwIfAborted();
+    const given = readOptions(options);
     const repository = await openRepository(await currentPlatform(), path);
     const checkpoint = await openCheckpoint(repository, {
-      config: options.config as PreTrainedConfig | undefined,
+      config: given.config as PreTrainedConfig | undefined,
       config_class: this.config_class,
     });
     try {
-      return await this.from_checkpoint(checkpoint, options);
+      return await this.from_checkpoint(checkpoint, given);
     } finally {
       await checkpoint.close();
     }
@@ -95,7 +97,7 @@ export abstract class PreTrainedModel extends Callable {
     config: PreTrainedConfig | Readonly<Record<string, unknown>>,
     options: LoadOptions & { seed?: number | bigint } = {},
   ): Promise<T> {
-    const { seed = 0, ...load } = options;
+    const { seed = 0, ...load } = readOptions(options);
     if (typeof seed !== "bigint" && !Number.isSafeInteger(seed))
       throw new InputError(`seed: expected an integer, found ${show(seed)}`);
     const checked = config instanceof PreTrainedConfig ? config : readConfig(config, "the config", this.config_class);
@@ -114,13 +116,15 @@ export abstract class PreTrainedModel extends Callable {
   ): Promise<T> {
     const name = checkpoint.path;
     const { config } = checkpoint;
+    const told = new CallerPromises();
+    const progress_callback = (info: ProgressInfo) => told.add(options.progress_callback?.(info));
     const suits: boolean = config instanceof this.config_class;
     if (!suits)
       throw new CheckpointError(
         `${name}: found model_type "${config.model_type}", which is for another class; the Auto classes choose it`,
       );
     const tell = (status: "initiate" | "done" | "ready") =>
-      options.progress_callback?.({
+      progress_callback({
         status,
         name,
         file: name,
@@ -131,12 +135,13 @@ export abstract class PreTrainedModel extends Callable {
     tell("initiate");
     let engine: Engine | undefined;
     try {
-      engine = await loadEngine(await currentPlatform(), checkpoint, options, this.head);
+      engine = await loadEngine(await currentPlatform(), checkpoint, { ...options, progress_callback }, this.head);
       tell("done");
       const generation_config = new GenerationConfig(checkpoint.generation_config);
       const Class = this as unknown as new (...args: unknown[]) => T;
       const model = new Class(engine, config, generation_config);
       tell("ready");
+      await told.settled();
       return model;
     } catch (error) {
       await engine?.dispose();
@@ -151,12 +156,12 @@ export abstract class PreTrainedModel extends Callable {
 
   /** A cache without tokens, for `rows` sequences. @throws EngineError after `dispose` */
   create_cache(rows: number): KeyValueCache {
-    return this.engine.emptyCache(rows);
+    return this.engine.emptyCache(rows).disposeWhenForgotten();
   }
 
   /** Reads a cache that `past_key_values.save` wrote. @throws {@link InputError} when it is of another model */
-  load_cache(path: string): Promise<KeyValueCache> {
-    return this.engine.loadCache(path);
+  async load_cache(path: string): Promise<KeyValueCache> {
+    return (await this.engine.loadCache(path)).disposeWhenForgotten();
   }
 
   /** Arguments of the class's forward pass beside those of every class. */
@@ -188,6 +193,7 @@ export abstract class PreTrainedModel extends Callable {
     const { engine } = this;
     const { shape } = engine;
     engine.check();
+    engine.checkCache(inputs.past_key_values);
     const { rows, length } = checkInputs(inputs, shape);
     const wants: ForwardWants = { ...this.insides(inputs), ...wants_of(rows, length) };
     const keeps_cache = inputs.use_cache ?? use_cache;
@@ -258,11 +264,10 @@ export abstract class PreTrainedModel extends Callable {
   private async read(readings: readonly Reading[], signal: AbortSignal | undefined): Promise<void> {
     const { scheduler } = this.engine;
     signal?.throwIfAborted();
-    let aborted = () => {};
+    let forget = () => {};
     const abort = new Promise<never>((_, reject) => {
-      aborted = () => reject(signal!.reason);
+      forget = onAbort(signal, () => reject(signal!.reason));
     });
-    signal?.addEventListener("abort", aborted);
     try {
       scheduler.add(readings);
       await Promise.race([abort, Promise.all(readings.map(({ finished }) => finished))]);
@@ -271,7 +276,7 @@ export abstract class PreTrainedModel extends Callable {
       await Promise.all(readings.map((reading) => scheduler.remove(reading)));
       throw error;
     } finally {
-      signal?.removeEventListener("abort", aborted);
+      forget();
     }
   }
 

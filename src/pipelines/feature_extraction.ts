@@ -1,4 +1,6 @@
 // pipeline("feature-extraction", …): hidden states of texts, or one vector for each.
+import { givenArguments } from "../arguments.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { BaseModel } from "../model/base_model.ts";
 import { Tensor } from "../tensor.ts";
@@ -28,9 +30,10 @@ export class FeatureExtractionPipeline extends Pipeline<BaseModel> {
   readonly task = "feature-extraction";
 
   async _call(input: string | string[], options: FeatureExtractionOptions = {}): Promise<Tensor> {
-    const { pooling = "none", normalize = false } = options;
+    const { pooling = "none", normalize = false } = givenArguments(options, "the options");
     const texts = textsOf(this.task, input);
-    if (!POOLINGS.includes(pooling)) throw new InputError(`pooling: expected ${POOLINGS.join(", ")}, found ${pooling}`);
+    if (!POOLINGS.includes(pooling))
+      throw new InputError(`pooling: expected ${POOLINGS.join(", ")}, found ${show(pooling)}`);
     const states = await Promise.all(
       texts.map(async (text) => {
         const input_ids = [this.tokenizer.encode(text)];

@@ -2,6 +2,7 @@
 import { openCheckpoint } from "../checkpoint/open.ts";
 import { openRepository, type Repository } from "../checkpoint/repository.ts";
 import type { PreTrainedConfig } from "../config/pretrained_config.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import {
   type AutoClass,
@@ -11,7 +12,7 @@ import {
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
 } from "../generation/auto.ts";
-import type { LoadOptions } from "../model/options.ts";
+import { type LoadOptions, readOptions } from "../model/options.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { loadTokenizer } from "../text/load_tokenizer.ts";
@@ -45,14 +46,14 @@ export async function pipeline<Task extends PipelineTask>(
   path: string,
   options: LoadOptions = {},
 ): Promise<PipelineOf<Task>> {
-  if (!Object.hasOwn(tasks, task))
+  if (typeof task !== "string" || !Object.hasOwn(tasks, task))
     throw new InputError(
       `pipeline: expected the task ${Object.keys(tasks)
         .map((name) => `"${name}"`)
-        .join(", ")}, found ${JSON.stringify(task)}`,
+        .join(", ")}, found ${show(task)}`,
     );
-  options.signal?.throwIfAborted();
-  return loadPipeline(task, await openRepository(await currentPlatform(), path), options);
+  const given = readOptions(options);
+  return loadPipeline(task, await openRepository(await currentPlatform(), path), given);
 }
 
 /** Model and tokenizer from the same files, each of which is read once. */

@@ -1,4 +1,6 @@
 // pipeline("question-answering", …): where in a text the answer to a question stands.
+import { givenArguments } from "../arguments.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { softmax } from "../model/probabilities.ts";
 import type { MixtralForQuestionAnswering } from "../model/question_answering.ts";
@@ -28,12 +30,13 @@ export class QuestionAnsweringPipeline extends Pipeline<MixtralForQuestionAnswer
   readonly task = "question-answering";
 
   async _call(question: string, context: string, options: QuestionAnsweringOptions = {}): Promise<unknown> {
-    const { top_k = 1, max_answer_len = 15 } = options;
+    const { top_k = 1, max_answer_len = 15 } = givenArguments(options, "the options");
     for (const [name, text] of Object.entries({ question, context }))
       if (typeof text !== "string")
         throw new InputError(`question-answering: expected a text as ${name}, found ${typeof text}`);
     for (const [name, count] of Object.entries({ top_k, max_answer_len }))
-      if (!(Number.isInteger(count) && count > 0)) throw new InputError(`${name}: expected a count, found ${count}`);
+      if (!(Number.isInteger(count) && count > 0))
+        throw new InputError(`${name}: expected a count, found ${show(count)}`);
     const { tokenizer, model } = this;
     const ids = tokenizer.encode(question, { text_pair: context });
     // The context begins where the row differs from one without it.

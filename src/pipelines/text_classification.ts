@@ -1,4 +1,5 @@
 // pipeline("text-classification", …): the likeliest labels of texts.
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { MixtralForSequenceClassification } from "../model/classification.ts";
 import { sigmoid, softmax } from "../model/probabilities.ts";
@@ -27,10 +28,11 @@ export interface TextClassificationPipeline {
 export class TextClassificationPipeline extends Pipeline<MixtralForSequenceClassification> {
   readonly task = "text-classification";
 
-  async _call(input: string | string[], { top_k = 1 }: TextClassificationOptions = {}): Promise<unknown> {
+  async _call(input: string | string[], options?: TextClassificationOptions | null): Promise<unknown> {
+    const { top_k = 1 } = options ?? {};
     const texts = textsOf(this.task, input);
     if (top_k !== null && !(Number.isInteger(top_k) && top_k > 0))
-      throw new InputError(`top_k: expected a count of labels, or null for all, found ${top_k}`);
+      throw new InputError(`top_k: expected a count of labels, or null for all, found ${show(top_k)}`);
     const { id2label } = this.model.config;
     const found = await Promise.all(texts.map((text) => this.scores(text)));
     const ranked = found.map((scores) =>

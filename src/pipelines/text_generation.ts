@@ -1,4 +1,5 @@
 // pipeline("text-generation", …): texts or conversations in, texts out.
+import { givenArguments } from "../arguments.ts";
 import { InputError } from "../errors.ts";
 import type { CausalLM } from "../generation/causal_lm.ts";
 import type { GenerateInputs } from "../generation/generate_inputs.ts";
@@ -33,7 +34,7 @@ export class TextGenerationPipeline extends Pipeline<CausalLM> {
   readonly task = "text-generation";
 
   async _call(input: string | string[] | Chat | Chat[], options: TextGenerationOptions = {}): Promise<unknown> {
-    const { return_full_text = true, add_special_tokens = true, ...generate } = options;
+    const { return_full_text = true, add_special_tokens = true, ...generate } = givenArguments(options, "the options");
     const single = typeof input === "string" || isChat(input);
     const prompts = (single ? [input] : input) as (string | Chat)[];
     if (!Array.isArray(prompts) || prompts.length === 0 || !prompts.every((p) => typeof p === "string" || isChat(p)))

@@ -1,4 +1,6 @@
 // pipeline("token-classification", …): the label of each token, or of runs of tokens that belong together.
+import { givenArguments } from "../arguments.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { MixtralForTokenClassification } from "../model/classification.ts";
 import { softmax } from "../model/probabilities.ts";
@@ -55,10 +57,14 @@ export class TokenClassificationPipeline extends Pipeline<MixtralForTokenClassif
   readonly task = "token-classification";
 
   async _call(input: string | string[], options: TokenClassificationOptions = {}): Promise<unknown> {
-    const { ignore_labels = ["O"], aggregation_strategy = "none" } = options;
+    const { ignore_labels = ["O"], aggregation_strategy = "none" } = givenArguments(options, "the options");
+    if (!Array.isArray(ignore_labels))
+      throw new InputError(`ignore_labels: expected a list of labels, found ${show(ignore_labels)}`);
     const texts = textsOf(this.task, input);
     if (!STRATEGIES.includes(aggregation_strategy))
-      throw new InputError(`aggregation_strategy: expected ${STRATEGIES.join(", ")}, found ${aggregation_strategy}`);
+      throw new InputError(
+        `aggregation_strategy: expected ${STRATEGIES.join(", ")}, found ${show(aggregation_strategy)}`,
+      );
     const results = await Promise.all(
       texts.map(async (text) => {
         const pieces = await this.pieces(text);

@@ -1,5 +1,7 @@
 // Where the files are that the engine loads as it runs: the .wasm binaries, and the script of the team's threads.
 // They lie beside the code; a bundle that leaves them behind is told with `configure` where they are.
+import { givenArguments } from "../arguments.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 
 export interface AssetLocations {
@@ -22,7 +24,8 @@ let worker_url: URL | undefined;
  *   worker_url: new URL("./tramontane-worker.js", import.meta.url),
  * });
  */
-export function configure(locations: AssetLocations): void {
+export function configure(given: AssetLocations): void {
+  const locations = givenArguments(given, "configure");
   if (locations.wasm_url !== undefined) wasm_url = absolute("wasm_url", locations.wasm_url, true);
   if (locations.worker_url !== undefined) worker_url = absolute("worker_url", locations.worker_url, false);
 }
@@ -33,7 +36,7 @@ function absolute(name: string, location: string | URL, folder: boolean): URL {
     if (folder && !url.pathname.endsWith("/")) url.pathname += "/";
     return url;
   } catch (cause) {
-    throw new InputError(`configure: ${name}: expected an absolute URL, found ${JSON.stringify(String(location))}`, {
+    throw new InputError(`configure: ${name}: expected an absolute URL, found ${show(location)}`, {
       cause,
     });
   }

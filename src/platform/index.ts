@@ -1,4 +1,5 @@
 // Chooses the platform once, by the globals that each runtime is known by.
+import { EngineError } from "../errors.ts";
 import type { Platform } from "./platform.ts";
 
 let chosen: Promise<Platform> | undefined;
@@ -14,5 +15,5 @@ async function choose(): Promise<Platform> {
   if (globals.Deno) return (await import("./deno.ts")).deno;
   if (globals.Bun) return (await import("./bun.ts")).bun;
   if (globals.process?.versions?.node) return (await import("./node.ts")).node;
-  throw new Error("tramontane: this runtime is none of Node, Deno and Bun");
+  throw new EngineError("this runtime is none of Node, Deno and Bun, which are those that Tramontane runs in");
 }

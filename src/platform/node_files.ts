@@ -42,7 +42,9 @@ async function openFile(path: string, real_descriptor: boolean): Promise<SourceF
     async read(offset, target) {
       for (let done = 0; done < target.length; ) {
         const part = target.subarray(done, done + READ_BYTES);
-        const { bytesRead } = await handle.read(part, 0, part.length, offset + done);
+        const { bytesRead } = await handle.read(part, 0, part.length, offset + done).catch((cause: unknown) => {
+          throw refusal(path, "read", cause);
+        });
         if (bytesRead === 0) throw endOfFile(path, offset, target.length, done);
         done += bytesRead;
       }
@@ -88,7 +90,12 @@ function openAgain(ref: FileHandleRef): SyncFile {
       if (!open) throw new CheckpointError(`${path}: cannot be read: it was closed`);
       for (let done = 0; done < into.length; ) {
         const part = into.subarray(done, done + READ_BYTES);
-        const bytes = readSync(fd, part, 0, part.length, offset + done);
+        let bytes: number;
+        try {
+          bytes = readSync(fd, part, 0, part.length, offset + done);
+        } catch (cause) {
+          throw refusal(path, "read", cause);
+        }
         if (bytes === 0) throw endOfFile(path, offset, into.length, done);
         done += bytes;
       }

@@ -1,5 +1,6 @@
 // Byte-pair encoding: of all neighbours that merge, the pair of the lowest rank is joined first, the leftmost among
 // equals, until none is left. A heap of candidates makes that O(n log n), also on 100,000 equal characters.
+import { Heap } from "./heap.ts";
 import type { MergeTable } from "./merges.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
@@ -10,8 +11,7 @@ class Merger {
   private next = new Int32Array(64);
   private previous = new Int32Array(64);
   private candidate = new Int32Array(64); // the merge of each symbol with its right neighbour, −1 for none
-  private heap = new Float64Array(192); // rank · 2^31 + position: ordered by rank, then leftmost
-  private size = 0;
+  private heap = new Heap(192); // rank · 2^31 + position: ordered by rank, then leftmost
 
   constructor(table: MergeTable) {
     this.table = table;
@@ -25,16 +25,16 @@ class Merger {
       this.next = new Int32Array(length);
       this.previous = new Int32Array(length);
       this.candidate = new Int32Array(length);
-      this.heap = new Float64Array(3 * length); // n − 1 at first, and two for each merge
+      this.heap = new Heap(3 * length); // n − 1 at first, and two for each merge
     }
-    this.size = 0;
+    this.heap.clear();
     for (let i = 0; i < n; i++) {
       this.next[i] = i + 1 < n ? i + 1 : -1;
       this.previous[i] = i - 1;
     }
     for (let i = 0; i < n; i++) this.offer(symbols, i);
-    while (this.size > 0) {
-      const key = this.pop();
+    while (this.heap.size > 0) {
+      const key = this.heap.pop();
       const i = key % 2 ** 31;
       const merge = this.candidate[i];
       // Stale when a neighbour has changed since it was offered.
@@ -56,42 +56,15 @@ class Merger {
     const right = this.next[i];
     const merge = right < 0 ? -1 : this.table.find(symbols[i], symbols[right]);
     this.candidate[i] = merge;
-    if (merge >= 0) this.push(this.table.rank(merge) * 2 ** 31 + i);
-  }
-
-  private push(key: number): void {
-    const heap = this.heap;
-    let at = this.size++;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (heap[parent] <= key) break;
-      heap[at] = heap[parent];
-      at = parent;
-    }
-    heap[at] = key;
-  }
-
-  private pop(): number {
-    const heap = this.heap;
-    const top = heap[0];
-    const key = heap[--this.size];
-    for (let at = 0; ; ) {
-      let child = 2 * at + 1;
-      if (child + 1 < this.size && heap[child + 1] < heap[child]) child++;
-      if (child >= this.size || heap[child] >= key) {
-        heap[at] = key;
-        return top;
-      }
-      heap[at] = heap[child];
-      at = child;
-    }
+    if (merge >= 0) this.heap.push(this.table.rank(merge) * 2 ** 31 + i);
   }
 }
 
 /** Encodes normalized text that holds no literals. */
 export class BytePairEncoder {
   private readonly vocabulary: Vocabulary;
-  private readonly characters = new Map<number, number>(); // code point → id
+  private readonly characters = new Map<number, number>(); // code point → symbol
+  private readonly spelled = new Map<number, readonly number[]>(); // symbol that is no id → ids of its bytes
   private readonly merger: Merger;
   private readonly utf8 = new TextEncoder();
 
@@ -102,6 +75,13 @@ export class BytePairEncoder {
       const point = token.codePointAt(0);
       if (point !== undefined && token.length === (point > 0xffff ? 2 : 1)) this.characters.set(point, id);
     }
+    for (const [character, symbol] of vocabulary.characters ?? []) {
+      this.characters.set(character.codePointAt(0)!, symbol);
+      this.spelled.set(
+        symbol,
+        Array.from(this.utf8.encode(character), (byte) => vocabulary.byte_ids![byte]),
+      );
+    }
   }
 
   /** Appends the ids of `text` to `out`. A surrogate without its other half is read as U+FFFD. */
@@ -111,7 +91,11 @@ export class BytePairEncoder {
     let lastUnknown = false;
     const flush = () => {
       const count = segment.length > 1 ? this.merger.merge(segment) : segment.length;
-      for (let i = 0; i < count; i++) out.push(segment[i]);
+      for (let i = 0; i < count; i++) {
+        const bytes = this.spelled.size > 0 ? this.spelled.get(segment[i]) : undefined;
+        if (bytes) out.push(...bytes);
+        else out.push(segment[i]);
+      }
       segment = [];
     };
     const add = (symbol: number) => {

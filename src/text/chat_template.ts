@@ -2,8 +2,10 @@
 // tokenizes. The template itself is run by jinja/render.ts, which says what bounds it.
 import { printable } from "../config/show.ts";
 import { InputError, TokenizerError } from "../errors.ts";
-import { RaisedByTemplate, render } from "./jinja/render.ts";
+import { RaisedByTemplate, TemplateError } from "./jinja/limits.ts";
+import { render } from "./jinja/render.ts";
 import { stripEnd } from "./jinja/strings.ts";
+import { unixLines } from "./lines.ts";
 
 export { TEMPLATE_LIMITS } from "./jinja/limits.ts";
 
@@ -86,12 +88,10 @@ function cutAtMark(text: string): string {
 
 function run(template: string, variables: Readonly<Record<string, unknown>>): string {
   try {
-    return render(template, variables);
+    return render(unixLines(template), variables); // as Jinja reads its sources
   } catch (cause) {
     if (cause instanceof RaisedByTemplate) throw new TokenizerError(cause.message, { cause });
-    // The parser reads past the end of an unfinished template, and deep nesting ends in a RangeError.
-    throw new TokenizerError(`chat template: ${printable(cause instanceof Error ? cause.message : String(cause))}`, {
-      cause,
-    });
+    const message = cause instanceof TemplateError ? cause.message : printable(String(cause));
+    throw new TokenizerError(`chat template: ${message}`, { cause });
   }
 }

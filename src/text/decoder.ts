@@ -1,8 +1,11 @@
 // From tokens back to text, one token at a time: ▁ to a space, byte tokens to characters, one leading space dropped.
 // The rules are those of Hugging Face's decoders Replace, ByteFallback, Fuse and Strip in this order.
-import type { Replacement } from "./text_form.ts";
+import { mostOfToken } from "./limits.ts";
+import { type Replacement, replaceAll } from "./text_form.ts";
 
 export interface DecoderForm {
+  /** What to call it in messages. */
+  readonly where: string;
   readonly replace: readonly Replacement[];
   readonly byte_fallback: boolean;
   /** At most `count` of the character `content` are dropped at the start of the text. */
@@ -29,9 +32,15 @@ const bytePattern = /^<0x([0-9A-Fa-f]{2})>$/;
 const BROKEN = "\ufffd";
 const utf8 = new TextEncoder();
 
+function replaced({ replace, where }: DecoderForm, token: string): string {
+  const most = mostOfToken(token.length);
+  for (const replacement of replace) token = replaceAll(token, replacement, most, where);
+  return token;
+}
+
 /** The bytes that a token stands for in the middle of a text: a byte token is its byte, `▁` a space. */
 export function tokenBytes(form: DecoderForm, token: string): Uint8Array {
-  for (const { pattern, content } of form.replace) token = token.replaceAll(pattern, () => content);
+  token = replaced(form, token);
   const byte = form.byte_fallback ? bytePattern.exec(token) : null;
   return byte ? Uint8Array.of(Number.parseInt(byte[1], 16)) : utf8.encode(token);
 }
@@ -57,7 +66,7 @@ export class TokenStream {
 
   /** @returns the text that became certain by this token */
   push(token: string): string {
-    for (const { pattern, content } of this.form.replace) token = token.replaceAll(pattern, () => content);
+    token = replaced(this.form, token);
     const byte = this.form.byte_fallback && token.length === 6 ? bytePattern.exec(token) : null;
     if (!byte) return this.end() + this.strip(token);
     this.pushByte(Number.parseInt(byte[1], 16));

@@ -1,4 +1,5 @@
 // What goes into and comes out of a tokenizer's call: the options by transformers' names, and the tensors.
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { Tensor } from "../tensor.ts";
 import type { ChatOptions } from "./chat_template.ts";
@@ -71,10 +72,9 @@ export interface DecodeStream {
 export function checkTexts(text: string | readonly string[], name: string): readonly string[] {
   const texts = typeof text === "string" ? [text] : text;
   if (!Array.isArray(texts))
-    throw new InputError(`${name}: expected a string or a list of strings, found ${typeof text}`);
+    throw new InputError(`${name}: expected a string or a list of strings, found ${show(text)}`);
   texts.forEach((t, i) => {
-    if (typeof t !== "string")
-      throw new InputError(`${name}[${i}]: expected a string, found ${t === null ? "null" : typeof t}`);
+    if (typeof t !== "string") throw new InputError(`${name}[${i}]: expected a string, found ${show(t)}`);
   });
   return texts;
 }

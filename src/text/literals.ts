@@ -1,67 +1,57 @@
 // Finds the added tokens in a text: the leftmost, and of those the longest, as Hugging Face's tokenizers does.
+import { Automaton } from "./automaton.ts";
 import type { AddedToken } from "./vocabulary.ts";
-
-interface Node {
-  readonly children: Map<number, Node>;
-  token?: AddedToken;
-}
 
 /** A stretch of text, or the added token that stands in its place. */
 export type Piece = { readonly text: string; readonly start: number } | { readonly id: number };
 
-const node = (): Node => ({ children: new Map() });
 // What Rust's regular expressions call \w and \s; JavaScript's differ.
 const wordAtEnd = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;
 const wordAtStart = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
 const space = /^\p{White_Space}$/u;
 
 export class Literals {
-  private readonly root = node();
   readonly size: number;
+  private readonly patterns: readonly string[];
+  private readonly tokens: readonly AddedToken[];
+  private readonly automaton: Automaton;
 
-  /** @param patterns - each token with the text that it is found by */
+  /** @param patterns - each token with the text that it is found by; of equal texts the last counts */
   constructor(patterns: readonly (readonly [string, AddedToken])[]) {
-    for (const [pattern, token] of patterns) {
-      let at = this.root;
-      for (let i = 0; i < pattern.length; i++) {
-        const unit = pattern.charCodeAt(i);
-        const child = at.children.get(unit) ?? node();
-        at.children.set(unit, child);
-        at = child;
-      }
-      at.token = token;
-    }
-    this.size = patterns.length;
+    const distinct = new Map(patterns.filter(([pattern]) => pattern !== ""));
+    this.patterns = [...distinct.keys()];
+    this.tokens = [...distinct.values()];
+    this.size = distinct.size;
+    this.automaton = new Automaton(this.patterns);
   }
 
   /** Splits `text`; empty stretches are left out, `start` is where a stretch began. */
   *split(text: string): Generator<Piece> {
+    // The places at which tokens begin, the last first.
+    const starts: number[] = [];
+    const found: number[] = [];
+    if (this.size > 0)
+      this.automaton.scan(text, (start, node) => {
+        starts.push(start);
+        found.push(this.automaton.patternAt(node));
+      });
     let done = 0;
-    for (let i = 0; this.size > 0 && i < text.length; ) {
-      const found = this.longest(text, i);
-      const end = found ? i + found.length : i + 1;
-      if (found && !(found.token.single_word && insideWord(text, i, end))) {
-        const { lstrip, rstrip, id } = found.token;
-        let start = Math.max(done, i);
-        while (lstrip && start > done && space.test(text[start - 1])) start--;
-        if (start > done) yield { text: text.slice(done, start), start: done };
-        yield { id };
-        done = end;
-        while (rstrip && done < text.length && space.test(text[done])) done++;
-      }
-      i = end;
+    let next = 0; // no token begins before it
+    for (let k = starts.length - 1; k >= 0; k--) {
+      const i = starts[k];
+      if (i < next) continue;
+      const { single_word, lstrip, rstrip, id } = this.tokens[found[k]];
+      const end = i + this.patterns[found[k]].length;
+      next = end;
+      if (single_word && insideWord(text, i, end)) continue;
+      let start = Math.max(done, i);
+      while (lstrip && start > done && space.test(text[start - 1])) start--;
+      if (start > done) yield { text: text.slice(done, start), start: done };
+      yield { id };
+      done = end;
+      while (rstrip && done < text.length && space.test(text[done])) done++;
     }
     if (done < text.length) yield { text: text.slice(done), start: done };
-  }
-
-  private longest(text: string, start: number): { token: AddedToken; length: number } | undefined {
-    let found: { token: AddedToken; length: number } | undefined;
-    let at: Node | undefined = this.root;
-    for (let i = start; i < text.length && at; i++) {
-      at = at.children.get(text.charCodeAt(i));
-      if (at?.token) found = { token: at.token, length: i + 1 - start };
-    }
-    return found;
   }
 }
 

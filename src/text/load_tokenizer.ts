@@ -1,12 +1,16 @@
 // Finds and reads a tokenizer: in a repository as on the hub (tokenizer.json before tokenizer.model before a GGUF file), or
 // in a named file of these kinds. Sizes are bounded before anything is read.
+import { givenArguments, textArgument } from "../arguments.ts";
 import { readGGUF } from "../checkpoint/gguf.ts";
+import { type GGUFSpecialTokens, ggufSpecialTokens } from "../checkpoint/gguf_special_tokens.ts";
 import { firstPart, ggufCheckpoints } from "../checkpoint/gguf_split.ts";
 import { hasFile, openRepository, type Repository } from "../checkpoint/repository.ts";
 import { TokenizerError } from "../errors.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { readJSON, string } from "./fields.ts";
-import { ggufTokenId, type Metadata, readGGUFVocabulary } from "./gguf_vocabulary.ts";
+import { type Metadata, readGGUFVocabulary } from "./gguf_vocabulary.ts";
+import { TEXT_LIMITS } from "./limits.ts";
+import { readText } from "./lines.ts";
 import { fromSentencePieces } from "./sentencepiece.ts";
 import {
   aroundText,
@@ -27,8 +31,7 @@ export interface TokenizerOptions {
   file?: string;
 }
 
-/** Bytes; the largest in use are a tenth of these. */
-const MAX_TOKENIZER_BYTES = 2 ** 28;
+/** Bytes of the files beside a tokenizer; the largest in use have a tenth. */
 const MAX_CONFIG_BYTES = 2 ** 24;
 
 /**
@@ -45,7 +48,7 @@ export async function loadTokenizer(
   const name = await chooseFile(repository, options);
   const where = repository.where(name);
   if (name.endsWith(".gguf")) return tokenizer_from_gguf(gguf ?? (await readMetadata(repository, name)), where);
-  const bytes = await repository.read(name, MAX_TOKENIZER_BYTES);
+  const bytes = await repository.read(name, TEXT_LIMITS.file);
   const files = await readConfigFiles(repository);
   let vocabulary: Vocabulary;
   if (name.endsWith(".json")) vocabulary = readTokenizerJSON(readJSON(bytes, where), where);
@@ -79,8 +82,9 @@ async function readConfigFiles(repository: Repository): Promise<ConfigFiles> {
   return {
     tokenizer_config: await parsed("tokenizer_config.json"),
     special_tokens_map: await parsed("special_tokens_map.json"),
+    added_tokens: await parsed("added_tokens.json"),
     config: await parsed("config.json"),
-    chat_template: template && new TextDecoder().decode(template),
+    chat_template: template && readText(template),
   };
 }
 
@@ -99,22 +103,29 @@ async function readMetadata(repository: Repository, name: string): Promise<Metad
  * @throws {@link TokenizerError} when the metadata holds none, or a damaged one
  */
 export function tokenizer_from_gguf(metadata: Metadata, source: string): Tokenizer {
-  const model = readGGUFVocabulary(metadata, source);
-  const keys = { bos: "bos_token_id", eos: "eos_token_id", unk: "unknown_token_id", pad: "padding_token_id" };
+  const special = specialTokens(metadata, source);
+  const model = readGGUFVocabulary(metadata, special, source);
   const tokens: TokenizerConfig["tokens"] = Object.fromEntries(
-    ROLES.flatMap((role) => {
-      const id = ggufTokenId(metadata, keys[role], model.pieces.length, source);
-      return id === undefined ? [] : [[role, model.pieces[id]]];
-    }),
+    ROLES.flatMap((role) => (special[role] === undefined ? [] : [[role, model.pieces[special[role]]]])),
   );
-  return new Tokenizer(fromSentencePieces(model), {
+  const vocabulary = fromSentencePieces(model);
+  return new Tokenizer(vocabulary, {
     tokens,
-    added_tokens: [],
+    added_tokens: vocabulary.added_tokens,
+    special_ids: [...special.named],
     chat_template: gguf_templates(metadata, source),
     padding_side: "right",
     truncation_side: "right",
     model_max_length: Number.POSITIVE_INFINITY,
   });
+}
+
+function specialTokens(metadata: Metadata, source: string): GGUFSpecialTokens {
+  try {
+    return ggufSpecialTokens(metadata, source);
+  } catch (cause) {
+    throw new TokenizerError((cause as Error).message, { cause });
+  }
 }
 
 /** `tokenizer.chat_template`, and further ones as `tokenizer.chat_template.NAME`. */
@@ -140,7 +151,9 @@ export const AutoTokenizer: {
    */
   from_pretrained(path: string, options?: TokenizerOptions): Promise<Tokenizer>;
 } = {
-  async from_pretrained(path, options = {}) {
+  async from_pretrained(path, given) {
+    const options = givenArguments<TokenizerOptions>(given, "the options");
+    if (options.file !== undefined) textArgument(options.file, "file");
     return loadTokenizer(await openRepository(await currentPlatform(), path), options);
   },
 };

@@ -2,44 +2,9 @@
 // A symbol is a token id.
 import { show } from "../config/show.ts";
 import { TokenizerError } from "../errors.ts";
-
-/** Pairs of 32-bit integers → an integer ≥ 0, open addressing. A Map keyed by numbers over 2^31 is five times slower. */
-class PairMap {
-  private entries = new Int32Array(3 * 1024).fill(-1); // left, right, value
-  private mask = 1023;
-  private count = 0;
-
-  private slot(left: number, right: number): number {
-    let h = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b);
-    h ^= h >>> 15;
-    for (let at = h & this.mask; ; at = (at + 1) & this.mask) {
-      const i = 3 * at;
-      if (this.entries[i] < 0 || (this.entries[i] === left && this.entries[i + 1] === right)) return i;
-    }
-  }
-
-  /** @returns the value of a pair, −1 where there is none */
-  get(left: number, right: number): number {
-    return this.entries[this.slot(left, right) + 2];
-  }
-
-  set(left: number, right: number, value: number): void {
-    const i = this.slot(left, right);
-    if (this.entries[i] < 0 && ++this.count * 2 > this.mask) {
-      const old = this.entries;
-      this.entries = new Int32Array(old.length * 2).fill(-1);
-      this.mask = this.mask * 2 + 1;
-      this.count = 0;
-      for (let k = 0; k < old.length; k += 3) if (old[k] >= 0) this.set(old[k], old[k + 1], old[k + 2]);
-      this.set(left, right, value);
-      return;
-    }
-    this.entries.set([left, right, value], i);
-  }
-}
-
-/** Longest piece that may take part in merges, in UTF-16 units; trained vocabularies stop at 16 to 64. */
-const MAX_PIECE = 1024;
+import { TEXT_LIMITS } from "./limits.ts";
+import { PairMap } from "./pair_map.ts";
+import { PieceCuts } from "./piece_cuts.ts";
 
 export class MergeTable {
   private readonly pairs = new PairMap();
@@ -77,19 +42,24 @@ export class MergeTable {
    * From SentencePiece scores: two neighbours join when their union is a piece, the best score first. Pieces of equal
    * score have equal rank, so that the leftmost pair wins, as in SentencePiece.
    * @param scored - the pieces that text can be made of, with their scores
+   * @throws {@link TokenizerError} when a piece is too long, or far more ways to make pieces of others than vocabularies have
    */
   static fromScores(scored: ReadonlyMap<string, number>, ids: ReadonlyMap<string, number>, source: string): MergeTable {
     const table = new MergeTable(ids);
     const ranks = new Map([...new Set(scored.values())].sort((a, b) => b - a).map((score, rank) => [score, rank]));
-    for (const [piece, score] of scored) {
-      if (piece.length > MAX_PIECE)
+    const most = scored.size * TEXT_LIMITS.merges_of_piece + TEXT_LIMITS.more_merges;
+    for (const piece of scored.keys())
+      if (piece.length > TEXT_LIMITS.token)
         throw new TokenizerError(
-          `${source}: piece ${ids.get(piece)}: expected at most ${MAX_PIECE} characters, found ${piece.length}`,
+          `${source}: piece ${ids.get(piece)}: expected at most ${TEXT_LIMITS.token} characters, found ${piece.length}`,
         );
-      for (let cut = 1; cut < piece.length; cut++) {
-        const [left, right] = [piece.slice(0, cut), piece.slice(cut)];
-        if (scored.has(left) && scored.has(right)) table.add(left, right, ranks.get(score)!);
-      }
+    const cuts = new PieceCuts(scored, TEXT_LIMITS.token);
+    for (const [piece, score] of scored) {
+      for (const cut of cuts.of(piece)) table.add(piece.slice(0, cut), piece.slice(cut), ranks.get(score)!);
+      if (table.ranks.length > most)
+        throw new TokenizerError(
+          `${source}: expected at most ${most} ways to make a piece of two others, found more in its ${scored.size} pieces`,
+        );
     }
     return table;
   }

@@ -1,6 +1,7 @@
 // Cuts rows of ids to a length and fills them up to one, by the rules and option names of transformers.
 import { show } from "../config/show.ts";
 import { InputError, TokenizerError } from "../errors.ts";
+import { TEXT_LIMITS } from "./limits.ts";
 import type { Row } from "./sequence_template.ts";
 import type { Side } from "./special_tokens.ts";
 
@@ -107,6 +108,11 @@ export function pad(
   if (padding === "max_length" && Number.isFinite(limit)) width = limit;
   else if (wanted && padding !== "max_length") for (const { ids } of rows) width = Math.max(width, ids.length);
   width = Math.ceil(width / multiple) * multiple;
+  const filled = rows.reduce((sum, { ids }) => sum + Math.max(0, width - ids.length), 0);
+  if (filled > TEXT_LIMITS.padding)
+    throw new InputError(
+      `padding: ${filled} pad tokens would fill ${rows.length} rows to ${width} ids, ${TEXT_LIMITS.padding} are allowed; pass a smaller max_length`,
+    );
   return rows.map(({ ids, type_ids }) => {
     const missing = Math.max(0, width - ids.length);
     const fill = (values: readonly number[], filling: number): readonly number[] => {

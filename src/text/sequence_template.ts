@@ -1,4 +1,6 @@
 // Which special tokens stand around a text, and around a pair of texts: TemplateProcessing of tokenizer.json.
+import { TokenizerError } from "../errors.ts";
+import { TEXT_LIMITS } from "./limits.ts";
 
 /** A special token, or the place of the first (A) or second (B) text. */
 export type TemplateItem =
@@ -27,6 +29,19 @@ export function surround(bos: number | undefined, eos: number | undefined): Sequ
     ...(eos === undefined ? [] : [{ ids: [eos], type_id: typeId }]),
   ];
   return { single: around("A", 0), pair: [...around("A", 0), ...around("B", 1)] };
+}
+
+/**
+ * @param where - what to call it in messages
+ * @throws {@link TokenizerError} when it says more around a text, or says a text oftener, than any in use
+ */
+export function checkTemplate(items: readonly TemplateItem[], where: string): void {
+  const places = items.filter((item) => "text" in item).length;
+  for (const [found, most, what] of [
+    [addedCount(items), TEXT_LIMITS.template, "special tokens"],
+    [places, TEXT_LIMITS.places, "places of a text"],
+  ] as const)
+    if (found > most) throw new TokenizerError(`${where}: expected at most ${most} ${what}, found ${found}`);
 }
 
 /** How many special tokens a template adds. */

@@ -2,9 +2,11 @@
 // tokens that no other file names, config.json. They say which tokens are bos, eos, unk and pad, and the chat template.
 import { showName } from "../config/show.ts";
 import { TokenizerError } from "../errors.ts";
-import { count, flag, list, object, string, wrong } from "./fields.ts";
-import { readAddedToken } from "./tokenizer_json.ts";
-import { type AddedToken, MAX_ID, type Vocabulary } from "./vocabulary.ts";
+import { flag, list, object, string, wrong } from "./fields.ts";
+import { folderTokens, type ParsedFile, type TokenFiles } from "./folder_tokens.ts";
+import type { AddedToken, Vocabulary } from "./vocabulary.ts";
+
+export type { ParsedFile } from "./folder_tokens.ts";
 
 export const ROLES = ["bos", "eos", "unk", "pad"] as const;
 export type Role = (typeof ROLES)[number];
@@ -16,7 +18,10 @@ export type Side = "left" | "right";
 
 export interface TokenizerConfig {
   readonly tokens: Readonly<Partial<Record<Role, string>>>;
+  /** Those of the vocabulary's file, and what other files add. */
   readonly added_tokens: readonly AddedToken[];
+  /** Further ids that `skip_special_tokens` leaves out. */
+  readonly special_ids?: readonly number[];
   readonly chat_template: ChatTemplates | undefined;
   readonly padding_side: Side;
   readonly truncation_side: Side;
@@ -24,15 +29,7 @@ export interface TokenizerConfig {
   readonly model_max_length: number;
 }
 
-/** A parsed file and its path, for messages. */
-export interface ParsedFile {
-  readonly json: unknown;
-  readonly source: string;
-}
-
-export interface ConfigFiles {
-  readonly tokenizer_config?: ParsedFile;
-  readonly special_tokens_map?: ParsedFile;
+export interface ConfigFiles extends TokenFiles {
   readonly config?: ParsedFile;
   /** The text of chat_template.jinja, which wins over the template in tokenizer_config.json. */
   readonly chat_template?: string;
@@ -53,22 +50,20 @@ export function aroundText(file: ParsedFile | undefined): { add_bos_token: boole
 /** @throws {@link TokenizerError} naming the file and the field that is not what it must be */
 export function readConfig(files: ConfigFiles, vocabulary: Vocabulary): TokenizerConfig {
   const source = files.tokenizer_config?.source ?? "tokenizer_config.json";
-  const config = object(files.tokenizer_config?.json ?? {}, source);
-  const map = object(files.special_tokens_map?.json ?? {}, files.special_tokens_map?.source ?? "");
+  const config = { ...vocabulary.defaults, ...object(files.tokenizer_config?.json ?? {}, source) };
+  const { roles, added } = folderTokens(files, vocabulary);
   const tokens: Partial<Record<Role, string>> = {};
   for (const role of ROLES) {
-    const name = `${role}_token`;
-    const [from, where] = name in config ? [config, source] : [map, files.special_tokens_map?.source];
-    const token =
-      from[name] === undefined ? byId(role, files.config, vocabulary) : tokenText(from[name], `${where}: ${name}`);
-    if (token !== undefined) tokens[role] = token;
+    const token = roles.get(`${role}_token`);
+    const text = token === undefined ? byId(role, files.config, vocabulary, added) : token;
+    if (text !== undefined && text !== null) tokens[role] = text;
   }
   const limit = config.model_max_length;
   if (limit !== undefined && limit !== null && !(typeof limit === "number" && limit > 0))
     wrong(`${source}: model_max_length`, "a number above 0", limit);
   return {
     tokens,
-    added_tokens: readAddedTokens(config.added_tokens_decoder, vocabulary, `${source}: added_tokens_decoder`),
+    added_tokens: added,
     chat_template: files.chat_template ?? readChatTemplate(config.chat_template, `${source}: chat_template`),
     padding_side: side(config.padding_side, `${source}: padding_side`),
     truncation_side: side(config.truncation_side, `${source}: truncation_side`),
@@ -76,31 +71,21 @@ export function readConfig(files: ConfigFiles, vocabulary: Vocabulary): Tokenize
   };
 }
 
-/** A special token is written as its text, or as an added token that holds it. */
-function tokenText(value: unknown, where: string): string | undefined {
-  if (value === null) return undefined;
-  return typeof value === "string" ? value : string(object(value, where).content, `${where}.content`);
-}
-
 /** config.json knows special tokens by id only; of several end tokens the first counts. */
-function byId(role: Role, file: ParsedFile | undefined, vocabulary: Vocabulary): string | undefined {
+function byId(
+  role: Role,
+  file: ParsedFile | undefined,
+  vocabulary: Vocabulary,
+  added_tokens: readonly AddedToken[],
+): string | undefined {
   if (!file) return undefined;
   const value = object(file.json, file.source)[`${role}_token_id`];
   const id = Array.isArray(value) ? value[0] : value;
   if (id === undefined || id === null) return undefined;
-  const added = vocabulary.added_tokens.find((token) => token.id === id);
+  const added = added_tokens.find((token) => token.id === id);
   if (added) return added.content;
   for (const [token, known] of vocabulary.ids) if (known === id) return token;
   return undefined;
-}
-
-function readAddedTokens(value: unknown, vocabulary: Vocabulary, where: string): AddedToken[] {
-  if (value === undefined || value === null) return [];
-  return Object.entries(object(value, where)).map(([id, token]) => {
-    if (!/^\d+$/.test(id)) wrong(`${where}: key`, "an id", id);
-    const at = `${where}[${id}]`;
-    return readAddedToken(token, count(Number(id), at, MAX_ID), vocabulary.ids, vocabulary.text_form.normalizer, at);
-  });
 }
 
 function readChatTemplate(value: unknown, where: string): ChatTemplates | undefined {

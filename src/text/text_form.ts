@@ -1,5 +1,7 @@
 // How text becomes what the pieces are spelled in: spaces as ▁, and a ▁ in front. Both ways that tokenizer.json files
 // have of saying it, as a normalizer (before literals are sought again) and as a pre-tokenizer.
+import { TokenizerError } from "../errors.ts";
+import { mostText } from "./limits.ts";
 
 export interface Replacement {
   readonly pattern: string;
@@ -23,13 +25,39 @@ export interface TextForm {
   readonly metaspace: Metaspace | undefined;
 }
 
-export function normalize(text: string, steps: readonly NormalizerStep[]): string {
+/**
+ * @param where - what to call the steps in messages
+ * @throws {@link TokenizerError} when they make far more of the text than it was
+ */
+export function normalize(text: string, steps: readonly NormalizerStep[], where: string): string {
+  const most = mostText(text.length);
   for (const step of steps) {
-    if (!("prepend" in step)) text = text.replaceAll(step.replace.pattern, () => step.replace.content);
-    else if (text !== "") text = step.prepend + text;
+    if (!("prepend" in step)) text = replaceAll(text, step.replace, most, where);
+    else if (text !== "") {
+      if (text.length + step.prepend.length > most) throw tooMuch(most, where);
+      text = step.prepend + text;
+    }
   }
   return text;
 }
+
+/**
+ * Every occurrence of a pattern replaced.
+ * @param most - UTF-16 units that may come of it
+ * @throws {@link TokenizerError} when it would be more, before it is made
+ */
+export function replaceAll(text: string, { pattern, content }: Replacement, most: number, where: string): string {
+  const grows = content.length - pattern.length;
+  if (grows > 0 && text.length + Math.floor(text.length / pattern.length) * grows > most) {
+    let length = text.length;
+    for (let at = text.indexOf(pattern); at >= 0; at = text.indexOf(pattern, at + pattern.length))
+      if ((length += grows) > most) throw tooMuch(most, where);
+  }
+  return text.replaceAll(pattern, () => content);
+}
+
+const tooMuch = (most: number, where: string): TokenizerError =>
+  new TokenizerError(`${where}: expected rules that make at most ${most} characters of such a text, found more`);
 
 /** @param first - whether this stretch begins the whole text */
 export function preTokenize(text: string, form: Metaspace | undefined, first: boolean): string[] {

@@ -2,18 +2,27 @@
 // a text as they stand.
 import { show } from "../config/show.ts";
 import { TokenizerError } from "../errors.ts";
-import { Literals } from "./literals.ts";
-import { ROLES, type TokenizerConfig } from "./special_tokens.ts";
-import type { AddedToken, Vocabulary } from "./vocabulary.ts";
+import { TEXT_LIMITS } from "./limits.ts";
+import { Literals, type Piece } from "./literals.ts";
+import { LongestLiterals } from "./longest_literals.ts";
+import type { TokenizerConfig } from "./special_tokens.ts";
+import type { Vocabulary } from "./vocabulary.ts";
+
+/** Splits a text at the tokens that are found in it. */
+export interface Splitter {
+  split(text: string): Iterable<Piece>;
+}
 
 export interface TokenTable {
   readonly ids: ReadonlyMap<string, number>;
   readonly tokens: ReadonlyMap<number, string>;
+  /** What the decoder gets of an id, where it is another text. */
+  readonly decoded: ReadonlyMap<number, string>;
   /** Ids that `skip_special_tokens` leaves out. */
   readonly special: ReadonlySet<number>;
   /** Found in the text as given, and in the normalized text. */
-  readonly literals: Literals;
-  readonly normalizedLiterals: Literals;
+  readonly literals: Splitter;
+  readonly normalizedLiterals: Splitter;
 }
 
 /** @throws {@link TokenizerError} when two tokens have one id */
@@ -21,9 +30,7 @@ export function tokenTable(vocabulary: Vocabulary, config: TokenizerConfig): Tok
   const ids = new Map(vocabulary.ids);
   const tokens = new Map<number, string>();
   for (const [token, id] of vocabulary.ids) tokens.set(id, token);
-  const added = new Map<number, AddedToken>();
-  for (const token of [...vocabulary.added_tokens, ...config.added_tokens]) {
-    const { id, content } = token;
+  for (const { id, content } of config.added_tokens) {
     const other = tokens.get(id);
     if (other !== undefined && other !== content)
       throw new TokenizerError(
@@ -31,25 +38,25 @@ export function tokenTable(vocabulary: Vocabulary, config: TokenizerConfig): Tok
       );
     ids.set(content, id);
     tokens.set(id, content);
-    added.set(id, token); // tokenizer_config.json has the last word
   }
-  // What has a role is special, whether or not it is listed as such.
-  const plain = { normalized: undefined, single_word: false, lstrip: false, rstrip: false };
-  for (const role of ROLES) {
-    const content = config.tokens[role];
-    const id = content === undefined ? undefined : ids.get(content);
-    if (content !== undefined && id !== undefined)
-      added.set(id, { id, content, ...plain, ...added.get(id), special: true });
-  }
-  const all = [...added.values()];
+  const all = config.added_tokens;
+  const units = all.reduce((sum, { content, normalized = "" }) => sum + content.length + normalized.length, 0);
+  if (units > TEXT_LIMITS.added)
+    throw new TokenizerError(
+      `${vocabulary.source}: expected added tokens of ${TEXT_LIMITS.added} characters at most, found ${units}`,
+    );
+  const special = all.filter((token) => token.special && token.decoded === undefined).map(({ id }) => id);
   const normalized = all.flatMap((token) =>
     token.normalized === undefined ? [] : [[token.normalized, token] as const],
   );
+  const raw = all.filter((token) => token.normalized === undefined);
+  const literals = new Literals(raw.map((token) => [token.content, token]));
   return {
     ids,
     tokens,
-    special: new Set(all.filter(({ special }) => special).map(({ id }) => id)),
-    literals: new Literals(all.filter((t) => t.normalized === undefined).map((token) => [token.content, token])),
+    decoded: new Map(all.flatMap(({ id, decoded }) => (decoded === undefined ? [] : [[id, decoded] as const]))),
+    special: new Set([...special, ...(config.special_ids ?? [])]),
+    literals: vocabulary.longest_first ? new LongestLiterals(raw) : literals,
     normalizedLiterals: new Literals(normalized),
   };
 }

@@ -1,5 +1,6 @@
 // The tokenizer as callers use it: callable on texts, with the methods and option names of transformers.js. What a text
 // becomes is decided by the vocabulary it was read from; this file only puts the parts together.
+import { givenArguments, textArgument } from "../arguments.ts";
 import { Callable } from "../callable.ts";
 import { show } from "../config/show.ts";
 import { InputError, TokenizerError } from "../errors.ts";
@@ -134,13 +135,16 @@ export class Tokenizer extends Callable {
   /** The ids of a text alone, without special tokens around it. */
   private textIds(text: string): number[] {
     const out: number[] = [];
-    const { normalizer, metaspace } = this.vocabulary.text_form;
+    const { source, text_form } = this.vocabulary;
+    const { normalizer, metaspace } = text_form;
     for (const piece of this.table.literals.split(text)) {
       if ("id" in piece) {
         out.push(piece.id);
         continue;
       }
-      for (const part of this.table.normalizedLiterals.split(normalize(piece.text, normalizer))) {
+      for (const part of this.table.normalizedLiterals.split(
+        normalize(piece.text, normalizer, `${source}: normalizer`),
+      )) {
         if ("id" in part) out.push(part.id);
         else
           for (const word of preTokenize(part.text, metaspace, piece.start + part.start === 0))
@@ -165,8 +169,9 @@ export class Tokenizer extends Callable {
   /** What calling the tokenizer does. */
   _call(
     text: string | readonly string[],
-    options: EncodeOptions = {},
+    given: EncodeOptions = {},
   ): BatchEncoding | BatchEncoding<number[] | number[][]> {
+    const options = givenArguments(given, "the options");
     checkLengths(options);
     const texts = checkTexts(text, "text");
     const pairs = options.text_pair === undefined ? undefined : checkTexts(options.text_pair, "text_pair");
@@ -193,8 +198,10 @@ export class Tokenizer extends Callable {
   }
 
   /** The ids of one text (or pair) as an array. */
-  encode(text: string, options: { text_pair?: string; add_special_tokens?: boolean } = {}): number[] {
+  encode(text: string, given: { text_pair?: string; add_special_tokens?: boolean } = {}): number[] {
+    const options = givenArguments(given, "the options");
     checkTexts([text], "text");
+    if (options.text_pair !== undefined) checkTexts([options.text_pair], "text_pair");
     return [...this.row(text, options.text_pair, options).ids];
   }
 
@@ -235,10 +242,10 @@ export class Tokenizer extends Callable {
    * process.stdout.write(stream.end());
    */
   decode_stream(options: DecodeStreamOptions = {}): DecodeStream {
-    const { skip_special_tokens = false, certain = false, prompt = [] } = options;
+    const { skip_special_tokens = false, certain = false, prompt = [] } = givenArguments(options, "the options");
     const stream = new TokenStream(this.vocabulary.decoder);
     const push = (id: number): string => {
-      const token = this.table.tokens.get(id);
+      const token = this.table.decoded.get(id) ?? this.table.tokens.get(id);
       return token === undefined || (skip_special_tokens && this.table.special.has(id)) ? "" : stream.push(token);
     };
     for (let i = 0; i < prompt.length; i++) push(prompt[i]);
@@ -255,7 +262,7 @@ export class Tokenizer extends Callable {
 
   /** The bytes that a token adds to the middle of a text (special tokens: their literal text); none for what is no id. */
   token_bytes(id: number): Uint8Array {
-    const token = this.table.tokens.get(id);
+    const token = this.table.decoded.get(id) ?? this.table.tokens.get(id);
     return token === undefined ? new Uint8Array() : tokenBytes(this.vocabulary.decoder, token);
   }
 
@@ -263,6 +270,7 @@ export class Tokenizer extends Callable {
   convert_tokens_to_ids(tokens: string): number | undefined;
   convert_tokens_to_ids(tokens: readonly string[]): (number | undefined)[];
   convert_tokens_to_ids(tokens: string | readonly string[]): number | undefined | (number | undefined)[] {
+    if (typeof tokens !== "string") checkTexts(tokens, "tokens");
     return typeof tokens === "string"
       ? (this.table.ids.get(tokens) ?? this.vocabulary.unk_id)
       : tokens.map((token) => this.table.ids.get(token) ?? this.vocabulary.unk_id);
@@ -272,6 +280,8 @@ export class Tokenizer extends Callable {
   convert_ids_to_tokens(ids: number): string | undefined;
   convert_ids_to_tokens(ids: readonly number[] | Int32Array): (string | undefined)[];
   convert_ids_to_tokens(ids: number | readonly number[] | Int32Array): string | undefined | (string | undefined)[] {
+    if (typeof ids !== "number" && !Array.isArray(ids) && !ArrayBuffer.isView(ids))
+      throw new InputError(`ids: expected an id or a list of them, found ${show(ids)}`);
     return typeof ids === "number" ? this.table.tokens.get(ids) : Array.from(ids, (id) => this.table.tokens.get(id));
   }
 
@@ -301,7 +311,8 @@ export class Tokenizer extends Callable {
   ): BatchEncoding<number[]>;
   apply_chat_template(messages: readonly ChatMessage[], options?: ApplyChatTemplateOptions): BatchEncoding;
   apply_chat_template(messages: readonly ChatMessage[], options: ApplyChatTemplateOptions = {}): unknown {
-    const { chat_template, tokenize = true, return_dict = true, ...rest } = options;
+    const { chat_template, tokenize = true, return_dict = true, ...rest } = givenArguments(options, "the options");
+    if (chat_template !== undefined) textArgument(chat_template, "chat_template");
     const [lengths, chat] = [true, false].map((of) =>
       Object.fromEntries(Object.entries(rest).filter(([name]) => ENCODE_OPTIONS.has(name) === of)),
     );

@@ -2,12 +2,14 @@
 // or the pre-tokenizer Metaspace. A part of any other kind is refused by name, since ignoring it would change ids.
 import { printable, show } from "../config/show.ts";
 import { TokenizerError } from "../errors.ts";
+import { AddedTokens, readToken } from "./added_tokens.ts";
 import type { DecoderForm } from "./decoder.ts";
-import { count, flag, list, object, string, wrong } from "./fields.ts";
+import { atMost, count, flag, isCount, list, object, short, string, wrong } from "./fields.ts";
+import { TEXT_LIMITS } from "./limits.ts";
 import { MergeTable } from "./merges.ts";
-import { BARE, type SequenceTemplate, type TemplateItem } from "./sequence_template.ts";
-import { type Metaspace, type NormalizerStep, normalize, type Replacement } from "./text_form.ts";
-import { type AddedToken, byteIds, MAX_ID, type Vocabulary } from "./vocabulary.ts";
+import { BARE, checkTemplate, type SequenceTemplate, type TemplateItem } from "./sequence_template.ts";
+import type { Metaspace, NormalizerStep, Replacement } from "./text_form.ts";
+import { byteIds, MAX_ID, type Vocabulary } from "./vocabulary.ts";
 
 /** How deep a Sequence of normalizers or decoders may nest. */
 const MAX_DEPTH = 4;
@@ -24,11 +26,13 @@ export function readTokenizerJSON(json: unknown, source: string): Vocabulary {
   const normalizer = sequence(file.normalizer, "normalizers", `${source}: normalizer`).map(({ part, where }) =>
     readNormalizer(part, where),
   );
-  const added = list(file.added_tokens ?? [], `${source}: added_tokens`).map((value, i) => {
+  const added = new AddedTokens(ids, normalizer);
+  for (const [i, value] of list(file.added_tokens ?? [], `${source}: added_tokens`).entries()) {
     const where = `${source}: added_tokens[${i}]`;
-    return readAddedToken(value, count(object(value, where).id, `${where}.id`, MAX_ID), ids, normalizer, where);
-  });
-  const known = new Map([...ids, ...added.map((token) => [token.content, token.id] as const)]);
+    count(object(value, where).id, `${where}.id`, MAX_ID); // which tokenizers does not heed
+    added.add(readToken(value, where));
+  }
+  const known = new Map([...ids, ...added.list.map((token) => [token.content, token.id] as const)]);
   const decoders = sequence(file.decoder, "decoders", `${source}: decoder`);
   return {
     source,
@@ -37,7 +41,8 @@ export function readTokenizerJSON(json: unknown, source: string): Vocabulary {
     byte_ids: flag(model.byte_fallback, `${source}: model.byte_fallback`, false) ? byteIds(ids, source) : undefined,
     unk_id: readUnknown(model.unk_token, ids, source),
     fuse_unk: flag(model.fuse_unk, `${source}: model.fuse_unk`, false),
-    added_tokens: added,
+    added_tokens: added.list,
+    defaults: readPadding(file, source),
     text_form: {
       normalizer,
       metaspace: file.pre_tokenizer
@@ -60,9 +65,14 @@ function readVocab(model: Readonly<Record<string, unknown>>, source: string): Ma
   const ids = new Map<string, number>();
   const taken = new Map<number, string>();
   for (const [token, id] of Object.entries(object(model.vocab, `${source}: model.vocab`))) {
-    const where = `${source}: model.vocab[${show(token)}]`;
-    const other = taken.get(count(id, where, MAX_ID));
-    if (other !== undefined) wrong(where, `an id of its own, not that of ${show(other)}`, id);
+    const other = taken.get(id as number);
+    // What to call it takes longer than all else, and is seldom needed.
+    if (other !== undefined || token.length > TEXT_LIMITS.token || !isCount(id, MAX_ID)) {
+      const where = `${source}: model.vocab[${show(token)}]`;
+      count(id, where, MAX_ID);
+      short(token, where);
+      wrong(where, `an id of its own, not that of ${show(other)}`, id);
+    }
     ids.set(token, id as number);
     taken.set(id as number, token);
   }
@@ -86,33 +96,19 @@ const readMerges = (merges: unknown, where: string): [string, string][] =>
     return parts as [string, string];
   });
 
-/**
- * An entry of `added_tokens`, or of `added_tokens_decoder` in tokenizer_config.json.
- * @param ids - the model's vocabulary, which an added token must agree with
- */
-export function readAddedToken(
-  value: unknown,
-  id: number,
-  ids: ReadonlyMap<string, number>,
-  normalizer: readonly NormalizerStep[],
-  where: string,
-): AddedToken {
-  const token = object(value, where);
-  const content = string(token.content, `${where}.content`);
-  if (content === "") wrong(`${where}.content`, "some text", content);
-  const known = ids.get(content);
-  if (known !== undefined && known !== id)
-    wrong(`${where}.id`, `${known}, the id of ${show(content)} in the vocabulary`, id);
-  const special = flag(token.special, `${where}.special`, false);
-  return {
-    id,
-    content,
-    special,
-    normalized: flag(token.normalized, `${where}.normalized`, !special) ? normalize(content, normalizer) : undefined,
-    single_word: flag(token.single_word, `${where}.single_word`, false),
-    lstrip: flag(token.lstrip, `${where}.lstrip`, false),
-    rstrip: flag(token.rstrip, `${where}.rstrip`, false),
-  };
+/** What a file says of padding and truncation holds where tokenizer_config.json is silent. */
+function readPadding(file: Readonly<Record<string, unknown>>, source: string): Record<string, unknown> {
+  const sideOf = (part: Readonly<Record<string, unknown>>, where: string) =>
+    string(part.direction ?? "right", `${where}.direction`).toLowerCase();
+  const values: Record<string, unknown> = {};
+  if (file.padding) {
+    const padding = object(file.padding, `${source}: padding`);
+    values.pad_token = string(padding.pad_token, `${source}: padding.pad_token`);
+    values.padding_side = sideOf(padding, `${source}: padding`);
+  }
+  if (file.truncation)
+    values.truncation_side = sideOf(object(file.truncation, `${source}: truncation`), `${source}: truncation`);
+  return values;
 }
 
 interface Part {
@@ -126,20 +122,23 @@ function sequence(value: unknown, key: string, where: string, depth = 0): Part[]
   const part = object(value, where);
   if (part.type !== "Sequence") return [{ part, where }];
   if (depth === MAX_DEPTH) throw new TokenizerError(`${where}: expected at most ${MAX_DEPTH} levels of Sequence`);
-  return list(part[key], `${where}.${key}`).flatMap((inner, i) =>
-    sequence(inner, key, `${where}.${key}[${i}]`, depth + 1),
-  );
+  const parts = atMost(list(part[key], `${where}.${key}`), TEXT_LIMITS.steps, "steps", where);
+  const all = parts.flatMap((inner, i) => sequence(inner, key, `${where}.${key}[${i}]`, depth + 1));
+  return atMost(all, TEXT_LIMITS.steps, "steps", where) as Part[];
 }
 
 function readReplacement(part: Readonly<Record<string, unknown>>, where: string): Replacement {
   const pattern = object(part.pattern, `${where}.pattern`);
   if (typeof pattern.String !== "string" || pattern.String === "")
     wrong(`${where}.pattern`, "a String, not empty", pattern);
-  return { pattern: pattern.String as string, content: string(part.content, `${where}.content`) };
+  return {
+    pattern: short(pattern.String as string, `${where}.pattern`),
+    content: short(string(part.content, `${where}.content`), `${where}.content`),
+  };
 }
 
 function readNormalizer(part: Readonly<Record<string, unknown>>, where: string): NormalizerStep {
-  if (part.type === "Prepend") return { prepend: string(part.prepend, `${where}.prepend`) };
+  if (part.type === "Prepend") return { prepend: short(string(part.prepend, `${where}.prepend`), `${where}.prepend`) };
   if (part.type === "Replace") return { replace: readReplacement(part, where) };
   return wrong(`${where}.type`, "Sequence, Prepend or Replace", part.type);
 }
@@ -167,7 +166,8 @@ function readTemplate(
     if (!Object.hasOwn(specials, name)) wrong(at, "a name of special_tokens", name);
     const special = object(specials[name], `${where}.special_tokens[${show(name)}]`);
     const tokens = list(special.tokens ?? [], `${at}: tokens`);
-    return list(special.ids, `${where}.special_tokens[${show(name)}].ids`).map((id, i) => {
+    const ids = list(special.ids, `${where}.special_tokens[${show(name)}].ids`);
+    return atMost(ids, TEXT_LIMITS.template, "ids", at).map((id, i) => {
       const token = tokens[i];
       if (typeof token === "string" && known.has(token) && known.get(token) !== id)
         wrong(`${at}: id of ${printable(token)}`, `${known.get(token)}`, id);
@@ -175,7 +175,7 @@ function readTemplate(
     });
   };
   const readItems = (items: unknown, at: string): TemplateItem[] =>
-    list(items, at).map((value, i) => {
+    atMost(list(items, at), TEXT_LIMITS.template, "parts", at).map((value, i) => {
       const item = object(value, `${at}[${i}]`);
       const [kind, ...others] = Object.keys(item);
       if (others.length > 0 || (kind !== "SpecialToken" && kind !== "Sequence"))
@@ -186,7 +186,10 @@ function readTemplate(
       if (kind === "SpecialToken") return { ids: readIds(id, `${at}[${i}]`), type_id: typeId };
       return id === "A" || id === "B" ? { text: id, type_id: typeId } : wrong(`${at}[${i}].Sequence.id`, "A or B", id);
     });
-  return { single: readItems(part.single, `${where}.single`), pair: readItems(part.pair, `${where}.pair`) };
+  const [single, pair] = [readItems(part.single, `${where}.single`), readItems(part.pair, `${where}.pair`)];
+  checkTemplate(single, `${where}.single`);
+  checkTemplate(pair, `${where}.pair`);
+  return { single, pair };
 }
 
 /** Replace, any number of times, then ByteFallback, Fuse and Strip, each at most once and in this order. */
@@ -217,5 +220,5 @@ function readDecoder(parts: readonly Part[], where: string): DecoderForm {
     throw new TokenizerError(
       `${where}: expected a Sequence that holds Fuse, found ${parts.map(({ part }) => show(part.type)).join(", ") || "none"}`,
     );
-  return { replace, byte_fallback: byteFallback, strip };
+  return { where, replace, byte_fallback: byteFallback, strip };
 }

@@ -1,8 +1,10 @@
 // Reads a SentencePiece model file (tokenizer.model): the pieces with their scores and kinds, and the settings that
 // change what text becomes. Field numbers are those of sentencepiece_model.proto.
+import { PIECE } from "../checkpoint/gguf_special_tokens.ts";
 import { TokenizerError } from "../errors.ts";
+import { TEXT_LIMITS } from "./limits.ts";
 import { fields } from "./protobuf.ts";
-import { PIECE, type SentencePieces } from "./sentencepiece.ts";
+import type { SentencePieces } from "./sentencepiece.ts";
 
 /** A fatal decoder that keeps U+FEFF: some vocabularies have a piece of it. */
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -28,6 +30,8 @@ export function readTokenizerModel(
   for (const { number, value } of fields(bytes, source)) {
     if (typeof value === "number") continue;
     if (number === 1) {
+      if (pieces.length === TEXT_LIMITS.tokens)
+        throw new TokenizerError(`${source}: expected at most ${TEXT_LIMITS.tokens} pieces, found more`);
       const piece = readPiece(value, `${source}: piece ${pieces.length}`);
       pieces.push(piece.text);
       scores.push(piece.score);
@@ -62,6 +66,7 @@ export function readTokenizerModel(
   const special = (id: number) => (id < pieces.length ? id : undefined); // −1 is a varint of ten bytes: none
   return {
     source,
+    rule: "sentencepiece",
     pieces,
     scores,
     kinds,

@@ -10,10 +10,12 @@ import type { TextForm } from "./text_form.ts";
 export interface AddedToken {
   readonly id: number;
   readonly content: string;
-  /** Left out by `skip_special_tokens`. */
+  /** Left out by `skip_special_tokens`, unless it is decoded by another form. */
   readonly special: boolean;
   /** What it is found by in the normalized text; undefined where `content` is sought in the text as given. */
   readonly normalized: string | undefined;
+  /** What the decoder gets, where it is not `content`: the normalized form, whose spaces come back that way. */
+  readonly decoded?: string | undefined;
   /** Not matched inside a word. */
   readonly single_word: boolean;
   /** The match takes the white space before (after) it along. */
@@ -27,12 +29,20 @@ export interface Vocabulary {
   /** The model's own tokens, without those only added. */
   readonly ids: ReadonlyMap<string, number>;
   readonly merges: MergeTable;
+  /** Symbols beyond all ids, for characters that longer tokens hold and that are none: bytes, where they stay alone. */
+  readonly characters?: ReadonlyMap<string, number> | undefined;
   /** Byte → id of its `<0xNN>` token, or undefined where the vocabulary cannot spell bytes. */
   readonly byte_ids: readonly number[] | undefined;
   readonly unk_id: number | undefined;
   /** Whether a run of unknown characters becomes one unknown token. */
   readonly fuse_unk: boolean;
   readonly added_tokens: readonly AddedToken[];
+  /** Fields of tokenizer_config.json that the file has, for where that one is silent. */
+  readonly defaults?: Readonly<Record<string, unknown>>;
+  /** Whether ids that other files give to added tokens count; else these have the next. */
+  readonly declared_ids?: boolean;
+  /** Whether longer literals are sought before shorter ones in the whole text, as llama.cpp does; else the leftmost. */
+  readonly longest_first?: boolean;
   readonly text_form: TextForm;
   readonly template: SequenceTemplate;
   readonly decoder: DecoderForm;

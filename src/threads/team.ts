@@ -1,5 +1,6 @@
 // The team: workers that all run the same jobs in lockstep. The host posts a job to each; they are run in the order in
 // which they were posted, and several may be on their way.
+import { onAbort } from "../abort.ts";
 import { EngineError } from "../errors.ts";
 import type { TeamWorker, Threads } from "../platform/platform.ts";
 import { CONTROL_BYTES, failBarrier, wantPause } from "./barrier.ts";
@@ -63,12 +64,11 @@ export class Team<Setup, Job, Notice, Result> {
     signal?: AbortSignal,
   ): Promise<Team<Setup, Job, Notice, Result>> {
     const team = new Team<Setup, Job, Notice, Result>(threads, all_answer ? threads : 1);
-    let aborted = () => {};
+    let forget = () => {};
     try {
       await new Promise<void>((resolve, reject) => {
-        aborted = () => reject(signal!.reason);
-        signal?.addEventListener("abort", aborted);
         signal?.throwIfAborted();
+        forget = onAbort(signal, () => reject(signal!.reason));
         team.spawnAll(platform, setup, resolve, reject);
       });
     } catch (error) {
@@ -76,7 +76,7 @@ export class Team<Setup, Job, Notice, Result> {
       if (!signal?.aborted) await ended; // many threads end slowly: who aborts need not wait for that
       throw error;
     } finally {
-      signal?.removeEventListener("abort", aborted);
+      forget();
     }
     for (const worker of team.workers) worker.unref();
     return team;
@@ -88,7 +88,14 @@ export class Team<Setup, Job, Notice, Result> {
     const next = () => {
       const thread = this.workers.length;
       if (thread === this.threads || this.disposed || this.failure) return;
-      const worker = platform.spawn(`tramontane ${thread}`);
+      let worker: TeamWorker;
+      try {
+        worker = platform.spawn(`tramontane ${thread}`);
+      } catch (cause) {
+        this.fail(thread, cause); // no right to start threads, or none to be had
+        failed(this.failure);
+        return;
+      }
       this.workers.push(worker);
       let begun = () => {};
       this.started.push(new Promise((resolve) => (begun = resolve)));

@@ -80,7 +80,8 @@ function bindFeedForward(checkpoint: Checkpoint, names: LayerNames): Pick<LayerW
   if (!(config instanceof MixtralConfig)) return { router: null, experts: [bindExpert(checkpoint, names.dense)] };
   const { num_local_experts, hidden_size } = config;
   return {
-    router: unquantized(whole(find(checkpoint, names.router, [num_local_experts, hidden_size]))),
+    // Of any format: it is small, and loaded as f32.
+    router: whole(find(checkpoint, names.router, [num_local_experts, hidden_size])),
     experts: bindExperts(checkpoint, config, names),
   };
 }
@@ -159,7 +160,7 @@ function rows(tensor: TensorRef, start: number, count: number, part: string): Ma
   return { name: `${name}${part}`, format, rows: count, cols, file, offset: offset + start * row, bytes: count * row };
 }
 
-/** Norms and the router are used as they are: every maker of quantized files leaves them so. */
+/** Norms are vectors, which no maker of files quantizes and llama.cpp takes as floats only. */
 function unquantized(ref: MatrixRef): MatrixRef {
   if (ref.format.quantized)
     throw new CheckpointError(

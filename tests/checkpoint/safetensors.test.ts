@@ -189,6 +189,9 @@ function sharded(
 
 test("indexes", async () => {
   assert.is(await outcome(sharded((map) => map)), null);
+  // As old files have it: what no Mixtral needs may be promised in vain.
+  const stale = "model.layers.0.self_attn.rotary_emb.inv_freq";
+  assert.is(await outcome(sharded((map) => ({ ...map, [stale]: shard }))), null);
   const head = "lm_head.weight";
   const bad: [string, ReturnType<typeof sharded>, RegExp][] = [
     [
@@ -214,9 +217,9 @@ test("indexes", async () => {
     ["a number", sharded((map) => ({ ...map, [head]: 1 })), /found 1/],
     ["a shard that is not there", sharded((map) => map, { [other]: null }), /00002-of-00002.safetensors: missing/],
     [
-      "a tensor that no shard has",
-      sharded((map) => ({ ...map, "a.b": shard })),
-      /a.b: expected in .*00001.*found nowhere/,
+      "a tensor of the model that no shard has",
+      sharded((map) => map, { [other]: zeros({ a: [1] }) }),
+      /: expected F32, F16 or BF16 \[.*\], found nothing in model-00002.*, where model.safetensors.index.json has it in \/m/,
     ],
     [
       "a tensor in the other shard",

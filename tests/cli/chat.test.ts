@@ -1,10 +1,13 @@
 // tramontane chat: a conversation over standard input.
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { turnEnds } from "../../src/cli/options.ts";
+import type { PreTrainedModel } from "../../src/model/pretrained.ts";
+import { tokenizer_from_gguf } from "../../src/text/load_tokenizer.ts";
 import { demo } from "../fixtures.ts";
-import { Command, rambling, tramontane } from "./command.ts";
+import { Command, rambling, tramontane, windowless } from "./command.ts";
 
 const { greedy } = JSON.parse(readFileSync(join(demo, "expected", "expected.json"), "utf8"));
 const second = greedy.find((c: { name: string }) => c.name === "chat_2_1");
@@ -40,6 +43,45 @@ test("an unknown command is told, and the conversation goes on", async () => {
   const { status, stdout, stderr } = await tramontane([...chat, "--quiet"], `/nope\n${first}\n`);
   assert.equal([status, stdout], [0, `${answer}\n`]);
   assert.match(stderr, /^unknown command \/nope: /);
+});
+
+test("a first word of a slash and letters is a command, any other line a message", async () => {
+  const messages = ["/etc/hosts is a file", "/2 is a half", "//reset", "/"];
+  const { status, stdout, stderr } = await tramontane(
+    [...chat, "--json", "-n", "2"],
+    `${messages.join("\r\n")}\r\n/rest now\r/help\r\n/exit now\r\n${first}\r\n`,
+  );
+  const turns = stdout.trim().split("\n");
+  assert.equal([status, turns.length], [0, messages.length], stderr);
+  assert.match(stderr, /unknown command \/rest: did you mean \/reset\?/);
+  assert.is(stderr.split("/exit ends it").length, 4, "at the start, beside the unknown command, and by /help");
+});
+
+test("without -n the context is the bound", async () => {
+  const folder = windowless();
+  const options = ["--json", "--context", "64", ...rambling.slice(0, -2)];
+  const { status, stdout, stderr } = await tramontane(["chat", "-m", folder, ...options], `${first}\n`);
+  rmSync(folder, { recursive: true });
+  const { prompt_tokens, generated_tokens } = JSON.parse(stdout);
+  assert.equal([status, prompt_tokens + generated_tokens], [0, 64], stderr);
+});
+
+test("what ends turns in the tokenizer's format ends an answer, beside the model's ends", () => {
+  const metadata = new Map<string, unknown>([
+    ["tokenizer.ggml.model", "llama"],
+    ["tokenizer.ggml.tokens", ["<unk>", "<s>", "</s>", "a", "<|im_end|>", "<turn_end>"]],
+    ["tokenizer.ggml.eos_token_id", 5],
+  ]);
+  const tokenizer = tokenizer_from_gguf(metadata, "x.gguf");
+  const ends = (eos_token_id: number | number[] | null) =>
+    turnEnds({ config: { eos_token_id }, generation_config: {} } as unknown as PreTrainedModel, tokenizer);
+  assert.equal(
+    [ends([3, 2]), ends(null)],
+    [
+      [3, 2, 5, 4],
+      [5, 2, 4],
+    ],
+  );
 });
 
 test("Ctrl-C stops an answer, and the next message is answered", async () => {

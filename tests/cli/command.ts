@@ -1,8 +1,10 @@
 // The command line as its users meet it: a process with three streams and an exit status.
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { root } from "../fixtures.ts";
+import { demo, root } from "../fixtures.ts";
 
 export const main = join(root, "dist", "src", "cli", "main.js");
 
@@ -83,3 +85,17 @@ export function tramontane(args: readonly string[], input = ""): Promise<Outcome
 
 /** Options of an answer that is long (1287 tokens of the demo model's, drawn almost evenly) and the same each time. */
 export const rambling = ["--temperature", "100", "--top-k", "0", "--seed", "2", "-n", "4000"];
+
+/** The demo model with other texts in the place of some files: a folder that the caller removes. */
+export function changedDemo(files: Readonly<Record<string, string>>): string {
+  const folder = mkdtempSync(join(tmpdir(), "tramontane-demo-"));
+  for (const name of readdirSync(demo)) if (!(name in files)) symlinkSync(join(demo, name), join(folder, name));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  return folder;
+}
+
+/** The demo model without its window, so that a context can be full: a folder that the caller removes. */
+export function windowless(): string {
+  const config = JSON.parse(readFileSync(join(demo, "config.json"), "utf8"));
+  return changedDemo({ "config.json": JSON.stringify({ ...config, sliding_window: null }) });
+}

@@ -7,7 +7,7 @@ import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { demo } from "../fixtures.ts";
-import { Command, main, rambling, tramontane } from "./command.ts";
+import { Command, main, rambling, tramontane, windowless } from "./command.ts";
 
 const { greedy } = JSON.parse(readFileSync(join(demo, "expected", "expected.json"), "utf8"));
 const given = (name: string) => greedy.find((c: { name: string }) => c.name === name);
@@ -40,6 +40,37 @@ test("- reads the prompt from standard input, --json prints one object", async (
   assert.is(answer.info.threads > 0, true);
 });
 
+test("line ends of any system are the same prompt, and the last one is no part of it", async () => {
+  const answers = new Set<string>();
+  for (const end of ["\n", "\r\n", "\r"])
+    for (const last of ["", end]) {
+      const args = ["generate", ...model, "--json", "-n", "8", "-"];
+      const { status, stdout } = await tramontane(args, `My favourite${end}condiment${end}${end}is${last}`);
+      const { text, prompt_tokens } = JSON.parse(stdout);
+      answers.add(JSON.stringify([status, text, prompt_tokens]));
+    }
+  assert.is(answers.size, 1, [...answers].join("\n"));
+});
+
+test("without -n the context is the bound, and a prompt that fits is answered", async () => {
+  const prompt = "My favourite condiment is";
+  const folder = windowless();
+  try {
+    for (const context of [12, 40]) {
+      const args = ["generate", "-m", folder, "--json", "--context", `${context}`, prompt, ...rambling.slice(0, -2)];
+      const { status, stdout, stderr } = await tramontane(args);
+      assert.is(status, 0, stderr);
+      const { prompt_tokens, generated_tokens } = JSON.parse(stdout);
+      assert.is(prompt_tokens + generated_tokens, context);
+    }
+    const full = await tramontane(["generate", "-m", folder, "--context", "4", prompt]);
+    assert.is(full.status, 1);
+    assert.match(full.stderr, /the context holds 4/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test("--profile tells the time of operations and layers, and writes a trace", async () => {
   const folder = mkdtempSync(join(tmpdir(), "tramontane-profile-"));
   try {
@@ -65,10 +96,11 @@ test("-n bounds the answer", async () => {
   assert.is(JSON.parse(stdout).generated_tokens, 3);
 });
 
-test("--stop ends the answer behind one of some texts", async () => {
-  const ask = ["generate", ...model, "--quiet", "--chat", "What is pesto made of?"];
-  const whole = (await tramontane(ask)).stdout;
-  const { stdout } = await tramontane([...ask, "--stop", "never there", "garlic"]);
+test("--stop ends the answer behind one of some texts, and takes no prompt for one", async () => {
+  const ask = ["generate", ...model, "--quiet", "--chat"];
+  const question = "What is pesto made of?";
+  const whole = (await tramontane([...ask, question])).stdout;
+  const { stdout } = await tramontane([...ask, "--stop", "never there", "--stop", "garlic", question]);
   assert.ok(whole.includes("garlic") && whole.length > stdout.length);
   assert.is(stdout, `${whole.slice(0, whole.indexOf("garlic"))}garlic\n`);
 });

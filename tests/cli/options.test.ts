@@ -3,10 +3,11 @@ import { Command } from "commander";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { generateOptions, loadOptions, withModel, withSampling } from "../../src/cli/options.ts";
+import type { PreTrainedModel } from "../../src/model/pretrained.ts";
 
 /** The flags that every command knows, parsed. */
 const parsed = (...args: string[]) =>
-  withSampling(withModel(new Command()), 256)
+  withSampling(withModel(new Command()))
     .parse(["-m", "x", ...args], { from: "user" })
     .opts() as never;
 
@@ -30,14 +31,17 @@ test("options of loading", () => {
 });
 
 test("options of generating: sampling where one of its own is given, but for temperature 0", () => {
-  const greedy = { max_new_tokens: 256, do_sample: false };
+  // A model whose context and memory hold 100 tokens and more; the prompt has 30.
+  const engine = { pages: (tokens: number) => ({ needed: Math.ceil(tokens / 64), all: 100 }) };
+  const model = { context: 100, config: { sliding_window: null }, engine } as unknown as PreTrainedModel;
+  const greedy = { max_new_tokens: 70, do_sample: false };
   const sampled = { ...greedy, do_sample: true };
   for (const [args, options] of [
     ["", greedy],
     ["-n 5", { ...greedy, max_new_tokens: 5 }],
     ["--max-new-tokens 6", { ...greedy, max_new_tokens: 6 }],
     ["--repetition-penalty 5", { ...greedy, repetition_penalty: 5 }],
-    ["--stop a b", { ...greedy, stop_strings: ["a", "b"] }],
+    ["--stop a --stop b", { ...greedy, stop_strings: ["a", "b"] }],
     ["--temperature 0.5", { ...sampled, temperature: 0.5 }],
     ["--top-k 4", { ...sampled, top_k: 4 }],
     ["--top-k 0", { ...sampled, top_k: 0 }],
@@ -46,7 +50,7 @@ test("options of generating: sampling where one of its own is given, but for tem
     ["--seed 9", { ...sampled, seed: 9 }],
     ["--temperature 0 --top-k 4 --seed 9", greedy],
   ] as const)
-    assert.equal(given(generateOptions(parsed(...args.split(" ").filter(Boolean)))), options, args);
+    assert.equal(given(generateOptions(parsed(...args.split(" ").filter(Boolean)), model, 30)), options, args);
 });
 
 test.run();

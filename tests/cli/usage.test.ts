@@ -1,10 +1,11 @@
 // Exit statuses and messages: 2 for wrong usage, 1 for what failed, each with the thing and what was expected of it.
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { tramontane } from "./command.ts";
+import { visible } from "../../src/cli/io.ts";
+import { changedDemo, tramontane } from "./command.ts";
 
 const model = ["-m", "models/demo"];
 
@@ -73,6 +74,21 @@ test("--help and --version", async () => {
     assert.match(stdout, /Usage: tramontane/);
   }
   assert.match((await tramontane(["--version"])).stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test("what a file or a model says does not command the terminal", async () => {
+  const hostile = "\u001b]0;owned\u0007\u001b[2J\u009b31m\u202e\r\0";
+  assert.is(
+    visible(`a\tb\n${hostile}🦩 é`),
+    "a\tb\n\\u001b]0;owned\\u0007\\u001b[2J\\u009b31m\\u202e\\u000d\\u0000🦩 é",
+  );
+  assert.equal(JSON.parse(visible(JSON.stringify({ text: `\u009b\u202e` }))), { text: "\u009b\u202e" });
+  const folder = changedDemo({ "chat_template.jinja": `{{ raise_exception(${JSON.stringify(hostile)}) }}` });
+  const { status, stderr } = await tramontane(["generate", "-m", folder, "--chat", "hello", "-n", "1"]);
+  rmSync(folder, { recursive: true });
+  assert.is(status, 1);
+  assert.match(stderr, /owned/);
+  assert.ok(!/(?!\n)[\p{Cc}\u202e]/u.test(stderr), JSON.stringify(stderr));
 });
 
 test.run();

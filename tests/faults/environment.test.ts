@@ -47,11 +47,30 @@ test("no relaxed SIMD: plain SIMD gives the same answer", () => {
   assert.is(info!.simd, "plain");
 });
 
+test("no WebAssembly", () => {
+  const { error } = run("wasm");
+  assert.is(error?.code, "ENGINE");
+  assert.match(error!.message, /no WebAssembly/);
+  if (isNode) assert.is(run("nothing", "true", ["--jitless"]).error?.code, "ENGINE");
+});
+
 test("no SIMD at all", () => {
   const { error } = run("simd");
   assert.is(error?.code, "ENGINE");
   assert.match(error!.message, /no WebAssembly SIMD/);
 });
+
+if (isNode)
+  test("no right to start threads", () => {
+    const [major] = versions.node.split(".").map(Number);
+    const { error } = run("nothing", "true", [
+      major < 24 ? "--experimental-permission" : "--permission",
+      "--allow-fs-read=*",
+      ...(major < 22 ? [] : ["--allow-addons"]),
+    ]);
+    assert.is(error?.code, "ENGINE");
+    assert.match(error!.message, /thread 0 of the team failed: Access to this API has been restricted/);
+  });
 
 if (isNode)
   test("no koffi: the weights are read, and the reason is told", () => {

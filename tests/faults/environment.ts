@@ -1,8 +1,11 @@
 // Loads the demo model in a runtime that lacks what the first argument names, and prints what came of it as JSON.
 import process from "node:process";
 
-const { validate } = WebAssembly;
+const validate = globalThis.WebAssembly?.validate;
 switch (process.argv[2]) {
+  case "wasm":
+    delete (globalThis as { WebAssembly?: unknown }).WebAssembly;
+    break;
   case "shared":
     delete (globalThis as { SharedArrayBuffer?: unknown }).SharedArrayBuffer;
     break;

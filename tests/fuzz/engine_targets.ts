@@ -6,7 +6,7 @@ import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import type { Repository } from "../../src/checkpoint/repository.ts";
 import { EngineError, TramontaneError } from "../../src/errors.ts";
 import { MixtralForCausalLM } from "../../src/index.ts";
-import { KeyValueCache } from "../../src/model/cache.ts";
+import type { KeyValueCache } from "../../src/model/cache.ts";
 import { readCache, writeCache } from "../../src/model/cache_file.ts";
 import { memoryFile } from "../../src/platform/files.ts";
 import { smallConfig, smallShapes, zeros } from "../checkpoint/safetensors.ts";
@@ -80,8 +80,7 @@ async function extend(data: Uint8Array): Promise<string | null> {
   let cache: KeyValueCache | undefined;
   try {
     const { columns, rows } = await readCache(memory, memoryFile("cache", data));
-    const { pool, shape } = memory;
-    cache = new KeyValueCache({ pool, window: shape.window, save: async () => {} }, rows, columns);
+    cache = model.engine.cacheOf(rows, columns);
     await model({ input_ids: rows.map(() => [1, 2, 3]), past_key_values: cache });
     return null;
   } catch (error) {

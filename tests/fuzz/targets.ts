@@ -5,6 +5,7 @@ import { safetensorsFile, smallConfig, smallShapes, zeros } from "../checkpoint/
 import { fixture } from "../fixtures.ts";
 import { memoryFiles } from "../repositories.ts";
 import { engineTargets } from "./engine_targets.ts";
+import { multiplyTargets } from "./multiply_targets.ts";
 import { type Draw, mutateBytes, mutateJSON } from "./mutate.ts";
 import { textTargets } from "./text_targets.ts";
 
@@ -75,4 +76,5 @@ export const targets: readonly Target[] = [
   jsonTarget("generation config", JSON.stringify(generation), (text) => openFolder({ "generation_config.json": text })),
   ...textTargets,
   ...engineTargets,
+  ...multiplyTargets,
 ];

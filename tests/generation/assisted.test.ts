@@ -151,7 +151,7 @@ test("padding, a cache that is gone on with, cancelling", async () => {
     streamer,
     ...ways.itself,
   });
-  assert.is(await failure(call), reason as never);
+  assert.is((await failure(call)).cause, reason);
   assert.is(model.info().cache_bytes, 0);
 });
 

@@ -149,7 +149,8 @@ test("seeds: equal ones draw alike, others and none do not; a fraction is refuse
 test("greedy takes the first of the largest", () => {
   for (const values of [
     [3, 1, 3],
-    [-Infinity, -Infinity, -Infinity],
+    [-Infinity, -Infinity, -5],
+    [1, Infinity, Infinity],
     [1, 2, 3, 4, 5, 6, 7],
     [0, -0, 0, 0, 9, 9],
   ]) {
@@ -170,7 +171,8 @@ test("scores without a distribution are an error that says what was found", () =
   assert.throws(select([1, 2, Number.NaN, 3, 4], false), says(/NaN for token 2/));
   assert.throws(select([1, 2, Number.NaN, 3, 4], true), says(/NaN for token 2/));
   assert.throws(select([1, 2, 3, 4, Infinity], true), says(/Infinity for token 4/));
-  assert.throws(select([-Infinity, -Infinity, -Infinity, -Infinity, -Infinity], true), says(/all of them -Infinity/));
+  for (const do_sample of [true, false])
+    assert.throws(select(Array(5).fill(-Infinity), do_sample), says(/all of them -Infinity/));
 });
 
 test("distinct draws: without replacement, the first with the probabilities of a single draw", () => {

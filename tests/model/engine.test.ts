@@ -177,7 +177,8 @@ test("aborting: loading, before, in prefill, in decode; the engine goes on", asy
   const error = await failure(
     model.generate({ input_ids: prompt, max_new_tokens: 100, streamer, signal: decode.signal }),
   );
-  assert.is(error, reason as never);
+  assert.is(error.cause, reason);
+  assert.is(error.message, reason.message);
   const partial = (error as unknown as { partial: { tolist(): number[][] } }).partial.tolist()[0];
   assert.equal(partial, expected[0].slice(0, prompt.length + 3), "what was generated so far is on the error");
 

@@ -6,6 +6,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { TokenizerError } from "../../src/errors.ts";
 import { AutoTokenizer } from "../../src/text/load_tokenizer.ts";
+import type { Tokenizer } from "../../src/text/tokenizer.ts";
 import { demo, fixture, json } from "../fixtures.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tokenizer-"));
@@ -104,23 +105,48 @@ test("decode takes every form of ids", async () => {
   assert.equal(tokenizer.batch_decode([ids, [1]], { skip_special_tokens: true }), ["The sea", ""]);
 });
 
-test("special tokens: tokenizer_config.json, then special_tokens_map.json, then config.json", async () => {
-  const path = files(["tokenizer.json"], {
-    "tokenizer_config.json": {
-      bos_token: { content: "<s>", lstrip: false },
-      pad_token: null,
-      padding_side: "left",
-      truncation_side: "left",
-    },
+test("special tokens: special_tokens_map.json, then tokenizer_config.json, then config.json", async () => {
+  const config = {
+    bos_token: { content: "<s>", lstrip: false },
+    pad_token: null,
+    padding_side: "left",
+    truncation_side: "left",
+  };
+  const others = {
     "special_tokens_map.json": { pad_token: "<unk>", unk_token: { content: "<unk>" } },
     "config.json": { bos_token_id: 0, eos_token_id: [2, 1] },
-  });
-  const tokenizer = await AutoTokenizer.from_pretrained(path);
-  assert.equal(
-    [tokenizer.bos_token, tokenizer.eos_token, tokenizer.unk_token, tokenizer.pad_token],
-    ["<s>", "</s>", "<unk>", undefined],
-  );
+  };
+  const load = (tokenizer_config: object) =>
+    AutoTokenizer.from_pretrained(files(["tokenizer.json"], { "tokenizer_config.json": tokenizer_config, ...others }));
+  const roles = (t: Tokenizer) => [t.bos_token, t.eos_token, t.unk_token, t.pad_token];
+  const tokenizer = await load(config);
+  assert.equal(roles(tokenizer), ["<s>", "</s>", "<unk>", "<unk>"]);
   assert.equal([tokenizer.padding_side, tokenizer.truncation_side], ["left", "left"]);
+  // A list of added tokens makes tokenizer_config.json count alone.
+  assert.equal(roles(await load({ ...config, added_tokens_decoder: {} })), ["<s>", "</s>", undefined, undefined]);
+});
+
+test("what config.json alone names is no literal", async () => {
+  const bare = await AutoTokenizer.from_pretrained(files(["tokenizer.json"], {}));
+  const path = files(["tokenizer.json"], { "config.json": { pad_token_id: bare.encode("the")[1] } });
+  const tokenizer = await AutoTokenizer.from_pretrained(path);
+  assert.is(tokenizer.pad_token, "▁the");
+  assert.equal(tokenizer.encode("in the sea"), bare.encode("in the sea"));
+  assert.is(tokenizer.decode(tokenizer.encode("in the sea"), { skip_special_tokens: true }), "in the sea");
+});
+
+test("tokenizer.model and the files of before: tokens have the ids that these give them", async () => {
+  const tokenizer = await AutoTokenizer.from_pretrained(
+    files(["tokenizer.model"], {
+      "added_tokens.json": { "<|im_start|>": 1540, "<|im_end|>": 1537, "</s>": 2 },
+      "special_tokens_map.json": { eos_token: "<|im_end|>", pad_token: "<pad>" },
+    }),
+  );
+  const [start, end] = [1540, 1537];
+  const a = tokenizer.encode("a", { add_special_tokens: false });
+  assert.equal(tokenizer.encode("a<|im_start|>a<|im_end|>"), [1, ...a, start, ...a, end]);
+  assert.equal([tokenizer.eos_token_id, tokenizer.pad_token_id], [end, 1541]);
+  assert.is(tokenizer.decode([start, end, 1541], { skip_special_tokens: true }), "<|im_start|>");
 });
 
 test("tokens that only tokenizer_config.json adds", async () => {
@@ -146,7 +172,7 @@ test("tokens that only tokenizer_config.json adds", async () => {
 });
 
 test("of a token that both files define, tokenizer_config.json says what it is", async () => {
-  // As LlamaTokenizer of transformers 5.23 has it, which is Mixtral's.
+  // As AutoTokenizer of transformers 5.23 has it; what one of them calls special is so.
   const json = JSON.parse(readFileSync(join(demo, "tokenizer.json"), "utf8"));
   const token = { content: "[X]", single_word: false, rstrip: false, normalized: false };
   for (const special of [true, false]) {
@@ -162,7 +188,7 @@ test("of a token that both files define, tokenizer_config.json says what it is",
     const ids = tokenizer.encode("a [X]", { add_special_tokens: false });
     assert.is(ids.at(-1), 1536);
     assert.is(ids.at(-2) === space, !special, "with lstrip the space before it is its own");
-    assert.is(tokenizer.decode(ids, { skip_special_tokens: true }), special ? "a" : "a [X]");
+    assert.is(tokenizer.decode(ids, { skip_special_tokens: true }), special ? "a" : "a ");
   }
 });
 
@@ -206,20 +232,27 @@ test("what is not there or not right is said", async () => {
   await rejects(AutoTokenizer.from_pretrained(files([], { "tokenizer.json": "{" })), /tokenizer.json: expected JSON/);
   for (const [config, pattern] of [
     [[], /tokenizer_config.json: expected an object, found a list of 0/],
-    [{ bos_token: 5 }, /bos_token: expected an object, found 5/],
-    [{ pad_token: "[PAD]" }, /pad_token: "\[PAD\]" is no token of/],
+    [{ bos_token: 5 }, /bos_token: expected a token, found 5/],
     [{ padding_side: "top" }, /padding_side: expected "left" or "right", found "top"/],
     [{ model_max_length: "many" }, /model_max_length: expected a number above 0, found "many"/],
     [{ chat_template: [{ name: "default" }] }, /chat_template\[0\].template: expected a string, found nothing/],
     [{ added_tokens_decoder: { x: { content: "a" } } }, /added_tokens_decoder: key: expected an id, found "x"/],
-    [{ added_tokens_decoder: { 7: { content: "fresh" } } }, /id 7 is that of "<0x04>"/],
-    [
-      { added_tokens_decoder: { 1540: { content: "<s>" } } },
-      /expected 1, the id of "<s>" in the vocabulary, found 1540/,
-    ],
+    [{ added_tokens_decoder: { 7: "a" } }, /added_tokens_decoder\[7\]: expected an object, found "a"/],
+    [{ extra_special_tokens: [5] }, /extra_special_tokens\[0\]: expected a token, found 5/],
   ] as const)
     await rejects(
       AutoTokenizer.from_pretrained(files(["tokenizer.json"], { "tokenizer_config.json": config })),
+      pattern,
+    );
+  // Ids that tokenizer.model's vocabulary contradicts; of a tokenizer.json, the tokens' texts count alone.
+  for (const [decoder, pattern] of [
+    [{ 7: { content: "fresh" } }, /id 7 is that of "<0x04>"/],
+    [{ 1540: { content: "<s>" } }, /expected 1, the id of "<s>" in the vocabulary, found 1540/],
+  ] as const)
+    await rejects(
+      AutoTokenizer.from_pretrained(
+        files(["tokenizer.model"], { "tokenizer_config.json": { added_tokens_decoder: decoder } }),
+      ),
       pattern,
     );
 });

@@ -1,8 +1,10 @@
 // Python's string methods, for templates: lengths and places count code points, and white space is Python's.
-import { countItems, countText, TEMPLATE_LIMITS, TemplateError } from "./limits.ts";
-import { bool, Fn, Int, List, Str, str, type Value } from "./values.ts";
+import { native } from "./arguments.ts";
+import { countItems, countText, fail, spend, TEMPLATE_LIMITS } from "./limits.ts";
+import { bool, characters, Int, integer, iterate, List, NONE, None, Str, Tuple, type Value, wrong } from "./values.ts";
 
-const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
+/** Python's white space, as a class of characters. */
+export const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: Python ends lines at these too
 const LINE_END = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/gu;
@@ -28,18 +30,15 @@ export const stripStart = (text: string, characters?: string): string =>
 
 export const strip = (text: string, characters?: string): string => stripStart(stripEnd(text, characters), characters);
 
-export const title = (text: string): string => text.replace(/\p{L}+/gu, (word) => capitalize(word));
+export function title(text: string): string {
+  spend(text.length);
+  return text.replace(/\p{L}+/gu, (word) => capitalize(word));
+}
 
 export function capitalize(text: string): string {
   if (text === "") return text;
   const first = String.fromCodePoint(text.codePointAt(0)!);
   return first.toUpperCase() + text.slice(first.length).toLowerCase();
-}
-
-/** The characters of a text that is short enough to be a list of them. */
-export function characters(text: string): string[] {
-  countItems(text.length);
-  return [...text];
 }
 
 /** How often a pattern occurs, `most` at most, and where the last of these ends. */
@@ -60,7 +59,7 @@ export function replace(text: string, pattern: string, content: string, count: n
   }
   const found = occurrences(text, pattern, most);
   countText(text.length + found.count * content.length);
-  return text.slice(0, found.end).replaceAll(pattern, () => content) + text.slice(found.end);
+  return text.slice(0, found.end).replaceAll(pattern, content.replaceAll("$", "$$$$")) + text.slice(found.end);
 }
 
 /** Adds to a list whose length is not known beforehand. */
@@ -70,7 +69,7 @@ function grow(list: string[], item: string): void {
 }
 
 function split(text: string, separator: string | undefined, most: number): string[] {
-  if (separator === "") throw new TemplateError("split: an empty separator");
+  if (separator === "") fail("split: an empty separator");
   const parts: string[] = [];
   let rest = separator === undefined ? stripStart(text) : text;
   const gap = new RegExp(`[${SPACE}]+`, "u");
@@ -84,7 +83,7 @@ function split(text: string, separator: string | undefined, most: number): strin
   return parts;
 }
 
-function splitLines(text: string): string[] {
+export function splitLines(text: string): string[] {
   const lines: string[] = [];
   let start = 0;
   for (const { 0: end, index } of text.matchAll(LINE_END)) {
@@ -100,103 +99,161 @@ export const length = (text: string): number => {
   return n;
 };
 
-/** A method's arguments as what Python would take them for. */
-class Arguments {
-  private readonly args: readonly Value[];
-  private readonly method: string;
-
-  constructor(args: readonly Value[], method: string) {
-    const keywords =
-      args.at(-1)?.type === "KeywordArgumentsValue"
-        ? (args.at(-1) as Value & { value: Map<string, Value> })
-        : undefined;
-    // `maxsplit` and `count` are the only keywords these methods have, and always last.
-    this.args = keywords ? [...args.slice(0, -1), ...keywords.value.values()] : args;
-    this.method = method;
+/** `split` from the end, at most `most` times. */
+function splitFromEnd(text: string, separator: string, most: number): string[] {
+  if (separator === "") fail("rsplit: an empty separator");
+  const parts: string[] = [];
+  let rest = text;
+  for (let at: number; (most < 0 || parts.length < most) && (at = rest.lastIndexOf(separator)) >= 0; ) {
+    grow(parts, rest.slice(at + separator.length));
+    rest = rest.slice(0, at);
   }
-
-  text(i: number): string {
-    return this.optionalText(i) ?? this.fail("a string");
-  }
-
-  optionalText(i: number): string | undefined {
-    const value = this.args[i];
-    if (value === undefined || value.type === "NullValue") return undefined;
-    return value instanceof Str ? value.value : this.fail("a string");
-  }
-
-  integer(i: number, otherwise: number): number {
-    const value = this.args[i];
-    return value === undefined ? otherwise : value instanceof Int ? value.value : this.fail("an integer");
-  }
-
-  /** A string, or a tuple or list of them. */
-  texts(i: number): string[] {
-    const value = this.args[i];
-    return value instanceof List ? value.value.map(str) : [this.text(i)];
-  }
-
-  list(i: number): Value[] {
-    const value = this.args[i];
-    return value instanceof List ? value.value : this.fail("a list");
-  }
-
-  private fail(expected: string): never {
-    throw new TemplateError(`${this.method}: expected ${expected}`);
-  }
+  return [...parts, rest].reverse();
 }
 
-type Method = (text: string, args: Arguments) => Value;
-const asText =
-  (change: (text: string, characters?: string) => string): Method =>
-  (text, args) =>
-    new Str(change(text, args.optionalText(0)));
+const CASED = /[\p{Lowercase}\p{Uppercase}\p{Lt}]/u;
+export const isLower = (text: string): boolean => CASED.test(text) && text === text.toLowerCase();
+export const isUpper = (text: string): boolean => CASED.test(text) && text === text.toUpperCase();
+
+const textOf = (value: Value | undefined): string =>
+  value instanceof Str ? value.value : wrong("a string", value ?? NONE);
+const optionalText = (value: Value | undefined): string | undefined =>
+  value === undefined || value instanceof None ? undefined : textOf(value);
+const count = (value: Value | undefined, otherwise: number): number =>
+  value === undefined ? otherwise : (integer(value) ?? wrong("an integer", value));
+/** A string, or a tuple of them. */
+const textsOf = (value: Value): string[] => (value instanceof Tuple ? value.value.map(textOf) : [textOf(value)]);
 const listOf = (texts: readonly string[]): Value => new List(texts.map((t) => new Str(t)));
+const tupleOf = (...texts: string[]): Value => new Tuple(texts.map((t) => new Str(t)));
+
+/** The place of `at`, counted in code points, or -1. */
+const place = (text: string, at: number): Value => new Int(at < 0 ? -1 : length(text.slice(0, at)));
+
+type Method = readonly [parameters: readonly string[], run: (text: string, ...args: Value[]) => Value];
+const change = (run: (text: string) => string): Method => [[], (text) => new Str(run(text))];
+const test = (run: (text: string) => boolean): Method => [[], (text) => bool(run(text))];
+const stripping = (run: (text: string, characters?: string) => string): Method => [
+  ["chars"],
+  (text, characters) => new Str(run(text, optionalText(characters))),
+];
 
 const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
-  ["strip", asText(strip)],
-  ["lstrip", asText(stripStart)],
-  ["rstrip", asText(stripEnd)],
-  ["upper", asText((text) => text.toUpperCase())],
-  ["lower", asText((text) => text.toLowerCase())],
-  ["title", asText(title)],
-  ["capitalize", asText(capitalize)],
-  ["startswith", (text, args) => bool(args.texts(0).some((start) => text.startsWith(start)))],
-  ["endswith", (text, args) => bool(args.texts(0).some((end) => text.endsWith(end)))],
-  ["removeprefix", (text, args) => new Str(text.startsWith(args.text(0)) ? text.slice(args.text(0).length) : text)],
+  ["strip", stripping(strip)],
+  ["lstrip", stripping(stripStart)],
+  ["rstrip", stripping(stripEnd)],
+  ["upper", change((text) => text.toUpperCase())],
+  ["lower", change((text) => text.toLowerCase())],
+  ["title", change(title)],
+  ["capitalize", change(capitalize)],
+  ["startswith", [["prefix!"], (text, starts) => bool(textsOf(starts).some((start) => text.startsWith(start)))]],
+  ["endswith", [["suffix!"], (text, ends) => bool(textsOf(ends).some((end) => text.endsWith(end)))]],
+  [
+    "removeprefix",
+    [["prefix!"], (text, start) => new Str(text.startsWith(textOf(start)) ? text.slice(textOf(start).length) : text)],
+  ],
   [
     "removesuffix",
-    (text, args) => new Str(text.endsWith(args.text(0)) ? text.slice(0, text.length - args.text(0).length) : text),
+    [
+      ["suffix!"],
+      (text, end) => new Str(text.endsWith(textOf(end)) ? text.slice(0, text.length - textOf(end).length) : text),
+    ],
   ],
-  ["split", (text, args) => listOf(split(text, args.optionalText(0), args.integer(1, -1)))],
-  ["splitlines", (text) => listOf(splitLines(text))],
-  ["replace", (text, args) => new Str(replace(text, args.text(0), args.text(1), args.integer(2, -1)))],
+  ["split", [["sep", "maxsplit"], (text, by, most) => listOf(split(text, optionalText(by), count(most, -1)))]],
+  [
+    "rsplit",
+    [
+      ["sep", "maxsplit"],
+      (text, by, most) =>
+        listOf(
+          optionalText(by) === undefined && count(most, -1) < 0
+            ? split(text, undefined, -1)
+            : splitFromEnd(
+                text,
+                optionalText(by) ?? fail("rsplit: maxsplit without sep is not supported"),
+                count(most, -1),
+              ),
+        ),
+    ],
+  ],
+  [
+    "partition",
+    [
+      ["sep!"],
+      (text, by) => {
+        const separator = textOf(by) || fail("partition: an empty separator");
+        const at = text.indexOf(separator);
+        return at < 0
+          ? tupleOf(text, "", "")
+          : tupleOf(text.slice(0, at), separator, text.slice(at + separator.length));
+      },
+    ],
+  ],
+  [
+    "rpartition",
+    [
+      ["sep!"],
+      (text, by) => {
+        const separator = textOf(by) || fail("rpartition: an empty separator");
+        const at = text.lastIndexOf(separator);
+        return at < 0
+          ? tupleOf("", "", text)
+          : tupleOf(text.slice(0, at), separator, text.slice(at + separator.length));
+      },
+    ],
+  ],
+  ["splitlines", [[], (text) => listOf(splitLines(text))]],
+  [
+    "replace",
+    [
+      ["old!", "new!", "count"],
+      (text, from, to, most) => new Str(replace(text, textOf(from), textOf(to), count(most, -1))),
+    ],
+  ],
   [
     "count",
-    (text, args) =>
-      new Int(args.text(0) === "" ? length(text) + 1 : occurrences(text, args.text(0), Number.POSITIVE_INFINITY).count),
+    [
+      ["sub!"],
+      (text, part) =>
+        new Int(
+          textOf(part) === "" ? length(text) + 1 : occurrences(text, textOf(part), Number.POSITIVE_INFINITY).count,
+        ),
+    ],
   ],
+  ["find", [["sub!"], (text, part) => place(text, text.indexOf(textOf(part)))]],
+  ["rfind", [["sub!"], (text, part) => place(text, text.lastIndexOf(textOf(part)))]],
   [
-    "find",
-    (text, args) => new Int(text.includes(args.text(0)) ? length(text.slice(0, text.indexOf(args.text(0)))) : -1),
+    "index",
+    [
+      ["sub!"],
+      (text, part) => place(text, text.includes(textOf(part)) ? text.indexOf(textOf(part)) : fail("index: not found")),
+    ],
   ],
   [
     "join",
-    (text, args) => {
-      const items = args.list(0).map((item) => (item instanceof Str ? item.value : failJoin(item)));
-      countText(items.reduce((n, item) => n + item.length + text.length, 0));
-      return new Str(items.join(text));
-    },
+    [
+      ["iterable!"],
+      (text, given) => {
+        const parts = iterate(given).map(textOf);
+        countText(parts.reduce((n, item) => n + item.length + text.length, 0));
+        return new Str(parts.join(text));
+      },
+    ],
   ],
-  ["isdigit", (text) => bool(/^\p{Nd}+$/u.test(text))],
+  ["isdigit", test((text) => /^\p{Nd}+$/u.test(text))],
+  ["isalpha", test((text) => /^\p{L}+$/u.test(text))],
+  ["isalnum", test((text) => /^[\p{L}\p{N}]+$/u.test(text))],
+  ["isspace", test((text) => text !== "" && stripEnd(text) === "")],
+  ["islower", test(isLower)],
+  ["isupper", test(isUpper)],
 ]);
-
-const failJoin = (item: Value): never => {
-  throw new TemplateError(`join: expected strings, found a ${item.type}`);
-};
 
 /** A method of a string, or undefined where there is none of that name. */
 export function stringMethod(text: string, name: string): Value | undefined {
   const method = METHODS.get(name);
-  return method && new Fn((args) => method(text, new Arguments(args, name)));
+  if (!method) return undefined;
+  const [parameters, run] = method;
+  return native(name, parameters, (...args: Value[]) => {
+    spend(text.length / 4);
+    return run(text, ...args);
+  });
 }
