@@ -3,7 +3,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ConfigError, InputError, MemoryError } from "../../src/errors.ts";
-import { TemperatureLogitsWarper } from "../../src/generation/logits_warpers.ts";
+import * as processor from "../../src/generation/logits_processors.ts";
+import * as warper from "../../src/generation/logits_warpers.ts";
 import { build_logits_processors, LogitsProcessorList } from "../../src/generation/processors.ts";
 import type { Tensor } from "../../src/tensor.ts";
 import { fixture, json, safetensors } from "../fixtures.ts";
@@ -72,7 +73,7 @@ test("what a function returns replaces the scores; objects with _call, lists and
   const double = { _call: (_: number[][], scores: Tensor) => (scores.data as Float32Array).map((x) => 2 * x) };
   const list = build_logits_processors(
     {},
-    { vocab_size: 5, prompt_length: 2, logits_processor: [double, new TemperatureLogitsWarper(4)] },
+    { vocab_size: 5, prompt_length: 2, logits_processor: [double, new warper.TemperatureLogitsWarper(4)] },
   );
   assert.equal([...processed(list.processors, ids, two)], [...two.data.map((x) => x / 2)]);
   assert.throws(
@@ -86,6 +87,45 @@ test("what a function returns replaces the scores; objects with _call, lists and
 });
 
 test("errors name the setting", () => {
+  // Out of range, in the classes themselves.
+  for (const [make, message] of [
+    [
+      () => new processor.RepetitionPenaltyLogitsProcessor(0),
+      /^repetition_penalty: expected a number above 0, found 0/,
+    ],
+    [() => new processor.EncoderRepetitionPenaltyLogitsProcessor(0, 1), /^encoder_repetition_penalty: .*above 0/],
+    [
+      () => new processor.FrequencyPresencePenaltyLogitsProcessor(Infinity, 0, 1),
+      /^frequency_penalty: expected a finite/,
+    ],
+    [
+      () => new processor.FrequencyPresencePenaltyLogitsProcessor(0, Number.NaN, 1),
+      /^presence_penalty: expected a finite/,
+    ],
+    [() => new processor.NoRepeatNGramLogitsProcessor(0), /^no_repeat_ngram_size: expected an integer of at least 1/],
+    [() => new processor.EncoderNoRepeatNGramLogitsProcessor(0, 1), /^encoder_no_repeat_ngram_size: .*at least 1/],
+    [() => new processor.MinLengthLogitsProcessor(-1, [2]), /^min_length: expected an integer of at least 0/],
+    [() => new processor.MinNewTokensLengthLogitsProcessor(1, -1, [2]), /^min_new_tokens: .*at least 0/],
+    [() => new processor.SequenceBiasLogitsProcessor([], 5), /^sequence_bias: expected a list that is not empty/],
+    [
+      () => new processor.SequenceBiasLogitsProcessor([[[1], Infinity]], 5),
+      /^sequence_bias: expected a number, or -Inf/,
+    ],
+    [() => new processor.SuppressTokensLogitsProcessor([-1]), /^suppress_tokens: expected a list of token ids/],
+    [() => new processor.SuppressTokensAtBeginLogitsProcessor([-1], 1), /^begin_suppress_tokens: expected a list/],
+    [() => new processor.ForcedBOSTokenLogitsProcessor(-1), /^forced_bos_token_id: expected a list of token ids/],
+    [() => new processor.ForcedEOSTokenLogitsProcessor(5, [-1]), /^forced_eos_token_id: expected a list of token ids/],
+    [() => new warper.TemperatureLogitsWarper(0), /^temperature: expected a number above 0/],
+    [() => new warper.TopHLogitsWarper(1.1), /^top_h: expected a number above 0 and up to 1/],
+    [() => new warper.TopKLogitsWarper(0), /^top_k: expected an integer of at least 1/],
+    [() => new warper.TopKLogitsWarper(1, 0), /^min_tokens_to_keep: expected an integer of at least 1/],
+    [() => new warper.MinPLogitsWarper(1.1), /^min_p: expected a number/],
+    [() => new warper.TypicalLogitsWarper(1), /^typical_p: expected a number/],
+    [() => new warper.EpsilonLogitsWarper(0), /^epsilon_cutoff: expected a number/],
+    [() => new warper.EtaLogitsWarper(1), /^eta_cutoff: expected a number/],
+    [() => new warper.TopPLogitsWarper(0.5, 0), /^min_tokens_to_keep: expected an integer of at least 1/],
+  ] as const)
+    assert.throws(make, (e: unknown) => e instanceof ConfigError && message.test(e.message), String(message));
   const build = (config: object) => () => build_logits_processors(config, { vocab_size: 5, prompt_length: 2 });
   const names = (pattern: RegExp) => (e: unknown) => e instanceof ConfigError && pattern.test(e.message);
   assert.throws(build({ bad_words_ids: [[5]] }), names(/^bad_words_ids: .*below 5.*found \[5\]/));
@@ -94,7 +134,7 @@ test("errors name the setting", () => {
 
 test("a workspace without room for the ids says so", () => {
   const w = workspace({ vocab_size: 5, ids: 3 });
-  const list = new LogitsProcessorList([new TemperatureLogitsWarper(4)]);
+  const list = new LogitsProcessorList([new warper.TemperatureLogitsWarper(4)]);
   assert.throws(
     () => list.process(w, [Int32Array.of(1, 2, 3, 4, 1, 2, 3, 4)], scoresAt),
     (e: unknown) => e instanceof MemoryError && e.needed === 32,

@@ -26,6 +26,11 @@ test("nothing before a plain step was timed; then as many as give the most token
   // What drafting takes counts: 5 ms a token is too much, as 1.8 / 18 is less than 1 / 10.
   lengths.observeDraft(2, 10);
   assert.is(lengths.choose(0, 4), 0);
+  // What is seen later counts by a fifth: 4 ms, 3.2, 2.6 where drafts cost nothing any more.
+  for (const expected of [1, 1, 2]) {
+    lengths.observeDraft(1, 0);
+    assert.is(lengths.choose(0, 4), expected);
+  }
 });
 
 test("steps that were timed are believed, between them the line, beyond them the slope", () => {

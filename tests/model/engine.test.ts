@@ -47,6 +47,11 @@ test("progress is told in order, up to all bytes, whether they are read or mappe
     await model.dispose();
     const statuses = told.map(({ status }) => status).filter((status, i, all) => status !== all[i - 1]);
     assert.equal(statuses, ["initiate", "progress", "done", "ready"], `mmap ${mmap}`);
+    for (const info of told.filter(({ status }) => status !== "progress")) {
+      const { status, name, file, loaded, total, progress } = info;
+      assert.equal([name, file, loaded, total], [small, small, 0, 0], status);
+      assert.is(progress, status === "initiate" ? 0 : 100);
+    }
     const progress = told.filter(({ status }) => status === "progress");
     const loaded = progress.map((info) => info.loaded!);
     assert.equal(
