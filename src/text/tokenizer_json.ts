@@ -87,10 +87,15 @@ function readUnknown(token: unknown, ids: ReadonlyMap<string, number>, source: s
   );
 }
 
+/** Two tokens and a space. */
+const LONGEST_MERGE = 2 * TEXT_LIMITS.token + 1;
+
+const isCharacter = (text: string): boolean => text.length <= 2 && [...text].length === 1;
+
 /** Merges are written `"a b"`, or `["a", "b"]` since tokenizers 0.20. */
 const readMerges = (merges: unknown, where: string): [string, string][] =>
   list(merges, where).map((merge, i) => {
-    const parts = typeof merge === "string" ? merge.split(" ") : merge;
+    const parts = typeof merge === "string" && merge.length <= LONGEST_MERGE ? merge.split(" ") : merge;
     if (!Array.isArray(parts) || parts.length !== 2 || parts.some((part) => typeof part !== "string" || part === ""))
       return wrong(`${where}[${i}]`, "two tokens", merge);
     return parts as [string, string];
@@ -146,7 +151,7 @@ function readNormalizer(part: Readonly<Record<string, unknown>>, where: string):
 function readMetaspace(part: Readonly<Record<string, unknown>>, where: string): Metaspace {
   if (part.type !== "Metaspace") wrong(`${where}.type`, "Metaspace", part.type);
   const replacement = string(part.replacement ?? "▁", `${where}.replacement`);
-  if ([...replacement].length !== 1) wrong(`${where}.replacement`, "one character", replacement);
+  if (!isCharacter(replacement)) wrong(`${where}.replacement`, "one character", replacement);
   // Files older than tokenizers 0.15 say add_prefix_space instead.
   const scheme =
     part.prepend_scheme ?? (flag(part.add_prefix_space, `${where}.add_prefix_space`, true) ? "always" : "never");
@@ -211,7 +216,7 @@ function readDecoder(parts: readonly Part[], where: string): DecoderForm {
     else {
       if (!fused) wrong(at, "Fuse before Strip", part.type);
       const content = string(part.content, `${at}.content`);
-      if ([...content].length !== 1) wrong(`${at}.content`, "one character", content);
+      if (!isCharacter(content)) wrong(`${at}.content`, "one character", content);
       if (count(part.stop ?? 0, `${at}.stop`, MAX_ID) !== 0) wrong(`${at}.stop`, "0", part.stop);
       strip = { content, count: count(part.start ?? 0, `${at}.start`, MAX_ID) };
     }
