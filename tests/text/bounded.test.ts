@@ -91,6 +91,11 @@ test("steps, and what they say, are no more and no longer than in use", () => {
       /normalizer: expected at most 32 steps, found 36/,
     ],
     [(f) => f.decoder.decoders.unshift(...many), /decoder: expected at most 32 steps/],
+    [(f) => f.model.merges.push(" ".repeat(2 ** 22)), /model.merges\[\d+\]: expected two tokens/],
+    [
+      (f) => (f.pre_tokenizer = { type: "Metaspace", replacement: "▁".repeat(2 ** 22) }),
+      /pre_tokenizer.replacement: expected one character/,
+    ],
     [
       (f) => (f.normalizer = replace("a", "b".repeat(1025))),
       /normalizer.content: expected at most 1024 characters, found 1025/,
