@@ -1,5 +1,6 @@
 // A conversation's one timeline: what the model has seen stays in its cache, and each turn feeds only what is new.
 import { givenArguments, methodsArgument } from "../arguments.ts";
+import { atOnce } from "../callbacks.ts";
 import { InputError } from "../errors.ts";
 import type { KeyValueCache } from "../model/cache.ts";
 import type { CausalLM } from "./causal_lm.ts";
@@ -58,14 +59,16 @@ export class ChatSession {
   private async *answer(content: string, given: AnswerOptions): AsyncGenerator<string, void, void> {
     this.messages.push({ role: "user", content });
     let prompt: number[];
+    let options: GenerateInputs;
     try {
       const template = { add_generation_prompt: true, return_dict: false, return_tensor: false } as const;
       prompt = this.tokenizer.apply_chat_template(this.messages, template);
+      const made = typeof given === "function" ? atOnce(given(prompt.length), "send: options") : given;
+      options = givenArguments(made, "send: the options");
     } catch (error) {
       this.messages.pop();
       throw error;
     }
-    const options = givenArguments(typeof given === "function" ? given(prompt.length) : given, "send: the options");
     this.prepare(prompt);
     const { cache } = this;
     const recorder = new Recorder(options.streamer);
