@@ -19,6 +19,8 @@ export interface TensorRef {
 
 export interface Checkpoint {
   readonly kind: "safetensors" | "gguf";
+  /** Whose names its tensors have. */
+  readonly layout: "huggingface" | "gguf" | "mistral";
   /** The folder or file that was opened, for messages. */
   readonly path: string;
   readonly config: PreTrainedConfig;
@@ -34,7 +36,7 @@ export interface Checkpoint {
   readonly metadata: ReadonlyMap<string, GGUFValue>;
   /** The open files that hold the tensors. */
   readonly files: readonly SourceFile[];
-  /** GGUF: rows of q and k stand in the order that rotates adjacent pairs (see bind). */
+  /** GGUF and Mistral: rows of q and k stand in the order that rotates adjacent pairs (see bind). */
   readonly qk_interleaved: boolean;
   close(): Promise<void>;
 }

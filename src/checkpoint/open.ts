@@ -1,5 +1,5 @@
-// Opens a checkpoint: a repository as Hugging Face lays it out (config.json and safetensors), one with a GGUF, or a named
-// .gguf file. All headers are read and checked; of the weights not a byte.
+// Opens a checkpoint: a repository as Hugging Face lays it out (config.json and safetensors) or as Mistral does (params.json
+// and consolidated safetensors), one with a GGUF, or a named .gguf file. All headers are read and checked; of the weights not a byte.
 import { GenerationConfig } from "../config/generation_config.ts";
 import { PreTrainedConfig } from "../config/pretrained_config.ts";
 import { type ConfigClass, readConfig } from "../config/read_config.ts";
@@ -11,9 +11,10 @@ import type { Checkpoint, TensorRef } from "./checkpoint.ts";
 import { ggufConfig, ggufGenerationConfig, type RopeDivisors } from "./gguf_config.ts";
 import { ggufCheckpoints, readGGUFSet } from "./gguf_split.ts";
 import { readJSONObject } from "./json.ts";
+import { consolidatedParts, mistralConfig, paramsName } from "./mistral_native.ts";
 import { hasFile, type Opener, type Repository } from "./repository.ts";
 import type { SafetensorsEntry } from "./safetensors.ts";
-import { indexName, readShards, singleName } from "./shards.ts";
+import { indexName, readShards, type Shards, singleName } from "./shards.ts";
 
 export interface OpenOptions {
   /** Used instead of config.json or a GGUF's metadata. */
@@ -42,11 +43,7 @@ export async function openCheckpoint(repository: Repository, options: OpenOption
     return file;
   };
   try {
-    const gguf = await chooseGGUF(repository);
-    const contents =
-      gguf === undefined
-        ? await readSafetensorsCheckpoint(repository, open, options)
-        : await readGGUFCheckpoint(repository, gguf, open, options);
+    const contents = await readContents(repository, open, options);
     return { ...contents, path: repository.name, files, close };
   } catch (error) {
     await close();
@@ -56,25 +53,28 @@ export async function openCheckpoint(repository: Repository, options: OpenOption
 
 type Contents = Omit<Checkpoint, "path" | "files" | "close">;
 
-/** The GGUF to open, or undefined where there are safetensors. */
-async function chooseGGUF(repository: Repository): Promise<string | undefined> {
+/** What there is: a GGUF, Hugging Face's layout, or Mistral's. */
+async function readContents(repository: Repository, open: Opener, options: OpenOptions): Promise<Contents> {
   const { name: path, file } = repository;
+  const [single, index] = [singleName("model"), indexName("model")];
   if (file !== undefined) {
     if (/\.(safetensors|bin|json|pth?)$/.test(file))
-      throw new CheckpointError(`${path}: expected a folder with config.json and ${singleName}, or a .gguf file`);
-    return file;
+      throw new CheckpointError(`${path}: expected a folder with config.json and ${single}, or a .gguf file`);
+    return readGGUFCheckpoint(repository, file, open, options);
   }
   const names = (await repository.list()).map(({ name }) => name);
-  if (names.includes(singleName) || names.includes(indexName)) return undefined;
+  if (names.includes(single) || names.includes(index)) return readSafetensorsCheckpoint(repository, open, options);
+  // Behind Hugging Face's: many of Mistral's own repositories have both.
+  if (names.includes(paramsName)) return readMistralCheckpoint(repository, names, open, options);
   const [gguf, ...others] = ggufCheckpoints(names);
   if (others.length)
     throw new CheckpointError(
       `${path}: expected one GGUF, found ${1 + others.length} (${gguf}, ${others[0]}, …): name the file`,
     );
-  if (gguf) return gguf;
+  if (gguf) return readGGUFCheckpoint(repository, gguf, open, options);
   const pickled = names.find((name) => name.endsWith(".bin"));
   const found = pickled ? `${pickled} (PyTorch's pickle format; save the model as safetensors)` : "none of them";
-  throw new CheckpointError(`${path}: expected ${singleName}, ${indexName} or a .gguf file, found ${found}`);
+  throw new CheckpointError(`${path}: expected ${single}, ${index} or a .gguf file, found ${found}`);
 }
 
 function givenConfig({ config, config_class }: OpenOptions): PreTrainedConfig | undefined {
@@ -102,6 +102,7 @@ async function readGGUFCheckpoint(
     );
   return {
     kind: "gguf",
+    layout: "gguf",
     config,
     generation_config: given ? {} : ggufGenerationConfig(header.metadata, repository.where(name)),
     tensors,
@@ -149,9 +150,47 @@ async function readSafetensorsCheckpoint(
     throw new CheckpointError(
       `${repository.name}: quantization_config.quant_method ${show(quantization.quant_method)}: this version reads full-precision safetensors (F32, F16, BF16) and GGUF, not checkpoints quantized this way`,
     );
-  const generation_config = await readGenerationConfig(repository);
+  return {
+    kind: "safetensors",
+    layout: "huggingface",
+    config,
+    generation_config: await readGenerationConfig(repository),
+    ...tensorsOf(await readShards(repository, open, "model")),
+    metadata: new Map(),
+    qk_interleaved: false,
+  };
+}
+
+/** Mistral's own layout. */
+async function readMistralCheckpoint(
+  repository: Repository,
+  names: readonly string[],
+  open: Opener,
+  options: OpenOptions,
+): Promise<Contents> {
+  const where = repository.where(paramsName);
+  const parts = consolidatedParts(names);
+  if (parts.length === 0)
+    throw new CheckpointError(
+      `${where}: expected ${singleName("consolidated")} beside it, in one file or parts, found none`,
+    );
+  const given = givenConfig(options);
+  const params = given ? {} : await readJSONObject(repository, paramsName, configLimit);
+  const shards = await readShards(repository, open, "consolidated", parts);
+  return {
+    kind: "safetensors",
+    layout: "mistral",
+    config: given ?? mistralConfig(params, !shards.entries.has("output.weight"), where),
+    generation_config: await readGenerationConfig(repository),
+    ...tensorsOf(shards),
+    metadata: new Map(),
+    qk_interleaved: true,
+  };
+}
+
+/** The tensors that the engine computes with, and the others. */
+function tensorsOf({ entries, absent }: Shards): Pick<Contents, "tensors" | "foreign"> {
   const tensors = new Map<string, TensorRef>();
-  const { entries, absent } = await readShards(repository, open);
   const foreign = new Map(absent);
   for (const [name, entry] of entries) {
     const format = formatOf(entry);
@@ -166,15 +205,7 @@ async function readSafetensorsCheckpoint(
       });
     else foreign.set(name, `${entry.dtype} [${entry.shape.join(", ")}]`);
   }
-  return {
-    kind: "safetensors",
-    config,
-    generation_config,
-    tensors,
-    foreign,
-    metadata: new Map(),
-    qk_interleaved: false,
-  };
+  return { tensors, foreign };
 }
 
 /** F32, F16 and BF16 have the same names and bytes in both kinds of file. */

@@ -1,12 +1,15 @@
-// A folder's safetensors: model.safetensors, or the shards that model.safetensors.index.json names.
+// A folder's safetensors: one file, the shards that an index names, or parts without an index.
 import { fileName, show, showName } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
 import { readJSONObject } from "./json.ts";
 import { hasFile, type Opener, type Repository } from "./repository.ts";
 import { readSafetensors, type SafetensorsEntry } from "./safetensors.ts";
 
-export const singleName = "model.safetensors";
-export const indexName = "model.safetensors.index.json";
+/** What the files of a layout are called: Hugging Face's are model.safetensors, Mistral's consolidated.safetensors. */
+export type Stem = "model" | "consolidated";
+
+export const singleName = (stem: Stem): string => `${stem}.safetensors`;
+export const indexName = (stem: Stem): string => `${stem}.safetensors.index.json`;
 const indexLimit = 2 ** 24;
 /** Tensors of all shards together; the largest checkpoints in use have some ten thousand. */
 const mostTensors = 2 ** 18;
@@ -23,23 +26,55 @@ export interface Shards {
  * Every tensor of a repository's safetensors, by name. What a stale index promises beyond them is an error where the model
  * needs it.
  * @param open - opens a file, which the caller closes if this throws
+ * @param parts - the files where there is neither a single one nor an index
  * @throws {@link CheckpointError} when the index is damaged, names what is not a plain file name, or has a tensor in
  *   another shard than it stands in
  */
-export async function readShards(repository: Repository, open: Opener): Promise<Shards> {
-  if (await hasFile(repository, singleName)) {
-    const { entries } = await readSafetensors(await open(singleName));
-    return { entries: new Map(entries.map((entry) => [entry.name, entry])), absent: new Map() };
+export async function readShards(
+  repository: Repository,
+  open: Opener,
+  stem: Stem,
+  parts: readonly string[] = [],
+): Promise<Shards> {
+  const index = indexName(stem);
+  if (await hasFile(repository, singleName(stem)))
+    return { entries: await readFiles(repository, open, [singleName(stem)]), absent: new Map() };
+  if (parts.length > 0 && !(await hasFile(repository, index)))
+    return { entries: await readFiles(repository, open, parts), absent: new Map() };
+  const where = repository.where(index);
+  const weightMap = readWeightMap(await readJSONObject(repository, index, indexLimit), where);
+  const shards = checkCount([...new Set(weightMap.values())].sort(), where);
+  for (const shard of shards)
+    if (!(await hasFile(repository, shard)))
+      throw new CheckpointError(`${repository.where(shard)}: missing; ${index} names it`);
+  const entries = await readFiles(repository, open, shards);
+  const absent = new Map<string, string>();
+  for (const [name, shard] of weightMap) {
+    const found = entries.get(name);
+    if (!found) absent.set(name, `nothing in ${shard}, where ${index} has it`);
+    else if (fileName(found.file.path) !== shard)
+      throw new CheckpointError(
+        `${showName(name)}: expected in ${shard} by ${index}, found in ${fileName(found.file.path)}`,
+      );
   }
-  const index = repository.where(indexName);
-  const weightMap = readWeightMap(await readJSONObject(repository, indexName, indexLimit), index);
-  const shards = [...new Set(weightMap.values())].sort();
+  return { entries, absent };
+}
+
+function checkCount(shards: readonly string[], where: string): readonly string[] {
   if (shards.length > mostShards)
-    throw new CheckpointError(`${index}: expected at most ${mostShards} files, found ${shards.length}`);
+    throw new CheckpointError(`${where}: expected at most ${mostShards} files, found ${shards.length}`);
+  return shards;
+}
+
+/** The tensors of several files, each of which must be in one of them only. */
+async function readFiles(
+  repository: Repository,
+  open: Opener,
+  shards: readonly string[],
+): Promise<Map<string, SafetensorsEntry>> {
+  checkCount(shards, repository.name);
   const tensors = new Map<string, SafetensorsEntry>();
   for (const shard of shards) {
-    if (!(await hasFile(repository, shard)))
-      throw new CheckpointError(`${repository.where(shard)}: missing; ${indexName} names it`);
     for (const entry of (await readSafetensors(await open(shard))).entries) {
       const other = tensors.get(entry.name);
       if (other)
@@ -49,18 +84,9 @@ export async function readShards(repository: Repository, open: Opener): Promise<
       tensors.set(entry.name, entry);
     }
     if (tensors.size > mostTensors)
-      throw new CheckpointError(`${index}: expected shards of at most ${mostTensors} tensors, found more`);
+      throw new CheckpointError(`${repository.name}: expected shards of at most ${mostTensors} tensors, found more`);
   }
-  const absent = new Map<string, string>();
-  for (const [name, shard] of weightMap) {
-    const found = tensors.get(name);
-    if (!found) absent.set(name, `nothing in ${shard}, where ${indexName} has it`);
-    else if (fileName(found.file.path) !== shard)
-      throw new CheckpointError(
-        `${showName(name)}: expected in ${shard} by ${indexName}, found in ${fileName(found.file.path)}`,
-      );
-  }
-  return { entries: tensors, absent };
+  return tensors;
 }
 
 /** File name by tensor. A file outside the folder is never opened on an index's word. */

@@ -53,6 +53,7 @@ export async function randomCheckpoint(
     foreign: new Map(),
     metadata: new Map(),
     files: [file],
+    layout: "huggingface",
     qk_interleaved: false,
     close: () => file.close(),
   };

@@ -5,7 +5,15 @@ import { MixtralConfig } from "../config/mixtral_config.ts";
 import { fileName, showName } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
 import { rowBytes } from "../quant/formats.ts";
-import { type ExpertNames, ggufNames, huggingFaceNames, type LayerNames, type ModelNames, unheeded } from "./names.ts";
+import {
+  type ExpertNames,
+  ggufNames,
+  huggingFaceNames,
+  type LayerNames,
+  type ModelNames,
+  mistralNames,
+  unheeded,
+} from "./names.ts";
 import type { ExpertWeights, HeadName, HeadWeights, LayerWeights, MatrixRef, MixtralWeights } from "./weights.ts";
 
 /**
@@ -15,13 +23,10 @@ import type { ExpertWeights, HeadName, HeadWeights, LayerWeights, MatrixRef, Mix
  * @throws {@link CheckpointError} when a tensor is missing, or has another shape or format than the config asks for
  */
 export function bind(checkpoint: Checkpoint, head: HeadName | null): MixtralWeights {
-  const { config, tensors } = checkpoint;
+  const { config } = checkpoint;
   const { vocab_size, hidden_size, num_hidden_layers } = config;
-  const gguf = checkpoint.kind === "gguf";
-  const names: ModelNames = gguf
-    ? ggufNames
-    : huggingFaceNames((name) => tensors.has(name) || checkpoint.foreign.has(name));
-  if (gguf) refuseUnheeded(checkpoint);
+  const names = namesOf(checkpoint);
+  if (checkpoint.kind === "gguf") refuseUnheeded(checkpoint);
   const embed_tokens = matrix(checkpoint, names.embed_tokens, vocab_size, hidden_size);
   const layers: LayerWeights[] = [];
   for (let i = 0; i < num_hidden_layers; i++) layers.push(bindLayer(checkpoint, names.layer(i)));
@@ -34,6 +39,11 @@ export function bind(checkpoint: Checkpoint, head: HeadName | null): MixtralWeig
   };
 }
 
+function namesOf({ layout, tensors, foreign }: Checkpoint): ModelNames {
+  if (layout === "gguf") return ggufNames;
+  return layout === "mistral" ? mistralNames : huggingFaceNames((name) => tensors.has(name) || foreign.has(name));
+}
+
 const heads: readonly [suffix: string, head: HeadName][] = [
   ["ForCausalLM", "lm_head"],
   ["Classification", "score"],
@@ -41,10 +51,11 @@ const heads: readonly [suffix: string, head: HeadName][] = [
 ];
 
 /** The head of the class that a checkpoint was saved as; where it does not say, that of a language model if it is there. */
-export function headOf({ config, tensors, kind }: Checkpoint): HeadName | null {
+export function headOf(checkpoint: Checkpoint): HeadName | null {
+  const { config, tensors } = checkpoint;
   const { architectures, tie_word_embeddings } = config;
   if (architectures) return heads.find(([suffix]) => architectures.some((name) => name.endsWith(suffix)))?.[1] ?? null;
-  const names = kind === "gguf" ? ggufNames : huggingFaceNames((name) => tensors.has(name));
+  const names = namesOf(checkpoint);
   return tie_word_embeddings || tensors.has(`${names.heads.lm_head}.weight`) ? "lm_head" : null;
 }
 

@@ -1,5 +1,6 @@
 // What checkpoints call a model's weights. Every name stands here and nowhere else.
-// Sources: transformers (4: one matrix an expert; 5: all experts of a layer in one tensor), llama.cpp (the same two forms).
+// Sources: transformers (4: one matrix an expert; 5: all experts of a layer in one tensor), llama.cpp (the same two forms),
+// mistral-inference.
 import type { HeadName } from "./weights.ts";
 
 /** Names of one layer's weights outside the experts. */
@@ -107,6 +108,33 @@ export const ggufNames: ModelNames = {
       w2: `blk.${i}.ffn_down.weight`,
     },
   }),
+};
+
+/** Mistral's own. */
+export const mistralNames: ModelNames = {
+  embed_tokens: "tok_embeddings.weight",
+  norm: "norm.weight",
+  heads: { lm_head: "output", score: "score", qa_outputs: "qa_outputs" },
+  layer(i) {
+    const [layer, feed_forward] = [`layers.${i}`, `layers.${i}.feed_forward`];
+    const block = (of: string): ExpertNames => ({
+      w1: `${of}.w1.weight`,
+      w3: `${of}.w3.weight`,
+      w2: `${of}.w2.weight`,
+    });
+    return {
+      input_layernorm: `${layer}.attention_norm.weight`,
+      q_proj: `${layer}.attention.wq.weight`,
+      k_proj: `${layer}.attention.wk.weight`,
+      v_proj: `${layer}.attention.wv.weight`,
+      o_proj: `${layer}.attention.wo.weight`,
+      post_attention_layernorm: `${layer}.ffn_norm.weight`,
+      router: `${feed_forward}.gate.weight`,
+      merged: block(`${feed_forward}.experts`), // which no checkpoint has
+      expert: (j) => block(`${feed_forward}.experts.${j}`),
+      dense: block(feed_forward),
+    };
+  },
 };
 
 /**
