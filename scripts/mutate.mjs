@@ -159,7 +159,25 @@ function neighbours({ file, row }) {
     test.includes(`/${stem}.`) || test.startsWith(`${stem}.`) ? 1 : test.startsWith(`${folder}/`) ? 2 : 5;
   const rank = ({ test, seconds }) =>
     ((seconds + 0.5) * nearness(test) * (TIMED.test(test) ? 1000 : 1)) / (1 + (catches[folder]?.[test] ?? 0));
-  return map.filter((test) => test.runs(source, line)).sort((a, b) => rank(a) - rank(b));
+  return map
+    .filter((each) => each.runs(source, line) && alone.get(each.test) !== false)
+    .sort((a, b) => rank(a) - rank(b));
+}
+
+/** (test file) whether it passes without a fault, for those mapped before the sources were changed. */
+const alone = new Map();
+
+/** @param restore - takes the fault out */
+async function passesAlone(tree, test, restore) {
+  const entry = map.find((each) => each.test === test);
+  if (!entry.stale) return true;
+  if (!alone.has(test)) {
+    restore();
+    const { failure } = await tree.run(test, 3000 * entry.seconds + 60_000);
+    alone.set(test, failure === null);
+    if (failure) console.log(`# ${test} fails without a fault, left out: ${failure}`);
+  }
+  return alone.get(test);
 }
 
 async function meet(tree, mutant) {
@@ -178,6 +196,10 @@ async function meet(tree, mutant) {
       let { failure } = await tree.run(test, limit);
       if (failure && TIMED.test(test)) failure = (await tree.run(test, limit)).failure;
       if (!failure || failure.startsWith("slow")) continue;
+      if (!(await passesAlone(tree, test, restore))) {
+        tree.place(mutant.file, mutant.source);
+        continue;
+      }
       const folder = dirname(mutant.file).replace(/^src\/?/, "");
       catches[folder] ??= {};
       catches[folder][test] = (catches[folder][test] ?? 0) + 1;
