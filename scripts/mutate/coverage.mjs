@@ -93,6 +93,11 @@ class MappedTest {
     this.now = sources;
   }
 
+  /** Whether some source was changed since: then it may fail by itself by now. */
+  get stale() {
+    return Object.keys(this.now).some((source) => this.sources[source] !== this.now[source]);
+  }
+
   /** Whether it runs a line, from 0; any of the file where `line` is absent, or where the file was changed since. */
   runs(source, line) {
     const lines = this.lines[source] ?? "";

@@ -112,6 +112,22 @@ test("tokens suppressed at the beginning: of a prompt of one token with a forced
   }
 });
 
+test("rows longer than the vocabulary, whoever chooses", async () => {
+  const input_ids = [Array.from({ length: 230 }, (_, i) => (i * 37 + 5) % 150)];
+  const options = {
+    input_ids,
+    max_new_tokens: 20,
+    repetition_penalty: 1.2,
+    suppress_tokens: [3, 4],
+    eos_token_id: null,
+  };
+  const [row] = await ids(options);
+  assert.is(row.length, 250);
+  assert.equal(await ids({ ...options, logits_processor: () => {} }), [row]);
+  assert.equal(await ids({ ...options, num_beams: 1, prompt_lookup_num_tokens: 3 }), [row]);
+  assert.is((await ids({ ...options, num_beams: 2 }))[0].length, 250);
+});
+
 test("max_time is in seconds", async () => {
   const limited = await detailed({ input_ids: prompts, max_time: 60, max_new_tokens: 20, eos_token_id: null });
   assert.is(limited.sequences.dims[1], 24);

@@ -345,6 +345,25 @@ test("a rolling cache costs the same at any position", async () => {
   assert.ok(model.info().cache_bytes <= 5 * page, `${model.info().cache_bytes / page} pages`);
 });
 
+test("attentions behind a window have a column for each key that some row sees", async () => {
+  await using model = await MixtralForCausalLM.from_pretrained(windowed, { threads: 2 });
+  const { past_key_values } = await model({ input_ids: ids(20) });
+  const input_ids = ids(23).slice(20);
+  const { attentions } = await model({ input_ids, past_key_values, output_attentions: true });
+  const [batch, heads, rows, keys] = attentions![0].dims;
+  assert.equal([batch, rows, keys], [1, 3, 10], "positions 13 to 22");
+  for (const matrices of attentions!)
+    for (let head = 0; head < heads; head++)
+      for (const [i, row] of (matrices[0][head].tolist() as number[][]).entries()) {
+        assert.equal(
+          row.map((share) => share > 0),
+          row.map((_, column) => column >= i && column < i + 8),
+          `row ${i}`,
+        );
+        assert.ok(Math.abs(row.reduce((a, b) => a + b) - 1) < 1e-5);
+      }
+});
+
 test("logits and losses of a long text take one step for each chunk, and a loss brings no logits along", async () => {
   await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2, profile: true, chunk_size: 256 });
   const input_ids = ids(500);

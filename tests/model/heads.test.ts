@@ -227,6 +227,21 @@ test("arguments that a class does not know are refused with the nearest that it 
   assert.match((await failure(model({ input_ids: [[4]], past_key_values, cache: other }))).message, /two caches/);
 });
 
+test("wrong places of answers name themselves", async () => {
+  await using model = await MixtralForQuestionAnswering.from_config(shape, { threads: 1 });
+  const input_ids = [[5, 6, 7]];
+  for (const [inputs, message] of [
+    [{ start_positions: [0, 1], end_positions: [1] }, /^start_positions: expected/],
+    [{ start_positions: [0], end_positions: [1, 2] }, /^end_positions: expected/],
+    [{ start_positions: [0.5], end_positions: [1] }, /^start_positions/],
+    [{ start_positions: [0], end_positions: ["1"] }, /^end_positions/],
+  ] as const) {
+    const error = await failure(model({ input_ids, ...inputs } as never));
+    assert.instance(error, InputError);
+    assert.match(error.message, message);
+  }
+});
+
 test("wrong labels, and rows whose last token cannot be told, name themselves", async () => {
   await using model = await MixtralForSequenceClassification.from_config({ ...shape, pad_token_id: 0 }, { threads: 1 });
   const input_ids = [

@@ -185,6 +185,16 @@ test("a chunk pauses for a token, which goes first; then it goes on", async () =
   await long.finished;
 });
 
+test("a chunk pauses in time for a prompt that found no room in it", async () => {
+  const { notes, pool, scheduler } = made({ step_ms: 20 });
+  scheduler.add([reading(pool, 600)]);
+  scheduler.add([reading(pool, 5)]);
+  await turn();
+  assert.equal(notes.steps, ["0:512"]);
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  assert.is(notes.pauses, 1);
+});
+
 test("a chunk that nobody wants any more is dropped, and its pages are free then", async () => {
   const { notes, pool, scheduler } = made();
   const long = reading(pool, 500);
