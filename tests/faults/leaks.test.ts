@@ -88,7 +88,9 @@ if (process.platform === "linux") {
     assert.equal(openFiles(), []);
   });
 
-  test("dispose returns when the threads are gone, and so does a load that fails after they began", async () => {
+  // Deno's own pool of threads for files comes and goes meanwhile.
+  const counted = "deno" in process.versions ? test.skip : test;
+  counted("dispose returns when the threads are gone, and so does a load that fails after they began", async () => {
     await (await MixtralForCausalLM.from_pretrained(demo, { threads: 2 })).dispose();
     const before = threads();
     const model = await MixtralForCausalLM.from_pretrained(demo, { threads: 6 });
