@@ -7,12 +7,15 @@ import { cacheBytes } from "../memory/kv_pool.ts";
 import { describePlan, planEngine } from "../model/plan.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { headOf } from "../weights/bind.ts";
-import { write } from "./io.ts";
+import { countParameters, fit, licenseOf, metadataFacts, tokenizerFacts } from "./facts.ts";
+import { visible, write } from "./io.ts";
 import { bytes } from "./report.ts";
+
+const millions = (n: number): string => (n < 1e9 ? `${(n / 1e6).toFixed(1)} M` : `${(n / 1e9).toFixed(1)} G`);
 
 export function infoCommand(): Command {
   return new Command("info")
-    .description("tell what a checkpoint is: config, tensors, formats, the memory it needs, whether it maps")
+    .description("tell what a checkpoint is: config, parameters, formats, tokenizer, licence, the memory it needs")
     .argument("<path>", "a Hugging Face folder or a .gguf file")
     .option("--json", "print one JSON object")
     .option("--tensors", "list every tensor")
@@ -21,9 +24,11 @@ export function infoCommand(): Command {
 
 async function run(path: string, flags: { json?: boolean; tensors?: boolean }): Promise<void> {
   const platform = await currentPlatform();
-  const checkpoint = await openCheckpoint(await openRepository(platform, path));
+  const repository = await openRepository(platform, path);
+  const checkpoint = await openCheckpoint(repository);
   try {
-    const planned = await planEngine(platform, checkpoint, {}, headOf(checkpoint));
+    const head = headOf(checkpoint);
+    const planned = await planEngine(platform, checkpoint, {}, head);
     const plan = describePlan(planned);
     const { config } = checkpoint;
     const positions = config.sliding_window ?? config.max_position_embeddings;
@@ -42,35 +47,54 @@ async function run(path: string, flags: { json?: boolean; tensors?: boolean }): 
       bytes: size,
     }));
     const files = checkpoint.files.map(({ path: name, size }) => ({ path: name, bytes: size }));
+    const available_bytes = platform.available_memory();
+    const { matrix_parameters, ...count } = countParameters(config, head);
     const facts = {
       path,
       kind: checkpoint.kind,
+      layout: checkpoint.layout,
       config,
       files,
+      ...count,
+      bits_per_weight: (8 * plan.weight_bytes) / matrix_parameters,
       ...plan,
       cache,
-      available_bytes: platform.available_memory(),
+      context: planned.context,
+      tokenizer: await tokenizerFacts(repository, checkpoint),
+      license: await licenseOf(repository, checkpoint),
+      metadata: metadataFacts(checkpoint),
+      available_bytes,
+      ...fit(plan, cache.f32, available_bytes),
     };
     if (flags.json)
       return await write(
         `${JSON.stringify({ ...facts, tensors: flags.tensors ? tensors : tensors.length }, null, 2)}\n`,
       );
     const mixture = config instanceof MixtralConfig ? config : undefined;
+    const { tokenizer, license } = facts;
     const lines = [
-      `${path}: ${mixture ? "Mixtral" : "Mistral"}, ${checkpoint.kind}, ${files.length} file${files.length > 1 ? "s" : ""}, ${tensors.length} tensors`,
+      `${path}: ${mixture ? "Mixtral" : "Mistral"}, ${checkpoint.kind}${checkpoint.layout === "mistral" ? " in Mistral's layout" : ""}, ${files.length} file${files.length > 1 ? "s" : ""}, ${tensors.length} tensors`,
       `  shape     ${config.num_hidden_layers} layers, hidden ${config.hidden_size}, heads ${config.num_attention_heads} (${config.num_key_value_heads} for keys), ${mixture ? `${mixture.num_local_experts} experts of ${config.intermediate_size}, ${mixture.num_experts_per_tok} a token` : `feed-forward ${config.intermediate_size}`}, vocabulary ${config.vocab_size}`,
+      `  weights   ${millions(facts.parameters)} parameters${mixture ? `, ${millions(facts.active_parameters)} a token` : ""}, ${facts.bits_per_weight.toFixed(2)} bits each`,
       `  positions ${config.max_position_embeddings}, ${config.sliding_window ? `window ${config.sliding_window}` : "no window"}, rope theta ${config.rope_theta}`,
       `  formats   ${Object.entries(plan.formats)
         .map(([name, n]) => `${name} × ${n}`)
         .join(", ")}`,
-      `  weights   ${bytes(plan.weight_bytes)} in ${facts.banks} bank${facts.banks > 1 ? "s" : ""}, ${plan.mapped ? "mapped from the file" : `read: ${plan.reason}`}`,
+      `  memory    ${bytes(plan.weight_bytes)} of weights in ${facts.banks} bank${facts.banks > 1 ? "s" : ""}, ${plan.mapped ? "mapped from the file" : `read: ${plan.reason}`}`,
       `  private   ${bytes(plan.private_bytes)} at most with ${plan.threads} thread${plan.threads > 1 ? "s" : ""}, ${plan.simd} SIMD`,
       `  cache     ${bytes(cache.f32)} (f32), ${bytes(cache.f16)} (f16) or ${bytes(cache.q8_0)} (q8_0) for ${cache.positions} positions`,
+      `  fits      ${bytes(facts.needed_bytes)} with one sequence's cache${available_bytes === undefined ? "" : `, ${bytes(available_bytes)} are free: ${facts.fits ? "yes" : plan.mapped ? "no, weights will be read from the disk again and again" : "no"}`}`,
+      "missing" in tokenizer
+        ? `  tokenizer none: ${tokenizer.missing}`
+        : `  tokenizer ${tokenizer.vocab_size} tokens, ${tokenizer.bos_token ?? "none"} … ${tokenizer.eos_token ?? "none"}; chat template ${tokenizer.chat_templates.join(", ") || "none"}`,
+      ...(license === undefined ? [] : [`  licence   ${license}`]),
+      ...Object.entries(facts.metadata).map(([key, value]) => `  ${key}  ${value}`),
       ...(flags.tensors
         ? tensors.map((t) => `  ${t.name}  ${t.format} [${t.shape.join(", ")}]  ${t.bytes} bytes at ${t.offset}`)
         : []),
     ];
-    await write(`${lines.join("\n")}\n`);
+    // Each in its line, whatever a file says.
+    await write(lines.map((line) => `${visible(line.replaceAll("\n", "\\n"))}\n`).join(""));
   } finally {
     await checkpoint.close();
   }

@@ -11,6 +11,8 @@ export interface EncodeOptions {
   text_pair?: string | readonly string[];
   /** Put `<s>` (or what the file says) around the text. Default true. */
   add_special_tokens?: boolean;
+  /** Text that spells a special token (`</s>`) stays text: for what users write. Default false, or what the file says. */
+  split_special_tokens?: boolean;
   /** true or `"longest"`: to the longest row; `"max_length"`: to `max_length`. Default false. */
   padding?: Padding;
   /** true or `"longest_first"`, `"only_first"`, `"only_second"`: cut to `max_length`. Default false. */
@@ -26,6 +28,11 @@ export interface EncodeOptions {
   return_tensor?: boolean;
 }
 
+/** The options of one text alone. */
+export interface EncodeTextOptions extends Pick<EncodeOptions, "add_special_tokens" | "split_special_tokens"> {
+  text_pair?: string;
+}
+
 /** Tensors are int32 of [rows, length]; a single text is one row. */
 export interface BatchEncoding<T = Tensor> {
   input_ids: T;
@@ -33,7 +40,9 @@ export interface BatchEncoding<T = Tensor> {
   token_type_ids?: T;
 }
 
-export interface ApplyChatTemplateOptions extends ChatOptions, Omit<EncodeOptions, "text_pair" | "add_special_tokens"> {
+export interface ApplyChatTemplateOptions
+  extends ChatOptions,
+    Omit<EncodeOptions, "text_pair" | "add_special_tokens" | "split_special_tokens"> {
   /** A template, or the name of one of the tokenizer's. */
   chat_template?: string;
   /** false gives the rendered text. Default true. */

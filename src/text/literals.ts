@@ -25,8 +25,11 @@ export class Literals {
     this.automaton = new Automaton(this.patterns);
   }
 
-  /** Splits `text`; empty stretches are left out, `start` is where a stretch began. */
-  *split(text: string): Generator<Piece> {
+  /**
+   * Splits `text`; empty stretches are left out, `start` is where a stretch began.
+   * @param spell_special - special tokens are found and left as text
+   */
+  *split(text: string, spell_special = false): Generator<Piece> {
     // The places at which tokens begin, the last first.
     const starts: number[] = [];
     const found: number[] = [];
@@ -40,10 +43,10 @@ export class Literals {
     for (let k = starts.length - 1; k >= 0; k--) {
       const i = starts[k];
       if (i < next) continue;
-      const { single_word, lstrip, rstrip, id } = this.tokens[found[k]];
+      const { single_word, lstrip, rstrip, id, special } = this.tokens[found[k]];
       const end = i + this.patterns[found[k]].length;
       next = end;
-      if (single_word && insideWord(text, i, end)) continue;
+      if ((spell_special && special) || (single_word && insideWord(text, i, end))) continue;
       let start = Math.max(done, i);
       while (lstrip && start > done && space.test(text[start - 1])) start--;
       if (start > done) yield { text: text.slice(done, start), start: done };

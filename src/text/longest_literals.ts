@@ -27,10 +27,13 @@ export class LongestLiterals {
     this.automaton = new Automaton(this.tokens.map(({ content }) => content));
   }
 
-  /** Splits `text`; empty stretches are left out, `start` is where a stretch began. */
-  *split(text: string): Generator<Piece> {
+  /**
+   * Splits `text`; empty stretches are left out, `start` is where a stretch began.
+   * @param spell_special - special tokens are not sought
+   */
+  *split(text: string, spell_special = false): Generator<Piece> {
     let done = 0;
-    for (const { start, token } of this.find(text)) {
+    for (const { start, token } of this.find(text, spell_special)) {
       if (start > done) yield { text: text.slice(done, start), start: done };
       yield { id: token.id };
       done = start + token.content.length;
@@ -39,7 +42,7 @@ export class LongestLiterals {
   }
 
   /** Which tokens stand where, from the text's beginning on. */
-  private find(text: string): Found[] {
+  private find(text: string, spell_special: boolean): Found[] {
     const { automaton, tokens } = this;
     // Of every place at which tokens begin, the longest that was not tried yet.
     const nodes = new Map<number, number>();
@@ -55,7 +58,7 @@ export class LongestLiterals {
       const end = start + token.content.length;
       // What was taken before is no shorter: where it reaches into this place, it has one of its ends.
       if (taken[start]) continue;
-      if (!taken[end - 1]) {
+      if (!taken[end - 1] && !(spell_special && token.special)) {
         taken.fill(1, start, end);
         found.push({ start, token });
         continue;

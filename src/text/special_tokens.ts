@@ -25,6 +25,7 @@ export interface TokenizerConfig {
   readonly chat_template: ChatTemplates | undefined;
   readonly padding_side: Side;
   readonly truncation_side: Side;
+  readonly split_special_tokens?: boolean;
   /** Infinity where the file does not tell, or tells a number that stands for none. */
   readonly model_max_length: number;
 }
@@ -65,6 +66,7 @@ export function readConfig(files: ConfigFiles, vocabulary: Vocabulary): Tokenize
     tokens,
     added_tokens: added,
     chat_template: files.chat_template ?? readChatTemplate(config.chat_template, `${source}: chat_template`),
+    split_special_tokens: flag(config.split_special_tokens, `${source}: split_special_tokens`, false),
     padding_side: side(config.padding_side, `${source}: padding_side`),
     truncation_side: side(config.truncation_side, `${source}: truncation_side`),
     model_max_length: typeof limit === "number" && limit < NO_LIMIT ? limit : Number.POSITIVE_INFINITY,

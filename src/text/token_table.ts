@@ -10,7 +10,8 @@ import type { Vocabulary } from "./vocabulary.ts";
 
 /** Splits a text at the tokens that are found in it. */
 export interface Splitter {
-  split(text: string): Iterable<Piece>;
+  /** @param spell_special - special tokens are text like other text */
+  split(text: string, spell_special?: boolean): Iterable<Piece>;
 }
 
 export interface TokenTable {

@@ -16,6 +16,7 @@ import {
   type DecodeStream,
   type DecodeStreamOptions,
   type EncodeOptions,
+  type EncodeTextOptions,
   toTensor,
 } from "./encoding.ts";
 import { checkLengths, pad, truncate } from "./padding.ts";
@@ -62,6 +63,8 @@ export class Tokenizer extends Callable {
   truncation_side: Side;
   /** Infinity where no file tells. */
   model_max_length: number;
+  /** Whether text that spells a special token stays text, where a call does not say. */
+  split_special_tokens: boolean;
   /** The template of `apply_chat_template`, or several by name. */
   chat_template: ChatTemplates | undefined;
   private readonly vocabulary: Vocabulary;
@@ -79,6 +82,7 @@ export class Tokenizer extends Callable {
     this.padding_side = config.padding_side;
     this.truncation_side = config.truncation_side;
     this.model_max_length = config.model_max_length;
+    this.split_special_tokens = config.split_special_tokens ?? false;
     this.chat_template = config.chat_template;
   }
 
@@ -133,17 +137,18 @@ export class Tokenizer extends Callable {
   }
 
   /** The ids of a text alone, without special tokens around it. */
-  private textIds(text: string): number[] {
+  private textIds(text: string, spell_special: boolean): number[] {
     const out: number[] = [];
     const { source, text_form } = this.vocabulary;
     const { normalizer, metaspace } = text_form;
-    for (const piece of this.table.literals.split(text)) {
+    for (const piece of this.table.literals.split(text, spell_special)) {
       if ("id" in piece) {
         out.push(piece.id);
         continue;
       }
       for (const part of this.table.normalizedLiterals.split(
         normalize(piece.text, normalizer, `${source}: normalizer`),
+        spell_special,
       )) {
         if ("id" in part) out.push(part.id);
         else
@@ -155,11 +160,12 @@ export class Tokenizer extends Callable {
   }
 
   private row(text: string, second: string | undefined, options: EncodeOptions): Row {
-    const { add_special_tokens = true, truncation = false } = options;
+    const { add_special_tokens = true, split_special_tokens = this.split_special_tokens, truncation = false } = options;
     const template = second === undefined ? this.vocabulary.template.single : this.vocabulary.template.pair;
     const items = add_special_tokens ? template : template.filter((item) => "text" in item);
-    let a: readonly number[] = this.textIds(text);
-    let b: readonly number[] | undefined = second === undefined ? undefined : this.textIds(second);
+    const [a_ids, b_ids] = [text, second].map((t) => (t === undefined ? t : this.textIds(t, split_special_tokens)));
+    let a: readonly number[] = a_ids!;
+    let b: readonly number[] | undefined = b_ids;
     const limit = options.max_length ?? this.model_max_length;
     if (truncation !== false && truncation !== "do_not_truncate" && Number.isFinite(limit))
       [a, b] = truncate(a, b, limit - addedCount(items), truncation, options.truncation_side ?? this.truncation_side);
@@ -198,7 +204,7 @@ export class Tokenizer extends Callable {
   }
 
   /** The ids of one text (or pair) as an array. */
-  encode(text: string, given: { text_pair?: string; add_special_tokens?: boolean } = {}): number[] {
+  encode(text: string, given: EncodeTextOptions = {}): number[] {
     const options = givenArguments(given, "the options");
     checkTexts([text], "text");
     if (options.text_pair !== undefined) checkTexts([options.text_pair], "text_pair");
@@ -206,7 +212,7 @@ export class Tokenizer extends Callable {
   }
 
   /** The tokens of a text, e.g. `["▁Hello", "▁world"]`. */
-  tokenize(text: string, options: { text_pair?: string; add_special_tokens?: boolean } = {}): string[] {
+  tokenize(text: string, options: EncodeTextOptions = {}): string[] {
     return this.encode(text, { add_special_tokens: false, ...options }).map((id) => this.table.tokens.get(id)!);
   }
 
@@ -320,7 +326,7 @@ export class Tokenizer extends Callable {
     const roles = Object.fromEntries(Object.entries(this.roles).map(([role, token]) => [`${role}_token`, token]));
     const text = renderChatTemplate(template, messages, { ...roles, ...chat });
     if (!tokenize) return text;
-    const encoding = this._call(text, { ...lengths, add_special_tokens: false });
+    const encoding = this._call(text, { ...lengths, add_special_tokens: false, split_special_tokens: false });
     return return_dict ? encoding : encoding.input_ids;
   }
 }

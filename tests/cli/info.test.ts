@@ -1,9 +1,10 @@
 // tramontane info and logits: what a checkpoint is, and the hash that must be the same everywhere.
 import { createHash } from "node:crypto";
+import { rmSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { fixture, hasFixture } from "../fixtures.ts";
-import { tramontane } from "./command.ts";
+import { changedDemo, tramontane } from "./command.ts";
 
 test("info tells the shape, the formats and the memory", async () => {
   const { status, stdout, stderr } = await tramontane(["info", "models/demo"]);
@@ -12,7 +13,10 @@ test("info tells the shape, the formats and the memory", async () => {
   assert.match(stdout, /6 layers, hidden 256, heads 8 \(2 for keys\), 8 experts of 256, 2 a token, vocabulary 1536/);
   assert.match(stdout, /window 256/);
   assert.match(stdout, /BF16 × 170/);
-  assert.match(stdout, /22\.4 MB in 1 bank, (mapped from the file|read: )/);
+  assert.match(stdout, /22\.4 MB of weights in 1 bank, (mapped from the file|read: )/);
+  assert.match(stdout, /11\.2 M parameters, 4\.1 M a token, 16\.00 bits each/);
+  assert.match(stdout, /fits {6}\d+\.\d MB with one sequence's cache, .* are free: yes/);
+  assert.match(stdout, /tokenizer 1536 tokens, <s> … <\/s>; chat template default/);
 });
 
 test("info --json, with --tensors", async () => {
@@ -26,6 +30,37 @@ test("info --json, with --tensors", async () => {
   const { tensors } = JSON.parse((await tramontane(["info", "--json", "--tensors", "models/demo"])).stdout);
   const embedding = tensors.find(({ name }: { name: string }) => name === "model.embed_tokens.weight");
   assert.equal([embedding.format, embedding.shape, embedding.bytes], ["BF16", [1536, 256], 1536 * 256 * 2]);
+});
+
+test("parameters are those that the tensors have, and those of the experts that a token takes", async () => {
+  for (const path of ["models/demo", fixture("fixtures/hf/base"), fixture("fixtures/gguf/models/Q4_K_M.gguf")]) {
+    const { parameters, active_parameters, bits_per_weight, weight_bytes, config, tensors } = JSON.parse(
+      (await tramontane(["info", "--json", "--tensors", path])).stdout,
+    );
+    const size = ({ shape }: { shape: number[] }) => shape.reduce((a, b) => a * b, 1);
+    const all = tensors.reduce((sum: number, tensor: { shape: number[] }) => sum + size(tensor), 0);
+    const experts = tensors
+      .filter(({ name }: { name: string }) => /experts|_exps/.test(name))
+      .reduce((sum: number, tensor: { shape: number[] }) => sum + size(tensor), 0);
+    assert.is(parameters, all);
+    assert.is(active_parameters, all - experts + (experts * config.num_experts_per_tok) / config.num_local_experts);
+    const matrices = tensors.filter(({ name }: { name: string }) => !/norm|gate\.weight|ffn_gate_inp/.test(name));
+    const values = matrices.reduce((sum: number, tensor: { shape: number[] }) => sum + size(tensor), 0);
+    assert.is(bits_per_weight, (8 * weight_bytes) / values);
+  }
+});
+
+test("info tells a licence and metadata, each in its line whatever it says", async () => {
+  const readme = "---\r\nlanguage: en\r\nlicense: apache-2.0\r\n---\r\n# Model";
+  const folder = changedDemo({ "README.md": readme, "tokenizer.json": "{", "tokenizer_config.json": "{}" });
+  const { stdout } = await tramontane(["info", folder]);
+  rmSync(folder, { recursive: true });
+  assert.match(stdout, /\n {2}licence {3}apache-2\.0\n/);
+  assert.match(stdout, /\n {2}tokenizer none: .*tokenizer\.json: expected JSON/);
+  const gguf = (await tramontane(["info", fixture("fixtures/gguf/models/Q4_K_M.gguf")])).stdout;
+  assert.match(gguf, /\n {2}general\.architecture {2}llama\n/);
+  assert.match(gguf, /\n {2}tokenizer\.ggml\.tokens {2}\d+ values\n/);
+  assert.ok(!gguf.includes("chat_template  "));
 });
 
 test("info of a GGUF file", async () => {

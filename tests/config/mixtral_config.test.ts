@@ -52,7 +52,7 @@ test("every fixture's config.json, read and written, says the same again", () =>
     if (rope_theta) assert.equal(written.rope_parameters, { rope_theta, rope_type: "default" });
     assert.equal(JSON.parse(JSON.stringify(MixtralConfig.from_dict(written))), written, name);
   }
-  assert.ok(folders.length > 5);
+  assert.ok(folders.length >= 5);
   console.log(`# ${folders.length} configs of fixtures/hf read and written`);
 });
 
