@@ -155,8 +155,10 @@ function neighbours({ file, row }) {
   const [source, line] = file.startsWith("assembly/") ? [ASSEMBLY_USER] : [file, row];
   const folder = dirname(file).replace(/^src\/?/, "");
   const stem = file.slice(file.lastIndexOf("/") + 1, -3);
+  // The tests of src/text/jinja are in tests/text.
+  const [part] = folder.split("/");
   const nearness = (test) =>
-    test.includes(`/${stem}.`) || test.startsWith(`${stem}.`) ? 1 : test.startsWith(`${folder}/`) ? 2 : 5;
+    test.includes(`/${stem}.`) || test.startsWith(`${stem}.`) ? 1 : test.startsWith(`${part}/`) ? 2 : 5;
   const rank = ({ test, seconds }) =>
     ((seconds + 0.5) * nearness(test) * (TIMED.test(test) ? 1000 : 1)) / (1 + (catches[folder]?.[test] ?? 0));
   return map

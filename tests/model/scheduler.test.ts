@@ -185,6 +185,32 @@ test("a chunk pauses for a token, which goes first; then it goes on", async () =
   await long.finished;
 });
 
+test("who comes later with a higher priority goes before those that are read already", async () => {
+  const { notes, pool, scheduler } = made({ chunk_rows: 64 });
+  scheduler.add([reading(pool, 200)]);
+  await turn();
+  scheduler.add([new Talker(pool, 60, 1)]);
+  await notes.answer();
+  assert.equal(notes.steps, ["0:64", "0:60+4"]);
+});
+
+test("short prompts go with the tokens that a chunk pauses for, once it is known how long such steps take", async () => {
+  const { notes, pool, scheduler } = made({ step_ms: 40 });
+  scheduler.add([reading(pool, 500)]);
+  await turn();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  scheduler.add([new Talker(pool, 1)]);
+  scheduler.add([reading(pool, 3)]);
+  scheduler.add([reading(pool, 70)]);
+  await turn();
+  await notes.answer(false);
+  assert.equal(notes.steps, ["0:500", "1:1", "…"], "nothing is known");
+  await notes.answer();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await notes.answer(false);
+  assert.equal(notes.steps.slice(3), ["1:1+3", "…"], "the longer one waits until the chunk is read");
+});
+
 test("a chunk pauses in time for a prompt that found no room in it", async () => {
   const { notes, pool, scheduler } = made({ step_ms: 20 });
   scheduler.add([reading(pool, 600)]);
