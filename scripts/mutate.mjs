@@ -133,11 +133,11 @@ for (const mutant of mutants()) {
   else chosen.push(mutant);
 }
 compiler.api.close();
-const todo = chosen.slice(from);
+const wanted = chosen.slice(from);
 const short = (text) => (text.length > 60 ? `${text.slice(0, 57)}…` : text).replace(/\s+/g, " ");
 const name = (m) => `${m.file}:${m.row + 1}  ${short(m.before)} → ${short(m.after)}`;
 if (values.list) {
-  for (const [i, mutant] of todo.entries()) console.log(`${from + i}  ${name(mutant)}`);
+  for (const [i, mutant] of wanted.entries()) console.log(`${from + i}  ${name(mutant)}`);
   process.exit();
 }
 
@@ -217,9 +217,9 @@ const results = [];
 let next = 0;
 await Promise.all(
   trees.map(async (tree) => {
-    while (next < todo.length) {
+    while (next < wanted.length) {
       const i = next++;
-      const mutant = todo[i];
+      const mutant = wanted[i];
       const begin = Date.now();
       const result = await meet(tree, mutant);
       if (!result) {

@@ -33,3 +33,9 @@ export function methodsArgument<T>(value: T, what: string, ...names: readonly st
   if (missing === undefined) return value;
   throw new InputError(`${what}: expected an object with ${names.join(" and ")}, found ${show(value)}`);
 }
+
+/** A number that is one. @throws {@link InputError} */
+export function numberArgument(value: unknown, what: string): number {
+  if (typeof value === "number" && !Number.isNaN(value)) return value;
+  throw new InputError(`${what}: expected a number, found ${show(value)}`);
+}

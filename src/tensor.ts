@@ -42,7 +42,8 @@ export class Tensor {
     if (!ArrayBuffer.isView(data) && !Array.isArray(data))
       throw new InputError(`Tensor: expected data of type ${type} or an array of numbers, found ${show(data)}`);
     const typed = ArrayBuffer.isView(data) ? (data as TensorData) : fromArray(type, data as ArrayLike<number>);
-    if (typeOf(typed) !== type) throw new InputError(`Tensor: expected data of type ${type}, found ${typeOf(typed)}`);
+    if (!(typed instanceof arrays[type]))
+      throw new InputError(`Tensor: expected data of type ${type}, found ${typeOf(typed)}`);
     const size = dims.reduce((a, b) => a * b, 1);
     if (typed.length !== size)
       throw new InputError(`Tensor: dims [${dims}] need ${size} values, found ${typed.length}`);

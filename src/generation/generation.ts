@@ -1,6 +1,5 @@
 // A call of generate from what it was given to its result. The rows are sequences of the scheduler's; a subclass chooses
 // their tokens; what remains is here: ids, companions of guidance, streamers, when to stop, caches, what is given back.
-
 import { abortedWith, onAbort } from "../abort.ts";
 import { CallerPromises } from "../callbacks.ts";
 import type { ResolvedGenerationConfig } from "../config/generation_config.ts";

@@ -12,7 +12,8 @@ import * as warper from "./logits_warpers.ts";
 import { RowProcessor } from "./row_processor.ts";
 
 /**
- * A processor of the caller's: changes `scores` (float32 [rows, vocab_size]) in place, or returns others of the same size. An object with this as `_call`, as in transformers.js, will do as well.
+ * A processor of the caller's: changes `scores` (float32 [rows, vocab_size]) in place, or returns others of the same size.
+ * An object with this as `_call`, as in transformers.js, will do as well.
  * @example
  * const never13: LogitsProcessorFunction = (_input_ids, scores) => { for (const row of scores) row.data[13] = -Infinity; };
  */

@@ -1,5 +1,6 @@
 // When a row is finished: lengths, time, end-of-sequence ids, stop strings, and functions of the caller. Names and
 // behaviour are those of transformers.js and transformers.
+import { numberArgument } from "../arguments.ts";
 import { atOnce } from "../callbacks.ts";
 import { show } from "../config/show.ts";
 import { ConfigError, InputError } from "../errors.ts";
@@ -18,12 +19,6 @@ export type FinishReason = "stop" | "length";
 /** A criterion of the caller's: one answer for each row, or one for all. */
 export type StoppingFunction = (input_ids: number[][], scores: StepScores) => boolean | readonly boolean[];
 
-/** @throws {@link InputError} when it is no number */
-function numberArgument(name: string, value: unknown): void {
-  if (typeof value !== "number" || Number.isNaN(value))
-    throw new InputError(`${name}: expected a number, found ${show(value)}`);
-}
-
 /** Base of the criteria. */
 export abstract class StoppingCriteria {
   /** Whether each row is finished. */
@@ -36,8 +31,7 @@ export class MaxLengthCriteria extends StoppingCriteria {
   /** @throws {@link InputError} when it is no number */
   constructor(max_length: number) {
     super();
-    numberArgument("max_length", max_length);
-    this.max_length = max_length;
+    this.max_length = numberArgument(max_length, "max_length");
   }
   _call(input_ids: InputIds): boolean[] {
     return input_ids.map((ids) => ids.length >= this.max_length);
@@ -50,8 +44,7 @@ export class MaxTimeCriteria extends StoppingCriteria {
   /** @throws {@link InputError} when it is no number */
   constructor(max_time: number) {
     super();
-    numberArgument("max_time", max_time);
-    this.end = performance.now() + 1000 * max_time;
+    this.end = performance.now() + 1000 * numberArgument(max_time, "max_time");
   }
   _call(input_ids: InputIds): boolean[] {
     const over = performance.now() > this.end;

@@ -120,6 +120,13 @@ export class TextOutput {
   }
 }
 
+/** How much of a text stands before U+FFFD at its end. */
+function wholeLength(text: string): number {
+  let whole = text.length;
+  while (text[whole - 1] === "\ufffd") whole--;
+  return whole;
+}
+
 /**
  * A stream for tokenizers that only decode whole rows: with each token, those of the last piece and what came after them
  * are decoded again. U+FFFD at the end may be the first bytes of a character, and waits.
@@ -139,15 +146,14 @@ class WindowDecoder implements CertainStream {
     this.ids = Array.from(prompt);
     this.last = this.ids.length;
     const text = this.last ? decode(this.ids) : "";
-    this.given = text.replace(/\ufffd+$/, "").length;
+    this.given = wholeLength(text);
     this.begun = text.slice(this.given);
   }
 
   push(id: number): string {
     this.ids.push(id);
     const text = this.decode(this.ids);
-    let whole = text.length;
-    while (text[whole - 1] === "\ufffd") whole--;
+    const whole = wholeLength(text);
     if (whole <= this.given) return "";
     if (text.startsWith(this.begun, this.given)) this.given += this.begun.length; // broken: it is the prompt's
     this.begun = "";

@@ -1,5 +1,4 @@
 // A cache as callers hold it: the pages of a batch of sequences, and how far each is filled.
-
 import { textArgument } from "../arguments.ts";
 import { show } from "../config/show.ts";
 import { EngineError, InputError } from "../errors.ts";

@@ -168,7 +168,7 @@ export class Engine {
   emptyCache(rows: number): KeyValueCache {
     this.check();
     if (!Number.isInteger(rows) || rows < 1 || rows > MOST_ROWS)
-      throw new InputError(`create_cache: expected 1 to ${MOST_ROWS} rows, found ${show(rows)}`);
+      throw new InputError(`past_key_values: expected a cache of 1 to ${MOST_ROWS} rows, found ${show(rows)}`);
     return KeyValueCache.empty(this.owner, rows);
   }
 

@@ -5,7 +5,6 @@ import { InputError, TokenizerError } from "../errors.ts";
 import { RaisedByTemplate, TemplateError } from "./jinja/limits.ts";
 import { render } from "./jinja/render.ts";
 import { stripEnd } from "./jinja/strings.ts";
-import { unixLines } from "./lines.ts";
 
 export { TEMPLATE_LIMITS } from "./jinja/limits.ts";
 
@@ -88,7 +87,7 @@ function cutAtMark(text: string): string {
 
 function run(template: string, variables: Readonly<Record<string, unknown>>): string {
   try {
-    return render(unixLines(template), variables); // as Jinja reads its sources
+    return render(template, variables);
   } catch (cause) {
     if (cause instanceof RaisedByTemplate) throw new TokenizerError(cause.message, { cause });
     const message = cause instanceof TemplateError ? cause.message : printable(String(cause));

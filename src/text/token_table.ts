@@ -51,13 +51,14 @@ export function tokenTable(vocabulary: Vocabulary, config: TokenizerConfig): Tok
     token.normalized === undefined ? [] : [[token.normalized, token] as const],
   );
   const raw = all.filter((token) => token.normalized === undefined);
-  const literals = new Literals(raw.map((token) => [token.content, token]));
   return {
     ids,
     tokens,
     decoded: new Map(all.flatMap(({ id, decoded }) => (decoded === undefined ? [] : [[id, decoded] as const]))),
     special: new Set([...special, ...(config.special_ids ?? [])]),
-    literals: vocabulary.longest_first ? new LongestLiterals(raw) : literals,
+    literals: vocabulary.longest_first
+      ? new LongestLiterals(raw)
+      : new Literals(raw.map((token) => [token.content, token])),
     normalizedLiterals: new Literals(normalized),
   };
 }

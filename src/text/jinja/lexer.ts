@@ -52,9 +52,6 @@ const ESCAPED: Readonly<Record<string, string>> = {
   '"': '"',
 };
 
-/** Every line end as a line feed, without the last: what places in tokens refer to. */
-export const normalized = (source: string): string => source.replace(/\r\n?/g, "\n").replace(/\n$/, "");
-
 /** A problem with the line of its place in the source. */
 export function locate(source: string, at: number, { message }: { message: string }): TemplateError {
   let line = 1;
@@ -67,7 +64,7 @@ export function failAt(source: string, at: number, message: string): never {
   throw locate(source, at, { message });
 }
 
-/** @param source - {@link normalized} */
+/** @param source - with line feeds alone, none at its end: what places in tokens refer to */
 export function tokenize(source: string): Token[] {
   const tokens: Token[] = [];
   let at = 0;

@@ -3,9 +3,10 @@
 // A template comes with a checkpoint, so it is somebody's program. It can only compute text: it has no access to
 // JavaScript. Its work is counted and bounded by TEMPLATE_LIMITS. What remains: within the limits it may take a second
 // or two and some hundred megabytes, and what it writes is what the model is told.
+import { unixLines } from "../lines.ts";
 import { native, splitArguments } from "./arguments.ts";
 import { PythonInterpreter, scopeWithin } from "./interpreter.ts";
-import { locate, normalized } from "./lexer.ts";
+import { locate } from "./lexer.ts";
 import { Environment } from "./library.ts";
 import { counted, fail, RaisedByTemplate, TEMPLATE_LIMITS } from "./limits.ts";
 import { parse } from "./parser.ts";
@@ -93,9 +94,10 @@ const GLOBALS: ReadonlyMap<string, Value> = new Map<string, Value>([
  * @throws Error when it is no template, does what Python refuses, or goes beyond {@link TEMPLATE_LIMITS}
  */
 export function render(template: string, variables: Readonly<Record<string, unknown>>): string {
-  if (template.length > TEMPLATE_LIMITS.source)
-    fail(`a source of ${template.length} characters; at most ${TEMPLATE_LIMITS.source} are allowed`);
-  const source = normalized(template);
+  const lines = unixLines(template);
+  if (lines.length > TEMPLATE_LIMITS.source)
+    fail(`a source of ${lines.length} characters; at most ${TEMPLATE_LIMITS.source} are allowed`);
+  const source = lines.replace(/\n$/, ""); // as Jinja reads it
   const body = parse(source);
   return counted(() => {
     const environment = scopeWithin();
