@@ -25,7 +25,7 @@ export {
 } from "./generation/auto.ts";
 export { CausalLM, type ForwardOutput, MistralForCausalLM, MixtralForCausalLM } from "./generation/causal_lm.ts";
 export type { GenerateInputs } from "./generation/generate_inputs.ts";
-export type { GenerateOutput, GenerationTimings } from "./generation/generation.ts";
+export type { GenerateOutput, GenerationTimings } from "./generation/generate_output.ts";
 export type { LogProb, LogProbs } from "./generation/log_probs.ts";
 export { type CustomLogitsProcessor, LogitsProcessor, LogitsProcessorList } from "./generation/processors.ts";
 export { type AnswerOptions, ChatSession, type Message } from "./generation/session.ts";

@@ -7,7 +7,7 @@ import { type ModelOutput, PreTrainedModel } from "../model/pretrained.ts";
 import { type Tensor, type TokenIds, toRows } from "../tensor.ts";
 import { generate } from "./generate.ts";
 import type { GenerateInputs } from "./generate_inputs.ts";
-import type { GenerateOutput } from "./generation.ts";
+import type { GenerateOutput } from "./generate_output.ts";
 import { streamText, streamTokens } from "./stream.ts";
 import type { TextTokenizer } from "./text_output.ts";
 import { transitionScores } from "./transition_scores.ts";

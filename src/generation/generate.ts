@@ -6,7 +6,8 @@ import type { PreTrainedModel } from "../model/pretrained.ts";
 import { AssistedGeneration } from "./assisted_generation.ts";
 import { BeamGeneration } from "./beam_generation.ts";
 import { type GenerateInputs, resolveConfig } from "./generate_inputs.ts";
-import type { GenerateOutput, Generation } from "./generation.ts";
+import type { GenerateOutput } from "./generate_output.ts";
+import type { Generation } from "./generation.ts";
 import { SampledGeneration } from "./sampled_generation.ts";
 
 /** @throws {@link InputError} or ConfigError for what was passed; the signal's reason when aborted, with `partial`, where it had begun */

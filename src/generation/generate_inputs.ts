@@ -48,7 +48,7 @@ export interface GenerateInputs extends GenerationOptions {
 }
 
 /** The options of a call that are neither settings nor known to GenerationConfig. */
-const OWN_OPTIONS = new Set([
+export const ownOptions: ReadonlySet<string> = new Set([
   "input_ids",
   "attention_mask",
   "inputs_embeds",
@@ -72,12 +72,12 @@ const OWN_OPTIONS = new Set([
 
 /** Options of the call over a passed config over the model's own over the defaults. */
 export function resolveConfig(model: PreTrainedModel, inputs: GenerateInputs): ResolvedGenerationConfig {
-  const own = Object.fromEntries(Object.entries(inputs).filter(([name]) => !OWN_OPTIONS.has(name)));
+  const own = Object.fromEntries(Object.entries(inputs).filter(([name]) => !ownOptions.has(name)));
   const call = new GenerationConfig(own);
   const unknown = Object.keys(own).find((name) => own[name as keyof typeof own] != null && !(name in call));
   if (unknown)
     throw new InputError(
-      `generate: unknown option ${showName(unknown)}: did you mean ${nearest(unknown, [...generationFields, ...OWN_OPTIONS])}?`,
+      `generate: unknown option ${showName(unknown)}: did you mean ${nearest(unknown, [...generationFields, ...ownOptions])}?`,
     );
   const { bos_token_id, eos_token_id, pad_token_id } = model.config;
   const config = GenerationConfig.resolve(call, inputs.generation_config, model.generation_config, {

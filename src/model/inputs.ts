@@ -63,7 +63,7 @@ export interface CheckedInputs {
 }
 
 /** The arguments of every class. */
-const ARGUMENTS = [
+export const forwardArguments: readonly string[] = [
   "input_ids",
   "inputs_embeds",
   "attention_mask",
@@ -88,7 +88,7 @@ const HARMLESS = ["token_type_ids"];
 export function checkArguments<T extends ForwardInputs>(inputs: T, own: readonly string[]): T {
   inputs = givenArguments(inputs, "the arguments, { input_ids, … }");
   checkSignal(inputs.signal);
-  const known = [...ARGUMENTS, ...own];
+  const known = [...forwardArguments, ...own];
   const unknown = Object.keys(inputs).find((name) => !known.includes(name) && !HARMLESS.includes(name));
   if (unknown !== undefined)
     throw new InputError(`unknown argument ${showName(unknown)}: did you mean ${nearest(unknown, known)}?`);

@@ -28,6 +28,18 @@ export interface EncodeOptions {
   return_tensor?: boolean;
 }
 
+/** The options of apply_chat_template that are no variables of the template. */
+export const encodeOptions: ReadonlySet<string> = new Set<keyof EncodeOptions>([
+  "padding",
+  "truncation",
+  "max_length",
+  "pad_to_multiple_of",
+  "padding_side",
+  "truncation_side",
+  "return_token_type_ids",
+  "return_tensor",
+]);
+
 /** The options of one text alone. */
 export interface EncodeTextOptions extends Pick<EncodeOptions, "add_special_tokens" | "split_special_tokens"> {
   text_pair?: string;

@@ -17,6 +17,7 @@ import {
   type DecodeStreamOptions,
   type EncodeOptions,
   type EncodeTextOptions,
+  encodeOptions,
   toTensor,
 } from "./encoding.ts";
 import { checkLengths, pad, truncate } from "./padding.ts";
@@ -32,18 +33,6 @@ import {
 import { normalize, preTokenize } from "./text_form.ts";
 import { type TokenTable, tokenTable } from "./token_table.ts";
 import type { Vocabulary } from "./vocabulary.ts";
-
-/** The options of apply_chat_template that are no variables of the template. */
-const ENCODE_OPTIONS: ReadonlySet<string> = new Set<keyof EncodeOptions>([
-  "padding",
-  "truncation",
-  "max_length",
-  "pad_to_multiple_of",
-  "padding_side",
-  "truncation_side",
-  "return_token_type_ids",
-  "return_tensor",
-]);
 
 export interface Tokenizer {
   /**
@@ -320,7 +309,7 @@ export class Tokenizer extends Callable {
     const { chat_template, tokenize = true, return_dict = true, ...rest } = givenArguments(options, "the options");
     if (chat_template !== undefined) textArgument(chat_template, "chat_template");
     const [lengths, chat] = [true, false].map((of) =>
-      Object.fromEntries(Object.entries(rest).filter(([name]) => ENCODE_OPTIONS.has(name) === of)),
+      Object.fromEntries(Object.entries(rest).filter(([name]) => encodeOptions.has(name) === of)),
     );
     const template = chooseTemplate(this.chat_template, chat_template, !!rest.tools?.length, this.vocabulary.source);
     const roles = Object.fromEntries(Object.entries(this.roles).map(([role, token]) => [`${role}_token`, token]));

@@ -6,7 +6,10 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { generationFields } from "../../src/config/generation_config.ts";
+import { ownOptions } from "../../src/generation/generate_inputs.ts";
 import * as api from "../../src/index.ts";
+import { forwardArguments } from "../../src/model/inputs.ts";
+import { encodeOptions } from "../../src/text/encoding.ts";
 import { demo } from "../fixtures.ts";
 import { answer, expected } from "./answer.ts";
 
@@ -111,6 +114,16 @@ async function everyOption(
 
 const model = await api.MixtralForCausalLM.from_pretrained(demo, { threads: 1 });
 const tokenizer = await api.AutoTokenizer.from_pretrained(demo);
+/** A model that is made in no time. */
+const small = {
+  vocab_size: 64,
+  hidden_size: 32,
+  intermediate_size: 48,
+  num_hidden_layers: 1,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  num_local_experts: 2,
+};
 const ids = [1, 20, 300];
 
 const report = () => {
@@ -120,23 +133,7 @@ const report = () => {
 
 test("models", async () => {
   await everyArgument("model()", (inputs) => model(inputs), [{ input_ids: ids }]);
-  const forward = [
-    "input_ids",
-    "inputs_embeds",
-    "attention_mask",
-    "position_ids",
-    "past_key_values",
-    "cache",
-    "use_cache",
-    "return_dict",
-    "output_hidden_states",
-    "output_router_logits",
-    "output_attentions",
-    "signal",
-    "labels",
-    "logits_to_keep",
-    "none",
-  ];
+  const forward = [...forwardArguments, "output_router_logits", "labels", "logits_to_keep", "none"];
   await everyOption("model()", (inputs) => model(inputs), { input_ids: ids }, forward);
   for (const call of ["create_cache", "load_cache", "_call"] as const)
     await everyArgument(`model.${call}`, (model[call] as Call).bind(model), [1]);
@@ -168,27 +165,7 @@ test("models", async () => {
 
 test("generate and its like", async () => {
   const base = { input_ids: ids, max_new_tokens: 2, do_sample: true, seed: 1, tokenizer };
-  const own = [
-    "input_ids",
-    "attention_mask",
-    "inputs_embeds",
-    "generation_config",
-    "seed",
-    "streamer",
-    "stopping_criteria",
-    "logits_processor",
-    "prefix_allowed_tokens_fn",
-    "tokenizer",
-    "past_key_values",
-    "signal",
-    "frequency_penalty",
-    "presence_penalty",
-    "negative_prompt_ids",
-    "negative_prompt_attention_mask",
-    "top_logprobs",
-    "assistant_model",
-    "none",
-  ];
+  const own = [...ownOptions, "none"];
   await everyArgument("generate()", (inputs) => model.generate(inputs), [base]);
   await everyOption("generate()", (inputs) => model.generate(inputs), base, [...own, ...generationFields]);
   await everyOption("generate() with guidance", (inputs) => model.generate(inputs), { ...base, guidance_scale: 2 }, [
@@ -255,18 +232,7 @@ test("tokenizers", async () => {
   ];
   for (const [what, call, good] of methods) await everyArgument(what, call, good);
   tokenizer.pad_token = "</s>";
-  const options = [
-    "text_pair",
-    "add_special_tokens",
-    "padding",
-    "truncation",
-    "max_length",
-    "pad_to_multiple_of",
-    "padding_side",
-    "truncation_side",
-    "return_token_type_ids",
-    "return_tensor",
-  ];
+  const options = ["text_pair", "add_special_tokens", "split_special_tokens", ...encodeOptions];
   await everyOption("tokenizer()", (given) => tokenizer("a b", given), { padding: true, truncation: true }, options);
   await everyOption("encode", (given) => tokenizer.encode("a b", given), {}, options);
   await everyOption("decode_stream", (given) => tokenizer.decode_stream(given).push(20), {}, [
@@ -283,7 +249,7 @@ test("tokenizers", async () => {
     "tokenize",
     "return_dict",
     "variable",
-    ...options.slice(2),
+    ...encodeOptions,
   ];
   await everyOption(
     "apply_chat_template",
@@ -334,15 +300,6 @@ test("loading", async () => {
   await everyOption("from_pretrained", load, { threads: 1 }, options);
   await everyOption("AutoTokenizer", (given) => api.AutoTokenizer.from_pretrained(demo, given), {}, ["file"]);
   await everyArgument("pipeline", api.pipeline as Call, ["text-generation", path, {}]);
-  const small = {
-    vocab_size: 64,
-    hidden_size: 32,
-    intermediate_size: 48,
-    num_hidden_layers: 1,
-    num_attention_heads: 4,
-    num_key_value_heads: 2,
-    num_local_experts: 2,
-  };
   const make = async (...args: unknown[]) => (await api.MixtralForCausalLM.from_config(...(args as [never]))).dispose();
   await everyArgument("from_config", make as Call, [small, { threads: 1 }]);
   await everyOption("from_config", (given) => make(small, given), { threads: 1 }, ["seed"]);
@@ -365,22 +322,13 @@ test("pipelines", async () => {
     "none",
   ]);
   await generator.dispose();
-  const shared = {
-    vocab_size: 1536,
-    hidden_size: 32,
-    intermediate_size: 48,
-    num_hidden_layers: 1,
-    num_attention_heads: 4,
-    num_key_value_heads: 2,
-    num_local_experts: 2,
-  };
   for (const [Class, Pipeline, good] of [
     [api.MixtralForSequenceClassification, api.TextClassificationPipeline, ["a", {}]],
     [api.MixtralForTokenClassification, api.TokenClassificationPipeline, ["a b", {}]],
     [api.MixtralForQuestionAnswering, api.QuestionAnsweringPipeline, ["who?", "me", {}]],
     [api.MixtralModel, api.FeatureExtractionPipeline, ["a", {}]],
   ] as const) {
-    const own = await (Class as typeof api.MixtralModel).from_config(shared, { threads: 1 });
+    const own = await (Class as typeof api.MixtralModel).from_config({ ...small, vocab_size: 1536 }, { threads: 1 });
     const pipeline = new (Pipeline as typeof api.FeatureExtractionPipeline)(own, tokenizer);
     await everyArgument(
       Pipeline.name,

@@ -2,6 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { GenerateInputs } from "../../src/generation/generate_inputs.ts";
+import { IdRow } from "../../src/generation/id_row.ts";
 import { MixtralForCausalLM } from "../../src/index.ts";
 import { TextGenerationPipeline } from "../../src/pipelines/text_generation.ts";
 import { AutoTokenizer } from "../../src/text/load_tokenizer.ts";
@@ -150,6 +151,20 @@ test("a batch of texts of very different lengths: each answer is the one that it
     const together = await generator(texts, options);
     for (const [i, text] of texts.entries()) assert.equal(together[i], await generator(text, options), text);
   }
+});
+
+test("the ids of a row take memory as they come, whatever length was asked for", () => {
+  const row = new IdRow(2 ** 24, 9);
+  row.set([1, 2, 3], 0);
+  assert.equal([...row.first(5)], [1, 2, 3, 9, 9]);
+  assert.ok(row.first(5).buffer.byteLength <= 4096);
+  row.set([4], 1000);
+  const grown = row.first(1002);
+  assert.equal([grown[2], grown[3], grown[1000], grown[1001]], [3, 9, 4, 9]);
+  assert.ok(grown.buffer.byteLength <= 4 * 2048);
+  const short = new IdRow(300, 0);
+  short.set([7], 299);
+  assert.is(short.first(300).buffer.byteLength, 1200);
 });
 
 test.run();

@@ -6,7 +6,14 @@ import { join } from "node:path";
 import { runInNewContext } from "node:vm";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { EngineError, InputError, type LoadOptions, MemoryError, MixtralForCausalLM } from "../../src/index.ts";
+import {
+  EngineError,
+  InputError,
+  type KeyValueCache,
+  type LoadOptions,
+  MemoryError,
+  MixtralForCausalLM,
+} from "../../src/index.ts";
 import { failure } from "../failure.ts";
 import { demo, fixture } from "../fixtures.ts";
 import { sameBits } from "./compare.ts";
@@ -116,13 +123,24 @@ test("f16 and q8_0 caches: near f32, the same bits by chunks, a half and about a
   assert.match((await failure(load({ kv_dtype: "q8_0" }))).message, /q8_0 stores 32 values together.*16/);
 });
 
-test("a cache file is for the model that wrote it, in the format that it was written in", async () => {
+/** A cache of two rows, and the file that it was saved to, which is gone afterwards. */
+async function withSavedCache(
+  use: (saved: { model: MixtralForCausalLM; cache: KeyValueCache; path: string }) => Promise<void>,
+): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "tramontane-"));
   const path = join(folder, "cache");
   try {
     await using model = await load();
     const cache = (await model({ input_ids: [ids(100), ids(100, 31)] })).past_key_values!;
     await cache.save(path);
+    await use({ model, cache, path });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+test("a cache file is for the model that wrote it, in the format that it was written in", async () => {
+  await withSavedCache(async ({ model, cache, path }) => {
     const loaded = await model.load_cache(path);
     assert.is(loaded.get_seq_length(), 100);
     const [a, b] = await Promise.all(
@@ -142,18 +160,11 @@ test("a cache file is for the model that wrote it, in the format that it was wri
     await using narrow = await load({ kv_bytes: 3 * PAGE });
     assert.instance(await failure(narrow.load_cache(path)), MemoryError);
     assert.is(narrow.info().cache_bytes, 0);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
 });
 
 test("a cache file whose header says what cannot be is refused", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "tramontane-"));
-  const path = join(folder, "cache");
-  try {
-    await using model = await load();
-    const cache = (await model({ input_ids: [ids(100), ids(100, 31)] })).past_key_values!;
-    await cache.save(path);
+  await withSavedCache(async ({ model, cache, path }) => {
     cache.dispose();
     const good = readFileSync(path);
     const length = good.readUInt32LE(8);
@@ -188,9 +199,7 @@ test("a cache file whose header says what cannot be is refused", async () => {
     const loaded = await model.load_cache(path);
     assert.is(loaded.get_seq_length(), 100);
     loaded.dispose();
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
 });
 
 test("when the model is disposed of, its caches say so", async () => {
