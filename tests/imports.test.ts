@@ -22,6 +22,7 @@ const layers = [
   "kernels",
   "memory",
   "threads",
+  "convert",
   "model",
   "text",
   "generation",

@@ -3,6 +3,7 @@ import { InputError } from "../errors.ts";
 import type { KernelInstance } from "../kernels/abi.ts";
 import { recycleMemory } from "../kernels/memory.ts";
 import type { Mapper, Mapping } from "../platform/platform.ts";
+import type { MadeMatrix } from "../weights/weights.ts";
 import { alignUp } from "./bank.ts";
 import type { Segment, WeightPlan } from "./plan.ts";
 import { repack } from "./repack.ts";
@@ -95,19 +96,21 @@ const STAGED_VALUES = 1024;
  * Reads the norms and routers and writes them, as f32, where the plan has them.
  * @param kernels - an instance on each bank
  * @param staging - the address of 4 KiB that no step uses yet, in every bank
+ * @param make - gives the blocks of one that is made
  */
 export async function loadConstants(
   plan: WeightPlan,
   banks: readonly WebAssembly.Memory[],
   kernels: readonly KernelInstance[],
   staging: number,
+  make: (matrix: MadeMatrix) => Promise<Uint8Array>,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   await Promise.all(
     plan.constants.map(async ({ bank, address, from }) => {
       signal?.throwIfAborted();
-      const raw = new Uint8Array(from.bytes);
-      await from.file.read(from.offset, raw);
+      const raw = from.recipe ? await make(from) : new Uint8Array(from.bytes);
+      if (!from.recipe) await from.file.read(from.offset, raw);
       const { block_values, block_bytes } = from.format;
       const { dequantize } = kernels[bank].format(from.format);
       const values = from.rows * from.cols;

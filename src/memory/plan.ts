@@ -4,7 +4,14 @@ import type { LayerShape, ModelShape } from "../config/shape.ts";
 import { MemoryError } from "../errors.ts";
 import type { SourceFile } from "../platform/platform.ts";
 import { type BlockFormat, rowBytes } from "../quant/formats.ts";
-import type { ExpertWeights, LayerWeights, MatrixRef, MixtralWeights } from "../weights/weights.ts";
+import type {
+  ExpertWeights,
+  LayerWeights,
+  MadeMatrix,
+  MatrixRef,
+  MixtralWeights,
+  StoredMatrix,
+} from "../weights/weights.ts";
 import { alignUp } from "./bank.ts";
 import type { Linear, MatrixStack } from "./linear.ts";
 import { memoryFormat } from "./repack.ts";
@@ -17,10 +24,10 @@ export interface Constant {
 }
 
 /** A matrix of the checkpoint in a bank. */
-export interface PlacedMatrix {
+export interface PlacedMatrix<Ref extends MatrixRef = MatrixRef> {
   readonly bank: number;
   readonly address: number;
-  readonly from: MatrixRef;
+  readonly from: Ref;
   /** That it has there. */
   readonly format: BlockFormat;
 }
@@ -32,7 +39,7 @@ export interface Segment {
   readonly file: SourceFile;
   readonly offset: number;
   readonly bytes: number;
-  readonly matrices: readonly PlacedMatrix[];
+  readonly matrices: readonly PlacedMatrix<StoredMatrix>[];
 }
 
 export interface BankedLayer {
@@ -66,10 +73,14 @@ export interface WeightPlan {
   readonly model: BankedModel;
   readonly constants: readonly Constant[];
   readonly segments: readonly Segment[];
+  /** What is made, in the order of the files. */
+  readonly made: readonly PlacedMatrix<MadeMatrix>[];
   /** Bytes of each bank, low region included. */
   readonly bank_bytes: readonly number[];
-  /** Bytes of weights as the files hold them. */
+  /** Bytes of weights as memory holds them: those of the files but for what is made. */
   readonly weight_bytes: number;
+  /** Those of them that are made. */
+  readonly made_bytes: number;
 }
 
 /** What must stay together in a bank. */
@@ -100,9 +111,17 @@ export function planWeights(
     model: bankedModel(shape, weights, laid),
     constants: [...laid.constants.values()],
     segments: laid.segments,
+    made: laid.made,
     bank_bytes: laid.bank_bytes,
-    weight_bytes: [...laid.matrices.keys()].reduce((sum, { bytes }) => sum + bytes, 0),
+    weight_bytes: bytesOf(laid.matrices.keys()),
+    made_bytes: bytesOf(laid.made.map(({ from }) => from)),
   };
+}
+
+function bytesOf(matrices: Iterable<MatrixRef>): number {
+  let sum = 0;
+  for (const { bytes } of matrices) sum += bytes;
+  return sum;
 }
 
 /**
@@ -170,21 +189,29 @@ interface LaidOut {
   readonly matrices: Map<MatrixRef, PlacedMatrix>;
   readonly constants: Map<MatrixRef, Constant>;
   readonly segments: Segment[];
+  readonly made: PlacedMatrix<MadeMatrix>[];
   readonly bank_bytes: number[];
 }
 
-/** Each bank: the low region, the constants, then the file's ranges, each at its own offset within a page. */
+/** Each bank: the low region, the constants, what is made, then the files' ranges, each at its own offset within a page. */
 function layOut(banks: readonly (readonly Unit[])[], low: number, page_size: number, mapped: boolean): LaidOut {
-  const laid: LaidOut = { matrices: new Map(), constants: new Map(), segments: [], bank_bytes: [] };
+  const laid: LaidOut = { matrices: new Map(), constants: new Map(), segments: [], made: [], bank_bytes: [] };
   for (const [bank, units] of banks.entries()) {
     let next = low;
     for (const from of units.flatMap((unit) => unit.constants)) {
       laid.constants.set(from, { bank, address: next, from });
       next = alignUp(next + from.rows * from.cols * 4, 64);
     }
-    next = alignUp(next, page_size);
     const matrices = units.flatMap((unit) => unit.matrices);
-    for (const { file, offset, end, matrices: inside } of mergeRanges(matrices, page_size)) {
+    for (const from of matrices.filter(isMade)) {
+      const placed = { bank, address: next, from, format: memoryFormat(from, mapped) };
+      laid.made.push(placed);
+      laid.matrices.set(from, placed);
+      next = alignUp(next + from.bytes, 64);
+    }
+    next = alignUp(next, page_size);
+    const stored = matrices.filter((matrix) => !isMade(matrix));
+    for (const { file, offset, end, matrices: inside } of mergeRanges(stored, page_size)) {
       const address = next + (offset % page_size);
       const placed = inside.map((from) => {
         return { bank, address: address + from.offset - offset, from, format: memoryFormat(from, mapped) };
@@ -198,15 +225,17 @@ function layOut(banks: readonly (readonly Unit[])[], low: number, page_size: num
   return laid;
 }
 
+const isMade = (matrix: MatrixRef): matrix is MadeMatrix => matrix.recipe !== undefined;
+
 interface Range {
   file: SourceFile;
   offset: number;
   end: number;
-  matrices: MatrixRef[];
+  matrices: StoredMatrix[];
 }
 
 /** The file ranges of some matrices in file order, neighbours on the same or adjoining pages made one. */
-function mergeRanges(matrices: MatrixRef[], page_size: number): Range[] {
+function mergeRanges(matrices: StoredMatrix[], page_size: number): Range[] {
   const files = [...new Set(matrices.map((matrix) => matrix.file))];
   const sorted = [...matrices].sort((a, b) => files.indexOf(a.file) - files.indexOf(b.file) || a.offset - b.offset);
   const ranges: Range[] = [];

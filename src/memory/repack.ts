@@ -1,13 +1,13 @@
 // The formats that weights have in memory. Mapped, they are the file's own; where weights are read, some formats are rewritten
 // in place, as large as before, in the order that products read them in: the same bits, sooner.
 import type { KernelExports } from "../kernels/abi.ts";
-import { type BlockFormat, repackedFormats } from "../quant/formats.ts";
+import { type BlockFormat, type FormatName, repackedFormats } from "../quant/formats.ts";
 import type { MatrixRef } from "../weights/weights.ts";
 
 /** The format that a matrix has in memory. */
-export function memoryFormat({ format, cols }: MatrixRef, mapped: boolean): BlockFormat {
-  const repacked = repackedFormats[format.name];
-  return !mapped && repacked && cols % repacked.block_values === 0 ? repacked : format;
+export function memoryFormat({ format, cols, recipe }: MatrixRef, mapped: boolean): BlockFormat {
+  const repacked = repackedFormats[format.name as FormatName];
+  return (!mapped || recipe) && repacked && cols % repacked.block_values === 0 ? repacked : format;
 }
 
 /** Rewrites blocks as they come from the file. @param bytes - whole blocks of the format that they are to have */

@@ -1,6 +1,7 @@
 // The order of loading: memories, threads and weights beside each other, and their undoing where one of them fails.
 import { checkTensors } from "../checkpoint/check_tensors.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { Converters } from "../convert/converters.ts";
 import { MemoryError } from "../errors.ts";
 import { instantiate, type KernelInstance } from "../kernels/abi.ts";
 import { loadLogits } from "../kernels/logits.ts";
@@ -12,7 +13,7 @@ import type { WeightPlan } from "../memory/plan.ts";
 import { FileWatch } from "../memory/watch.ts";
 import type { Platform } from "../platform/platform.ts";
 import { Team } from "../threads/team.ts";
-import type { HeadName } from "../weights/weights.ts";
+import type { HeadName, MadeMatrix } from "../weights/weights.ts";
 import { Engine, type EngineTeam } from "./engine.ts";
 import type { LoadOptions } from "./options.ts";
 import { type EnginePlan, planEngine } from "./plan.ts";
@@ -46,10 +47,18 @@ export async function loadEngine(
     const setup = setupOf(plan, banks, rotary.scale, options);
     const starting: Promise<EngineTeam> = Team.start(platform, state.threads, setup, setup.profile, signal);
     build.faster_dot?.prepare();
+    const progress = progressOf(options, checkpoint, weights);
     const results = await Promise.allSettled([
       starting,
-      loadSegments(weights, banks, kernels, source, signal, progressOf(options, checkpoint, weights)),
-      loadConstants(weights, banks, kernels, state.lanes[0].x, signal),
+      loadSegments(weights, banks, kernels, source, signal, (bytes) => progress("read", bytes)),
+      loadMade(
+        platform,
+        plan,
+        banks,
+        signal,
+        (bytes) => progress("made", bytes),
+        (make) => loadConstants(weights, banks, kernels, state.lanes[0].x, make, signal),
+      ),
     ]);
     if (results[0].status === "fulfilled") team = results[0].value;
     for (const result of results) if (result.status === "rejected") throw result.reason;
@@ -66,10 +75,12 @@ export async function loadEngine(
 /** @throws {@link MemoryError} when weights that cannot be mapped are more than what is free */
 function checkMemory(platform: Platform, checkpoint: Checkpoint, { source, weights }: EnginePlan): void {
   const available = platform.available_memory();
-  if (source.mapper || available === undefined || weights.weight_bytes <= available) return;
+  const needed = source.mapper ? weights.made_bytes : weights.weight_bytes;
+  if (available === undefined || needed <= available) return;
+  const why = source.mapper ? "they are made while it loads" : `they cannot be mapped: ${source.reason}`;
   throw new MemoryError(
-    `${checkpoint.path}: its weights take ${weights.weight_bytes} bytes of memory (they cannot be mapped: ${source.reason}), ${available} are free`,
-    weights.weight_bytes,
+    `${checkpoint.path}: its weights take ${needed} bytes of memory (${why}), ${available} are free`,
+    needed,
     available,
   );
 }
@@ -94,6 +105,7 @@ const setupOf = (
   rope_scale: number,
   options: LoadOptions,
 ): Setup => ({
+  type: "forward",
   kernels: build.module,
   logits,
   shape,
@@ -108,13 +120,45 @@ const setupOf = (
   profile: !!options.profile,
 });
 
-/** Tells `progress_callback` of the bytes that have come in. */
-function progressOf(options: LoadOptions, checkpoint: Checkpoint, plan: WeightPlan): (loaded: number) => void {
+/** Makes what is not read as it stands, with threads that are there for that alone; gives the constants' loading what it needs. */
+async function loadMade(
+  platform: Platform,
+  { weights, state }: EnginePlan,
+  banks: readonly WebAssembly.Memory[],
+  signal: AbortSignal | undefined,
+  loaded: (bytes: number) => void,
+  constants: (make: (matrix: MadeMatrix) => Promise<Uint8Array>) => Promise<void>,
+): Promise<void> {
+  const matrices = weights.made.map(({ from }) => from);
+  for (const { from } of weights.constants) if (from.recipe) matrices.push(from);
+  if (matrices.length === 0) return constants(() => Promise.reject(new Error("nothing is made")));
+  const converters = await Converters.start(platform, state.threads, matrices, signal);
+  try {
+    await constants((matrix) => converters.bytes(matrix));
+    const wanted = weights.made.map(({ from: matrix, format: memory_format, bank, address }) => {
+      return { matrix, memory_format, to: banks[bank].buffer, address };
+    });
+    await converters.make(wanted, signal, loaded);
+  } finally {
+    await converters.dispose();
+  }
+}
+
+/** Tells `progress_callback` of the bytes that have come in, those that are read or mapped and those that are made. */
+function progressOf(
+  options: LoadOptions,
+  checkpoint: Checkpoint,
+  plan: WeightPlan,
+): (what: "read" | "made", loaded: number) => void {
   const { progress_callback } = options;
   if (!progress_callback) return () => {};
   const total = plan.weight_bytes;
   const name = checkpoint.path;
   const file = checkpoint.files[0].path;
-  return (loaded) =>
+  const done = { read: 0, made: 0 };
+  return (what, bytes) => {
+    done[what] = bytes;
+    const loaded = done.read + done.made;
     progress_callback({ status: "progress", name, file, loaded, total, progress: (100 * loaded) / total });
+  };
 }

@@ -4,6 +4,8 @@ import { givenArguments } from "../arguments.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { type KvFormat, kvFormats } from "../memory/kv_pool.ts";
+import type { FormatName } from "../quant/formats.ts";
+import { dtypes, formatOfDtype } from "../weights/dtype.ts";
 
 /** What `progress_callback` is told. `progress` is a percentage. */
 export interface ProgressInfo {
@@ -33,8 +35,11 @@ export interface LoadOptions {
   mmap?: "auto" | boolean;
   /** Reads every weight first, and refuses a checkpoint in which one is NaN or infinite. False by default: it takes as long as reading the files. */
   check_tensors?: boolean;
-  /** How weights are stored; `auto` is as they are. */
-  dtype?: "auto";
+  /**
+   * How weights are stored in memory: `auto` as the file has them, or every matrix as the format of that name (`f32`,
+   * `bf16`, `q8_0`, `q4_0`, …), encoded while it loads. Norms and routers are f32 always.
+   */
+  dtype?: "auto" | Lowercase<FormatName> | "float32" | "float16" | "bfloat16";
   device?: "cpu";
   /** Told of each part that has come in. Where it returns promises, loading ends when they are settled. */
   progress_callback?: (info: ProgressInfo) => void;
@@ -104,7 +109,9 @@ export function checkOptions(options: LoadOptions): void {
   choice("attn_implementation", ["tiled", "eager"]);
   choice("mmap", ["auto", true, false]);
   choice("check_tensors", [true, false]);
-  choice("dtype", ["auto"]);
+  const { dtype } = options;
+  if (dtype !== undefined && dtype !== "auto" && !(typeof dtype === "string" && formatOfDtype(dtype)))
+    throw new InputError(`dtype: expected one of ${dtypes.join(", ")}, found ${show(dtype)}`);
   choice("device", ["cpu"]);
   choice("profile", [true, false]);
   choice("simd", ["auto", "plain", "relaxed"]);

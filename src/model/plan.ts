@@ -15,6 +15,7 @@ import { memoryFormat } from "../memory/repack.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { BlockFormat } from "../quant/formats.ts";
 import { bind } from "../weights/bind.ts";
+import { withDtype } from "../weights/dtype.ts";
 import type { HeadName, MatrixRef, MixtralWeights } from "../weights/weights.ts";
 import { EAGER_ROWS } from "./attention.ts";
 import { checkOptions, type LoadOptions } from "./options.ts";
@@ -51,7 +52,7 @@ export interface EnginePlan {
   readonly kv: KvLayout;
   /** Bytes of each memory: weights, and caches where they found room or in memories of their own. */
   readonly bank_bytes: readonly number[];
-  /** How many matrices have each format, in the files. */
+  /** How many matrices have each format, in the files or as they are made. */
   readonly formats: Record<string, number>;
   /** Those that they have in memory. */
   readonly memory_formats: readonly BlockFormat[];
@@ -85,7 +86,7 @@ export async function planEngine(
 ): Promise<EnginePlan> {
   checkOptions(options);
   const shape = modelShape(checkpoint.config);
-  const weights = bind(checkpoint, head);
+  const weights = withDtype(bind(checkpoint, head), options.dtype);
   const build = await loadKernels(platform, options.simd);
   const matrices = matricesOf(weights);
   const context = contextOf(shape, options.context);
@@ -180,7 +181,8 @@ export function describePlan({ state, build, source, weights, kv, formats: used 
     ...(source.mapper ? {} : { reason: source.reason }),
     weight_bytes: weights.weight_bytes,
     banks: weights.bank_bytes.length,
-    private_bytes: state.end - WORKSPACE_BYTES + constants + (source.mapper ? 0 : weights.weight_bytes),
+    private_bytes:
+      state.end - WORKSPACE_BYTES + constants + (source.mapper ? weights.made_bytes : weights.weight_bytes),
     kv_bytes: kv.pages * kv.page_bytes.reduce((a, b) => a + b, 0),
     formats: used,
   };

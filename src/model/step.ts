@@ -66,6 +66,7 @@ export type Notice =
 
 /** What every thread is set up with. */
 export interface Setup {
+  readonly type: "forward";
   readonly kernels: WebAssembly.Module;
   readonly logits: WebAssembly.Module;
   readonly shape: ModelShape;

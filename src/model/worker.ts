@@ -1,4 +1,7 @@
-// The entry of a team's thread: takes its setup, then runs jobs until it is ended.
+// The entry of a team's thread: takes its setup, then runs jobs until it is ended. There is one script for all threads,
+// those that compute and those that convert, since whoever bundles it bundles one.
+import type { ConvertJob, ConvertResult, ConvertSetup } from "../convert/job.ts";
+import { ConvertThread } from "../convert/thread.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { Barrier, WorkCounter } from "../threads/barrier.ts";
 import type { Order, Reply } from "../threads/team.ts";
@@ -7,24 +10,28 @@ import type { Job, JobResult, Notice, Setup } from "./step.ts";
 
 const platform = await currentPlatform();
 const port = platform.host_port();
-const reply = (message: Reply<JobResult>) => port.post(message);
+const reply = (message: Reply<JobResult | ConvertResult>) => port.post(message);
 
 let forward: Forward | undefined;
+let converter: ConvertThread | undefined;
 /** Whether this thread's results are wanted. */
 let answers = false;
 
 port.on_message((message) => {
-  const order = message as Order<Setup, Job, Notice>;
+  const order = message as Order<Setup | ConvertSetup, Job | ConvertJob, Notice>;
   try {
     if (order.type === "init") {
       const { control, thread, threads, setup } = order;
-      const barrier = new Barrier(control, threads, platform.cores());
-      forward = new Forward(setup, thread, threads, barrier, new WorkCounter(control, thread));
-      answers = thread === 0 || setup.profile;
+      if (setup.type === "convert") converter = new ConvertThread(platform, setup);
+      else {
+        const barrier = new Barrier(control, threads, platform.cores());
+        forward = new Forward(setup, thread, threads, barrier, new WorkCounter(control, thread));
+      }
+      answers = setup.type === "convert" || thread === 0 || setup.profile;
       reply({ type: "ready" });
     } else if (order.type === "notice") forward!.notice(order.notice);
     else {
-      const result = run(forward!, order.work);
+      const result = order.work.type === "convert" ? converter!.run(order.work) : run(forward!, order.work);
       if (answers) reply({ type: "done", job: order.job, result });
     }
   } catch (error) {

@@ -14,7 +14,15 @@ import {
   mistralNames,
   unheeded,
 } from "./names.ts";
-import type { ExpertWeights, HeadName, HeadWeights, LayerWeights, MatrixRef, MixtralWeights } from "./weights.ts";
+import type {
+  ExpertWeights,
+  HeadName,
+  HeadWeights,
+  LayerWeights,
+  MatrixRef,
+  MixtralWeights,
+  StoredMatrix,
+} from "./weights.ts";
 
 /**
  * Finds every weight of a model in its checkpoint. Nothing is read; the refs are good while the checkpoint is open.
@@ -159,12 +167,12 @@ function find(checkpoint: Checkpoint, name: string, shape: readonly number[]): T
 }
 
 /** A whole tensor as a matrix; a vector is one row. */
-function whole(tensor: TensorRef): MatrixRef {
+function whole(tensor: TensorRef): StoredMatrix {
   return rows(tensor, 0, tensor.bytes / rowBytes(tensor.format, tensor.shape.at(-1)!), "");
 }
 
 /** `count` rows of a tensor from row `start` on, all but its last dimension counted as rows. */
-function rows(tensor: TensorRef, start: number, count: number, part: string): MatrixRef {
+function rows(tensor: TensorRef, start: number, count: number, part: string): StoredMatrix {
   const { name, format, file, offset } = tensor;
   const cols = tensor.shape.at(-1)!;
   const row = rowBytes(format, cols);
@@ -172,7 +180,7 @@ function rows(tensor: TensorRef, start: number, count: number, part: string): Ma
 }
 
 /** Norms are vectors, which no maker of files quantizes and llama.cpp takes as floats only. */
-function unquantized(ref: MatrixRef): MatrixRef {
+function unquantized(ref: StoredMatrix): StoredMatrix {
   if (ref.format.quantized)
     throw new CheckpointError(
       `${ref.name}: expected F32, F16 or BF16, found ${ref.format.name} [${ref.rows}, ${ref.cols}] in ${fileName(ref.file.path)}`,

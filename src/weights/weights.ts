@@ -1,19 +1,34 @@
 // A Mixtral's weights by role. `bind` (bind.ts) makes it from a checkpoint, checking every shape and format once;
 // after that the code holds these and no names.
 import type { SourceFile } from "../platform/platform.ts";
-import type { FileFormat } from "../quant/formats.ts";
+import type { BlockFormat, FileFormat } from "../quant/formats.ts";
+import type { Recipe } from "./recipe.ts";
 
-/** A matrix (rows, cols) as it stands in a file: row r begins at offset + r · rowBytes(format, cols). */
-export interface MatrixRef {
+interface Matrix {
   /** The tensor's name in the checkpoint, for messages and profiles. */
   readonly name: string;
-  readonly format: FileFormat;
+  /** That products know it by. */
+  readonly format: BlockFormat;
   readonly rows: number;
   readonly cols: number;
-  readonly file: SourceFile;
-  readonly offset: number;
+  /** Of whole rows of the format. */
   readonly bytes: number;
 }
+
+/** A matrix (rows, cols) as it stands in a file: row r begins at offset + r · rowBytes(format, cols). */
+export interface StoredMatrix extends Matrix {
+  readonly format: FileFormat;
+  readonly file: SourceFile;
+  readonly offset: number;
+  readonly recipe?: undefined;
+}
+
+/** A matrix that is made while it loads. */
+export interface MadeMatrix extends Matrix {
+  readonly recipe: Recipe;
+}
+
+export type MatrixRef = StoredMatrix | MadeMatrix;
 
 export interface ExpertWeights {
   readonly w1: MatrixRef; // (intermediate, hidden)  gate

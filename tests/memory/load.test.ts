@@ -10,7 +10,7 @@ import { memoryFormat } from "../../src/memory/repack.ts";
 import { currentPlatform } from "../../src/platform/index.ts";
 import type { SourceFile } from "../../src/platform/platform.ts";
 import { type FormatName, formats, rowBytes } from "../../src/quant/formats.ts";
-import type { MatrixRef } from "../../src/weights/weights.ts";
+import type { StoredMatrix } from "../../src/weights/weights.ts";
 import { random } from "../kernels/twin.ts";
 
 const [BASE, SCRATCH] = [1 << 20, 48 << 20];
@@ -26,7 +26,7 @@ test("matrices of several reads, with gaps between, in every format that is repa
     ["Q6_K", 5, 256],
   ];
   let end = 64;
-  const matrices = shapes.map(([name, rows, cols]): MatrixRef => {
+  const matrices = shapes.map(([name, rows, cols]): StoredMatrix => {
     const offset = end;
     const bytes = rows * rowBytes(formats[name], cols);
     end += Math.ceil(bytes / 32) * 32 + 32;
@@ -44,7 +44,7 @@ test("matrices of several reads, with gaps between, in every format that is repa
   const memory = createMemory(1024, "the test's memory");
   const kernels = instantiate(module, memory, STACK_BYTES);
   const placed = matrices.map(
-    (ref): PlacedMatrix => ({
+    (ref): PlacedMatrix<StoredMatrix> => ({
       bank: 0,
       address: BASE + ref.offset,
       from: { ...ref, file },
@@ -80,7 +80,7 @@ test("matrices of several reads, with gaps between, in every format that is repa
 
 test("mapped, every matrix has its file's format", () => {
   for (const format of Object.values(formats))
-    assert.is(memoryFormat({ format, cols: 512 } as MatrixRef, true), format);
+    assert.is(memoryFormat({ format, cols: 512 } as StoredMatrix, true), format);
 });
 
 test.run();
