@@ -2,11 +2,10 @@
 import { checkTensors } from "../checkpoint/check_tensors.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { MemoryError } from "../errors.ts";
-import { instantiate, type KernelInstance } from "../kernels/abi.ts";
+import { instantiate, type KernelInstance, stackTop } from "../kernels/abi.ts";
 import { loadLogits } from "../kernels/logits.ts";
 import { CHOICE_WORDS } from "../kernels/read_ahead.ts";
 import { createBank } from "../memory/bank.ts";
-import { stackTop } from "../memory/layout.ts";
 import { emptyBanks, loadConstants, loadSegments } from "../memory/load.ts";
 import type { WeightPlan } from "../memory/plan.ts";
 import { FileWatch } from "../memory/watch.ts";
