@@ -97,6 +97,8 @@ function buildKernels(target) {
       const exported = [...exportedNames(), "__stack_pointer"].map((e) => `--export=${e}`);
       run(tools.linker, [
         "--no-entry",
+        // Constant data, from where the logits module's bytes end: src/kernels/abi.ts knows, tests/kernels/data.test.ts looks.
+        "--global-base=1024",
         "--import-memory",
         "--shared-memory",
         "--initial-memory=1048576",
