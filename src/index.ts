@@ -81,6 +81,8 @@ export {
   type TokenEntity,
 } from "./pipelines/token_classification.ts";
 export { type AssetLocations, configure } from "./platform/assets.ts";
+export type { QuantizeOptions, QuantizeProgress } from "./quantize/options.ts";
+export { type QuantizeResult, quantize } from "./quantize/quantize.ts";
 export { Tensor, type TokenIds } from "./tensor.ts";
 export { AutoTokenizer } from "./text/load_tokenizer.ts";
 export { Tokenizer } from "./text/tokenizer.ts";

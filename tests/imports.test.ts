@@ -25,6 +25,7 @@ const layers = [
   "convert",
   "model",
   "text",
+  "quantize",
   "generation",
   "pipelines",
   "index.ts",

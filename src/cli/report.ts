@@ -2,21 +2,31 @@
 import process from "node:process";
 import { BaseStreamer } from "../generation/streamers.ts";
 import type { ProgressInfo } from "../model/options.ts";
+import { visible } from "./io.ts";
 
 const WIDTH = 30;
 
 /** A progress bar for `progress_callback`: only on a terminal, and only for loads that take a while. */
-export function progressBar(quiet: boolean | undefined): ((info: ProgressInfo) => void) | undefined {
+export const progressBar = (quiet: boolean | undefined): ((info: ProgressInfo) => void) | undefined =>
+  progressLine(quiet, () => "loading", "ready");
+
+/** The same for whatever tells `loaded` of `total` bytes. @param ended - the status that comes last */
+export function progressLine<T extends { status: string; loaded: number; total: number }>(
+  quiet: boolean | undefined,
+  what: (info: T) => string,
+  ended = "done",
+): ((info: T) => void) | undefined {
   if (quiet || !process.stderr.isTTY) return undefined;
   const start = performance.now();
   let shown = false;
-  return ({ status, loaded, total }) => {
+  return (info) => {
+    const { status, loaded, total } = info;
     if (status === "progress" && performance.now() - start > 300) {
       const filled = Math.round((WIDTH * loaded) / total);
       const bar = "█".repeat(filled) + "░".repeat(WIDTH - filled);
-      process.stderr.write(`\rloading ${bar} ${bytes(loaded)} of ${bytes(total)}`);
+      process.stderr.write(`\r${visible(what(info))} ${bar} ${bytes(loaded)} of ${bytes(total)}\x1b[K`);
       shown = true;
-    } else if (status === "ready" && shown) process.stderr.write("\r\x1b[K");
+    } else if (status === ended && shown) process.stderr.write("\r\x1b[K");
   };
 }
 

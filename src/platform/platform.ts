@@ -61,6 +61,16 @@ export interface ByteSink extends ByteWriter {
   abort(): Promise<void>;
 }
 
+/** A long file that can be gone on with when its writing was cut short. */
+export interface ResumableSink extends ByteSink {
+  /** Bytes that were there already, whole and safe: writing goes on behind them. */
+  readonly kept: number;
+  /** What was written so far is kept, whatever comes. */
+  mark(): Promise<void>;
+  /** Stops; what was marked is still there for another time. */
+  abort(): Promise<void>;
+}
+
 /** Files by their paths. */
 export interface Files {
   /** What a path is; null when nothing is there. @throws CheckpointError when that may not be known */
@@ -72,6 +82,14 @@ export interface Files {
   open(path: string): Promise<SourceFile>;
   /** Begins a file, to be closed or aborted; pipes and devices are written as they are. @throws WriteError */
   create(path: string): Promise<ByteSink>;
+  /**
+   * Begins a file, or goes on with one that was begun and not closed.
+   * @param identity - a text that is the same where what is to be written is
+   * @throws WriteError
+   */
+  resume(path: string, identity: string): Promise<ResumableSink>;
+  /** Bytes that can still be written beside a path, or undefined where the system does not tell. */
+  free_space(path: string): Promise<number | undefined>;
 }
 
 /** Lays pages of files over pages of WebAssembly memories, through the runtime's FFI. */

@@ -71,7 +71,7 @@ async function chooseFile(repository: Repository, options: TokenizerOptions): Pr
   return name;
 }
 
-async function readConfigFiles(repository: Repository): Promise<ConfigFiles> {
+export async function readConfigFiles(repository: Repository): Promise<ConfigFiles> {
   const read = async (name: string): Promise<Uint8Array | undefined> =>
     (await hasFile(repository, name)) ? repository.read(name, MAX_CONFIG_BYTES) : undefined;
   const parsed = async (name: string): Promise<ParsedFile | undefined> => {

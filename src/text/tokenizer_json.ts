@@ -93,7 +93,7 @@ const LONGEST_MERGE = 2 * TEXT_LIMITS.token + 1;
 const isCharacter = (text: string): boolean => text.length <= 2 && [...text].length === 1;
 
 /** Merges are written `"a b"`, or `["a", "b"]` since tokenizers 0.20. */
-const readMerges = (merges: unknown, where: string): [string, string][] =>
+export const readMerges = (merges: unknown, where: string): [string, string][] =>
   list(merges, where).map((merge, i) => {
     const parts = typeof merge === "string" && merge.length <= LONGEST_MERGE ? merge.split(" ") : merge;
     if (!Array.isArray(parts) || parts.length !== 2 || parts.some((part) => typeof part !== "string" || part === ""))

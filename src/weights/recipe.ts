@@ -16,6 +16,10 @@ export interface EncodeRecipe {
   readonly parts: readonly [matrix: FilePart];
   /** That the file has. */
   readonly from: FileFormat;
+  /** (cols) how much an error of each column weighs, in shared memory; all the same where absent. */
+  readonly importance?: Float32Array;
+  /** Rows of heads of this size change their order from Hugging Face's to GGUF's: row 2i + h is h · size/2 + i. */
+  readonly heads_of?: number;
 }
 
 export type Recipe = EncodeRecipe;
