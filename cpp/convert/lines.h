@@ -1,0 +1,73 @@
+// x is about d * q - m: the searches of the formats that have a scale and a minimum.
+#pragma once
+#include "lanes.h"
+
+// The lines found for four blocks, and the sums that tell what an error of d or m costs.
+struct LineFit {
+  Lanes d, m;
+  Lanes w, q, qq;  // sums of w, w * q, w * q * q
+};
+
+// How factors are tried: codes reach (most + first + step * s) / most of the values' range, s in 0..steps.
+struct Trials {
+  float first, step;
+  int steps;
+};
+
+// The line of least squares for the best codes in 0..most that were found, d and m not below zero.
+template <bool weighted, int n>
+INLINE LineFit fit_lines(const Four<n>& x, const Four<n>& w, float most, Trials trials, int refinements) {
+  Lanes low = lanes(0), high = x.v[0];
+  for (int i = 0; i < n; i++) {
+    low = lesser(low, x.v[i]);
+    high = greater(high, x.v[i]);
+  }
+  // The values above the lowest, so that the sums do not cancel.
+  Four<n> y;
+  Lanes sw = lanes(0), sy = lanes(0), syy = lanes(0);
+  for (int i = 0; i < n; i++) {
+    y.v[i] = x.v[i] - low;
+    const Lanes wy = weighted ? w.v[i] * y.v[i] : y.v[i];
+    sw += weighted ? w.v[i] : lanes(1);
+    sy += wy;
+    syy += wy * y.v[i];
+  }
+  // What y is about in the best case so far: d * q + at.
+  const Lanes per_range = inverse(high - low);
+  Lanes left = syy, at = lanes(0);
+  LineFit best = {lanes(0), lanes(0), sw, lanes(0), lanes(0)};
+
+  const Codes code(0, most);
+  const auto attempt = [&](Lanes factor, Lanes shift) {
+    Lanes sq = lanes(0), sqq = lanes(0), sqy = lanes(0);
+    for (int i = 0; i < n; i++) {
+      const Lanes q = code(y.v[i] * factor + shift);
+      const Lanes wq = weighted ? w.v[i] * q : q;
+      sq += wq;
+      sqq += wq * q;
+      sqy += wq * y.v[i];
+    }
+    const Lanes per = inverse(sw * sqq - sq * sq);
+    Lanes d = (sw * sqy - sy * sq) * per, o = (sqq * sy - sq * sqy) * per;
+    Lanes now = syy - d * sqy - o * sy;
+    // The line must not begin above zero.
+    const Mask above = o + low > lanes(0);
+    const Lanes sqx = sqy + low * sq, d0 = sqx * inverse(sqq);
+    now = choose(above, syy + low * (sy + sy + low * sw) - d0 * sqx, now);
+    d = choose(above, d0, d);
+    o = choose(above, -low, o);
+    const Mask better = (now < left) & (d > lanes(0));
+    left = choose(better, now, left);
+    best.d = choose(better, d, best.d);
+    at = choose(better, o, at);
+    best.q = choose(better, sq, best.q);
+    best.qq = choose(better, sqq, best.qq);
+  };
+  for (int s = 0; s <= trials.steps; s++) attempt(lanes(most + trials.first + trials.step * s) * per_range, lanes(0));
+  for (int r = 0; r < refinements; r++) {
+    const Lanes factor = inverse(best.d);
+    attempt(factor, -at * factor);
+  }
+  best.m = -(at + low);
+  return best;
+}
