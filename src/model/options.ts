@@ -4,8 +4,7 @@ import { givenArguments } from "../arguments.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { type KvFormat, kvFormats } from "../memory/kv_pool.ts";
-import type { FormatName } from "../quant/formats.ts";
-import { dtypes, formatOfDtype } from "../weights/dtype.ts";
+import { dtypes, typeOfDtype } from "../weights/dtype.ts";
 
 /** What `progress_callback` is told. `progress` is a percentage. */
 export interface ProgressInfo {
@@ -36,10 +35,10 @@ export interface LoadOptions {
   /** Reads every weight first, and refuses a checkpoint in which one is NaN or infinite. False by default: it takes as long as reading the files. */
   check_tensors?: boolean;
   /**
-   * How weights are stored in memory: `auto` as the file has them, or every matrix as the format of that name (`f32`,
-   * `bf16`, `q8_0`, `q4_0`, …), encoded while it loads. Norms and routers are f32 always.
+   * How weights are stored in memory: `auto` as the file has them, or as in a GGUF file of that type (`f32`, `bf16`, `q8_0`,
+   * `q4_0`, `q4_k_m`, …), encoded while the model loads. Norms and routers are f32 always.
    */
-  dtype?: "auto" | Lowercase<FormatName> | "float32" | "float16" | "bfloat16";
+  dtype?: string;
   device?: "cpu";
   /** Told of each part that has come in. Where it returns promises, loading ends when they are settled. */
   progress_callback?: (info: ProgressInfo) => void;
@@ -110,7 +109,7 @@ export function checkOptions(options: LoadOptions): void {
   choice("mmap", ["auto", true, false]);
   choice("check_tensors", [true, false]);
   const { dtype } = options;
-  if (dtype !== undefined && dtype !== "auto" && !(typeof dtype === "string" && formatOfDtype(dtype)))
+  if (dtype !== undefined && dtype !== "auto" && !(typeof dtype === "string" && typeOfDtype(dtype)))
     throw new InputError(`dtype: expected one of ${dtypes.join(", ")}, found ${show(dtype)}`);
   choice("device", ["cpu"]);
   choice("profile", [true, false]);

@@ -1,5 +1,6 @@
 // What a model will be once it is loaded: decided from headers alone, and told before anything is taken.
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { PreTrainedConfig } from "../config/pretrained_config.ts";
 import type { RopeType } from "../config/rope_parameters.ts";
 import { type ModelShape, modelShape } from "../config/shape.ts";
 import { InputError, MemoryError } from "../errors.ts";
@@ -14,6 +15,7 @@ import { planWeights, type WeightPlan } from "../memory/plan.ts";
 import { memoryFormat } from "../memory/repack.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { BlockFormat } from "../quant/formats.ts";
+import type { MixShape } from "../quant/mixes.ts";
 import { bind } from "../weights/bind.ts";
 import { withDtype } from "../weights/dtype.ts";
 import type { HeadName, MatrixRef, MixtralWeights } from "../weights/weights.ts";
@@ -86,7 +88,8 @@ export async function planEngine(
 ): Promise<EnginePlan> {
   checkOptions(options);
   const shape = modelShape(checkpoint.config);
-  const weights = withDtype(bind(checkpoint, head), options.dtype);
+  const bound = bind(checkpoint, head);
+  const weights = withDtype(bound, options.dtype, mixShape(checkpoint.config, bound));
   const build = await loadKernels(platform, options.simd);
   const matrices = matricesOf(weights);
   const context = contextOf(shape, options.context);
@@ -135,6 +138,15 @@ export async function planEngine(
     };
   });
 }
+
+/** What file types go by. */
+const mixShape = (config: PreTrainedConfig, { embed_tokens, head, layers }: MixtralWeights): MixShape => ({
+  layers: layers.length,
+  heads: config.num_attention_heads,
+  kv_heads: config.num_key_value_heads,
+  experts: layers[0].experts.length,
+  tied: head?.weight === embed_tokens,
+});
 
 /** What caches may take. @param pages - of a sequence at most @throws {@link InputError} or MemoryError when that was asked for and cannot be */
 function kvSizes(

@@ -100,7 +100,7 @@ export abstract class PreTrainedModel extends Callable {
     const { seed = 0, ...load } = readOptions(options);
     if (typeof seed !== "bigint" && !Number.isSafeInteger(seed))
       throw new InputError(`seed: expected an integer, found ${show(seed)}`);
-    if (load.dtype !== undefined && !["auto", "f32", "float32"].includes(load.dtype))
+    if (load.dtype !== undefined && !["auto", "f32", "float32"].includes(load.dtype.toLowerCase()))
       throw new InputError(`dtype: random weights are f32, found ${show(load.dtype)}`);
     const checked = config instanceof PreTrainedConfig ? config : readConfig(config, "the config", this.config_class);
     checked.validate();

@@ -73,10 +73,9 @@ export function fileTypeOf(name: string): FileType | undefined {
   return fileTypes.find((type) => type.name === wanted || String(type.id) === wanted);
 }
 
-/** Formats that tensors must not have without an importance matrix: what comes of it is of no use. */
-export const needsImportance = ({ name }: FileType, format: FormatName, kind: TensorKind): boolean =>
-  (/^IQ[12]|^IQ3_XXS/.test(format) && kind !== "token_embd" && kind !== "output") ||
-  (name === "Q2_K_S" && format === "Q2_K");
+/** Whether a tensor must not have a format without its own entry in an importance matrix: what comes of it is of no use. */
+export const needsImportance = (format: FormatName, kind: TensorKind): boolean =>
+  /^(IQ1_S|IQ2_XX?S)$/.test(format) || (/^IQ[12]|^IQ3_XXS/.test(format) && kind !== "token_embd" && kind !== "output");
 
 /**
  * The format of a tensor in a file type.

@@ -45,7 +45,7 @@ export function planTensors(
     if (importance) {
       used.add(name);
       checkSize(tensor, importance.values.length, imatrix!.file);
-    } else if (options.type && tensor.kind && to !== from && needsImportance(options.type, to.name, tensor.kind))
+    } else if (tensor.kind && to !== from && needed(to.name, tensor.kind, options, imatrix))
       throw new InputError(
         `${showName(name)}: ${to.name} needs an importance matrix, ${imatrix ? `which ${imatrix.file} does not have for it` : "and none was given"}`,
       );
@@ -59,6 +59,14 @@ export function planTensors(
   if (imatrix && used.size === 0) warnings.push(`${imatrix.file}: no entry is of a tensor that is quantized`);
   return { tensors, warnings, entries: entries.size };
 }
+
+/** Q2_K_S is all Q2_K, which is of no use without an importance matrix, but for the embedding. */
+const needed = (
+  format: FormatName,
+  kind: TensorKind,
+  { type }: CheckedOptions,
+  imatrix: Imatrix | undefined,
+): boolean => needsImportance(format, kind) || (type?.name === "Q2_K_S" && format === "Q2_K" && !imatrix);
 
 function counts(name: string, { include_weights, exclude_weights }: CheckedOptions): boolean {
   if (include_weights?.length) return include_weights.some((part) => name.includes(part));

@@ -151,7 +151,7 @@ const sourceBytes = ({ matrices }: PlannedTensor): number => sum(matrices.map(({
 const bytesOf = ({ shape, to }: PlannedTensor): number =>
   shape.slice(0, -1).reduce((a, b) => a * b, 1) * rowBytes(to, shape[shape.length - 1]);
 
-/** The source's metadata with what quantizing adds; keys that are there keep their places. */
+/** The source's metadata with what quantizing adds, last. */
 function metadataOf(
   source: QuantizeSource,
   { type, override_kv = [], prune_layers = [] }: CheckedOptions,
@@ -160,15 +160,19 @@ function metadataOf(
 ): GGUFPair[] {
   const pairs = new Map(source.metadata.map((pair) => [pair[0], pair]));
   const set = (...pair: GGUFPair) => void pairs.set(pair[0], pair);
+  const add = (...pair: GGUFPair) => {
+    pairs.delete(pair[0]);
+    set(...pair);
+  };
   if (type) {
-    set("general.quantization_version", "u32", 2);
-    set("general.file_type", "u32", type.id);
+    add("general.quantization_version", "u32", 2);
+    add("general.file_type", "u32", type.id);
   }
   if (imatrix) {
-    set("quantize.imatrix.file", "string", imatrix.file);
-    if (imatrix.datasets.length) set("quantize.imatrix.dataset", "string", imatrix.datasets[0]);
-    set("quantize.imatrix.entries_count", "u32", entries);
-    if (imatrix.chunk_count !== undefined) set("quantize.imatrix.chunks_count", "u32", imatrix.chunk_count);
+    add("quantize.imatrix.file", "string", imatrix.file);
+    if (imatrix.datasets.length) add("quantize.imatrix.dataset", "string", imatrix.datasets[0]);
+    add("quantize.imatrix.entries_count", "u32", entries);
+    if (imatrix.chunk_count !== undefined) add("quantize.imatrix.chunks_count", "u32", imatrix.chunk_count);
   }
   if (prune_layers.length) set("llama.block_count", "u32", source.shape.layers - new Set(prune_layers).size);
   for (const pair of override_kv) set(...pair);
