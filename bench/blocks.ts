@@ -1,5 +1,6 @@
 // Random weights in any block format: whole blocks of random bytes whose scales are set so that the values are of one size.
 import { type FileFormat, type FormatName, formats } from "../src/quant/formats.ts";
+import { setScale } from "../tests/quant/scales.ts";
 
 /** The smallest f16 that is not subnormal: engines may be slower on less. */
 const smallest = 2 ** -14;
@@ -73,7 +74,7 @@ export function randomBlocks(
     const scale = (0.75 + bytes[at] / 512) * (bytes[at + 1] & 1 ? -deviation : deviation);
     for (const [i, value] of values.entries()) {
       const shift = mean !== 0 && i === 1 ? -mean / MEAN_MINIMUM : 0;
-      view.setUint16(at + format.scales[i], half(value * scale + shift), true);
+      setScale(format.scale_type, bytes, at + format.scales[i], half(value * scale + shift));
     }
   }
   return bytes;

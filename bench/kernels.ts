@@ -10,10 +10,11 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import v8 from "node:v8";
 import { isMainThread, Worker, workerData } from "node:worker_threads";
-import { type Dot, dots, packArgs, productArgs } from "../src/kernels/abi.ts";
+import { type Dot, dots, packArgs, productArgs, stackTop } from "../src/kernels/abi.ts";
 import { writeStruct } from "../src/kernels/structs.ts";
 import { type BlockFormat, formats, ownFormats, repackedFormats, rowBytes } from "../src/quant/formats.ts";
 import { root } from "../tests/fixtures.ts";
+import { randomWords } from "./blocks.ts";
 
 if (Number.parseInt(process.versions.node, 10) < 22) v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
 
@@ -36,14 +37,13 @@ function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, sta
 const EPOCH = 0;
 const DONE = 1;
 const PAGE = 1024;
-const STACK = 65536;
 
 if (!isMainThread) {
   // Modules, not paths: what the engine has optimized for one thread is so for all. Threads that compiled for themselves
   // measured two-thread peaks in baseline code, half of what they are.
   const { modules, memory, control, thread } = workerData;
   const kernels: Record<string, Kernel>[] = modules.map((module: WebAssembly.Module) =>
-    instantiate(module, memory, STACK * (thread + 1)),
+    instantiate(module, memory, stackTop(thread)),
   );
   const signals = new Int32Array(control);
   const length = new Int32Array(control, PAGE * thread, 1);
@@ -84,12 +84,15 @@ const mostThreads = Math.max(...threadCounts);
 
 const weightsBytes = 1 << 30;
 const memory = new WebAssembly.Memory({ initial: 20480, maximum: 20480, shared: true });
-const weights = STACK * Math.ceil((mostThreads + 1) / 16) * 16;
+const weights = 2 ** 20 * Math.ceil(stackTop(mostThreads) / 2 ** 20);
 let next = weights + weightsBytes;
 const alloc = (bytes: number): number => (next += Math.ceil(bytes / 64) * 64) - Math.ceil(bytes / 64) * 64;
 
-// Bytes whose pairs are ordinary f16: the integers' values do not matter to the time, NaN and subnormal scales would.
-const pattern = new Uint8Array(1 << 20).map((_, i) => 0x10 + ((Math.imul(i, 2654435761) >>> 24) & 31));
+// Any bytes, for formats that look their values up in tables take longer from all parts of these than from a few, but for
+// those that begin a subnormal f16: subnormal scales are slow.
+const pattern = new Uint8Array(randomWords(new Uint32Array(1 << 18), 1).buffer).map((byte) =>
+  byte & 0x7c ? byte : byte | 0x40,
+);
 for (let at = weights; at < weights + weightsBytes; at += pattern.length)
   new Uint8Array(memory.buffer).set(pattern, at);
 const x = alloc(4 * cols * tokens);
@@ -98,7 +101,7 @@ new Float32Array(memory.buffer, x, cols * tokens).forEach((_, i, a) => {
 });
 
 const modules = paths.map((path) => new WebAssembly.Module(readFileSync(path)));
-const kernels = modules.map((module) => instantiate(module, memory, STACK));
+const kernels = modules.map((module) => instantiate(module, memory, stackTop(0)));
 const control = new SharedArrayBuffer(PAGE * mostThreads);
 const signals = new Int32Array(control);
 const workers = range(mostThreads)

@@ -56,6 +56,76 @@ struct BlockQ6_K {   // d * scale * (q - 32)
   uint8_t d[2];
 };
 
+// Values from a table of 16 (grids.h).
+struct BlockIQ4_NL {  // d * table[q], nibbles as in Q4_0
+  uint8_t d[2];
+  uint8_t q[16];
+};
+struct BlockIQ4_XS {  // d * (scale - 32) * table[q], scale for 32 values
+  uint8_t d[2];
+  uint8_t high[2];  // the upper two bits of the eight scales
+  uint8_t low[4];   // their nibbles
+  uint8_t q[128];   // of each 32 values 16 bytes, as in IQ4_NL
+};
+struct BlockMXFP4 {  // 2^(e - 128) * table[q]
+  uint8_t e;
+  uint8_t q[16];
+};
+
+// Vectors of 8 or 4 values from a grid (grids.h). Bit j of a sign byte makes value j of eight negative; of a sign of 7 bits
+// the eighth is their parity. w is of 32 values, a u32: four signs of 7 bits, above them a scale of 4 bits.
+struct BlockIQ2_XXS {  // d * (2 scale + 1) / 8 * grid
+  uint8_t d[2];
+  struct {
+    uint8_t grid[4], w[4];
+  } q[8];
+};
+struct BlockIQ2_XS {  // d * (2 scale + 1) / 8 * grid, scale for 16 values
+  uint8_t d[2];
+  uint8_t q[32][2];   // of 8 values, a u16: 9 bits of the grid, a sign of 7 bits
+  uint8_t scales[8];  // nibbles
+};
+struct BlockIQ2_S {  // as IQ2_XS
+  uint8_t d[2];
+  uint8_t q[32];
+  uint8_t signs[32];
+  uint8_t high[8];    // bits 8 and 9 of q, two bits each
+  uint8_t scales[8];
+};
+struct BlockIQ3_XXS {  // d * (2 scale + 1) / 4 * grid
+  uint8_t d[2];
+  uint8_t q[64];
+  uint8_t w[8][4];
+};
+struct BlockIQ3_S {  // d * (2 scale + 1) * grid, scale for 32 values
+  uint8_t d[2];
+  uint8_t q[64];
+  uint8_t high[8];    // bit 8 of q
+  uint8_t signs[32];
+  uint8_t scales[4];  // nibbles
+};
+struct BlockIQ1_S {  // d * (2 scale + 1) * (grid +- 1/8)
+  uint8_t d[2];
+  uint8_t q[32];
+  uint8_t high[8][2];  // of 32 values, a u16: bits 8..10 of four q, a scale of 3 bits, whether 1/8 is taken off
+};
+struct BlockIQ1_M {  // as IQ1_S; scale for 16 values, 1/8 for 8
+  uint8_t q[32];
+  uint8_t high[16];      // nibbles: bits 8..10 of q, whether 1/8 is taken off
+  uint8_t scales[4][2];  // u16: four scales of 3 bits, above them a nibble of d, the lowest first
+};
+
+// Ternary.
+struct BlockTQ1_0 {  // d * (digit - 1); digit n of byte x is the upper byte of (x * 3^n mod 256) * 3
+  uint8_t q[48];     // five digits of bytes 0..31: value l of blocks 0..4; of bytes 32..47: values 160 + 16 n + l
+  uint8_t last[4];   // four digits: values 240 + 4 n + l
+  uint8_t d[2];
+};
+struct BlockTQ2_0 {  // d * (q - 1), q as in Q2_K
+  uint8_t q[64];
+  uint8_t d[2];
+};
+
 // What Q4_0 and Q4_K become where weights are read (repack.cpp), as large as before. Four blocks of 32 stand dword by dword:
 // vector k of a group has dword k (values 4k .. 4k + 3) of block b in lane b's low nibbles, and dword k + 4 in the high ones.
 struct BlockQ4_0_R {

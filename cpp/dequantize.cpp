@@ -1,6 +1,6 @@
 // Whole blocks to f32, exactly as ggml decodes them: the same operations in the same order.
 #include "f32x4.h"
-#include "formats.h"
+#include "formats_iq.h"
 #include "kernels.h"
 #include "llm_int8.h"
 #include "tables.h"

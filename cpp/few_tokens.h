@@ -41,6 +41,20 @@ INLINE void token_dots(const F& f, const uint8_t* w, Tokens<VecI8> x, v128_t one
   }
 }
 
+// The same of signs and magnitudes.
+template <Signed F, int half, int T>
+INLINE void token_dots(const F& f, const uint8_t* w, Tokens<VecI8> x, v128_t ones, v128_t out[T]) {
+  v128_t m[8], s[8];
+  f.template magnitudes<half>(w, m, s);
+  for (int t = 0; t < T; t++) out[t] = signed_dots<F, half>(f, w, m, s, x[t], ones);
+}
+template <Signed F, int half, int T>
+INLINE void token_dots(const F& f, const uint8_t* w, Tokens<VecSplit> x, v128_t ones, v128_t out[T]) {
+  v128_t c[8];
+  f.template codes<half>(w, c);
+  for (int t = 0; t < T; t++) out[t] = signed_dots<F, half>(f, w, c, x[t], ones);
+}
+
 // The same from activations in i16, for plain SIMD.
 template <class F, int half, int T>
 INLINE void token_dots(const F& f, const uint8_t* w, Tokens<VecSplit> x, v128_t ones, v128_t out[T]) {

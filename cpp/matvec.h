@@ -42,6 +42,11 @@ INLINE v128_t contribution(v128_t dots, const GroupSums& x, const GroupScales& w
   return value;
 }
 
+// Adds up the lanes of two vectors of i16 by fours, the sums of which fit, and multiplies them by k: [a a b b] in i32.
+INLINE v128_t pair_dots(v128_t a, v128_t b, v128_t k) {
+  return wasm_i32x4_dot_i16x8(wasm_i16x8_add(wasm_i32x4_shuffle(a, b, 0, 2, 4, 6), wasm_i32x4_shuffle(a, b, 1, 3, 5, 7)), k);
+}
+
 // Times a power of two that is known when compiling.
 template <int factor>
 INLINE v128_t times_i16(v128_t v) {
@@ -113,6 +118,62 @@ INLINE void dots(const F& f, const uint8_t* const w[R], const VecI8& x, v128_t o
         out[r] = wasm_i32x4_sub(out[r], wasm_i32x4_dot_i16x8(times_i16<F::centre>(x.sums.neg), ones));
       }
     }
+  }
+}
+
+// Formats whose codes are signs and magnitudes (formats_iq.h).
+template <class F>
+concept Signed = F::largest > 0;
+
+// The integer dots of a group whose signs go to the activations: a magnitude is the dot's operand in 0..127.
+template <class F, int half>
+INLINE v128_t signed_dots(const F& f, const uint8_t* w, const v128_t m[8], const v128_t s[8], const VecI8& x,
+                          v128_t ones) {
+  v128_t p[8], block[4];
+  for (int i = 0; i < 8; i++) store_now(p[i], dot_i8_u7(wasm_i8x16_sub(wasm_v128_xor(x.x[i], s[i]), s[i]), m[i]));
+  if constexpr (F::family == blocks::Family::Grouped) {
+    static_assert(F::largest <= 64);  // four products fit i16
+    v128_t k = f.template group_scales<half>(w);
+    block[0] = pair_dots(p[0], p[1], wasm_i16x8_shuffle(k, k, 0, 0, 0, 0, 1, 1, 1, 1));
+    block[1] = pair_dots(p[2], p[3], wasm_i16x8_shuffle(k, k, 2, 2, 2, 2, 3, 3, 3, 3));
+    block[2] = pair_dots(p[4], p[5], wasm_i16x8_shuffle(k, k, 4, 4, 4, 4, 5, 5, 5, 5));
+    block[3] = pair_dots(p[6], p[7], wasm_i16x8_shuffle(k, k, 6, 6, 6, 6, 7, 7, 7, 7));
+  } else {
+    for (int b = 0; b < 4; b++) {
+      v128_t first = p[2 * b], second = p[2 * b + 1];
+      block[b] = F::largest <= 64
+                     ? wasm_i32x4_dot_i16x8(wasm_i16x8_add(first, second), ones)
+                     : wasm_i32x4_add(wasm_i32x4_dot_i16x8(first, ones), wasm_i32x4_dot_i16x8(second, ones));
+    }
+  }
+  return sum_i32(block[0], block[1], block[2], block[3]);
+}
+template <Signed F, int half, int R>
+INLINE void dots(const F& f, const uint8_t* const w[R], const VecI8& x, v128_t ones, v128_t out[R]) {
+  for (int r = 0; r < R; r++) {
+    v128_t m[8], s[8];
+    f.template magnitudes<half>(w[r], m, s);
+    out[r] = signed_dots<F, half>(f, w[r], m, s, x, ones);
+  }
+}
+
+// The same for plain SIMD, of signed bytes: each is moved to the upper byte of an i16, as 256 times its value.
+template <class F, int half>
+INLINE v128_t signed_dots(const F& f, const uint8_t* w, const v128_t c[8], const VecSplit& x, v128_t ones) {
+  const v128_t high_byte = constant_i16(static_cast<int16_t>(0xff00));
+  v128_t p[8];
+  for (int i = 0; i < 8; i++) {
+    v128_t even = wasm_i32x4_dot_i16x8(x.x[2 * i], wasm_i16x8_shl(c[i], 8));
+    store_now(p[i], wasm_i32x4_add(even, wasm_i32x4_dot_i16x8(x.x[2 * i + 1], wasm_v128_and(c[i], high_byte))));
+  }
+  return wasm_i32x4_shr(split_dots<F, half>(f, w, p, x.sums, ones), 8);
+}
+template <Signed F, int half, int R>
+INLINE void dots(const F& f, const uint8_t* const w[R], const VecSplit& x, v128_t ones, v128_t out[R]) {
+  for (int r = 0; r < R; r++) {
+    v128_t c[8];
+    f.template codes<half>(w[r], c);
+    out[r] = signed_dots<F, half>(f, w[r], c, x, ones);
   }
 }
 

@@ -63,7 +63,7 @@ struct TileI16 {  // x[k][t] is the pair 2k, 2k + 1 of the four blocks of token 
   GroupSums sums[4];
 };
 
-// What the products of codes in 0..63 read in this build, and those of signed bytes in either.
+// What the products of codes in 0..63 and of magnitudes read in this build, and those of signed bytes in either.
 #if TRAMONTANE_RELAXED
 using VecU6 = VecI8;
 using VecU4 = VecI8Dwords;
@@ -74,7 +74,9 @@ using VecU4 = VecSplitDwords;
 using TileU6 = TileI16;
 #endif
 using TileU4 = TileU6;
+using VecSM = VecU6;
 using VecS8 = VecI16;
+using TileSM = TileI16;
 using TileS8 = TileI16;
 
 inline constexpr uint32_t GROUP = 128;

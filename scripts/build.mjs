@@ -1,5 +1,6 @@
-// npm run build [kernels] [assembly] [ts]: the parts named, or all of them.
+// npm run build [kernels] [convert] [assembly] [ts]: the parts named, or all of them.
 //   kernels   cpp/*.cpp → wasm/kernels-simd.wasm, wasm/kernels-relaxed.wasm (Emscripten, LLVM 19 or newer)
+//   convert   cpp/convert/*.cpp → wasm/convert.wasm (the same compiler)
 //   assembly  assembly/index.ts → wasm/logits.wasm (AssemblyScript)
 //   ts        src, tests, bench → dist/ (JavaScript and .d.ts), and wasm/ → dist/wasm
 // wasm/manifest.json records the hash of the sources, the compilers and the features of each binary;
@@ -20,12 +21,14 @@ function run(command, args, options = {}) {
     throw new Error(`${command} ${args.join(" ")}: exit status ${result.status ?? result.error}`);
 }
 
-/** SHA-256 over the names and bytes of the files of a folder that a binary is made from. */
-function hashSources(folder, extensions) {
+/** SHA-256 over the names and bytes of the files of some folders that a binary is made from. */
+function hashSources(...folders) {
   const hash = createHash("sha256");
-  for (const name of readdirSync(join(root, folder)).sort()) {
-    if (!extensions.some((e) => name.endsWith(e))) continue;
-    hash.update(`${folder}/${name}\0`).update(readFileSync(join(root, folder, name)));
+  for (const [folder, extensions] of folders) {
+    for (const name of readdirSync(join(root, folder)).sort()) {
+      if (!extensions.some((e) => name.endsWith(e))) continue;
+      hash.update(`${folder}/${name}\0`).update(readFileSync(join(root, folder, name)));
+    }
   }
   return hash.digest("hex");
 }
@@ -75,71 +78,98 @@ function exportedNames() {
 const compileFlags =
   "-std=c++20 -O3 -fno-exceptions -fno-rtti -fno-math-errno -ffp-contract=off -pthread -msimd128 -Wall -Wextra -Werror -mllvm -disable-lsr";
 const builds = { simd: [], relaxed: ["-mrelaxed-simd", "-DTRAMONTANE_RELAXED=1"] };
+const features = ["simd128", "threads", "bulk-memory"];
 
-function buildKernels(target) {
+/** Calls `build` with the compiler and a folder for what it leaves. */
+function withCompiler(build) {
   const scratch = mkdtempSync(join(tmpdir(), "tramontane-build-"));
   try {
     const tools = findEmscripten(scratch);
     if (!tools) throw new Error("building the kernels needs Emscripten with LLVM 19 or newer: see CONTRIBUTING.md");
-    const sources = readdirSync(join(root, "cpp"))
-      .filter((name) => name.endsWith(".cpp"))
-      .sort();
-    const features = {};
-    for (const [name, flags] of Object.entries(builds)) {
-      const objects = sources.map((source) => {
-        const object = join(scratch, `${name}-${source}.o`);
-        run("em++", [...compileFlags.split(" "), ...flags, "-c", join("cpp", source), "-o", object], {
-          env: tools.env,
-        });
-        return object;
-      });
-      const linked = join(scratch, `${name}.wasm`);
-      const exported = [...exportedNames(), "__stack_pointer"].map((e) => `--export=${e}`);
-      run(tools.linker, [
-        "--no-entry",
-        "--import-memory",
-        "--shared-memory",
-        "--initial-memory=1048576",
-        "--max-memory=4294967296",
-        "-z",
-        "stack-size=65536",
-        "--strip-all",
-        "--gc-sections",
-        ...exported,
-        ...objects,
-        "-o",
-        linked,
-      ]);
-      // V8 and JavaScriptCore optimize again; wasm-opt is for size and for what clang leaves behind. It must not inline what
-      // has one caller: SEPARATE of cpp/simd.h says why.
-      const optimize = [
-        "-O2",
-        "--one-caller-inline-max-function-size=0",
-        "--enable-simd",
-        "--enable-threads",
-        "--enable-bulk-memory",
-        "--enable-mutable-globals",
-        "--enable-sign-ext",
-        "--enable-nontrapping-float-to-int",
-        "--enable-bulk-memory-opt",
-        "--enable-multivalue",
-        "--enable-reference-types",
-        ...(name === "relaxed" ? ["--enable-relaxed-simd"] : []),
-      ];
-      run(bin("wasm-opt"), [...optimize, linked, "-o", join(target, `kernels-${name}.wasm`)]);
-      features[name] = ["simd128", "threads", "bulk-memory", ...(name === "relaxed" ? ["relaxed-simd"] : [])];
-    }
-    const clang = execFileSync(tools.clang, ["--version"], { encoding: "utf8" }).split("\n")[0];
-    return {
-      sources: hashSources("cpp", [".cpp", ".h", ".def", ".txt"]),
-      compiler: clang,
-      flags: compileFlags,
-      features,
-    };
+    return { ...build(tools, scratch), compiler: version(tools), flags: compileFlags };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
 }
+
+const version = ({ clang }) => execFileSync(clang, ["--version"], { encoding: "utf8" }).split("\n")[0];
+
+/** Compiles the .cpp files of a folder and links them, without JavaScript or a runtime, to `out`. */
+function buildModule({ env, linker }, scratch, folder, flags, { base, memory }, exported, out) {
+  const objects = readdirSync(join(root, folder))
+    .filter((name) => name.endsWith(".cpp"))
+    .sort()
+    .map((source) => {
+      const object = join(scratch, `${source}.o`);
+      run("em++", [...compileFlags.split(" "), ...flags, "-c", join(folder, source), "-o", object], { env });
+      return object;
+    });
+  const linked = join(scratch, "linked.wasm");
+  run(linker, [
+    "--no-entry",
+    `--global-base=${base}`,
+    "--import-memory",
+    "--shared-memory",
+    `--initial-memory=${memory}`,
+    "--max-memory=4294967296",
+    "-z",
+    "stack-size=65536",
+    "--strip-all",
+    "--gc-sections",
+    ...exported.map((name) => `--export=${name}`),
+    ...objects,
+    "-o",
+    linked,
+  ]);
+  // V8 and JavaScriptCore optimize again; wasm-opt is for size and for what clang leaves behind. It must not inline what
+  // has one caller: SEPARATE of cpp/simd.h says why.
+  const optimize = [
+    "-O2",
+    "--one-caller-inline-max-function-size=0",
+    "--enable-simd",
+    "--enable-threads",
+    "--enable-bulk-memory",
+    "--enable-mutable-globals",
+    "--enable-sign-ext",
+    "--enable-nontrapping-float-to-int",
+    "--enable-bulk-memory-opt",
+    "--enable-multivalue",
+    "--enable-reference-types",
+    ...(flags.includes("-mrelaxed-simd") ? ["--enable-relaxed-simd"] : []),
+  ];
+  run(bin("wasm-opt"), [...optimize, linked, "-o", out]);
+}
+
+/**
+ * Where data begins, and bytes that a memory has at least. Of kernels: behind the logits module's bytes, as src/kernels/abi.ts
+ * knows and tests/kernels/data.test.ts looks. Encoders stand beside kernels on one memory, above all that these keep there.
+ */
+const places = { kernels: { base: 1024, memory: 1 << 20 }, convert: { base: 1 << 20, memory: 8 << 20 } };
+
+const buildKernels = (target) =>
+  withCompiler((tools, scratch) => {
+    for (const [name, flags] of Object.entries(builds))
+      buildModule(
+        tools,
+        scratch,
+        "cpp",
+        flags,
+        places.kernels,
+        [...exportedNames(), "__stack_pointer"],
+        join(target, `kernels-${name}.wasm`),
+      );
+    return {
+      sources: hashSources(["cpp", [".cpp", ".h", ".def", ".txt"]]),
+      features: { simd: features, relaxed: [...features, "relaxed-simd"] },
+    };
+  });
+
+/** Exports name themselves: EXPORT of cpp/convert/convert.h. */
+const buildConvert = (target) =>
+  withCompiler((tools, scratch) => {
+    buildModule(tools, scratch, "cpp/convert", [], places.convert, ["__heap_base"], join(target, "convert.wasm"));
+    return { sources: hashSources(["cpp", [".h", ".def"]], ["cpp/convert", [".cpp", ".h"]]), features };
+  });
 
 // ---- AssemblyScript --------------------------------------------------------------------------------------------
 
@@ -149,7 +179,7 @@ function buildAssembly(target) {
     readFileSync(join(root, "node_modules", "assemblyscript", "package.json"), "utf8"),
   ).version;
   return {
-    sources: hashSources("assembly", [".ts"]),
+    sources: hashSources(["assembly", [".ts"]]),
     compiler: `assemblyscript ${version}`,
     features: ["simd128", "threads"],
   };
@@ -158,8 +188,12 @@ function buildAssembly(target) {
 // ---- the parts -------------------------------------------------------------------------------------------------
 
 const manifestPath = join(root, "wasm", "manifest.json");
-const outputs = { kernels: ["kernels-simd.wasm", "kernels-relaxed.wasm"], assembly: ["logits.wasm"] };
-const builders = { kernels: buildKernels, assembly: buildAssembly };
+const outputs = {
+  kernels: ["kernels-simd.wasm", "kernels-relaxed.wasm"],
+  convert: ["convert.wasm"],
+  assembly: ["logits.wasm"],
+};
+const builders = { kernels: buildKernels, convert: buildConvert, assembly: buildAssembly };
 
 function buildBinaries(part, target) {
   const entry = builders[part](target);
@@ -200,10 +234,11 @@ try {
   if (parts.includes("check")) check();
   else {
     mkdirSync(join(root, "wasm"), { recursive: true });
-    const wanted = parts.length ? parts : ["kernels", "assembly", "ts"];
+    const wanted = parts.length ? parts : [...Object.keys(builders), "ts"];
     const manifest = existsSync(manifestPath) ? JSON.parse(readFileSync(manifestPath, "utf8")) : {};
     for (const part of wanted.filter((p) => p !== "ts")) {
-      if (!builders[part]) throw new Error(`unknown part ${part}: expected kernels, assembly, ts or check`);
+      if (!builders[part])
+        throw new Error(`unknown part ${part}: expected ${Object.keys(builders).join(", ")}, ts or check`);
       manifest[part] = buildBinaries(part, join(root, "wasm"));
       writeFileSync(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`);
     }

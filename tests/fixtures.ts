@@ -24,6 +24,12 @@ export function fixture(name: string): string {
 /** Whether a fixture is there: the copies leave out the largest. */
 export const hasFixture = (name: string): boolean => existsSync(fixture(name));
 
+/** The blocks of a quantized format: one of the two sets has them, of IQ4_NL and IQ4_XS both. */
+export const blocksOf = (format: string): string => {
+  const [all, below4] = ["gguf", "gguf_iq"].map((set) => `fixtures/${set}/blocks/${format}.safetensors`);
+  return fixture(hasFixture(below4) ? below4 : all);
+};
+
 export const json = (name: string): any => JSON.parse(readFileSync(fixture(name), "utf8"));
 
 /** The demo model that ships with the project. */

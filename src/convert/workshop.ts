@@ -1,8 +1,8 @@
 // What a converting thread works with: a memory of its own with the kernels and the encoders on it, and the open files.
-import { instantiate, type KernelInstance } from "../kernels/abi.ts";
+import { instantiate, type KernelInstance, stackTop } from "../kernels/abi.ts";
 import { type ConvertInstance, instantiateConvert } from "../kernels/convert.ts";
 import { createMemory, WASM_PAGE } from "../kernels/memory.ts";
-import { stackTop } from "../memory/layout.ts";
+
 import type { SyncFile } from "../platform/platform.ts";
 import type { ConvertSetup, PostedPart } from "./job.ts";
 
@@ -24,7 +24,7 @@ export class Workshop {
     this.kernels = instantiate(kernels, this.memory, stackTop(0));
     this.converters = instantiateConvert(converters, this.memory);
     this.bytes = new Uint8Array(this.memory.buffer);
-    this.bottom = MODULES_BYTES;
+    this.bottom = Math.ceil(this.converters.heap_base / 64) * 64;
     this.top = this.bottom;
   }
 

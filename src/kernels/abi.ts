@@ -75,8 +75,18 @@ export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memo
   return { ...(exports as unknown as KernelExports), format };
 }
 
+/**
+ * Bytes [1024, 65536) of every memory belong to the kernels' constant data, the grids of the IQ formats: the linker places
+ * it, and the first instance on a memory writes it (tests/kernels/data.test.ts). Those before belong to the logits module.
+ */
+export const DATA_START = 1024;
+export const DATA_END = 65536;
+
 /** Stack of each instance, bytes. */
 export const STACK_BYTES = 65536;
+
+/** The top of a thread's stack, which are one after the other; the host's instances use thread === threads. */
+export const stackTop = (thread: number): number => DATA_END + (thread + 1) * STACK_BYTES;
 
 // The structs of cpp/kernels.h, which documents every field.
 

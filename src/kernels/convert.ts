@@ -1,16 +1,20 @@
-// convert.wasm as TypeScript sees it: encoders of every format, cpp/convert/. Each instance has a memory for itself.
+// convert.wasm as TypeScript sees it, cpp/convert/: encoders of every format. An instance has a memory for itself, or shares
+// it with kernels, which keep below its data.
+import { EngineError } from "../errors.ts";
 import type { Assets } from "../platform/platform.ts";
 import type { BlockFormat } from "../quant/formats.ts";
 
 /**
- * Encodes rows of f32 as blocks.
+ * Encodes rows of f32 as blocks. Addresses but `out` are multiples of 16.
  * @param importance - the address of f32 [cols], how much an error of each column weighs, or 0
  * @returns 0, or 1 + the first row in which a value is no finite number
  */
 export type Quantize = (x: number, importance: number, out: number, rows: number, cols: number) => number;
 
 export interface ConvertInstance {
-  /** The encoder of a format. */
+  /** The first byte that is free. */
+  readonly heap_base: number;
+  /** The encoder of a format. @throws EngineError where there is none */
   quantize(f: BlockFormat): Quantize;
 }
 
@@ -23,7 +27,15 @@ export function loadConverters(platform: Assets): Promise<WebAssembly.Module> {
   return loaded;
 }
 
+/** @param memory - shared, of at least 8 MiB */
 export function instantiateConvert(module: WebAssembly.Module, memory: WebAssembly.Memory): ConvertInstance {
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-  return { quantize: (f) => exports[`quantize_${f.name.toLowerCase()}`] as unknown as Quantize };
+  return {
+    heap_base: (exports.__heap_base as WebAssembly.Global).value,
+    quantize(f) {
+      const found = exports[`quantize_${f.name.toLowerCase()}`] as unknown as Quantize | undefined;
+      if (!found) throw new EngineError(`${f.name}: there is no encoder of this format`);
+      return found;
+    },
+  };
 }

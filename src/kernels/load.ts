@@ -1,7 +1,7 @@
 // Loads the kernel builds: relaxed SIMD where the engine has it and its dot agrees with the plain one, else plain.
 import { EngineError } from "../errors.ts";
 import type { Assets } from "../platform/platform.ts";
-import { instantiate, type KernelInstance, STACK_BYTES } from "./abi.ts";
+import { instantiate, type KernelInstance, stackTop } from "./abi.ts";
 import { FasterDot } from "./faster_dot.ts";
 import { createMemory, recycleMemory } from "./memory.ts";
 
@@ -58,7 +58,7 @@ export function askKernels<T>(
   ask: (kernels: KernelInstance, memory: WebAssembly.Memory) => T,
 ): T {
   const memory = createMemory(16, "a first memory");
-  const answer = ask(instantiate(module, memory, STACK_BYTES), memory);
+  const answer = ask(instantiate(module, memory, stackTop(0)), memory);
   new Uint8Array(memory.buffer).fill(0);
   recycleMemory(memory);
   return answer;

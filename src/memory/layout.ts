@@ -1,13 +1,10 @@
-// The low region of every bank: stacks, then the buffers of steps ("run state"). The same addresses in every bank; only
+// The low region of every bank: constant data of the modules, stacks, then the buffers of steps ("run state"). The same addresses in every bank; only
 // the buffers that a bank's work touches become resident there.
 import { type ModelShape, widest } from "../config/shape.ts";
 import { MemoryError } from "../errors.ts";
-import { attentionArgs, type KernelExports, STACK_BYTES } from "../kernels/abi.ts";
+import { attentionArgs, type KernelExports, stackTop } from "../kernels/abi.ts";
 import type { BlockFormat } from "../quant/formats.ts";
 import { alignUp, MAX_BANK_BYTES, WASM_PAGE } from "./bank.ts";
-
-/** Bytes [0, 1024) belong to the logits module (assembly/). */
-const LOGITS_MODULE_BYTES = 1024;
 
 /** Rows of an expert product that a thread computes at a time: a multiple of the 128 columns that packing works in. */
 export const STRIP = 128;
@@ -261,10 +258,6 @@ function planThread(
     logits_scratch: take(sizes.logits_scratch),
   };
 }
-
-/** The top of a thread's stack; the host's instances use thread === threads. */
-export const stackTop = (thread: number): number =>
-  alignUp(LOGITS_MODULE_BYTES, STACK_BYTES) + (thread + 1) * STACK_BYTES;
 
 /** The distinct packings of some formats. */
 export function packingsOf(kernels: KernelExports, used: Iterable<BlockFormat>): Packings {

@@ -1,6 +1,6 @@
 // One thread's view of the banks: a kernel instance and typed arrays of each, and its own buffers.
-import { instantiate, type KernelInstance } from "../kernels/abi.ts";
-import { stackTop, type ThreadBuffers } from "../memory/layout.ts";
+import { instantiate, type KernelInstance, stackTop } from "../kernels/abi.ts";
+import type { ThreadBuffers } from "../memory/layout.ts";
 import type { Setup } from "./step.ts";
 
 /** A bank as a thread uses it: its own kernel instance, and views of all bytes. */

@@ -5,7 +5,7 @@ import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 
 export interface AssetLocations {
-  /** The folder of `kernels-simd.wasm`, `kernels-relaxed.wasm` and `logits.wasm` (the package's `dist/wasm`). */
+  /** The folder of `kernels-simd.wasm`, `kernels-relaxed.wasm`, `logits.wasm` and `convert.wasm` (the package's `dist/wasm`). */
   wasm_url?: string | URL;
   /** The threads' script: `tramontane/worker`, bundled on its own. */
   worker_url?: string | URL;

@@ -13,6 +13,7 @@ const here: string = import.meta.url ?? pathToFileURL(__filename).href;
 const beside: Record<string, () => URL> = {
   "kernels-simd.wasm": () => new URL("../../wasm/kernels-simd.wasm", import.meta.url),
   "kernels-relaxed.wasm": () => new URL("../../wasm/kernels-relaxed.wasm", import.meta.url),
+  "convert.wasm": () => new URL("../../wasm/convert.wasm", import.meta.url),
   "logits.wasm": () => new URL("../../wasm/logits.wasm", import.meta.url),
 };
 

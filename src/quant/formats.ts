@@ -10,13 +10,20 @@ export interface BlockFormat {
   readonly id: number;
   readonly block_values: number;
   readonly block_bytes: number;
-  /** Where the block's scales stand, f16, in bytes from its start; of a plain float, its half that holds the exponent. */
+  /** Where the block's scales stand, in bytes from its start; of a plain float, its half that holds the exponent. */
   readonly scales: readonly number[];
+  readonly scale_type: ScaleType;
   /** Whether products with it quantize the activations to int8 (false: activations stay f32). */
   readonly quantized: boolean;
   /** Bytes that a row begins with, before its blocks: a scale of the whole row. Its products need whole rows of activations. */
   readonly row_head?: number;
 }
+
+/**
+ * How a block's scales are written: as f16 or as the upper half of an f32; as an f16 whose nibbles are the topmost of four
+ * u16, the lowest first (IQ1_M); as the exponent e of 2^(e - 128), a byte (MXFP4).
+ */
+export type ScaleType = "f16" | "f32" | "nibbles" | "exponent";
 
 /** A format that files have. */
 export interface FileFormat extends BlockFormat {
@@ -36,7 +43,19 @@ export type FormatName =
   | "Q3_K"
   | "Q4_K"
   | "Q5_K"
-  | "Q6_K";
+  | "Q6_K"
+  | "IQ1_S"
+  | "IQ1_M"
+  | "IQ2_XXS"
+  | "IQ2_XS"
+  | "IQ2_S"
+  | "IQ3_XXS"
+  | "IQ3_S"
+  | "IQ4_NL"
+  | "IQ4_XS"
+  | "TQ1_0"
+  | "TQ2_0"
+  | "MXFP4";
 
 /** What a format becomes where weights are read, not mapped: the same values in as many bytes, in the order of products. */
 export type RepackedName = "Q4_0_R" | "Q4_K_R";
@@ -50,13 +69,14 @@ const format = <Name extends FormatName | RepackedName | OwnName>(
   block_values: number,
   block_bytes: number,
   scales: readonly number[],
-) => ({ name, id, block_values, block_bytes, scales, quantized: block_values > 1 });
+  scale_type: ScaleType = "f16",
+) => ({ name, id, block_values, block_bytes, scales, scale_type, quantized: block_values > 1 });
 
 /** Every format that files have and the engine computes with, by name. */
 export const formats: Readonly<Record<FormatName, FileFormat>> = {
-  F32: format("F32", 0, 1, 4, [2]),
+  F32: format("F32", 0, 1, 4, [2], "f32"),
   F16: format("F16", 1, 1, 2, [0]),
-  BF16: format("BF16", 30, 1, 2, [0]),
+  BF16: format("BF16", 30, 1, 2, [0], "f32"),
   Q8_0: format("Q8_0", 8, 32, 34, [0]),
   Q4_0: format("Q4_0", 2, 32, 18, [0]),
   Q4_1: format("Q4_1", 3, 32, 20, [0, 2]),
@@ -67,6 +87,18 @@ export const formats: Readonly<Record<FormatName, FileFormat>> = {
   Q4_K: format("Q4_K", 12, 256, 144, [0, 2]),
   Q5_K: format("Q5_K", 13, 256, 176, [0, 2]),
   Q6_K: format("Q6_K", 14, 256, 210, [208]),
+  IQ1_S: format("IQ1_S", 19, 256, 50, [0]),
+  IQ1_M: format("IQ1_M", 29, 256, 56, [48], "nibbles"),
+  IQ2_XXS: format("IQ2_XXS", 16, 256, 66, [0]),
+  IQ2_XS: format("IQ2_XS", 17, 256, 74, [0]),
+  IQ2_S: format("IQ2_S", 22, 256, 82, [0]),
+  IQ3_XXS: format("IQ3_XXS", 18, 256, 98, [0]),
+  IQ3_S: format("IQ3_S", 21, 256, 110, [0]),
+  IQ4_NL: format("IQ4_NL", 20, 32, 18, [0]),
+  IQ4_XS: format("IQ4_XS", 23, 256, 136, [0]),
+  TQ1_0: format("TQ1_0", 34, 256, 54, [52]),
+  TQ2_0: format("TQ2_0", 35, 256, 66, [64]),
+  MXFP4: format("MXFP4", 39, 32, 17, [0], "exponent"),
 };
 
 /** Formats that are in no file, by the name of what they are made of (cpp/repack.cpp). */
@@ -80,8 +112,8 @@ export const repackedFormats: { readonly [name in FormatName]?: BlockFormat } = 
  * one for a row, f32, before its values.
  */
 export const ownFormats: { readonly [name in OwnName]: BlockFormat } = {
-  BNB_NF4: { ...format("BNB_NF4", 48, 64, 36, [2]), quantized: false },
-  BNB_FP4: { ...format("BNB_FP4", 49, 64, 36, [2]), quantized: false },
+  BNB_NF4: { ...format("BNB_NF4", 48, 64, 36, [2], "f32"), quantized: false },
+  BNB_FP4: { ...format("BNB_FP4", 49, 64, 36, [2], "f32"), quantized: false },
   BNB_INT8: { ...format("BNB_INT8", 50, 1, 1, []), quantized: true, row_head: 4 },
 };
 

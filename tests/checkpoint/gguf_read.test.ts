@@ -7,9 +7,10 @@ import { readGGUF } from "../../src/checkpoint/gguf.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { modelShape } from "../../src/config/shape.ts";
 import type { SourceFile } from "../../src/platform/platform.ts";
+import { formats } from "../../src/quant/formats.ts";
 import { bind, headOf } from "../../src/weights/bind.ts";
 import type { MatrixRef } from "../../src/weights/weights.ts";
-import { fixture, hasFixture, json } from "../fixtures.ts";
+import { fixture, fixturesFrom, hasFixture, json } from "../fixtures.ts";
 import { memoryFiles, repositoryAt } from "../repositories.ts";
 import { allMatrices, bytesOf, sameBytes } from "../weights/matrices.ts";
 
@@ -102,11 +103,15 @@ test("tied embeddings are one ref; an output of its own is another", async () =>
 });
 
 test("every type of the models opens, with the formats that its name says", async () => {
-  const types = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"];
-  for (const type of types.filter((name) => hasFixture(`fixtures/gguf/models/${name}.gguf`))) {
-    const { checkpoint, weights } = await load(fixture(`fixtures/gguf/models/${type}.gguf`));
+  const models = Object.keys(formats)
+    .flatMap((type) => ["gguf", "gguf_iq"].map((set) => [type, `fixtures/${set}/models/${type}.gguf`]))
+    .filter(([, path]) => hasFixture(path));
+  // All but TQ1_0, TQ2_0 and MXFP4; of the copies none.
+  assert.is(models.length, fixturesFrom === "../shared" ? 22 : 0);
+  for (const [type, path] of models) {
+    const { checkpoint, weights } = await load(fixture(path));
     const formatOf = (m: MatrixRef) => m.format.name;
-    assert.is(formatOf(weights.layers[0].experts[3].w2), type);
+    assert.is(formatOf(weights.layers[0].experts.at(-1)!.w2), type);
     assert.is(formatOf(weights.layers[0].router!), "F32");
     assert.is(checkpoint.config.rope_theta, 1e6);
     assert.is(checkpoint.config.num_hidden_layers, weights.layers.length);
@@ -114,7 +119,20 @@ test("every type of the models opens, with the formats that its name says", asyn
   }
 });
 
-test("a mixed file has the format of each tensor", async () => {
+test("mixed files have the format of each tensor", async () => {
+  const low = "fixtures/gguf_iq/models/IQ2_XXS_mix.gguf";
+  if (hasFixture(low)) {
+    const { checkpoint, weights } = await load(fixture(low));
+    const [{ q_proj, k_proj, v_proj, o_proj, experts }] = weights.layers;
+    const { w1, w2, w3 } = experts[2];
+    assert.equal(
+      [weights.embed_tokens, weights.head!.weight, q_proj, k_proj, v_proj, o_proj, w1, w2, w3].map(
+        (m) => m.format.name,
+      ),
+      ["Q2_K", "Q5_K", "IQ2_XXS", "Q4_K", "Q4_K", "Q5_K", "IQ2_XXS", "IQ2_XXS", "IQ2_XXS"],
+    );
+    await checkpoint.close();
+  }
   const name = "fixtures/gguf/models/Q4_K_M.gguf";
   if (!hasFixture(name)) return;
   const { checkpoint, weights } = await load(fixture(name));

@@ -45,7 +45,7 @@ export function runtimeContract(platform: Platform, name: Platform["name"]): voi
 
 export function assetsContract(assets: Assets): void {
   test("the engine's binaries are found", async () => {
-    for (const file of ["kernels-simd.wasm", "kernels-relaxed.wasm", "logits.wasm"]) {
+    for (const file of ["kernels-simd.wasm", "kernels-relaxed.wasm", "logits.wasm", "convert.wasm"]) {
       const bytes = await assets.wasm(file);
       assert.equal(Array.from(bytes.subarray(0, 8)), [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], file);
     }

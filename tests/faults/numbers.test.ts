@@ -9,6 +9,7 @@ import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { CheckpointError, InputError, MixtralForCausalLM } from "../../src/index.ts";
 import { failure } from "../failure.ts";
 import { fixture, fixturesFrom, hasFixture } from "../fixtures.ts";
+import { setScale } from "../quant/scales.ts";
 import { repositoryAt } from "../repositories.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tramontane-"));
@@ -30,8 +31,13 @@ const names = [
   "F16",
   "BF16",
 ];
-const files = names.map((name) => `fixtures/gguf/models/${name}.gguf`).filter(hasFixture);
-assert.is(files.length, fixturesFrom === "../shared" ? names.length : 1, "GGUF models");
+/** Below 4.5 bits: IQ1_M's f16 is in four parts. */
+const below = ["IQ1_M", "IQ1_S", "IQ2_XS", "IQ3_S", "IQ4_NL", "IQ2_XXS_mix"];
+const files = [
+  ...names.map((name) => `fixtures/gguf/models/${name}.gguf`),
+  ...below.map((name) => `fixtures/gguf_iq/models/${name}.gguf`),
+].filter(hasFixture);
+assert.is(files.length, fixturesFrom === "../shared" ? names.length + below.length : 1, "GGUF models");
 
 /** Little-endian halves: NaN and infinities as f16, and what is one of them as bf16 and in the upper half of f32. */
 const halves = [0x7c00, 0xfc00, 0x7e00, 0xffff, 0x7f80, 0xff80];
@@ -51,8 +57,8 @@ for (const file of files) {
       const blocks = bytes / format.block_bytes;
       const block = [0, blocks - 1, blocks >> 1][found % 3];
       const spoiled = Buffer.from(good);
-      const { scales } = format;
-      spoiled.writeUInt16LE(half, offset + block * format.block_bytes + scales[found % scales.length]);
+      const { scales, scale_type } = format;
+      setScale(scale_type, spoiled, offset + block * format.block_bytes + scales[found % scales.length], half);
       writeFileSync(path, spoiled);
       const error = await failure(MixtralForCausalLM.from_pretrained(path, { threads: 1, check_tensors: true }));
       assert.instance(error, CheckpointError);

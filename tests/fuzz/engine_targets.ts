@@ -9,9 +9,11 @@ import { MixtralForCausalLM } from "../../src/index.ts";
 import type { KeyValueCache } from "../../src/model/cache.ts";
 import { readCache, writeCache } from "../../src/model/cache_file.ts";
 import { memoryFile } from "../../src/platform/files.ts";
+import { formats } from "../../src/quant/formats.ts";
 import { smallConfig, smallShapes, zeros } from "../checkpoint/safetensors.ts";
 import { fixture } from "../fixtures.ts";
 import { memoryFiles } from "../repositories.ts";
+import { compose } from "../runtimes/checkpoints.ts";
 import { type Draw, mutateBytes, mutateJSON } from "./mutate.ts";
 import type { Target } from "./targets.ts";
 
@@ -36,6 +38,12 @@ async function answers(repository: Repository, threads = 1): Promise<string | nu
 const read = (name: string) => new Uint8Array(readFileSync(fixture(name)));
 const q8_0 = read("fixtures/gguf/forms/tiny-Q8_0.gguf");
 const mixed = read("fixtures/gguf/models/Q4_K_M.gguf");
+/** A model of each format below 4.5 bits, composed of blocks. */
+const below = await Promise.all(
+  Object.values(formats)
+    .filter(({ name }) => /^(IQ|TQ|MX)/.test(name))
+    .map(async ({ name }) => new Uint8Array(readFileSync(await compose(name)))),
+);
 
 /** The small model of the tests, with values from -1 to 1. */
 const small = zeros(smallShapes());
@@ -111,6 +119,12 @@ export const engineTargets: readonly Target[] = [
     name: "run: Q4_K and Q6_K weights",
     memory,
     mutant: (draw) => spoilWeights(mixed, 60000, draw),
+    open: (mutant) => answers(memoryFiles({ "m.gguf": mutant }, "m.gguf")),
+  },
+  {
+    name: "run: weights below 4.5 bits",
+    memory,
+    mutant: (draw) => spoilWeights(below[draw(below.length)], 4096, draw),
     open: (mutant) => answers(memoryFiles({ "m.gguf": mutant }, "m.gguf")),
   },
   {

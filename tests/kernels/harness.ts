@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import v8 from "node:v8";
+import { stackTop } from "../../src/kernels/abi.ts";
 import { type FieldType, type Struct, writeStruct } from "../../src/kernels/structs.ts";
 import { root } from "../fixtures.ts";
 
@@ -15,14 +16,14 @@ export const builds: Build[] = ["simd", "relaxed"];
 export class Kernels {
   readonly memory: WebAssembly.Memory;
   readonly fn: Record<string, (...args: number[]) => number>;
-  private next = 65536;
+  private next = stackTop(0);
 
   constructor(build: Build, pages = 2048) {
     this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     const module = new WebAssembly.Module(readFileSync(join(root, "wasm", `kernels-${build}.wasm`)));
     const instance = new WebAssembly.Instance(module, { env: { memory: this.memory } });
     this.fn = instance.exports as never;
-    (instance.exports["__stack_pointer"] as WebAssembly.Global).value = 65536;
+    (instance.exports["__stack_pointer"] as WebAssembly.Global).value = stackTop(0);
   }
 
   /** Room for `bytes` bytes at a multiple of 64, zeroed unless memory was freed by `reset`. */
@@ -34,7 +35,7 @@ export class Kernels {
   }
 
   reset(): void {
-    this.next = 65536;
+    this.next = stackTop(0);
   }
 
   f32(at: number, length: number): Float32Array {

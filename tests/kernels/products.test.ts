@@ -4,7 +4,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { dots } from "../../src/kernels/abi.ts";
 import { type BlockFormat, formats, repackedFormats, rowBytes } from "../../src/quant/formats.ts";
-import { fixture, safetensors } from "../fixtures.ts";
+import { fixture, fixturesFrom, hasFixture, safetensors } from "../fixtures.ts";
+import { power, setScale } from "../quant/scales.ts";
 import { byTiles, byToken, pack, putLast } from "./forms.ts";
 import { type Build, bits, builds, Kernels } from "./harness.ts";
 import { decodeRow, makeRows, NEGLIGIBLE, product, quantize, random } from "./twin.ts";
@@ -64,18 +65,23 @@ function reordered(f: BlockFormat, file: BlockFormat, bytes: Uint8Array): Uint8A
   return plain;
 }
 
-for (const f of quantized) {
-  const file = inFiles.find(({ name }) => name === f.name || repackedFormats[name] === f)!;
-  const { tensors } = safetensors(fixture(`fixtures/gguf/blocks/${file.name}.safetensors`));
-  const sets = [
-    ["packed", "dequantized", "y", "y_abs"],
-    ["random_bytes", "random_dequantized", "random_y", "random_y_abs"],
-  ];
+const sets = [
+  ["packed", "dequantized", "y", "y_abs"],
+  ["random_bytes", "random_dequantized", "random_y", "random_y_abs"],
+];
+let compared = 0;
 
-  test(`${f.name}: dequantization equals the fixtures bit for bit`, () => {
+/** Dequantization and products of a format, of a file of blocks of what it is in files. */
+function againstFixtures(f: BlockFormat, file: BlockFormat, name: string): void {
+  const { tensors } = safetensors(fixture(name));
+  const found = sets.filter(([, dequantized]) => dequantized in tensors);
+  assert.is(found.length, fixturesFrom === "../shared" || name.includes("/gguf/") ? 2 : 1, name);
+  compared++;
+
+  test(`${f.name}: dequantization equals ${name} bit for bit`, () => {
     for (const build of builds) {
       const k = kernels[build];
-      for (const [packed, expected] of sets) {
+      for (const [packed, expected] of found) {
         const bytes = reordered(f, file, tensors[packed].data as Uint8Array);
         k.reset();
         const values = tensors[expected].data as Float32Array;
@@ -91,17 +97,17 @@ for (const f of quantized) {
     }
   });
 
-  test(`${f.name}: products agree with the fixtures' within the stated tolerance`, () => {
-    const cols = 1024;
+  test(`${f.name}: products agree with those of ${name} within the stated tolerance`, () => {
     const x = tensors["x"].data as Float32Array;
+    const [tokens, cols] = tensors["x"].shape;
     let worst = 0;
-    for (const [packed, dequantized, y, yAbs] of sets) {
+    for (const [packed, dequantized, y, yAbs] of found) {
       const w = tensors[dequantized].data as Float32Array;
       const expected = tensors[y].data as Float32Array;
       const magnitude = tensors[yAbs].data as Float32Array;
       const rows = w.length / cols;
       const actual = everyForm(f, reordered(f, file, tensors[packed].data as Uint8Array), x, cols, packed);
-      for (let t = 0; t < 4; t++) {
+      for (let t = 0; t < tokens; t++) {
         for (let r = 0; r < rows; r++) {
           let allowed = cols * 2 ** -24 * magnitude[t * rows + r];
           for (let c = 0; c < cols; c += 32) {
@@ -121,9 +127,17 @@ for (const f of quantized) {
       }
     }
     console.log(
-      `# ${f.name}: largest difference from the fixtures' products ${(100 * worst).toFixed(1)} % of the tolerance`,
+      `# ${f.name}: largest difference from the products of ${name} ${(100 * worst).toFixed(1)} % of the tolerance`,
     );
   });
+}
+
+for (const f of quantized) {
+  const file = inFiles.find(({ name }) => name === f.name || repackedFormats[name] === f)!;
+  for (const folder of ["gguf", "gguf_iq"]) {
+    const name = `fixtures/${folder}/blocks/${file.name}.safetensors`;
+    if (hasFixture(name)) againstFixtures(f, file, name);
+  }
 
   const widths = { 32: [32, 64, 96, 128, 160, 224, 384], 128: [128, 256, 384] }[f.block_values] ?? [256, 512, 768];
 
@@ -205,25 +219,30 @@ for (const f of quantized) {
   });
 }
 
+// Ten formats and two repacked; twelve below 4.5 bits, of which IQ4_NL and IQ4_XS are in both folders of the full sets.
+assert.is(compared, fixturesFrom === "../shared" ? 26 : 24);
+
 test("the column `scales` names all that a block's values are multiplied by", () => {
   const k = kernels.simd;
   for (const f of inFiles) {
     const values = (scale: (member: number) => number): Float32Array => {
       k.reset();
       const block = new Uint8Array(f.block_bytes).fill(0xff);
-      for (const [member, at] of f.scales.entries()) new DataView(block.buffer).setUint16(at, scale(member), true);
+      for (const [member, at] of f.scales.entries()) setScale(f.scale_type, block, at, scale(member));
       const out = k.alloc(4 * f.block_values);
       k.fn[`dequantize_${f.name.toLowerCase()}`](k.put(block), out, f.block_values);
       return k.f32(out, f.block_values).slice();
     };
     const one = 0x3c00;
+    // The least exponent is no zero.
+    const none = f.scale_type === "exponent" ? 12 * power(0) : 0;
     assert.ok(
-      values(() => 0).every((v) => v === 0),
+      values(() => 0).every((v) => Math.abs(v) <= none),
       `${f.name}: something else has a part in it`,
     );
     for (const member of f.scales.keys())
       assert.ok(
-        values((m) => (m === member ? one : 0)).every((v) => v !== 0),
+        values((m) => (m === member ? one : 0)).every((v) => Math.abs(v) > none),
         `${f.name}: scale ${member} has none`,
       );
   }

@@ -1,16 +1,28 @@
 // The readable twin of the quantized products: one value at a time, in plain arithmetic rounded to f32, in the order of
 // addition that every kernel keeps. Also the makers of blocks that no quantizer would write.
 import { type BlockFormat, rowBytes } from "../../src/quant/formats.ts";
+import { fixture, safetensors } from "../fixtures.ts";
+import { power, setScale } from "../quant/scales.ts";
 
 const f32 = Math.fround;
 
-/** The value of an f16's bits, exactly. */
+/** The value of an f16's bits, exactly. The kernels take the exponent of infinities and NaN for one more. */
 export function half(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
   return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
 }
+
+/** gguf-py's grids and tables, entry by entry. */
+const grids = safetensors(fixture("fixtures/gguf_iq/blocks/grids.safetensors")).tensors;
+const grid = (name: string, entry: number): number[] => {
+  const { data, shape } = grids[name];
+  return Array.from(data.subarray(entry * shape[1], (entry + 1) * shape[1]) as Uint8Array, (v) => (v << 24) >> 24);
+};
+const table = (name: string, nibble: number): number => ((grids[name].data[nibble] as number) << 24) >> 24;
+const signByte = (seven: number): number => grids.signs.data[seven] as number;
 
 /** Nearest integer, ties to even. */
 function nearest(x: number): number {
@@ -25,7 +37,7 @@ interface Block {
   scale: number;
   /** Q4_1, Q5_1, Q4_K, Q5_K. */
   minimum?: number;
-  /** Q2_K, Q3_K, Q6_K: scales of 16 values. */
+  /** Q2_K, Q3_K, Q6_K, IQ2_XS, IQ2_S, IQ1_M: scales of 16 values. */
   group?: number[];
   /** Q2_K: the super-block's dmin and minimums of 16 values. */
   superMinimum?: number;
@@ -45,6 +57,11 @@ function threeK(s: Uint8Array, j: number): number {
   const low = j < 8 ? s[j] & 15 : s[j - 8] >> 4;
   return low | (((s[8 + (j % 4)] >> (2 * (j >> 2))) & 3) << 4);
 }
+
+/** The 32 values of block b of a super-block, from those of its four groups of eight. */
+const eights = (b: number, values: (k: number) => number[]): number[] => range(4).flatMap((l) => values(4 * b + l));
+/** Eight magnitudes with their signs. */
+const signed = (values: number[], sign: number): number[] => values.map((v, j) => (sign & (1 << j) ? -v : v));
 
 /** Decodes one block of 32 values, or a super-block into its eight. */
 const decoders: Record<string, (p: Uint8Array) => Block[]> = {
@@ -85,8 +102,93 @@ const decoders: Record<string, (p: Uint8Array) => Block[]> = {
       groupMinimum: range(2).map((g) => p[2 * b + g] >> 4),
       code: range(32).map((i) => (p[16 + 32 * (b >> 2) + i] >> (2 * (b % 4))) & 3),
     })),
+  // Below 4.5 bits: the formulae of the fixtures' README (gguf_iq), which counts eights by k and blocks of 32 by t.
+  IQ2_XXS: (p) =>
+    range(8).map((t) => ({
+      scale: (at(p, 0) * (2 * (u32(p, 6 + 8 * t) >>> 28) + 1)) / 8,
+      code: eights(t, (k) =>
+        signed(grid("iq2_xxs", p[2 + 8 * t + (k % 4)]), signByte((u32(p, 6 + 8 * t) >>> (7 * (k % 4))) & 127)),
+      ),
+    })),
+  IQ2_XS: (p) =>
+    range(8).map((t) => ({
+      scale: at(p, 0) / 8,
+      group: range(2).map((g) => 2 * nib(p[66 + t], g) + 1),
+      code: eights(t, (k) => signed(grid("iq2_xs", u16(p, 2 + 2 * k) & 511), signByte(u16(p, 2 + 2 * k) >> 9))),
+    })),
+  IQ2_S: (p) =>
+    range(8).map((t) => ({
+      scale: at(p, 0) / 8,
+      group: range(2).map((g) => 2 * nib(p[74 + t], g) + 1),
+      code: eights(t, (k) => signed(grid("iq2_s", p[2 + k] | (((p[66 + t] >> (2 * (k % 4))) & 3) << 8)), p[34 + k])),
+    })),
+  IQ3_XXS: (p) =>
+    range(8).map((t) => ({
+      scale: (at(p, 0) * (2 * (u32(p, 66 + 4 * t) >>> 28) + 1)) / 4,
+      code: eights(t, (k) =>
+        signed(
+          [...grid("iq3_xxs", p[2 + 2 * k]), ...grid("iq3_xxs", p[3 + 2 * k])],
+          signByte((u32(p, 66 + 4 * t) >>> (7 * (k % 4))) & 127),
+        ),
+      ),
+    })),
+  IQ3_S: (p) =>
+    range(8).map((t) => ({
+      scale: at(p, 0) * (2 * nib(p[106 + (t >> 1)], t) + 1),
+      code: eights(t, (k) => {
+        const entry = (i: number) => p[2 + 2 * k + i] | (((p[66 + t] >> (2 * (k % 4) + i)) & 1) << 8);
+        return signed([...grid("iq3_s", entry(0)), ...grid("iq3_s", entry(1))], p[74 + k]);
+      }),
+    })),
+  IQ1_S: (p) =>
+    range(8).map((t) => {
+      const h = u16(p, 34 + 2 * t);
+      const delta = h & 0x8000 ? -1 : 1;
+      return {
+        scale: (at(p, 0) * (2 * ((h >> 12) & 7) + 1)) / 8,
+        code: eights(t, (k) => grid("iq1", p[2 + k] | (((h >> (3 * (k % 4))) & 7) << 8)).map((v) => 8 * v + delta)),
+      };
+    }),
+  IQ1_M: (p) =>
+    range(8).map((t) => ({
+      scale: half(range(4).reduce((d, i) => d | ((u16(p, 48 + 2 * i) >> 12) << (4 * i)), 0)) / 8,
+      group: range(2).map((g) => 2 * ((u16(p, 48 + 2 * (t >> 1)) >> (3 * (2 * (t % 2) + g))) & 7) + 1),
+      code: eights(t, (k) => {
+        const h = nib(p[32 + (k >> 1)], k);
+        return grid("iq1", p[k] | ((h & 7) << 8)).map((v) => 8 * v + (h & 8 ? -1 : 1));
+      }),
+    })),
+  IQ4_NL: (p) => [{ scale: at(p, 0), code: range(32).map((i) => table("iq4", nibble(p, 2, i))) }],
+  IQ4_XS: (p) =>
+    range(8).map((t) => ({
+      scale: at(p, 0) * ((nib(p[4 + (t >> 1)], t) | (((u16(p, 2) >> (2 * t)) & 3) << 4)) - 32),
+      code: range(32).map((i) => table("iq4", nibble(p, 8 + 16 * t, i))),
+    })),
+  MXFP4: (p) => [
+    {
+      scale: p[0] === 255 ? Number.POSITIVE_INFINITY : power(p[0]),
+      code: range(32).map((i) => table("mxfp4", nibble(p, 1, i))),
+    },
+  ],
+  TQ2_0: (p) =>
+    range(8).map((t) => ({
+      scale: at(p, 64),
+      code: range(32).map((j) => ((p[32 * (t >> 2) + j] >> (2 * (t % 4))) & 3) - 1),
+    })),
+  TQ1_0: (p) => {
+    const digit = (byte: number, n: number) => ((((byte * 3 ** n) % 256) * 3) >> 8) - 1;
+    const value = (i: number): number => {
+      if (i < 160) return digit(p[i % 32], i >> 5);
+      if (i < 240) return digit(p[32 + ((i - 160) % 16)], (i - 160) >> 4);
+      return digit(p[48 + ((i - 240) % 4)], (i - 240) >> 2);
+    };
+    return range(8).map((t) => ({ scale: at(p, 52), code: range(32).map((j) => value(32 * t + j)) }));
+  },
 };
 
+const u16 = (p: Uint8Array, offset: number): number => p[offset] | (p[offset + 1] << 8);
+const u32 = (p: Uint8Array, offset: number): number => (u16(p, offset) | (u16(p, offset + 2) << 16)) >>> 0;
+const nib = (byte: number, k: number): number => (byte >> (k % 2 ? 4 : 0)) & 15;
 const at = (p: Uint8Array, offset: number): number => half(p[offset] | (p[offset + 1] << 8));
 const nibble = (p: Uint8Array, from: number, i: number): number => (p[from + (i % 16)] >> (i < 16 ? 0 : 4)) & 15;
 const dwordNibble = (p: Uint8Array, from: number, b: number, i: number): number =>
@@ -155,13 +257,8 @@ export function product(row: Block[], x: Quantized[]): number {
 /** Rows of blocks: every byte from `byte`, every scale from `scale` (bits). */
 export function makeRows(format: BlockFormat, cols: number, rows: number, byte: () => number, scale: () => number) {
   const bytes = new Uint8Array(rows * rowBytes(format, cols)).map(byte);
-  for (let block = 0; block < bytes.length; block += format.block_bytes) {
-    for (const member of format.scales) {
-      const bits = scale();
-      bytes[block + member] = bits & 255;
-      bytes[block + member + 1] = bits >> 8;
-    }
-  }
+  for (let block = 0; block < bytes.length; block += format.block_bytes)
+    for (const member of format.scales) setScale(format.scale_type, bytes, block + member, scale());
   return bytes;
 }
 

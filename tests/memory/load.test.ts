@@ -1,7 +1,7 @@
 // Weights that are read in pieces stand in memory as if they had been repacked at once, whatever lies between them.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { instantiate, STACK_BYTES } from "../../src/kernels/abi.ts";
+import { instantiate, stackTop } from "../../src/kernels/abi.ts";
 import { loadKernels } from "../../src/kernels/load.ts";
 import { createMemory } from "../../src/kernels/memory.ts";
 import { loadSegments } from "../../src/memory/load.ts";
@@ -42,7 +42,7 @@ test("matrices of several reads, with gaps between, in every format that is repa
   } as unknown as SourceFile;
   const { module } = await loadKernels(await currentPlatform(), undefined);
   const memory = createMemory(1024, "the test's memory");
-  const kernels = instantiate(module, memory, STACK_BYTES);
+  const kernels = instantiate(module, memory, stackTop(0));
   const placed = matrices.map(
     (ref): PlacedMatrix<StoredMatrix> => ({
       bank: 0,

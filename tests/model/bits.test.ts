@@ -39,6 +39,8 @@ const all = [
   ...["F16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q4_K_M"].map(
     (type) => `fixtures/gguf/models/${type}.gguf`,
   ),
+  // Of each way that formats below 4.5 bits are multiplied one.
+  ...["IQ1_S", "IQ1_M", "IQ2_XXS_mix", "IQ2_S", "IQ4_NL"].map((type) => `fixtures/gguf_iq/models/${type}.gguf`),
 ];
 const checkpoints = all.filter(hasFixture);
 if (checkpoints.length < all.length)

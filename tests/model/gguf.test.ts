@@ -7,8 +7,6 @@ import { MixtralForCausalLM } from "../../src/generation/causal_lm.ts";
 import { fixture, fixturesFrom, json, safetensors } from "../fixtures.ts";
 import { largestDifference, sameBits } from "./compare.ts";
 
-const expected = json("fixtures/gguf/expected.json");
-
 function logSoftmax(row: Float32Array): Float64Array {
   const top = row.reduce((a, b) => Math.max(a, b), -Infinity);
   const sum = row.reduce((a, b) => a + Math.exp(b - top), 0);
@@ -18,22 +16,27 @@ function logSoftmax(row: Float32Array): Float64Array {
 /** Absolute, of log-probabilities and logits, where the activations stay f32. */
 const FLOAT_TOLERANCE = 2e-5;
 
-const files = readdirSync(fixture("fixtures/gguf/models")).filter((name) => name.endsWith(".gguf"));
+/** The sets of models, and those of each that are copied. */
+const sets = { gguf: ["Q4_K_M"], gguf_iq: [] };
 
-test("every model of the set is there", () => {
-  if (fixturesFrom === "../shared")
-    assert.equal(files.map((file) => file.replace(".gguf", "")).sort(), Object.keys(expected.types).sort());
-  else assert.equal(files, ["Q4_K_M.gguf"]);
-});
+for (const [set, copied] of Object.entries(sets)) {
+  const full = fixturesFrom === "../shared";
+  if (!full && copied.length === 0) continue;
+  const expected = json(`fixtures/${set}/expected.json`);
+  const types = readdirSync(fixture(`fixtures/${set}/models`))
+    .filter((name) => name.endsWith(".gguf"))
+    .map((file) => file.replace(".gguf", ""));
+  test(`every model of ${set} is there`, () => {
+    assert.equal(types.sort(), full ? Object.keys(expected.types).sort() : copied);
+  });
+  for (const type of types) testModel(set, type, expected.types[type]);
+}
 
-for (const file of files) {
-  const type = file.replace(".gguf", "");
-  test(`models/${file}`, async () => {
-    const { tensors } = safetensors(fixture(`fixtures/gguf/expected/${type}.safetensors`));
-    const entry = expected.types[type];
-    await using model = await MixtralForCausalLM.from_pretrained(fixture(`fixtures/gguf/models/${file}`), {
-      threads: 2,
-    });
+function testModel(set: string, type: string, entry: any): void {
+  test(`${set}/models/${type}.gguf`, async () => {
+    const { tensors } = safetensors(fixture(`fixtures/${set}/expected/${type}.safetensors`));
+    const path = fixture(`fixtures/${set}/models/${type}.gguf`);
+    await using model = await MixtralForCausalLM.from_pretrained(path, { threads: 2 });
     const ids = [Array.from(tensors.input_ids.data, Number)];
     const { logits } = await model({ input_ids: ids });
     const truth = tensors.logits.data as Float32Array;

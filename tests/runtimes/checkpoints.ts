@@ -1,23 +1,25 @@
 // A checkpoint of every weight format: the fixtures, and where a fresh clone has no model of a format, one put together
-// from the blocks that its quantizer wrote (fixtures/gguf/blocks).
+// from the blocks that its quantizer wrote (fixtures/gguf/blocks, gguf_iq/blocks).
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { type GGUFPair, type GGUFTensor, writeGGUF } from "../../src/checkpoint/gguf_writer.ts";
 import { type FormatName, formats, rowBytes } from "../../src/quant/formats.ts";
-import { fixture, hasFixture, safetensors } from "../fixtures.ts";
+import { blocksOf, fixture, hasFixture, safetensors } from "../fixtures.ts";
 
 /** Name and path of each. */
 export async function checkpoints(): Promise<[name: string, path: string][]> {
   const found: [string, string][] = [];
   for (const name of Object.keys(formats) as FormatName[]) {
-    const model = `fixtures/gguf/models/${name}.gguf`;
-    const tiny = `fixtures/gguf/forms/tiny-${name}.gguf`;
-    const path = hasFixture(model) ? fixture(model) : hasFixture(tiny) ? fixture(tiny) : await compose(name);
-    found.push([`GGUF ${name}`, path]);
+    const [model] = [`gguf/models/${name}`, `gguf_iq/models/${name}`, `gguf/forms/tiny-${name}`]
+      .map((path) => `fixtures/${path}.gguf`)
+      .filter(hasFixture);
+    found.push([`GGUF ${name}`, model ? fixture(model) : await compose(name)]);
   }
   found.push(["GGUF Q4_K_M", fixture("fixtures/gguf/models/Q4_K_M.gguf")]);
+  const mix = "fixtures/gguf_iq/models/IQ2_XXS_mix.gguf";
+  if (hasFixture(mix)) found.push(["GGUF IQ2_XXS_mix", fixture(mix)]);
   found.push(["Hugging Face F32", fixture("fixtures/hf/base")]);
   for (const name of ["f16", "bf16"])
     if (hasFixture(`fixtures/hf/${name}`)) found.push([`Hugging Face ${name}`, fixture(`fixtures/hf/${name}`)]);
@@ -38,10 +40,11 @@ function temporary(): string {
   return folder;
 }
 
-async function compose(format: FormatName): Promise<string> {
-  const { tensors } = safetensors(fixture(`fixtures/gguf/blocks/${format}.safetensors`));
+/** A small model whose matrices are of one format. @returns its path, until this process ends */
+export async function compose(format: FormatName): Promise<string> {
+  const { tensors } = safetensors(blocksOf(format));
   // The rows of Gaussian and uniform weights; the others are extremes.
-  const pool = (tensors.packed.data as Uint8Array).subarray(0, rowBytes(formats[format], 4 * 1024));
+  const pool = (tensors.packed.data as Uint8Array).subarray(0, 4 * tensors.packed.shape[1]);
 
   const list: GGUFTensor[] = [];
   const matrix = (name: string, ...shape: number[]) => {
