@@ -72,7 +72,7 @@ export class BitsAndBytesConfig {
    *   {@link InputError} for a field that there is not
    */
   constructor(options: BitsAndBytesOptions | Readonly<Record<string, unknown>> = {}) {
-    this.#set(options, "");
+    this.#set(options as Readonly<Record<string, unknown>>, "");
     const unknown = Object.keys(options).find((key) => !Object.hasOwn(fields, key) && !added.includes(key));
     if (unknown !== undefined)
       throw new InputError(
@@ -119,7 +119,8 @@ export class BitsAndBytesConfig {
   /** All fields as config.json holds them. */
   to_dict(): Record<string, unknown> {
     const { quant_method, load_in_8bit, load_in_4bit } = this;
-    return { ...this, quant_method, _load_in_8bit: load_in_8bit, _load_in_4bit: load_in_4bit };
+    const values = Object.entries(this) as [string, unknown][];
+    return { ...Object.fromEntries(values), quant_method, _load_in_8bit: load_in_8bit, _load_in_4bit: load_in_4bit };
   }
 
   toJSON(): Record<string, unknown> {

@@ -4,19 +4,14 @@ import { CheckpointError } from "../errors.ts";
 import { rowBytes } from "../quant/formats.ts";
 import type { EncodeRecipe } from "../weights/recipe.ts";
 import type { Maker } from "./makers.ts";
-
-/** Values that are encoded at a time, about: they stay in the cache. */
-const VALUES = 1 << 18;
-
-const rowsAtATime = ({ rows, cols }: { rows: number; cols: number }): number =>
-  Math.min(rows, Math.max(1, Math.floor(VALUES / cols)));
+import { ROOM, rowsAtATime } from "./pieces.ts";
 
 export const encode: Maker<EncodeRecipe> = {
   rows: rowsAtATime,
   bytes(matrix) {
     const { cols, format, recipe } = matrix;
     const of_row = rowBytes(recipe.from, cols) + cols * 4 + rowBytes(format, cols);
-    return rowsAtATime(matrix) * of_row + 3 * 64;
+    return rowsAtATime(matrix) * of_row + ROOM;
   },
   make(shop, { name, cols, format, recipe }, from, to) {
     const { from: stored } = recipe as unknown as EncodeRecipe;
