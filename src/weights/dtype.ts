@@ -44,7 +44,8 @@ export function withDtype(weights: MixtralWeights, dtype: string | undefined): M
 }
 
 function encodedAs(format: FileFormat, matrix: MatrixRef): MatrixRef {
-  if (matrix.format === format) return matrix;
+  // What a library has quantized stays so beside floats of any kind, as in transformers.
+  if (matrix.format === format || (matrix.recipe && !format.quantized)) return matrix;
   const { name, rows, cols } = matrix;
   const where = `${showName(name)}: ${matrix.format.name} [${rows}, ${cols}]`;
   if (matrix.recipe || (matrix.format.quantized && format.quantized))
