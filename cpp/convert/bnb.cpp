@@ -109,8 +109,12 @@ void dynamic_map(float map[256]) {
   }
 }
 
-/** The place of the nearest, the lower of two. */
-uint32_t nearest(const float map[256], float x) {
+/**
+ * The place of the nearest, the lower of two. As the library looks that up in a table of 65,536 values evenly between -1 and
+ * 1, x is first rounded to one of those.
+ */
+uint32_t nearest(const float map[256], float exact) {
+  const float x = static_cast<float>(__builtin_floor((static_cast<double>(exact) + 1) / 2 * 65535 + 0.5) / 65535 * 2 - 1);
   uint32_t low = 0, high = 255;
   while (high - low > 1) {
     const uint32_t middle = (low + high) / 2;
