@@ -6,12 +6,14 @@ import type { PostedMatrix } from "../../src/convert/job.ts";
 import { makerOf } from "../../src/convert/makers.ts";
 import type { SyncFile } from "../../src/platform/platform.ts";
 import { type BlockFormat, formats, ownFormats, rowBytes } from "../../src/quant/formats.ts";
-import { fixture, json, safetensors } from "../fixtures.ts";
+import { fixture, fixturesFrom, json, safetensors } from "../fixtures.ts";
 import { Shop } from "./shop.ts";
 
 const shop = new Shop();
 const { tensors } = safetensors(fixture("fixtures/bnb/blocks.safetensors"));
-const { cases } = json("fixtures/bnb/blocks.json");
+/** The copies leave out the largest matrix. */
+const cases = json("fixtures/bnb/blocks.json").cases.filter(({ source }: any) => source in tensors);
+const full = fixturesFrom === "../shared";
 const floats = (name: string) => tensors[name].data as Float32Array;
 const bytes = (name: string) => tensors[name].data as Uint8Array;
 const raw = (data: { buffer: ArrayBufferLike; byteOffset: number; byteLength: number }) =>
@@ -80,7 +82,7 @@ test("checkpoints' tensors give the library's values: every block size, scales q
       assert.equal(values(shop.dequantize(format, blocks, expected.length)), expected, name);
     }
   }
-  assert.is(cases.length, 36);
+  assert.is(cases.length, full ? 36 : 30);
 });
 
 test("another storage type has the same bytes", () => {
@@ -120,7 +122,7 @@ test("weights quantized anew have the library's bytes", () => {
     }
     compared++;
   }
-  assert.is(compared, 30);
+  assert.is(compared, full ? 30 : 26);
 });
 
 const { tensors: int8 } = safetensors(fixture("fixtures/bnb/int8.safetensors"));

@@ -3,7 +3,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type BlockFormat, ownFormats, rowBytes } from "../../src/quant/formats.ts";
-import { fixture, json, safetensors } from "../fixtures.ts";
+import { fixture, fixturesFrom, json, safetensors } from "../fixtures.ts";
 import { byTiles, byToken, putLast } from "./forms.ts";
 import { bits, builds, Kernels } from "./harness.ts";
 import { normal } from "./random.ts";
@@ -44,7 +44,8 @@ function blocksOf(packed: Uint8Array, absmax: Float32Array): Uint8Array {
 }
 
 const { tensors: arrays } = safetensors(fixture("fixtures/bnb/blocks.safetensors"));
-const { cases } = json("fixtures/bnb/blocks.json");
+/** The copies leave out the largest matrix. */
+const cases = json("fixtures/bnb/blocks.json").cases.filter(({ source }: any) => source in arrays);
 
 test("blocks of NF4 and FP4 decode to the library's values", () => {
   let compared = 0;
@@ -63,7 +64,7 @@ test("blocks of NF4 and FP4 decode to the library's values", () => {
     }
     compared++;
   }
-  assert.is(compared, 12);
+  assert.is(compared, fixturesFrom === "../shared" ? 12 : 10);
 });
 
 const eps = 2 ** -24;
