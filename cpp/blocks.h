@@ -139,6 +139,7 @@ struct BlockQ4_K_R {
 };
 
 #define FLOAT_FORMAT(...)
+#define ROW_FORMAT(...)
 #define BLOCK_FORMAT(name, NAME, id, values, bytes, codes) \
   static_assert(sizeof(Block##NAME) == bytes && alignof(Block##NAME) == 1);
 #include "formats.def"

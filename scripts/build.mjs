@@ -69,7 +69,7 @@ function findEmscripten(scratch) {
 /** The kernels' exports: three for each format of cpp/formats.def, and the names in cpp/exports.txt. */
 function exportedNames() {
   const text = (name) => readFileSync(join(root, "cpp", name), "utf8");
-  const formats = [...text("formats.def").matchAll(/^(?:FLOAT|BLOCK)_FORMAT\((\w+)/gm)];
+  const formats = [...text("formats.def").matchAll(/^(?:FLOAT|BLOCK|ROW)_FORMAT\((\w+)/gm)];
   const products = formats.flatMap(([, name]) => [`matvec_${name}`, `matmul_${name}`, `dequantize_${name}`]);
   const others = text("exports.txt").split("\n");
   return [...products, ...others.map((line) => line.replace(/#.*/, "").trim()).filter(Boolean)];

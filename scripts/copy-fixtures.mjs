@@ -36,6 +36,13 @@ const chosen = {
   "fixtures/make_cache.py": "made cache/",
   "fixtures/cache": "which keys a window shows, update by update",
 
+  "fixtures/make_bnb.py": "made bnb/",
+  "fixtures/bnb/README.md": "tolerances",
+  "fixtures/bnb/blocks.json": "cases of bitsandbytes' 4-bit blocks",
+  "fixtures/bnb/blocks.safetensors": "their bytes and values",
+  "fixtures/bnb/int8.json": "cases of LLM.int8",
+  "fixtures/bnb/int8.safetensors": "its rows and products",
+
   "tokenizers/make_cases.py": "made tokenizers/",
   "tokenizers/spm_to_json.py": "made the tokenizer.json files",
   "tokenizers/README.md": "which reference is the truth",
@@ -45,6 +52,31 @@ const chosen = {
 
 /** Formats that the engine does not compute with. */
 const leftOut = /\/blocks\/IQ4_(NL|XS)\.safetensors$/;
+
+/** Tensors that are not copied, by file: of the largest case, and values that follow from others. */
+const leftOutTensors = { "bnb/blocks.safetensors": /^(source\.)?many|\.(bfloat16|float16)$/ };
+
+/** A safetensors file without some tensors. */
+function without(bytes, names) {
+  const length = Number(bytes.readBigUInt64LE(0));
+  const { __metadata__, ...entries } = JSON.parse(bytes.toString("utf8", 8, 8 + length));
+  const kept = Object.entries(entries).filter(([name]) => !names.test(name));
+  let end = 0;
+  const header = Object.fromEntries(
+    kept.map(([name, { dtype, shape, data_offsets }]) => {
+      const begin = end;
+      end += data_offsets[1] - data_offsets[0];
+      return [name, { dtype, shape, data_offsets: [begin, end] }];
+    }),
+  );
+  const text = Buffer.from(JSON.stringify(__metadata__ ? { __metadata__, ...header } : header));
+  const size = Buffer.alloc(8);
+  size.writeBigUInt64LE(BigInt(text.length));
+  const data = kept.map(([, { data_offsets }]) =>
+    bytes.subarray(8 + length + data_offsets[0], 8 + length + data_offsets[1]),
+  );
+  return Buffer.concat([size, text, ...data]);
+}
 
 const place = (name) => join(to, name.replace(/^fixtures\//, ""));
 const bytes = (path) => {
@@ -59,7 +91,8 @@ function copy(source, target) {
     for (const name of readdirSync(source)) copy(join(source, name), join(target, name));
   } else {
     mkdirSync(dirname(target), { recursive: true });
-    writeFileSync(target, readFileSync(source));
+    const [, names] = Object.entries(leftOutTensors).find(([name]) => source.endsWith(name)) ?? [];
+    writeFileSync(target, names ? without(readFileSync(source), names) : readFileSync(source));
   }
 }
 

@@ -1,4 +1,5 @@
 // The public API: re-exports only.
+export { BitsAndBytesConfig, type BitsAndBytesOptions } from "./config/bitsandbytes_config.ts";
 export { GenerationConfig, type GenerationOptions } from "./config/generation_config.ts";
 export { MistralConfig } from "./config/mistral_config.ts";
 export { MixtralConfig } from "./config/mixtral_config.ts";

@@ -1,5 +1,6 @@
 // Opens a checkpoint: a repository as Hugging Face lays it out (config.json and safetensors) or as Mistral does (params.json
 // and consolidated safetensors), one with a GGUF, or a named .gguf file. All headers are read and checked; of the weights not a byte.
+import { BitsAndBytesConfig } from "../config/bitsandbytes_config.ts";
 import { GenerationConfig } from "../config/generation_config.ts";
 import { PreTrainedConfig } from "../config/pretrained_config.ts";
 import { type ConfigClass, readConfig } from "../config/read_config.ts";
@@ -7,6 +8,7 @@ import { show } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
 import type { SourceFile } from "../platform/platform.ts";
 import { type FileFormat, formats } from "../quant/formats.ts";
+import { readBnb } from "./bnb.ts";
 import type { Checkpoint, TensorRef } from "./checkpoint.ts";
 import { ggufConfig, ggufGenerationConfig, type RopeDivisors } from "./gguf_config.ts";
 import { ggufCheckpoints, readGGUFSet } from "./gguf_split.ts";
@@ -106,6 +108,7 @@ async function readGGUFCheckpoint(
     config,
     generation_config: given ? {} : ggufGenerationConfig(header.metadata, repository.where(name)),
     tensors,
+    packed: new Map(),
     foreign: new Map(),
     metadata: header.metadata,
     qk_interleaved: true,
@@ -146,19 +149,36 @@ async function readSafetensorsCheckpoint(
 ): Promise<Contents> {
   const config = givenConfig(options) ?? (await configOf(repository));
   const { quantization_config: quantization } = config;
-  if (quantization)
-    throw new CheckpointError(
-      `${repository.name}: quantization_config.quant_method ${show(quantization.quant_method)}: this version reads full-precision safetensors (F32, F16, BF16) and GGUF, not checkpoints quantized this way`,
-    );
+  const read = quantization ? packedReader(quantization, repository) : undefined;
+  const shards = await readShards(repository, open, "model");
+  const { tensors, foreign } = tensorsOf(shards);
+  const packed = (await read?.(shards.entries)) ?? new Map();
+  // Codes may be stored as any type.
+  for (const name of packed.keys()) tensors.delete(name);
   return {
     kind: "safetensors",
     layout: "huggingface",
     config,
     generation_config: await readGenerationConfig(repository),
-    ...tensorsOf(await readShards(repository, open, "model")),
+    tensors,
+    packed,
+    foreign,
     metadata: new Map(),
     qk_interleaved: false,
   };
+}
+
+/** What reads the matrices that a library has quantized. @throws {@link CheckpointError} when it is none that this version knows */
+function packedReader(quantization: Readonly<Record<string, unknown>>, repository: Repository): typeof readBnb {
+  const { quant_method, load_in_4bit, load_in_8bit } = quantization;
+  // bitsandbytes' first checkpoints do not say so.
+  if (quant_method === "bitsandbytes" || (quant_method === undefined && (load_in_4bit || load_in_8bit))) {
+    BitsAndBytesConfig.from_dict(quantization, repository.where("config.json"));
+    return readBnb;
+  }
+  throw new CheckpointError(
+    `${repository.name}: quantization_config.quant_method ${show(quant_method)}: this version reads full-precision safetensors (F32, F16, BF16), bitsandbytes and GGUF, not checkpoints quantized this way`,
+  );
 }
 
 /** Mistral's own layout. */
@@ -183,13 +203,14 @@ async function readMistralCheckpoint(
     config: given ?? mistralConfig(params, !shards.entries.has("output.weight"), where),
     generation_config: await readGenerationConfig(repository),
     ...tensorsOf(shards),
+    packed: new Map(),
     metadata: new Map(),
     qk_interleaved: true,
   };
 }
 
 /** The tensors that the engine computes with, and the others. */
-function tensorsOf({ entries, absent }: Shards): Pick<Contents, "tensors" | "foreign"> {
+function tensorsOf({ entries, absent }: Shards): { tensors: Map<string, TensorRef>; foreign: Map<string, string> } {
   const tensors = new Map<string, TensorRef>();
   const foreign = new Map(absent);
   for (const [name, entry] of entries) {

@@ -5,15 +5,11 @@ import { rowBytes } from "../quant/formats.ts";
 import type { EncodeRecipe } from "../weights/recipe.ts";
 import type { MadeMatrix } from "../weights/weights.ts";
 import type { Maker } from "./makers.ts";
+import { rowsAtATime as plainRows, ROOM } from "./pieces.ts";
 import type { Workshop } from "./workshop.ts";
 
-/** Values that are encoded at a time, about: they stay in the cache. */
-const VALUES = 1 << 18;
-
-const rowsAtATime = ({ rows, cols, recipe }: Encoded): number => {
-  const step = recipe.heads_of ?? 1;
-  return Math.min(rows, Math.max(1, Math.floor(VALUES / cols / step)) * step);
-};
+/** Rows of whole heads, where these turn. */
+const rowsAtATime = (matrix: Encoded): number => plainRows(matrix, matrix.recipe.heads_of);
 
 type Encoded = Pick<MadeMatrix, "rows" | "cols"> & { readonly recipe: EncodeRecipe };
 
@@ -22,7 +18,7 @@ export const encode: Maker<EncodeRecipe> = {
   bytes(matrix) {
     const { cols, format, recipe } = matrix;
     const of_row = rowBytes(recipe.from, cols) + cols * (recipe.heads_of ? 8 : 4) + rowBytes(format, cols);
-    return rowsAtATime(matrix) * of_row + cols * 4 + 5 * 64;
+    return rowsAtATime(matrix) * of_row + cols * 4 + ROOM;
   },
   make(shop, { name, cols, format, recipe }, from, to) {
     const { from: stored, importance, heads_of } = recipe as unknown as EncodeRecipe;

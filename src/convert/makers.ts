@@ -1,6 +1,7 @@
 // The makers of matrices, by the names that recipes call them by.
 import type { Recipe } from "../weights/recipe.ts";
 import type { MadeMatrix } from "../weights/weights.ts";
+import { bnb4Bit, bnbEncode, bnbInt8 } from "./bnb.ts";
 import { encode } from "./encode.ts";
 import type { PostedMatrix } from "./job.ts";
 import type { Workshop } from "./workshop.ts";
@@ -18,6 +19,11 @@ export interface Maker<R extends Recipe> {
   make(shop: Workshop, matrix: PostedMatrix, from: number, to: number): number;
 }
 
-const makers: { readonly [Name in Recipe["maker"]]: Maker<Extract<Recipe, { maker: Name }>> } = { encode };
+const makers: { readonly [Name in Recipe["maker"]]: Maker<Extract<Recipe, { maker: Name }>> } = {
+  encode,
+  bnb_4bit: bnb4Bit,
+  bnb_int8: bnbInt8,
+  bnb_encode: bnbEncode,
+};
 
 export const makerOf = ({ maker }: Pick<Recipe, "maker">): Maker<Recipe> => makers[maker] as Maker<Recipe>;

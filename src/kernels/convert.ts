@@ -14,8 +14,30 @@ export type Quantize = (x: number, importance: number, out: number, rows: number
 export interface ConvertInstance {
   /** The first byte that is free. */
   readonly heap_base: number;
+  readonly bnb: BnbExports;
   /** The encoder of a format. @throws EngineError where there is none */
   quantize(f: BlockFormat): Quantize;
+}
+
+/** What is bitsandbytes' alone; cpp/convert/bnb.cpp documents every argument. Blocks of scales have 2^shift entries. */
+export interface BnbExports {
+  /** Encodes values, whatever the rows. @returns 0, or 1 where one is no finite number */
+  encode(type: "nf4" | "fp4"): (x: number, out: number, count: number) => number;
+  quantize_scales(absmax: number, count: number, codes: number, nested: number, map: number): number;
+  scales(
+    codes: number,
+    nested: number,
+    map: number,
+    shift: number,
+    offset: number,
+    first: number,
+    count: number,
+    out: number,
+  ): void;
+  blocks(codes: number, absmax: number, shift: number, first: number, blocks: number, out: number): void;
+  decode(codes: number, absmax: number, map: number, shift: number, first: number, count: number, out: number): void;
+  take_scales(blocks: number, count: number, out: number): void;
+  put_scales(blocks: number, count: number, scales: number): void;
 }
 
 let loaded: Promise<WebAssembly.Module> | undefined;
@@ -30,8 +52,11 @@ export function loadConverters(platform: Assets): Promise<WebAssembly.Module> {
 /** @param memory - shared, of at least 8 MiB */
 export function instantiateConvert(module: WebAssembly.Module, memory: WebAssembly.Memory): ConvertInstance {
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  const names = ["quantize_scales", "scales", "blocks", "decode", "take_scales", "put_scales"] as const;
+  const bnb = Object.fromEntries(names.map((name) => [name, exports[`bnb_${name}`]])) as unknown as BnbExports;
   return {
     heap_base: (exports.__heap_base as WebAssembly.Global).value,
+    bnb: { ...bnb, encode: (type) => exports[`bnb_encode_${type}`] as ReturnType<BnbExports["encode"]> },
     quantize(f) {
       const found = exports[`quantize_${f.name.toLowerCase()}`] as unknown as Quantize | undefined;
       if (!found) throw new EngineError(`${f.name}: there is no encoder of this format`);

@@ -8,7 +8,7 @@ import type { BlockFormat } from "../quant/formats.ts";
 import { share } from "../threads/barrier.ts";
 import type { Norm } from "./norm.ts";
 import type { Phases } from "./phases.ts";
-import type { PackedRows, Products } from "./products.ts";
+import type { PackedRows, Products, Unit } from "./products.ts";
 import type { StepView } from "./step_view.ts";
 import type { BankView, ThreadMemory } from "./thread_memory.ts";
 
@@ -42,6 +42,8 @@ export class Experts {
     if (view.few) yield* this.phases.rows(view, "experts pack", index, () => this.packFew(view, layer, assignments));
     else yield* this.phases.shared(view, "experts pack", index, () => this.packTiles(view, layer, assignments));
     yield* this.gateAndUp(view, layer, index, assignments);
+    if (layer.w2.weights.formats.some(wantsWholeRows))
+      yield* this.phases.shared(view, "experts pack", index, () => this.packGated(view, layer, assignments));
     yield* this.down(view, layer, index, assignments);
   }
 
@@ -88,25 +90,32 @@ export class Experts {
   private packTiles(view: StepView, layer: BankedLayer, assignments: readonly Assignment[]): void {
     const { memory, products, hidden } = this;
     const { staged } = memory.own;
+    for (const { assignment, first, end } of this.shared(assignments)) {
+      const { expert, start } = assignment;
+      const bank = products.bankOf(layer.w1.weights, expert);
+      for (let t = first; t < end; t++) {
+        const row = view.home.u32[view.pairs.rows / 4 + start + t];
+        memory.copy(view.home, view.buffers.xn + row * hidden * 4, bank, staged + (t - first) * hidden * 4, hidden);
+      }
+      // The staged rows are rows `first` to `end` of the expert's: the address is taken back to where row 0 would be.
+      const input = this.input(view, assignment);
+      products.pack(bank, formatsOf(layer, expert), input, staged - first * hidden * 4, hidden, first, end);
+    }
+  }
+
+  /** This thread's share of the experts' rows [first, end), in tiles of 4, or one by one where an expert has few. */
+  private *shared(
+    assignments: readonly Assignment[],
+  ): Generator<{ assignment: Assignment; first: number; end: number }, void, void> {
     const units = assignments.map(({ tokens }) => (tokens < TILE_FROM ? tokens : Math.ceil(tokens / 4)));
     const total = units.reduce((a, b) => a + b, 0);
     const [from, to] = share(total, this.phases.thread, this.phases.threads);
     let before = 0;
     for (const [i, assignment] of assignments.entries()) {
-      const { expert, start, tokens } = assignment;
-      const bank = products.bankOf(layer.w1.weights, expert);
-      const input = this.input(view, assignment);
+      const { tokens } = assignment;
       const width = tokens < TILE_FROM ? 1 : 4;
-      for (let unit = Math.max(from - before, 0); unit < Math.min(to - before, units[i]); unit++) {
-        const first = unit * width;
-        const end = Math.min(first + width, tokens);
-        for (let t = first; t < end; t++) {
-          const row = view.home.u32[view.pairs.rows / 4 + start + t];
-          memory.copy(view.home, view.buffers.xn + row * hidden * 4, bank, staged + (t - first) * hidden * 4, hidden);
-        }
-        // The staged rows are rows `first` to `end` of the expert's: the address is taken back to where row 0 would be.
-        products.pack(bank, formatsOf(layer, expert), input, staged - first * hidden * 4, hidden, first, end);
-      }
+      for (let unit = Math.max(from - before, 0); unit < Math.min(to - before, units[i]); unit++)
+        yield { assignment, first: unit * width, end: Math.min((unit + 1) * width, tokens) };
       before += units[i];
     }
   }
@@ -144,10 +153,44 @@ export class Experts {
       products.multiply(layer.w3, expert, input, from, to, { address: strip2, stride });
       const gate = act === "gelu" ? bank.kernels.gelu_mul : bank.kernels.silu_mul;
       gate(strip, strip2, tokens, to - from, stride);
-      // The strip holds columns `from` to `to` of h: its address is taken back to where column 0 would be.
-      const h = this.gated(view, layer, assignment);
-      products.pack(bank, [layer.w2.weights.formats[expert]], h, strip - from * 4, stride, 0, tokens, from, to);
+      const format = layer.w2.weights.formats[expert];
+      if (wantsWholeRows(format)) this.keepStrip(view, bank, assignment, intermediate, units[unit], stride);
+      else {
+        // The strip holds columns `from` to `to` of h: its address is taken back to where column 0 would be.
+        const h = this.gated(view, layer, assignment);
+        products.pack(bank, [format], h, strip - from * 4, stride, 0, tokens, from, to);
+      }
     });
+  }
+
+  /** Copies a strip of h to its place in whole rows. */
+  private keepStrip(
+    { lane }: StepView,
+    bank: BankView,
+    { start, tokens }: Assignment,
+    intermediate: number,
+    { from, to }: Unit,
+    stride: number,
+  ): void {
+    const { strip } = this.memory.own;
+    for (let t = 0; t < tokens; t++) {
+      const target = lane.gated + ((start + t) * intermediate + from) * 4;
+      this.memory.copy(bank, strip + t * stride * 4, bank, target, to - from);
+    }
+  }
+
+  /** Packs whole rows of h, split by tile. */
+  private packGated(view: StepView, layer: BankedLayer, assignments: readonly Assignment[]): void {
+    const { weights } = layer.w2;
+    const { intermediate } = layer.shape;
+    for (const { assignment, first, end } of this.shared(assignments)) {
+      const { expert, start } = assignment;
+      const format = weights.formats[expert];
+      if (!wantsWholeRows(format)) continue;
+      const x = view.lane.gated + start * intermediate * 4;
+      const h = this.gated(view, layer, assignment);
+      this.products.pack(this.products.bankOf(weights, expert), [format], h, x, intermediate, first, end);
+    }
   }
 
   /** The rows of an expert, of few that stand packed in their own order. */
@@ -186,5 +229,7 @@ export class Experts {
     });
   }
 }
+
+const wantsWholeRows = ({ row_head }: BlockFormat): boolean => row_head !== undefined;
 
 const formatsOf = ({ w1, w3 }: BankedLayer, expert: number) => [w1.weights.formats[expert], w3.weights.formats[expert]];

@@ -35,7 +35,7 @@ export class Forward {
     const { memory, products, phases } = this;
     const norm = new Norm(memory, setup.shape.hidden, setup.shape.eps, thread);
     this.attention = new Attention(memory, products, phases, norm, setup);
-    this.router = new Router(memory, phases, norm, setup.shape);
+    this.router = new Router(memory, products, phases, norm, setup.shape);
     this.experts = new Experts(memory, products, phases, norm, setup.shape);
     this.head = new Head(memory, products, phases, setup);
   }

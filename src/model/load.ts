@@ -99,7 +99,7 @@ function prepareRotary(
 }
 
 const setupOf = (
-  { build, logits, shape, state, packings, weights, kv }: EnginePlan,
+  { build, logits, shape, state, packings, int8_threshold, weights, kv }: EnginePlan,
   banks: readonly WebAssembly.Memory[],
   rope_scale: number,
   options: LoadOptions,
@@ -111,6 +111,7 @@ const setupOf = (
   rope_scale,
   state,
   packings,
+  int8_threshold,
   model: weights.model,
   kv,
   banks,

@@ -1,6 +1,7 @@
 // The options of from_pretrained, and what they mean where they are absent.
 import { checkSignal } from "../abort.ts";
 import { givenArguments } from "../arguments.ts";
+import { type BitsAndBytesConfig, type BitsAndBytesOptions, readQuantization } from "../config/bitsandbytes_config.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { type KvFormat, kvFormats } from "../memory/kv_pool.ts";
@@ -39,6 +40,11 @@ export interface LoadOptions {
    * `q4_0`, `q4_k_m`, …), encoded while the model loads. Norms and routers are f32 always.
    */
   dtype?: string;
+  /**
+   * Quantizes the linear layers of a checkpoint in full precision as bitsandbytes does it, while they load; the embedding
+   * and the head stay. A checkpoint that is quantized already needs none.
+   */
+  quantization_config?: BitsAndBytesConfig | BitsAndBytesOptions;
   device?: "cpu";
   /** Told of each part that has come in. Where it returns promises, loading ends when they are settled. */
   progress_callback?: (info: ProgressInfo) => void;
@@ -74,6 +80,7 @@ export function readOptions<T extends LoadOptions>(given: T | null | undefined):
   if (config !== undefined && typeof config !== "object")
     throw new InputError(`config: expected a config or an object of its fields, found ${show(config)}`);
   checkOptions(options);
+  readQuantization(options.quantization_config);
   checkSignal(signal);
   signal?.throwIfAborted();
   return options;

@@ -1,5 +1,6 @@
 // What a model will be once it is loaded: decided from headers alone, and told before anything is taken.
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { readQuantization } from "../config/bitsandbytes_config.ts";
 import type { PreTrainedConfig } from "../config/pretrained_config.ts";
 import type { RopeType } from "../config/rope_parameters.ts";
 import { type ModelShape, modelShape } from "../config/shape.ts";
@@ -11,12 +12,13 @@ import { alignUp, MAX_BANK_BYTES } from "../memory/bank.ts";
 import { type KvFormat, type KvLayout, type KvSizes, PAGE_POSITIONS, planKv } from "../memory/kv_pool.ts";
 import { type Packings, packingsOf, planRunState, type RunState, WORKSPACE_BYTES } from "../memory/layout.ts";
 import { chooseSource, type WeightSource } from "../memory/load.ts";
-import { planWeights, type WeightPlan } from "../memory/plan.ts";
+import { multiplied, planWeights, type WeightPlan } from "../memory/plan.ts";
 import { memoryFormat } from "../memory/repack.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { BlockFormat } from "../quant/formats.ts";
 import type { MixShape } from "../quant/mixes.ts";
 import { bind } from "../weights/bind.ts";
+import { bitsAndBytesOf, withBitsAndBytes } from "../weights/bnb.ts";
 import { withDtype } from "../weights/dtype.ts";
 import type { HeadName, MatrixRef, MixtralWeights } from "../weights/weights.ts";
 import { EAGER_ROWS } from "./attention.ts";
@@ -48,6 +50,7 @@ export interface EnginePlan {
   readonly build: KernelBuild;
   readonly logits: WebAssembly.Module;
   readonly packings: Packings;
+  readonly int8_threshold: number;
   readonly state: RunState;
   readonly source: WeightSource;
   readonly weights: WeightPlan;
@@ -88,8 +91,12 @@ export async function planEngine(
 ): Promise<EnginePlan> {
   checkOptions(options);
   const shape = modelShape(checkpoint.config);
+  const given = readQuantization(options.quantization_config);
+  const bitsandbytes = bitsAndBytesOf(checkpoint, given);
   const bound = bind(checkpoint, head);
-  const weights = withDtype(bound, options.dtype, mixShape(checkpoint.config, bound));
+  // A checkpoint that is quantized already is as its tensors say.
+  const quantized = given && bitsandbytes === given ? withBitsAndBytes(bound, given) : bound;
+  const weights = withDtype(quantized, options.dtype, mixShape(checkpoint.config, bound));
   const build = await loadKernels(platform, options.simd);
   const matrices = matricesOf(weights);
   const context = contextOf(shape, options.context);
@@ -111,6 +118,7 @@ export async function planEngine(
       chunk_rows,
       between_rows: Math.min(chunk_rows, BETWEEN_ROWS),
       head_rows: HEAD_ROWS,
+      whole_rows: weights.layers.some(({ experts }) => experts.some(({ w2 }) => w2.format.row_head !== undefined)),
       head_size,
       pages,
       logits_scratch: loadLogits(logits, memory).scratch_bytes(head_size),
@@ -127,6 +135,7 @@ export async function planEngine(
       build,
       logits,
       packings,
+      int8_threshold: bitsandbytes?.llm_int8_threshold ?? 0,
       state,
       source,
       weights: plan,
@@ -203,8 +212,8 @@ export function describePlan({ state, build, source, weights, kv, formats: used 
 const matricesOf = (weights: MixtralWeights): MatrixRef[] => [
   weights.embed_tokens,
   ...(weights.head && weights.head.weight !== weights.embed_tokens ? [weights.head.weight] : []),
-  ...weights.layers.flatMap(({ q_proj, k_proj, v_proj, o_proj, experts }) => [
-    ...[q_proj, k_proj, v_proj, o_proj],
+  ...weights.layers.flatMap(({ q_proj, k_proj, v_proj, o_proj, router, experts }) => [
+    ...[q_proj, k_proj, v_proj, o_proj, ...(router && multiplied(router) ? [router] : [])],
     ...experts.flatMap(({ w1, w2, w3 }) => [w1, w2, w3]),
   ]),
 ];

@@ -102,6 +102,8 @@ export abstract class PreTrainedModel extends Callable {
       throw new InputError(`seed: expected an integer, found ${show(seed)}`);
     if (load.dtype !== undefined && !["auto", "f32", "float32"].includes(load.dtype.toLowerCase()))
       throw new InputError(`dtype: random weights are f32, found ${show(load.dtype)}`);
+    if (load.quantization_config !== undefined)
+      throw new InputError("quantization_config: random weights are f32, and stay so");
     const checked = config instanceof PreTrainedConfig ? config : readConfig(config, "the config", this.config_class);
     checked.validate();
     return this.from_checkpoint(await randomCheckpoint(await currentPlatform(), checked, this.head, seed), load);

@@ -56,15 +56,17 @@ export class Products {
   private readonly memory: ThreadMemory;
   private readonly packings: Packings;
   private readonly threads: number;
+  private readonly int8_threshold: number;
   /** Rows that a strip has room for. */
   private readonly strip_rows: number;
   private readonly divided = new Map<string, readonly Unit[]>();
 
-  constructor(memory: ThreadMemory, { packings, state, choices }: Setup, thread: number) {
+  constructor(memory: ThreadMemory, { packings, state, choices, int8_threshold }: Setup, thread: number) {
     this.readAhead = new ReadAheadChoice(thread === 0 ? choices : undefined);
     this.memory = memory;
     this.packings = packings;
     this.threads = state.threads;
+    this.int8_threshold = int8_threshold;
     this.strip_rows = state.lanes[0].rows + 3;
   }
 
@@ -136,7 +138,9 @@ export class Products {
       if (packing === packed) continue;
       packed = packing;
       const dst = this.addressOf(rows, packing);
-      writeStruct(bank, args, packArgs, { kind: packing, x, stride, tokens, dst, cols, col0, col1, from, to });
+      const threshold = this.int8_threshold;
+      const range = { cols, col0, col1, from, to };
+      writeStruct(bank, args, packArgs, { kind: packing, x, stride, tokens, dst, threshold, ...range });
       kernels.pack(args);
     }
   }

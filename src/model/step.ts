@@ -74,6 +74,8 @@ export interface Setup {
   readonly rope_scale: number;
   readonly state: RunState;
   readonly packings: Packings;
+  /** From which size on an activation that LLM.int8 packs is an outlier; 0: none is. */
+  readonly int8_threshold: number;
   readonly model: BankedModel;
   readonly kv: KvLayout;
   /** The memories that weights and caches are spread over. */

@@ -66,7 +66,8 @@ function encodedAs(type: FileType, matrix: MatrixRef, kind: TensorKind, layer: n
   const { name, rows, cols } = matrix;
   const wanted = fitting(formatIn(type, { kind, layer, cols }, shape, false), cols);
   const format = formats[wanted];
-  if (matrix.format === format) return matrix;
+  // What a library has quantized stays so beside floats of any kind, as in transformers.
+  if (matrix.format === format || (matrix.recipe && !format.quantized)) return matrix;
   const where = `${showName(name)}: ${matrix.format.name} [${rows}, ${cols}]`;
   if (matrix.recipe || (matrix.format.quantized && format.quantized))
     throw new InputError(
