@@ -148,7 +148,7 @@ INLINE void pack_levels(uint8_t* scales, const uint8_t* s, const uint8_t* t) {
 EXPORT(quantize_q2_k)
 uint32_t quantize_q2_k(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
   return quantize<BlockQ2_K, 16, 3, 15>(
-      x, importance, out, rows, cols, {-0.9f, 0.1f, 18},
+      x, importance, out, rows, cols, {-0.9f, 0.3f, 6, 0.33f},
       [](BlockQ2_K& block, const uint8_t* s, const uint8_t* t, const uint8_t* q) {
         for (int i = 0; i < 16; i++) block.scales[i] = s[i] | t[i] << 4;
         for (int half = 0; half < 2; half++)
@@ -162,7 +162,7 @@ uint32_t quantize_q2_k(const float* x, const float* importance, uint8_t* out, ui
 EXPORT(quantize_q4_k)
 uint32_t quantize_q4_k(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
   return quantize<BlockQ4_K, 32, 15, 63>(
-      x, importance, out, rows, cols, {-1.0f, 0.1f, 20},
+      x, importance, out, rows, cols, {-1.0f, 0.25f, 8, 0.33f},
       [](BlockQ4_K& block, const uint8_t* s, const uint8_t* t, const uint8_t* q) {
         pack_levels(block.scales, s, t);
         for (int pair = 0; pair < 4; pair++)
@@ -173,7 +173,7 @@ uint32_t quantize_q4_k(const float* x, const float* importance, uint8_t* out, ui
 EXPORT(quantize_q5_k)
 uint32_t quantize_q5_k(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
   return quantize<BlockQ5_K, 32, 31, 63>(
-      x, importance, out, rows, cols, {-0.9f, 0.15f, 12},
+      x, importance, out, rows, cols, {-0.9f, 0.3f, 6, 0.33f},
       [](BlockQ5_K& block, const uint8_t* s, const uint8_t* t, const uint8_t* q) {
         pack_levels(block.scales, s, t);
         for (int pair = 0; pair < 4; pair++)

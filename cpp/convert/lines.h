@@ -12,6 +12,7 @@ struct LineFit {
 struct Trials {
   float first, step;
   int steps;
+  float shift;
 };
 
 // The line of least squares for the best codes in 0..most that were found, d and m not below zero.
@@ -47,11 +48,11 @@ INLINE LineFit fit_lines(const Four<n>& x, const Four<n>& w, float most, Trials 
       sqq += wq * q;
       sqy += wq * y.v[i];
     }
-    const Lanes per = inverse(sw * sqq - sq * sq);
+    const Lanes determinant = sw * sqq - sq * sq, per = inverse(determinant);
     Lanes d = (sw * sqy - sy * sq) * per, o = (sqq * sy - sq * sqy) * per;
     Lanes now = syy - d * sqy - o * sy;
-    // The line must not begin above zero.
-    const Mask above = o + low > lanes(0);
+    // The line must not begin above zero; where all codes are one, it begins there.
+    const Mask above = (o + low > lanes(0)) | (determinant <= lanes(1e-6f) * sw * sqq);
     const Lanes sqx = sqy + low * sq, d0 = sqx * inverse(sqq);
     now = choose(above, syy + low * (sy + sy + low * sw) - d0 * sqx, now);
     d = choose(above, d0, d);
@@ -63,7 +64,9 @@ INLINE LineFit fit_lines(const Four<n>& x, const Four<n>& w, float most, Trials 
     best.q = choose(better, sq, best.q);
     best.qq = choose(better, sqq, best.qq);
   };
-  for (int s = 0; s <= trials.steps; s++) attempt(lanes(most + trials.first + trials.step * s) * per_range, lanes(0));
+  for (int s = 0; s <= trials.steps; s++)
+    for (int k = -1; k <= 1; k++)
+      attempt(lanes(most + trials.first + trials.step * s) * per_range, lanes(trials.shift * k));
   for (int r = 0; r < refinements; r++) {
     const Lanes factor = inverse(best.d);
     attempt(factor, -at * factor);
