@@ -84,11 +84,11 @@ INLINE void refit(const Super<n>& super, LineBlocks<n>& out) {
 }
 
 template <bool weighted, int n>
-INLINE void encode_lines(const Super<n>& super, float most, float levels, Trials trials, LineBlocks<n>& out) {
+INLINE void encode_lines(const Super<n>& super, float most, float levels, LineTrials trials, LineBlocks<n>& out) {
   LineFit fits[LineBlocks<n>::groups];
   Lanes d = lanes(0), m = lanes(0);
   for (int g = 0; g < out.groups; g++) {
-    fits[g] = fit_lines<weighted, n>(super.x[g], super.w[g], most, trials, 2);
+    fits[g] = fit_lines<weighted, true>(super.x[g], super.w[g], most, trials, 2);
     d = greater(d, fits[g].d);
     m = greater(m, fits[g].m);
   }
@@ -114,7 +114,7 @@ INLINE void store_levels(const Lanes* lanes, uint8_t* out) {
 // Encodes rows: pack(block, levels s and t, codes) after the two scales are written.
 template <class Block, int n, int most, int levels, class Pack>
 INLINE uint32_t quantize(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols,
-                         Trials trials, Pack pack) {
+                         LineTrials trials, Pack pack) {
   return encode_rows<Block, 256>(x, importance, out, rows, cols, [&](const float* x, const float* weights, Block& block) {
     Super<n> super;
     LineBlocks<n> made;
@@ -126,8 +126,7 @@ INLINE uint32_t quantize(const float* x, const float* importance, uint8_t* out, 
     } else {
       encode_lines<false>(super, most, levels, trials, made);
     }
-    store_half(block.d, made.D / super.unit);
-    store_half(block.dmin, made.M / super.unit);
+    store_halves(block.d, made.D / super.unit, made.M / super.unit);
     uint8_t s[256 / n], t[256 / n], q[256];
     store_levels<n>(made.s, s);
     store_levels<n>(made.t, t);
