@@ -84,11 +84,11 @@ INLINE void refit(const Super<n>& super, LineBlocks<n>& out) {
 }
 
 template <bool weighted, int n>
-INLINE void encode_lines(const Super<n>& super, float most, float levels, Trials trials, LineBlocks<n>& out) {
+INLINE void encode_lines(const Super<n>& super, float most, float levels, LineTrials trials, LineBlocks<n>& out) {
   LineFit fits[LineBlocks<n>::groups];
   Lanes d = lanes(0), m = lanes(0);
   for (int g = 0; g < out.groups; g++) {
-    fits[g] = fit_lines<weighted, n>(super.x[g], super.w[g], most, trials, 2);
+    fits[g] = fit_lines<weighted, true>(super.x[g], super.w[g], most, trials, 2);
     d = greater(d, fits[g].d);
     m = greater(m, fits[g].m);
   }
@@ -114,7 +114,7 @@ INLINE void store_levels(const Lanes* lanes, uint8_t* out) {
 // Encodes rows: pack(block, levels s and t, codes) after the two scales are written.
 template <class Block, int n, int most, int levels, class Pack>
 INLINE uint32_t quantize(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols,
-                         Trials trials, Pack pack) {
+                         LineTrials trials, Pack pack) {
   return encode_rows<Block, 256>(x, importance, out, rows, cols, [&](const float* x, const float* weights, Block& block) {
     Super<n> super;
     LineBlocks<n> made;
@@ -126,8 +126,7 @@ INLINE uint32_t quantize(const float* x, const float* importance, uint8_t* out, 
     } else {
       encode_lines<false>(super, most, levels, trials, made);
     }
-    store_half(block.d, made.D / super.unit);
-    store_half(block.dmin, made.M / super.unit);
+    store_halves(block.d, made.D / super.unit, made.M / super.unit);
     uint8_t s[256 / n], t[256 / n], q[256];
     store_levels<n>(made.s, s);
     store_levels<n>(made.t, t);
@@ -148,7 +147,7 @@ INLINE void pack_levels(uint8_t* scales, const uint8_t* s, const uint8_t* t) {
 EXPORT(quantize_q2_k)
 uint32_t quantize_q2_k(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
   return quantize<BlockQ2_K, 16, 3, 15>(
-      x, importance, out, rows, cols, {-0.9f, 0.1f, 18},
+      x, importance, out, rows, cols, {-0.9f, 0.3f, 6, 0.33f},
       [](BlockQ2_K& block, const uint8_t* s, const uint8_t* t, const uint8_t* q) {
         for (int i = 0; i < 16; i++) block.scales[i] = s[i] | t[i] << 4;
         for (int half = 0; half < 2; half++)
@@ -162,7 +161,7 @@ uint32_t quantize_q2_k(const float* x, const float* importance, uint8_t* out, ui
 EXPORT(quantize_q4_k)
 uint32_t quantize_q4_k(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
   return quantize<BlockQ4_K, 32, 15, 63>(
-      x, importance, out, rows, cols, {-1.0f, 0.1f, 20},
+      x, importance, out, rows, cols, {-1.0f, 0.25f, 8, 0.33f},
       [](BlockQ4_K& block, const uint8_t* s, const uint8_t* t, const uint8_t* q) {
         pack_levels(block.scales, s, t);
         for (int pair = 0; pair < 4; pair++)
@@ -173,7 +172,7 @@ uint32_t quantize_q4_k(const float* x, const float* importance, uint8_t* out, ui
 EXPORT(quantize_q5_k)
 uint32_t quantize_q5_k(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
   return quantize<BlockQ5_K, 32, 31, 63>(
-      x, importance, out, rows, cols, {-0.9f, 0.15f, 12},
+      x, importance, out, rows, cols, {-0.9f, 0.3f, 6, 0.33f},
       [](BlockQ5_K& block, const uint8_t* s, const uint8_t* t, const uint8_t* q) {
         pack_levels(block.scales, s, t);
         for (int pair = 0; pair < 4; pair++)

@@ -41,7 +41,7 @@ static INLINE void encode_multiples(const Super<N>& super, float least, float mo
                                     Multiples& out) {
   Lanes d[GROUPS], low = lanes(0), high = lanes(0);
   for (int g = 0; g < GROUPS; g++) {
-    d[g] = fit_multiples<weighted, N>(super.x[g], super.w[g], least, most, trials, 2);
+    d[g] = fit_multiples<weighted>(super.x[g], super.w[g], Codes(least, most), trials, 2);
     low = lesser(low, d[g]);
     high = greater(high, d[g]);
   }
@@ -82,7 +82,7 @@ static INLINE uint32_t quantize(const float* x, const float* importance, uint8_t
 EXPORT(quantize_q3_k)
 uint32_t quantize_q3_k(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
   return quantize<BlockQ3_K, 4, 32>(
-      x, importance, out, rows, cols, {0.25f, 4}, [](BlockQ3_K& block, const uint8_t* s, const uint8_t* q) {
+      x, importance, out, rows, cols, {-3, 1.06f, 9, 15, 0}, [](BlockQ3_K& block, const uint8_t* s, const uint8_t* q) {
         for (int i = 0; i < 8; i++) block.scales[i] = (s[i] & 15) | s[8 + i] << 4;
         for (int i = 0; i < 16; i++) block.scales[8 + i % 4] |= s[i] >> 4 << (2 * (i / 4));
         for (int half = 0; half < 2; half++)
@@ -99,7 +99,7 @@ uint32_t quantize_q3_k(const float* x, const float* importance, uint8_t* out, ui
 EXPORT(quantize_q6_k)
 uint32_t quantize_q6_k(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
   return quantize<BlockQ6_K, 32, 128>(
-      x, importance, out, rows, cols, {0.2f, 5}, [](BlockQ6_K& block, const uint8_t* s, const uint8_t* q) {
+      x, importance, out, rows, cols, {-31, 1.007f, 10, 15, 0}, [](BlockQ6_K& block, const uint8_t* s, const uint8_t* q) {
         for (int i = 0; i < 16; i++) block.scales[i] = static_cast<int8_t>(s[i] - 128);
         for (int half = 0; half < 2; half++)
           for (int l = 0; l < 32; l++) {

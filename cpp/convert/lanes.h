@@ -55,7 +55,7 @@ INLINE void store_bytes(const Four<n>& codes, uint8_t* p) {
   for (int i = 0; i < n; i += 4) {
     v128_t word = wasm_i32x4_const_splat(0);
     for (int j = 0; j < 4; j++)
-      word = wasm_v128_or(word, wasm_i32x4_shl(wasm_i32x4_trunc_sat_f32x4((v128_t)codes.v[i + j]), 8 * j));
+      word = wasm_v128_or(word, wasm_i32x4_shl(small_to_i32((v128_t)codes.v[i + j]), 8 * j));
     wasm_v128_store32_lane(p + i, word, 0);
     wasm_v128_store32_lane(p + n + i, word, 1);
     wasm_v128_store32_lane(p + 2 * n + i, word, 2);

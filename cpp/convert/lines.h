@@ -9,15 +9,16 @@ struct LineFit {
 };
 
 // How factors are tried: codes reach (most + first + step * s) / most of the values' range, s in 0..steps.
-struct Trials {
+struct LineTrials {
   float first, step;
   int steps;
+  float shift;
 };
 
-// The line of least squares for the best codes in 0..most that were found, d and m not below zero.
-template <bool weighted, int n>
-INLINE LineFit fit_lines(const Four<n>& x, const Four<n>& w, float most, Trials trials, int refinements) {
-  Lanes low = lanes(0), high = x.v[0];
+// The line of least squares for the best codes in 0..most that were found, d not below zero; where `below`, nor m.
+template <bool weighted, bool below, int n>
+INLINE LineFit fit_lines(const Four<n>& x, const Four<n>& w, float most, LineTrials trials, int refinements) {
+  Lanes low = below ? lanes(0) : x.v[0], high = x.v[0];
   for (int i = 0; i < n; i++) {
     low = lesser(low, x.v[i]);
     high = greater(high, x.v[i]);
@@ -47,15 +48,19 @@ INLINE LineFit fit_lines(const Four<n>& x, const Four<n>& w, float most, Trials 
       sqq += wq * q;
       sqy += wq * y.v[i];
     }
-    const Lanes per = inverse(sw * sqq - sq * sq);
+    const Lanes determinant = sw * sqq - sq * sq, per = inverse(determinant);
     Lanes d = (sw * sqy - sy * sq) * per, o = (sqq * sy - sq * sqy) * per;
     Lanes now = syy - d * sqy - o * sy;
-    // The line must not begin above zero.
-    const Mask above = o + low > lanes(0);
-    const Lanes sqx = sqy + low * sq, d0 = sqx * inverse(sqq);
-    now = choose(above, syy + low * (sy + sy + low * sw) - d0 * sqx, now);
-    d = choose(above, d0, d);
-    o = choose(above, -low, o);
+    const Mask one = determinant <= lanes(1e-6f) * sw * sqq;  // all codes are
+    if (below) {
+      const Mask above = (o + low > lanes(0)) | one;
+      const Lanes sqx = sqy + low * sq, d0 = sqx * inverse(sqq);
+      now = choose(above, syy + low * (sy + sy + low * sw) - d0 * sqx, now);
+      d = choose(above, d0, d);
+      o = choose(above, -low, o);
+    } else {
+      d = choose(one, lanes(0), d);
+    }
     const Mask better = (now < left) & (d > lanes(0));
     left = choose(better, now, left);
     best.d = choose(better, d, best.d);
@@ -63,7 +68,9 @@ INLINE LineFit fit_lines(const Four<n>& x, const Four<n>& w, float most, Trials 
     best.q = choose(better, sq, best.q);
     best.qq = choose(better, sqq, best.qq);
   };
-  for (int s = 0; s <= trials.steps; s++) attempt(lanes(most + trials.first + trials.step * s) * per_range, lanes(0));
+  for (int s = 0; s <= trials.steps; s++)
+    for (int k = -1; k <= 1; k++)
+      attempt(lanes(most + trials.first + trials.step * s) * per_range, lanes(trials.shift * k));
   for (int r = 0; r < refinements; r++) {
     const Lanes factor = inverse(best.d);
     attempt(factor, -at * factor);

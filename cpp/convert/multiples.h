@@ -2,10 +2,12 @@
 #pragma once
 #include "lanes.h"
 
-// How factors are tried: the value furthest from zero is at code `least` + step * s, s in -steps..steps.
+// How factors are tried: those that bring the value furthest from zero to first * ratio^s, s in 0..steps. With importance
+// that goes on for `heavy_steps`, for the furthest value may be one that hardly weighs, and better cut off.
 struct Trials {
-  float step;
-  int steps;
+  float first, ratio;
+  int steps, heavy_steps;
+  float turned;  // where not 0, the furthest value is also brought to turned * first * ratio^s
 };
 
 // Of each of four blocks the value of the largest magnitude, with its sign.
@@ -19,13 +21,11 @@ INLINE Lanes furthest(const Four<n>& x) {
   return choose(high >= -low, high, low);
 }
 
-// The scales of least squares for the best codes in least..most that were found, |least| the larger.
-template <bool weighted, int n>
-INLINE Lanes fit_multiples(const Four<n>& x, const Four<n>& w, float least, float most, Trials trials,
-                           int refinements) {
+// The scales of least squares for the best codes that were found, code(x) the one nearest to x.
+template <bool weighted, int n, class Code>
+INLINE Lanes fit_multiples(const Four<n>& x, const Four<n>& w, const Code& code, Trials trials, int refinements) {
   const Lanes per_far = inverse(furthest(x));
   Lanes gained = lanes(0), best = lanes(0);
-  const Codes code(least, most);
   const auto attempt = [&](Lanes factor) {
     Lanes qq = lanes(0), qx = lanes(0);
     for (int i = 0; i < n; i++) {
@@ -39,7 +39,11 @@ INLINE Lanes fit_multiples(const Four<n>& x, const Four<n>& w, float least, floa
     gained = choose(better, now, gained);
     best = choose(better, d, best);
   };
-  for (int s = -trials.steps; s <= trials.steps; s++) attempt(lanes(least + trials.step * s) * per_far);
+  float far = trials.first;
+  for (int s = weighted ? trials.heavy_steps : trials.steps; s >= 0; s--, far *= trials.ratio) {
+    attempt(lanes(far) * per_far);
+    if (trials.turned) attempt(lanes(trials.turned * far) * per_far);
+  }
   for (int r = 0; r < refinements; r++) attempt(inverse(best));
   return best;
 }
