@@ -138,6 +138,24 @@ struct BlockQ4_K_R {
   uint8_t q[128];  // two groups
 };
 
+// What the codes of GPTQ, AWQ and compressed-tensors become: d * (q - zero), d a f32 of 32 values or of all 128. Nibbles
+// stand as in Q4_0_R; codes of 8 bits have 128 taken off, and what that and the zero come to as a f32 minimum.
+struct BlockINT4_32 {
+  uint8_t d[4][4];
+  uint8_t zero[4];
+  uint8_t q[64];
+};
+struct BlockINT4_128 {
+  uint8_t d[4];
+  uint8_t minimum[4];
+  uint8_t q[64];
+};
+struct BlockINT8_32 {
+  uint8_t d[4][4];
+  uint8_t minimum[4][4];
+  int8_t q[128];
+};
+
 #define FLOAT_FORMAT(...)
 #define ROW_FORMAT(...)
 #define BLOCK_FORMAT(name, NAME, id, values, bytes, codes) \

@@ -75,7 +75,7 @@ template <class F, int half, int T>
 INLINE void token_dots(const F&, const uint8_t* w, Tokens<VecI16> x, v128_t, v128_t out[T]) {
   v128_t block[T][4];
   for (int b = 0; b < 4; b++) {
-    const int8_t* q = reinterpret_cast<const BlockQ8_0*>(w)[b].q;
+    const int8_t* q = F::bytes_of(w, b);
     for (int t = 0; t < T; t++) {
       v128_t sum = wasm_i32x4_dot_i16x8(x[t].x[4 * b], wasm_i16x8_load8x8(q));
       for (int i = 1; i < 4; i++) {

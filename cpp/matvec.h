@@ -198,7 +198,7 @@ INLINE void dots(const F&, const uint8_t* const w[R], const VecI16& x, v128_t, v
   v128_t block[R][4];
   for (int b = 0; b < 4; b++) {
     for (int r = 0; r < R; r++) {
-      const int8_t* q = reinterpret_cast<const BlockQ8_0*>(w[r])[b].q;
+      const int8_t* q = F::bytes_of(w[r], b);
       v128_t sum = wasm_i32x4_dot_i16x8(x.x[4 * b], wasm_i16x8_load8x8(q));
       for (int i = 1; i < 4; i++) {
         sum = wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(x.x[4 * b + i], wasm_i16x8_load8x8(q + 8 * i)));

@@ -12,6 +12,7 @@ import { readBnb } from "./bnb.ts";
 import type { Checkpoint, TensorRef } from "./checkpoint.ts";
 import { ggufConfig, ggufGenerationConfig, type RopeDivisors } from "./gguf_config.ts";
 import { ggufCheckpoints, readGGUFSet } from "./gguf_split.ts";
+import { awqReader, compressedReader, gptqReader, type PackedReader } from "./grouped.ts";
 import { readJSONObject } from "./json.ts";
 import { consolidatedParts, mistralConfig, paramsName } from "./mistral_native.ts";
 import { hasFile, type Opener, type Repository } from "./repository.ts";
@@ -148,8 +149,7 @@ async function readSafetensorsCheckpoint(
   options: OpenOptions,
 ): Promise<Contents> {
   const config = givenConfig(options) ?? (await configOf(repository));
-  const { quantization_config: quantization } = config;
-  const read = quantization ? packedReader(quantization, repository) : undefined;
+  const read = await packedReader(config, repository);
   const shards = await readShards(repository, open, "model");
   const { tensors, foreign } = tensorsOf(shards);
   const packed = (await read?.(shards.entries)) ?? new Map();
@@ -168,16 +168,26 @@ async function readSafetensorsCheckpoint(
   };
 }
 
+/** GPTQ's settings where config.json is older than they are. */
+const settingsName = "quantize_config.json";
+
 /** What reads the matrices that a library has quantized. @throws {@link CheckpointError} when it is none that this version knows */
-function packedReader(quantization: Readonly<Record<string, unknown>>, repository: Repository): typeof readBnb {
-  const { quant_method, load_in_4bit, load_in_8bit } = quantization;
+async function packedReader(config: PreTrainedConfig, repository: Repository): Promise<PackedReader | undefined> {
+  const older = !config.quantization_config && (await hasFile(repository, settingsName));
+  const settings = older ? await readJSONObject(repository, settingsName, configLimit) : config.quantization_config;
+  if (!settings) return undefined;
+  const where = repository.where(older ? settingsName : "config.json");
+  const { quant_method = older ? "gptq" : undefined, load_in_4bit, load_in_8bit } = settings;
+  if (quant_method === "gptq") return gptqReader(settings, where);
+  if (quant_method === "awq") return awqReader(settings, where);
+  if (quant_method === "compressed-tensors") return compressedReader(settings, where);
   // bitsandbytes' first checkpoints do not say so.
   if (quant_method === "bitsandbytes" || (quant_method === undefined && (load_in_4bit || load_in_8bit))) {
-    BitsAndBytesConfig.from_dict(quantization, repository.where("config.json"));
+    BitsAndBytesConfig.from_dict(settings, where);
     return readBnb;
   }
   throw new CheckpointError(
-    `${repository.name}: quantization_config.quant_method ${show(quant_method)}: this version reads full-precision safetensors (F32, F16, BF16), bitsandbytes and GGUF, not checkpoints quantized this way`,
+    `${repository.name}: quantization_config.quant_method ${show(quant_method)}: this version reads full-precision safetensors (F32, F16, BF16), those of bitsandbytes, GPTQ, AWQ and compressed-tensors, and GGUF, not checkpoints quantized this way`,
   );
 }
 

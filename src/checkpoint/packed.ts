@@ -32,7 +32,26 @@ export interface BnbInt8Recipe {
   readonly parts: readonly [codes: FilePart, scales: FilePart];
 }
 
-export type PackedRecipe = Bnb4BitRecipe | BnbInt8Recipe;
+/**
+ * Codes of GPTQ, AWQ or compressed-tensors (`rows`, or `int8` as it is), with a scale and a zero for each group of a row's
+ * inputs: value = scale · (code − zero − add).
+ */
+export interface GroupedRecipe {
+  readonly maker: "grouped";
+  /** Codes, scales, then zeros and the inputs' groups where there are any. */
+  readonly parts: readonly FilePart[];
+  readonly layout: "gptq" | "awq" | "rows" | "int8";
+  readonly bits: number;
+  /** Of a row. */
+  readonly groups: number;
+  readonly scale_format: "F32" | "F16" | "BF16";
+  readonly zeros: boolean;
+  readonly add: number;
+  /** Whether neighbours are of any groups. */
+  readonly reordered: boolean;
+}
+
+export type PackedRecipe = Bnb4BitRecipe | BnbInt8Recipe | GroupedRecipe;
 
 /** A matrix that such tensors hold. */
 export interface PackedMatrix {

@@ -3,6 +3,7 @@ import type { Recipe } from "../weights/recipe.ts";
 import type { MadeMatrix } from "../weights/weights.ts";
 import { bnb4Bit, bnbEncode, bnbInt8 } from "./bnb.ts";
 import { encode } from "./encode.ts";
+import { grouped } from "./grouped.ts";
 import type { PostedMatrix } from "./job.ts";
 import type { Workshop } from "./workshop.ts";
 
@@ -24,6 +25,7 @@ const makers: { readonly [Name in Recipe["maker"]]: Maker<Extract<Recipe, { make
   bnb_4bit: bnb4Bit,
   bnb_int8: bnbInt8,
   bnb_encode: bnbEncode,
+  grouped,
 };
 
 export const makerOf = ({ maker }: Pick<Recipe, "maker">): Maker<Recipe> => makers[maker] as Maker<Recipe>;

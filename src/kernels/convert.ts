@@ -15,6 +15,7 @@ export interface ConvertInstance {
   /** The first byte that is free. */
   readonly heap_base: number;
   readonly bnb: BnbExports;
+  readonly grouped: GroupedExports;
   /** The encoder of a format. @throws EngineError where there is none */
   quantize(f: BlockFormat): Quantize;
 }
@@ -40,6 +41,45 @@ export interface BnbExports {
   put_scales(blocks: number, count: number, scales: number): void;
 }
 
+/** What takes GPTQ's, AWQ's and compressed-tensors' words apart; cpp/convert/grouped.cpp documents every argument. */
+export interface GroupedExports {
+  unpack_columns(
+    words: number,
+    columns: number,
+    n: number,
+    bits: number,
+    from: number,
+    count: number,
+    codes: number,
+  ): void;
+  unpack_rows(words: number, n: number, bits: number, rows: number, codes: number): void;
+  unpack_awq(words: number, columns: number, n: number, from: number, count: number, codes: number): void;
+  store_grouped(
+    codes: number,
+    n: number,
+    group: number,
+    scale: number,
+    scale_step: number,
+    zero: number,
+    zero_step: number,
+    add: number,
+    kind: number,
+    out: number,
+  ): void;
+  decode_grouped(
+    codes: number,
+    n: number,
+    group: number,
+    index: number,
+    scale: number,
+    scale_step: number,
+    zero: number,
+    zero_step: number,
+    add: number,
+    out: number,
+  ): void;
+}
+
 let loaded: Promise<WebAssembly.Module> | undefined;
 
 /** The module, compiled once. @throws EngineError when it cannot be found */
@@ -57,6 +97,7 @@ export function instantiateConvert(module: WebAssembly.Module, memory: WebAssemb
   return {
     heap_base: (exports.__heap_base as WebAssembly.Global).value,
     bnb: { ...bnb, encode: (type) => exports[`bnb_encode_${type}`] as ReturnType<BnbExports["encode"]> },
+    grouped: exports as unknown as GroupedExports,
     quantize(f) {
       const found = exports[`quantize_${f.name.toLowerCase()}`] as unknown as Quantize | undefined;
       if (!found) throw new EngineError(`${f.name}: there is no encoder of this format`);

@@ -1,7 +1,7 @@
 // The option `quantization_config`: a model's linear layers quantized as bitsandbytes does it, while they load.
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { BitsAndBytesConfig } from "../config/bitsandbytes_config.ts";
-import { showName } from "../config/show.ts";
+import { show, showName } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { type BlockFormat, formats, ownFormats, rowBytes } from "../quant/formats.ts";
 import { huggingFaceNames } from "./names.ts";
@@ -15,6 +15,11 @@ export function bitsAndBytesOf(
   if (given && kind === "gguf")
     throw new InputError(`quantization_config: ${path} is a GGUF, whose weights are as the file has them`);
   if (!own) return given;
+  const { quant_method: other = "bitsandbytes" } = own;
+  if (other !== "bitsandbytes") {
+    if (!given) return undefined;
+    throw new InputError(`quantization_config: ${path} is quantized as ${show(other)} already: load it without`);
+  }
   const config = BitsAndBytesConfig.from_dict(own, path);
   const [as, wanted] = [config.quantization_method(), given?.quantization_method() ?? null];
   if (wanted !== null && wanted !== as)
