@@ -263,7 +263,10 @@ test("configs beside them", async () => {
     [config({ model_type: "llama" }), /model_type: expected "mixtral" or "mistral", found "llama" in \/m\/config.json/],
     [config({ num_hidden_layers: 2 }), /model.layers.1.* missing/],
     [config({ num_hidden_layers: 1e9 }), /num_hidden_layers: expected an integer of 1 to 1024/],
-    [config({ quantization_config: { quant_method: "bitsandbytes" } }), /quant_method "bitsandbytes"/],
+    [
+      config({ quantization_config: { quant_method: "bitsandbytes", load_in_4bit: 1 } }),
+      /load_in_4bit: expected true or/,
+    ],
     [config({ quantization_config: { quant_method: "gptq" } }), /quant_method "gptq"/],
     [
       model({ "generation_config.json": '{"top_k":"many"}' }),
