@@ -85,7 +85,7 @@ INLINE void dequantize_table(const uint8_t* src, float* dst, uint32_t n) {
   const TableFormat<table> f;
   for (uint32_t i = 0; i < n; i += TABLE_BLOCK, src += sizeof(BlockTable), dst += TABLE_BLOCK) {
     v128_t values[16];
-    f.load(src, values);
+    f.load(src, [&](int i, v128_t v) { values[i] = v; });
     for (int s = 0; s < 8; s++) {
       wasm_v128_store(dst + 8 * s, wasm_i32x4_shuffle(values[2 * s], values[2 * s + 1], 0, 4, 1, 5));
       wasm_v128_store(dst + 8 * s + 4, wasm_i32x4_shuffle(values[2 * s], values[2 * s + 1], 2, 6, 3, 7));

@@ -56,18 +56,20 @@ struct TableFormat {
   Lookup<table> look_up;
   v128_t nibble = constant_u8(0x0f);
 
-  // The 64 values of a block: values[2s + k] is class k of step s.
-  INLINE void load(const uint8_t* block, v128_t values[16]) const {
+  // Calls each(2s + k, four values) for class k of step s of a block.
+  template <class Each>
+  INLINE void load(const uint8_t* block, Each each) const {
     const v128_t absmax = wasm_v128_load32_splat(block);
+#pragma unroll
     for (int half = 0; half < 2; half++) {
       const v128_t both = wasm_v128_load(block + 4 + 16 * half);
-      v128_t even[4], odd[4];
-      look_up(wasm_v128_and(wasm_u16x8_shr(both, 4), nibble), even);
-      look_up(wasm_v128_and(both, nibble), odd);
-      for (int s = 0; s < 4; s++) {
-        values[2 * (4 * half + s)] = wasm_f32x4_mul(even[s], absmax);
-        values[2 * (4 * half + s) + 1] = wasm_f32x4_mul(odd[s], absmax);
-      }
+      v128_t values[4];
+      look_up(wasm_v128_and(wasm_u16x8_shr(both, 4), nibble), values);
+#pragma unroll
+      for (int s = 0; s < 4; s++) each(2 * (4 * half + s), wasm_f32x4_mul(values[s], absmax));
+      look_up(wasm_v128_and(both, nibble), values);
+#pragma unroll
+      for (int s = 0; s < 4; s++) each(2 * (4 * half + s) + 1, wasm_f32x4_mul(values[s], absmax));
     }
   }
 };

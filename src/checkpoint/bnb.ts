@@ -2,7 +2,7 @@
 // All of these are checked here, and of their data the small ones read. Which matrices are quantized, the tensors say.
 import { fileName, show, showName } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
-import { type BlockFormat, formats, ownFormats } from "../quant/formats.ts";
+import { type BlockFormat, formats, MOST_INT8_COLS, ownFormats } from "../quant/formats.ts";
 import { parseJSONObject } from "./json.ts";
 import type { FilePart, PackedMatrix } from "./packed.ts";
 import type { SafetensorsEntry } from "./safetensors.ts";
@@ -11,8 +11,6 @@ type Entries = ReadonlyMap<string, SafetensorsEntry>;
 
 /** A quant_state is some hundred bytes. */
 const STATE_BYTES = 2 ** 16;
-/** Columns for which sums of products of int8 fit 32 bits. */
-const MOST_INT8_COLS = 2 ** 17;
 
 /** (type) what its codes stand for. Source: bitsandbytes; cpp/tables.h has them, too. */
 const maps = {

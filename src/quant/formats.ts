@@ -123,6 +123,9 @@ export const ownFormats: { readonly [name in OwnName]: BlockFormat } = {
   BNB_INT8: { ...format("BNB_INT8", 50, 1, 1, []), quantized: true, row_head: 4 },
 };
 
+/** Columns of BNB_INT8 at most: for so many, sums of products of two codes fit 32 bits. */
+export const MOST_INT8_COLS = 2 ** 17;
+
 const byId = new Map(Object.values(formats).map((f) => [f.id, f]));
 
 /** The format with a GGUF type id, or undefined where the engine does not compute with it. */

@@ -3,7 +3,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { BitsAndBytesConfig } from "../config/bitsandbytes_config.ts";
 import { show, showName } from "../config/show.ts";
 import { InputError } from "../errors.ts";
-import { type BlockFormat, formats, ownFormats, rowBytes } from "../quant/formats.ts";
+import { type BlockFormat, formats, MOST_INT8_COLS, ownFormats, rowBytes } from "../quant/formats.ts";
 import { huggingFaceNames } from "./names.ts";
 import type { MatrixRef, MixtralWeights } from "./weights.ts";
 
@@ -79,6 +79,10 @@ function quantizedAs(config: BitsAndBytesConfig, matrix: MatrixRef): MatrixRef {
     throw new InputError(`quantization_config: ${showName(name)}: ${matrix.format.name} is quantized already`);
   const { file, offset, bytes, format: from } = matrix;
   const type = config.load_in_8bit ? "int8" : config.bnb_4bit_quant_type;
+  if (type === "int8" && cols > MOST_INT8_COLS)
+    throw new InputError(
+      `quantization_config: ${showName(name)}: LLM.int8 takes up to ${MOST_INT8_COLS} columns, found ${cols}`,
+    );
   const format = formatFor(type, cols);
   const double = type !== "int8" && config.bnb_4bit_use_double_quant;
   const recipe = { maker: "bnb_encode", parts: [{ file, offset, bytes }], from, type, double } as const;
