@@ -1,6 +1,6 @@
 // Whole blocks to f32, exactly as ggml decodes them: the same operations in the same order.
 #include "f32x4.h"
-#include "formats_iq.h"
+#include "formats_values.h"
 #include "kernels.h"
 
 // The first `count` values of a group.

@@ -81,9 +81,10 @@ function buildKernels(target) {
   try {
     const tools = findEmscripten(scratch);
     if (!tools) throw new Error("building the kernels needs Emscripten with LLVM 19 or newer: see CONTRIBUTING.md");
+    // The tables first: they are looked for where data begins.
     const sources = readdirSync(join(root, "cpp"))
       .filter((name) => name.endsWith(".cpp"))
-      .sort();
+      .sort((a, b) => Number(b === "tables.cpp") - Number(a === "tables.cpp") || (a < b ? -1 : 1));
     const features = {};
     for (const [name, flags] of Object.entries(builds)) {
       const objects = sources.map((source) => {
@@ -97,7 +98,7 @@ function buildKernels(target) {
       const exported = [...exportedNames(), "__stack_pointer"].map((e) => `--export=${e}`);
       run(tools.linker, [
         "--no-entry",
-        // Constant data, from where the logits module's bytes end: src/kernels/abi.ts knows, tests/kernels/data.test.ts looks.
+        // Constant data, from where the logits module's bytes end: cpp/tables.h and src/kernels/abi.ts know, tests/kernels/data.test.ts looks.
         "--global-base=1024",
         "--import-memory",
         "--shared-memory",
