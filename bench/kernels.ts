@@ -133,7 +133,7 @@ interface Case {
   pieces: (threads: number, path: number) => Call[][];
 }
 
-const pieceBytes = 32 << 20;
+const pieceBytes = 4 << 20;
 const pieces = range(weightsBytes / pieceBytes);
 const structs = alloc(productArgs.bytes * pieces.length * mostThreads);
 const steps = 4_000_000;

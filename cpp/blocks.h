@@ -72,8 +72,8 @@ struct BlockMXFP4 {  // 2^(e - 128) * table[q]
   uint8_t q[16];
 };
 
-// Vectors of 8 or 4 values from a grid (grids.h). Bit j of a sign byte makes value j of eight negative; of a sign of 7 bits
-// the eighth is their parity. w is of 32 values, a u32: four signs of 7 bits, above them a scale of 4 bits.
+// Vectors of 8 or 4 values from a grid (grids.h). Bit j of a sign byte makes value j of eight negative; of a sign of 7
+// bits the eighth is their parity. w is of 32 values, a u32: four signs of 7 bits, above them a scale of 4 bits.
 struct BlockIQ2_XXS {  // d * (2 scale + 1) / 8 * grid
   uint8_t d[2];
   struct {

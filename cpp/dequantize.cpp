@@ -1,9 +1,9 @@
 // Whole blocks to f32, exactly as ggml decodes them: the same operations in the same order.
 #include "f32x4.h"
-#include "formats_iq.h"
+#include "formats_values.h"
 #include "kernels.h"
 #include "llm_int8.h"
-#include "tables.h"
+#include "bnb_tables.h"
 
 // The first `count` values of a group.
 template <class F, int half>

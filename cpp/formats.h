@@ -7,6 +7,7 @@
 //   centre  what must be taken off for 16 products of a code and a value of +-127 to add up in 16 bits
 //   rows    rows that a one-token product takes at once, which then share the loads of activations; where a row alone needs
 //           most registers, more of them only spill
+//   slow    where it is there and true, memory is faster than the unpacking
 // codes<half>(p, c): c[2b] and c[2b + 1] are the codes of block b's values 0..15 and 16..31. Of a repacked format, whose
 // codes are nibbles, dwords<half>(p, k) instead: a vector with dword k of the four blocks in its low nibbles, dword k + 4 in
 // the high ones.

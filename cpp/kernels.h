@@ -1,7 +1,7 @@
 // The ABI of the kernels: every export, with its arguments and constraints. src/kernels/abi.ts is its twin in TypeScript.
 //
 // The module is pure: it imports one shared memory (env.memory), has no JavaScript glue, no heap and no static data that
-// is written. Its constant data (the grids of formats_iq.h) stands in bytes [1024, 65536): the first instance on a memory
+// is written. Its constant data (the grids of tables.h) stands in bytes [1024, 65536): the first instance on a memory
 // that was zero there writes it, and others wait for that. Each thread has its own instance in each bank; it sets
 // __stack_pointer to its own 64 KiB stack first.
 // Pointers are byte offsets in that memory (u32, up to 4 GiB). "rows" of a weight stand one after another, whole blocks,

@@ -1,5 +1,5 @@
 // The exports of every format: the products of one token and of many.
-#include "formats_iq.h"
+#include "formats_values.h"
 #include "llm_int8.h"
 #include "matmul.h"
 #include "products_f.h"

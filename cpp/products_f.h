@@ -9,7 +9,7 @@
 #include "f32x4.h"
 #include "pack_f32.h"
 #include "read_ahead.h"
-#include "tables.h"
+#include "bnb_tables.h"
 
 namespace floats {
 

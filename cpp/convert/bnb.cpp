@@ -1,6 +1,6 @@
 // bitsandbytes' encoders, to its bytes on the CPU, and what puts its checkpoints' tensors together. A 4-bit block is 64
 // consecutive values: absmax, then each value's nearest code after times 1 / absmax; what is half-way goes to the lower value.
-#include "../tables.h"
+#include "../bnb_tables.h"
 #include "convert.h"
 
 namespace {

@@ -28,6 +28,9 @@ for (const [i, module] of modules.entries()) {
     assert.ok(first >= DATA_START && last < DATA_END, `bytes ${first} to ${last}`);
     // Of the largest grid 2048 entries of 8 bytes.
     assert.ok(last - first > 16384);
+    // Where the kernels look for it, without asking.
+    const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+    assert.is((exports.tables as WebAssembly.Global).value, DATA_START);
     console.log(`# ${builds[i]}: constant data in bytes ${first} to ${last}`);
   });
 
