@@ -1,5 +1,5 @@
 // Products of weights with f32 activations, packed as pack_f32.h tells: F32, F16 and BF16, and blocks that stand for floats
-// (tables.h).
+// (bnb_tables.h).
 //
 // The order of additions: class 0 and class 1 over the steps, each in 4 lanes; class 0 + class 1; the lanes. Every sum has
 // thus 8 partial sums, by column mod 8 in some order.

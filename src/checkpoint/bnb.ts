@@ -12,7 +12,7 @@ type Entries = ReadonlyMap<string, SafetensorsEntry>;
 /** A quant_state is some hundred bytes. */
 const STATE_BYTES = 2 ** 16;
 
-/** (type) what its codes stand for. Source: bitsandbytes; cpp/tables.h has them, too. */
+/** (type) what its codes stand for. Source: bitsandbytes; cpp/bnb_tables.h has them, too. */
 const maps = {
   nf4: [
     -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
