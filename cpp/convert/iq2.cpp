@@ -1,5 +1,5 @@
 // IQ2_XXS, IQ2_XS, IQ2_S: eight values from a grid.
-#include "signed_grids.h"
+#include "grids_search.h"
 
 static Codebook<8, 3, 256, 32> xxs;
 static Codebook<8, 3, 512, 32> xs;
@@ -10,8 +10,9 @@ static constexpr GridTrials TRIALS = {36, 1.08f, 8};
 EXPORT(quantize_iq2_xxs)
 uint32_t quantize_iq2_xxs(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
   xxs.prepare(GRID_IQ2_XXS, RANKS_IQ2_XXS, 2, 8, 17.5f);
-  return quantize_grid<BlockIQ2_XXS, 32, true>(xxs, 0.125f, TRIALS, x, importance, out, rows, cols,
-                                               [](BlockIQ2_XXS& block, const GridBlock& made) {
+  return quantize_grid<BlockIQ2_XXS, {32, 16, 8, false}, true>(xxs, 0.125f, TRIALS, x, importance, out, rows, cols,
+                                               [](BlockIQ2_XXS& block, const GridBlock& made, uint16_t d) {
+    memcpy(block.d, &d, 2);
     for (int b = 0; b < 8; b++) {
       uint32_t w = static_cast<uint32_t>(made.l[b]) << 28;
       for (int i = 0; i < 4; i++) {
@@ -26,8 +27,9 @@ uint32_t quantize_iq2_xxs(const float* x, const float* importance, uint8_t* out,
 EXPORT(quantize_iq2_xs)
 uint32_t quantize_iq2_xs(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
   xs.prepare(GRID_IQ2_XS, RANKS_IQ2_XS, 2, 8, 17.5f);
-  return quantize_grid<BlockIQ2_XS, 16, true>(xs, 0.125f, TRIALS, x, importance, out, rows, cols,
-                                              [](BlockIQ2_XS& block, const GridBlock& made) {
+  return quantize_grid<BlockIQ2_XS, {16, 16, 8, false}, true>(xs, 0.125f, TRIALS, x, importance, out, rows, cols,
+                                              [](BlockIQ2_XS& block, const GridBlock& made, uint16_t d) {
+    memcpy(block.d, &d, 2);
     for (int g = 0; g < 32; g++) {
       const uint16_t q = static_cast<uint16_t>(made.entries[g] | (made.signs[g] & 127) << 9);
       memcpy(block.q[g], &q, 2);
@@ -39,8 +41,9 @@ uint32_t quantize_iq2_xs(const float* x, const float* importance, uint8_t* out, 
 EXPORT(quantize_iq2_s)
 uint32_t quantize_iq2_s(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
   s.prepare(GRID_IQ2_S, RANKS_IQ2_S, 2, 8, 17.5f);
-  return quantize_grid<BlockIQ2_S, 16, false>(s, 0.125f, TRIALS, x, importance, out, rows, cols,
-                                              [](BlockIQ2_S& block, const GridBlock& made) {
+  return quantize_grid<BlockIQ2_S, {16, 16, 8, false}, false>(s, 0.125f, TRIALS, x, importance, out, rows, cols,
+                                              [](BlockIQ2_S& block, const GridBlock& made, uint16_t d) {
+    memcpy(block.d, &d, 2);
     for (int g = 0; g < 32; g++) {
       block.q[g] = static_cast<uint8_t>(made.entries[g]);
       block.high[g / 4] |= made.entries[g] >> 8 << (g % 4 * 2);
