@@ -155,11 +155,11 @@ INLINE void encode_grid(const Book& book, const Plain& plain, GridTrials trials,
   float aa = 0, ay = 0;
   for (int b = 0; b < blocks; b++) {
     const float *y = plain.y + of.n * b, *w = plain.w + of.n * b;
-    const int middle = level_of(scales.s[b], out.D, of.levels);
+    // The two levels that the block's scale lies between.
+    const int below = level_of(scales.s[b] - out.D, out.D, of.levels);
     float least = __builtin_inff();
     Choice best = {0, 0, 0};
-    for (int l = middle - 1; l <= middle + 1; l++) {
-      if (l < 0 || l >= of.levels) continue;
+    for (int l = below; l <= below + 1 && l < of.levels; l++) {
       const float s = out.D * static_cast<float>(2 * l + 1);
       uint16_t entries[groups];
       bool down[groups];

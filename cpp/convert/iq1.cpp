@@ -1,9 +1,9 @@
 // IQ1_S, IQ1_M: eight values of -1, 0 and 1 from a grid, all of them 1/8 higher or lower.
 #include "grids_search.h"
 
-static Codebook<8, 3, 2048, 32> book;
+static Codebook<8, 3, 2048, 8> book;
 
-static constexpr GridTrials TRIALS = {1, 1.12f, 10};
+static constexpr GridTrials TRIALS = {1.1f, 1.22f, 5};
 
 EXPORT(quantize_iq1_s)
 uint32_t quantize_iq1_s(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {

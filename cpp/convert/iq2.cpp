@@ -1,9 +1,9 @@
 // IQ2_XXS, IQ2_XS, IQ2_S: eight values from a grid.
 #include "grids_search.h"
 
-static Codebook<8, 3, 256, 32> xxs;
-static Codebook<8, 3, 512, 32> xs;
-static Codebook<8, 3, 1024, 32> s;
+static Codebook<8, 3, 256, 16> xxs;
+static Codebook<8, 3, 512, 16> xs;
+static Codebook<8, 3, 1024, 16> s;
 
 static constexpr GridTrials TRIALS = {36, 1.08f, 8};
 

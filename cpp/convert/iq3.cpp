@@ -1,8 +1,8 @@
 // IQ3_XXS, IQ3_S: four values from a grid.
 #include "grids_search.h"
 
-static Codebook<4, 8, 256, 32> xxs;
-static Codebook<4, 8, 512, 32> s;
+static Codebook<4, 8, 256, 8> xxs;
+static Codebook<4, 8, 512, 8> s;
 
 EXPORT(quantize_iq3_xxs)
 uint32_t quantize_iq3_xxs(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
