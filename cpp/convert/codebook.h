@@ -116,7 +116,7 @@ struct Plain {
     for (int i = 0; i < 256; i += 4) {
       wasm_v128_store(y + i, (v128_t)((Lanes)wasm_v128_load(values + i) * lanes(unit)));
       const Lanes weight =
-          heavy > 0 ? greater((Lanes)wasm_v128_load(importance + i) * lanes(heavy), lanes(0)) : lanes(1);
+          heavy > 0 ? greater(lanes(LEAST_WEIGHT), (Lanes)wasm_v128_load(importance + i) * lanes(heavy)) : lanes(1);
       wasm_v128_store(w + i, (v128_t)weight);
     }
   }

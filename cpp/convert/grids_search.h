@@ -108,7 +108,7 @@ INLINE Scales<256 / of.n> fit_scales(const Book& book, const Plain& plain, GridT
     const float far = largest_magnitude(y, of.n);
     float gained = 0;
     out.s[b] = out.weight[b] = 0;
-    if (far == 0) continue;
+    if (far < 0x1p-40f) continue;  // beside a value of 1 in the super-block
     const auto attempt = [&](float s) {
       const Choice c = choose_block<of>(book, y, w, s, [](int, const auto&) {});
       if (c.qy <= 0 || c.qy * c.qy <= gained * c.qq) return;
@@ -144,10 +144,11 @@ INLINE float fit_super_scale(const Scales<blocks>& scales, int levels) {
 }
 
 template <GridLayout of, class Book>
-INLINE void encode_grid(const Book& book, const Plain& plain, GridTrials trials, GridBlock& out) {
+INLINE void encode_grid(const Book& book, const Plain& plain, GridTrials trials, float factor, GridBlock& out) {
   constexpr int blocks = 256 / of.n, groups = of.n / Book::group;
   const Scales<blocks> scales = fit_scales<of>(book, plain, trials);
-  out.D = fit_super_scale(scales, of.levels);
+  const float unit = plain.unit * factor;
+  out.D = half_of(fit_super_scale(scales, of.levels), unit);
   memset(out.l, 0, sizeof(out.l));
   memset(out.entries, 0, sizeof(out.entries));
   memset(out.down, 0, sizeof(out.down));
@@ -179,21 +180,21 @@ INLINE void encode_grid(const Book& book, const Plain& plain, GridTrials trials,
     aa += a * a * best.qq;
     ay += a * best.qy;
   }
-  if (aa > 0 && ay > 0) out.D = ay / aa;
+  if (aa > 0 && ay > 0) out.D = half_of(ay / aa, unit);
 }
 
 // Encodes rows: pack(block, what it became, D as it is in a file times `factor`).
 template <class Block, GridLayout of, bool even, class Book, class Pack>
 INLINE uint32_t quantize_grid(const Book& book, float factor, GridTrials trials, const float* x, const float* importance,
                               uint8_t* out, uint32_t rows, uint32_t cols, Pack pack) {
-  return encode_rows<Block, 256>(x, importance, out, rows, cols, [&](const float* x, const float* weights, Block& block) {
+  return encode_rows<Block, 256>(of.levels * HALF_MOST, x, importance, out, rows, cols, [&](const float* x, const float* weights, Block& block) {
     Plain plain;
     GridBlock made;
     plain.load(x, weights);
     memset(&block, 0, sizeof(Block));
     if (plain.unit == 0) return;
     if constexpr (!of.shifted) take_signs(plain, made.signs, even);
-    encode_grid<of>(book, plain, trials, made);
+    encode_grid<of>(book, plain, trials, factor, made);
     pack(block, made, to_half(made.D / factor / plain.unit));
   });
 }
