@@ -35,7 +35,7 @@ static INLINE void store_codes(v128_t first, v128_t last, Block& block) {
 
 EXPORT(quantize_q8_0)
 uint32_t quantize_q8_0(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
-  return encode_rows<BlockQ8_0, 32>(x, importance, out, rows, cols, [](const float* x, const float*, BlockQ8_0& block) {
+  return encode_rows<BlockQ8_0, 32>(127 * HALF_MOST, x, importance, out, rows, cols, [](const float* x, const float*, BlockQ8_0& block) {
     const Values32 values = Values32::load(x);
     const float d = largest(magnitudes(values)) / 127;
     const v128_t factor = wasm_f32x4_splat(inverse(d)), half = wasm_f32x4_const_splat(0.5f);
@@ -106,10 +106,10 @@ template <class Block, int offset>
 static INLINE uint32_t quantize_scaled(const float* x, const float* importance, uint8_t* out, uint32_t rows,
                                        uint32_t cols, Trials trials) {
   if (importance)
-    return encode_fours<Block>(x, importance, out, rows, cols, [&](const float* x, const float* weights, Block* blocks) {
+    return encode_fours<Block>(offset * HALF_MOST, x, importance, out, rows, cols, [&](const float* x, const float* weights, Block* blocks) {
       weighted_scales<Block, offset>(x, weights, blocks, trials);
     });
-  return encode_rows<Block, 32>(x, nullptr, out, rows, cols, [](const float* x, const float*, Block& block) {
+  return encode_rows<Block, 32>(offset * HALF_MOST, x, nullptr, out, rows, cols, [](const float* x, const float*, Block& block) {
     const Values32 values = Values32::load(x);
     const float d = furthest(values) / -offset;
     store_half(block.d, d);
@@ -122,10 +122,10 @@ template <class Block, int most>
 static INLINE uint32_t quantize_minimum(const float* x, const float* importance, uint8_t* out, uint32_t rows,
                                         uint32_t cols, LineTrials trials) {
   if (importance)
-    return encode_fours<Block>(x, importance, out, rows, cols, [&](const float* x, const float* weights, Block* blocks) {
+    return encode_fours<Block>(HALF_MOST, x, importance, out, rows, cols, [&](const float* x, const float* weights, Block* blocks) {
       weighted_lines<Block, most>(x, weights, blocks, trials);
     });
-  return encode_rows<Block, 32>(x, nullptr, out, rows, cols, [](const float* x, const float*, Block& block) {
+  return encode_rows<Block, 32>(HALF_MOST, x, nullptr, out, rows, cols, [](const float* x, const float*, Block& block) {
     const Values32 values = Values32::load(x);
     const auto [m, far] = extremes(values);
     const float d = (far - m) / most;
@@ -136,11 +136,11 @@ static INLINE uint32_t quantize_minimum(const float* x, const float* importance,
 
 EXPORT(quantize_q4_0)
 uint32_t quantize_q4_0(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
-  return quantize_scaled<BlockQ4_0, 8>(x, importance, out, rows, cols, {-7, 1.04f, 0, 20, -0.94f});
+  return quantize_scaled<BlockQ4_0, 8>(x, importance, out, rows, cols, {-8, -7, 1.04f, 0, 20, -0.94f});
 }
 EXPORT(quantize_q5_0)
 uint32_t quantize_q5_0(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
-  return quantize_scaled<BlockQ5_0, 16>(x, importance, out, rows, cols, {-15, 1.03f, 0, 20, -0.97f});
+  return quantize_scaled<BlockQ5_0, 16>(x, importance, out, rows, cols, {-16, -15, 1.03f, 0, 20, -0.97f});
 }
 EXPORT(quantize_q4_1)
 uint32_t quantize_q4_1(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {

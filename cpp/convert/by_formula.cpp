@@ -13,7 +13,7 @@ static void ternary(const float* x, float most, uint8_t* digits) {
 
 EXPORT(quantize_tq2_0)
 uint32_t quantize_tq2_0(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
-  return encode_rows<BlockTQ2_0, 256>(x, importance, out, rows, cols, [](const float* x, const float*, BlockTQ2_0& block) {
+  return encode_rows<BlockTQ2_0, 256>(HALF_MOST, x, importance, out, rows, cols, [](const float* x, const float*, BlockTQ2_0& block) {
     const float most = largest_magnitude(x, 256);
     uint8_t digits[256];
     ternary(x, most, digits);
@@ -31,7 +31,7 @@ static INLINE uint8_t fraction(uint32_t number) { return static_cast<uint8_t>((n
 
 EXPORT(quantize_tq1_0)
 uint32_t quantize_tq1_0(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
-  return encode_rows<BlockTQ1_0, 256>(x, importance, out, rows, cols, [](const float* x, const float*, BlockTQ1_0& block) {
+  return encode_rows<BlockTQ1_0, 256>(HALF_MOST, x, importance, out, rows, cols, [](const float* x, const float*, BlockTQ1_0& block) {
     const float most = largest_magnitude(x, 256);
     uint8_t digits[256];
     ternary(x, most, digits);
@@ -50,8 +50,8 @@ uint32_t quantize_tq1_0(const float* x, const float* importance, uint8_t* out, u
 
 EXPORT(quantize_mxfp4)
 uint32_t quantize_mxfp4(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
-  return encode_rows<BlockMXFP4, 32>(x, importance, out, rows, cols, [](const float* x, const float*, BlockMXFP4& block) {
-    // Twice the largest value of the table, 12, is the first power of two beyond all magnitudes... of exponent e - 125.
+  return encode_rows<BlockMXFP4, 32>(__FLT_MAX__, x, importance, out, rows, cols, [](const float* x, const float*, BlockMXFP4& block) {
+    // The largest magnitude is between 4 and 8 times the scale, of which the table has 6, or below 4 where e ends.
     const int exponent = __builtin_bit_cast(int32_t, largest_magnitude(x, 32)) >> 23;
     block.e = exponent > 2 ? exponent - 2 : 0;
     // 2^(128 - e), in two factors: the one may be too large for f32.

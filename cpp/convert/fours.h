@@ -21,7 +21,7 @@ struct Fours {
     if (!importance) return;
     w = load_four<32>(importance, 1);
     const Mask nothing = bring_near_one(w) == lanes(0);
-    for (Lanes& weight : w.v) weight = choose(nothing, lanes(1), greater(weight, lanes(0)));
+    for (Lanes& weight : w.v) weight = choose(nothing, lanes(1), greater(lanes(LEAST_WEIGHT), weight));
   }
 
   static INLINE Lanes bring_near_one(Four<32>& values) {
@@ -34,21 +34,21 @@ struct Fours {
 
   // A scale as f16 has it.
   INLINE Lanes half_of(Lanes scale) const {
-    return (Lanes)f32x4_from_f16(f32x4_to_f16((v128_t)(scale * inverse(unit)))) * unit;
+    return (Lanes)f32x4_from_f16(to_halves((v128_t)(scale * inverse(unit)))) * unit;
   }
 };
 
 INLINE void halves_of(const Fours& four, Lanes scale, uint16_t out[4]) {
-  const v128_t halves = f32x4_to_f16((v128_t)(scale * inverse(four.unit)));
+  const v128_t halves = to_halves((v128_t)(scale * inverse(four.unit)));
   for (int i = 0; i < 4; i++) out[i] = static_cast<uint16_t>(reinterpret_cast<const int32_t*>(&halves)[i]);
 }
 
 // Encodes rows by encode(x, importance or null, blocks): four blocks at a time, the last ones of a row beside zeros.
 template <class Block, class Encode>
-INLINE uint32_t encode_fours(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols,
-                             Encode encode) {
+INLINE uint32_t encode_fours(float limit, const float* x, const float* importance, uint8_t* out, uint32_t rows,
+                             uint32_t cols, Encode encode) {
   for (uint32_t r = 0; r < rows; r++, x += cols) {
-    if (!all_finite(x, cols)) return 1 + r;
+    if (!all_within(limit, x, cols)) return 1 + r;
     for (uint32_t c = 0; c < cols; c += 128) {
       if (cols - c >= 128) {
         encode(x + c, importance ? importance + c : nullptr, reinterpret_cast<Block*>(out));

@@ -27,7 +27,7 @@ INLINE Lanes places(Lanes v) {
   return (Lanes)wasm_f32x4_convert_i32x4((v128_t)passed);
 }
 
-static constexpr Trials TRIALS = {-108, 1.1f, 3, 12, -0.9f};
+static constexpr Trials TRIALS = {-127, -108, 1.1f, 3, 12, -0.9f};
 
 template <bool weighted>
 INLINE Lanes fit(const Four<32>& x, const Four<32>& w) {
@@ -42,7 +42,7 @@ INLINE void pack(const uint8_t* codes, uint8_t* q) {
 EXPORT(quantize_iq4_nl)
 uint32_t quantize_iq4_nl(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
   return encode_fours<BlockIQ4_NL>(
-      x, importance, out, rows, cols, [](const float* x, const float* weights, BlockIQ4_NL* blocks) {
+      113 * HALF_MOST, x, importance, out, rows, cols, [](const float* x, const float* weights, BlockIQ4_NL* blocks) {
         Fours four;
         four.load(x, weights);
         const Lanes d = weights ? fit<true>(four.x, four.w) : fit<false>(four.x, four.w);
@@ -96,7 +96,7 @@ INLINE Scales fit_scales(const Super<32>& super) {
 EXPORT(quantize_iq4_xs)
 uint32_t quantize_iq4_xs(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
   return encode_rows<BlockIQ4_XS, 256>(
-      x, importance, out, rows, cols, [](const float* x, const float* weights, BlockIQ4_XS& block) {
+      32 * 113 * HALF_MOST, x, importance, out, rows, cols, [](const float* x, const float* weights, BlockIQ4_XS& block) {
         Super<32> super;
         super.load(x, weights);
         memset(&block, 0, sizeof(block));

@@ -12,30 +12,35 @@ struct LineBlocks {
   Four<n> q[groups];
 };
 
-// Whole s and t for given D and M, each block's cheapest by the sums of its own line; returns what they cost together.
-template <int n>
-INLINE float choose_levels(const LineFit* fits, float D, float M, float levels, Lanes* s, Lanes* t) {
-  const float per_D = D > 0 ? 1 / D : 0, per_M = M > 0 ? 1 / M : 0;
-  const Codes level(0, levels);
-  Lanes cost = lanes(0);
-  for (int g = 0; g < LineBlocks<n>::groups; g++) {
+// Whole s and t for given D and M: of some near a block's own line those with the smallest error. Where D and M are coarse
+// beside a line, because another block's is far longer, the nearest ones would cut off values.
+template <bool weighted, int n>
+INLINE void choose_levels(const Super<n>& super, const LineFit* fits, float most, float levels, LineBlocks<n>& out) {
+  const Codes level(0, levels), code(0, most);
+  const float per_D = out.D > 0 ? 1 / out.D : 0, per_M = out.M > 0 ? 1 / out.M : 0;
+  for (int g = 0; g < out.groups; g++) {
     const LineFit& fit = fits[g];
     const Lanes per_qq = inverse(fit.qq);
     Lanes least = lanes(__builtin_inff());
     for (int k = -1; k <= 1; k++) {
-      const Lanes tk = level(fit.m * lanes(per_M) + lanes(k));
-      const Lanes o = fit.m - tk * lanes(M);  // the line's offset is that much more than it should be
-      const Lanes sk = level((fit.d - o * fit.q * per_qq) * lanes(per_D));
-      const Lanes e = sk * lanes(D) - fit.d;
-      const Lanes now = e * e * fit.qq + lanes(2) * e * o * fit.q + o * o * fit.w;
-      const Mask better = now < least;
-      least = choose(better, now, least);
-      s[g] = choose(better, sk, s[g]);
-      t[g] = choose(better, tk, t[g]);
+      const Lanes t = level(fit.m * lanes(per_M) + lanes(k)), m = t * lanes(out.M);
+      // The d that suits this m, the codes being those of the line.
+      const Lanes d = fit.d - (fit.m - m) * fit.q * per_qq;
+      for (int more = 0; more <= 1; more++) {
+        const Lanes s = level(d * lanes(per_D) + lanes(more)), scale = s * lanes(out.D);
+        const Lanes factor = inverse(scale), shift = m * factor;
+        Lanes error = lanes(0);
+        for (int i = 0; i < n; i++) {
+          const Lanes x = super.x[g].v[i], off = x + m - scale * code(x * factor + shift);
+          error += weighted ? super.w[g].v[i] * off * off : off * off;
+        }
+        const Mask better = error < least;
+        least = choose(better, error, least);
+        out.s[g] = choose(better, s, out.s[g]);
+        out.t[g] = choose(better, t, out.t[g]);
+      }
     }
-    cost += least;
   }
-  return total(cost);
 }
 
 template <int n>
@@ -95,7 +100,7 @@ INLINE void encode_lines(const Super<n>& super, float most, float levels, LineTr
   const float most_d = largest(d), most_m = largest(m);
   out.D = half_of(most_d / levels, super.unit);
   out.M = half_of(most_m / levels, super.unit);
-  choose_levels<n>(fits, out.D, out.M, levels, out.s, out.t);
+  choose_levels<weighted>(super, fits, most, levels, out);
   choose_codes(super, out, most);
   for (int round = 0; round < 2; round++) {
     refit<weighted>(super, out);
@@ -115,7 +120,7 @@ INLINE void store_levels(const Lanes* lanes, uint8_t* out) {
 template <class Block, int n, int most, int levels, class Pack>
 INLINE uint32_t quantize(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols,
                          LineTrials trials, Pack pack) {
-  return encode_rows<Block, 256>(x, importance, out, rows, cols, [&](const float* x, const float* weights, Block& block) {
+  return encode_rows<Block, 256>(levels * HALF_MOST, x, importance, out, rows, cols, [&](const float* x, const float* weights, Block& block) {
     Super<n> super;
     LineBlocks<n> made;
     super.load(x, weights);

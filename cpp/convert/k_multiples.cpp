@@ -36,6 +36,30 @@ static INLINE float refit(const Super<N>& super, const Multiples& of) {
   return AA > 0 ? total(ax) / AA : of.D;
 }
 
+// Whole s for a given D: the nearest to a block's own scale, or one further from zero if its error is smaller. Where D is
+// coarse, because another block's scale is far larger, the nearest one may cut off values.
+template <bool weighted>
+static INLINE void choose_levels(const Super<N>& super, const Lanes* d, float least, float most, float levels,
+                                 Multiples& out) {
+  const Codes level(-levels, levels - 1), code(least, most);
+  const float per_D = out.D != 0 ? 1 / out.D : 0;
+  for (int g = 0; g < GROUPS; g++) {
+    const Lanes exact = d[g] * lanes(per_D), away = choose(exact < lanes(0), lanes(-1), lanes(1));
+    Lanes smallest = lanes(__builtin_inff());
+    for (int more = 0; more <= 1; more++) {
+      const Lanes s = level(exact + away * lanes(more)), scale = s * lanes(out.D), factor = inverse(scale);
+      Lanes error = lanes(0);
+      for (int i = 0; i < N; i++) {
+        const Lanes x = super.x[g].v[i], off = x - scale * code(x * factor);
+        error += weighted ? super.w[g].v[i] * off * off : off * off;
+      }
+      const Mask better = error < smallest;
+      smallest = choose(better, error, smallest);
+      out.s[g] = choose(better, s, out.s[g]);
+    }
+  }
+}
+
 template <bool weighted>
 static INLINE void encode_multiples(const Super<N>& super, float least, float most, float levels, Trials trials,
                                     Multiples& out) {
@@ -47,9 +71,7 @@ static INLINE void encode_multiples(const Super<N>& super, float least, float mo
   }
   const float lowest = -largest(-low), highest = largest(high);
   out.D = half_of((highest >= -lowest ? highest : lowest) / -levels, super.unit);
-  const Codes level(-levels, levels - 1);
-  const float per_D = out.D != 0 ? 1 / out.D : 0;
-  for (int g = 0; g < GROUPS; g++) out.s[g] = level(d[g] * lanes(per_D));
+  choose_levels<weighted>(super, d, least, most, levels, out);
   choose_codes(super, out, least, most);
   for (int round = 0; round < 2; round++) {
     out.D = half_of(refit<weighted>(super, out), super.unit);
@@ -61,7 +83,7 @@ static INLINE void encode_multiples(const Super<N>& super, float least, float mo
 template <class Block, int offset, int levels, class Pack>
 static INLINE uint32_t quantize(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols,
                                 Trials trials, Pack pack) {
-  return encode_rows<Block, 256>(x, importance, out, rows, cols, [&](const float* x, const float* weights, Block& block) {
+  return encode_rows<Block, 256>(levels * offset * HALF_MOST, x, importance, out, rows, cols, [&](const float* x, const float* weights, Block& block) {
     Super<N> super;
     Multiples made = {};
     super.load(x, weights);
@@ -82,7 +104,7 @@ static INLINE uint32_t quantize(const float* x, const float* importance, uint8_t
 EXPORT(quantize_q3_k)
 uint32_t quantize_q3_k(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
   return quantize<BlockQ3_K, 4, 32>(
-      x, importance, out, rows, cols, {-3, 1.06f, 9, 15, 0}, [](BlockQ3_K& block, const uint8_t* s, const uint8_t* q) {
+      x, importance, out, rows, cols, {-4, -3, 1.06f, 9, 15, 0}, [](BlockQ3_K& block, const uint8_t* s, const uint8_t* q) {
         for (int i = 0; i < 8; i++) block.scales[i] = (s[i] & 15) | s[8 + i] << 4;
         for (int i = 0; i < 16; i++) block.scales[8 + i % 4] |= s[i] >> 4 << (2 * (i / 4));
         for (int half = 0; half < 2; half++)
@@ -99,7 +121,7 @@ uint32_t quantize_q3_k(const float* x, const float* importance, uint8_t* out, ui
 EXPORT(quantize_q6_k)
 uint32_t quantize_q6_k(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
   return quantize<BlockQ6_K, 32, 128>(
-      x, importance, out, rows, cols, {-31, 1.007f, 10, 15, 0}, [](BlockQ6_K& block, const uint8_t* s, const uint8_t* q) {
+      x, importance, out, rows, cols, {-32, -31, 1.007f, 10, 15, 0}, [](BlockQ6_K& block, const uint8_t* s, const uint8_t* q) {
         for (int i = 0; i < 16; i++) block.scales[i] = static_cast<int8_t>(s[i] - 128);
         for (int half = 0; half < 2; half++)
           for (int l = 0; l < 32; l++) {

@@ -79,6 +79,9 @@ INLINE float largest_magnitude(const float* x, int n) {
   return f32x4_hmax(most);
 }
 
+// What an error weighs at least, beside a largest weight of 1: a column that was never used still gets sensible values.
+constexpr float LEAST_WEIGHT = 0x1p-20f;
+
 // A super-block of 256 values in blocks of n, and what an error of each weighs; both brought near one by powers of two, so
 // that no sum of squares leaves the range of f32.
 template <int n>
@@ -87,7 +90,7 @@ struct Super {
   Four<n> x[groups];
   Four<n> w[groups];
   float unit;     // values times unit are x; 0: they are all zero, or too small to be told from it
-  bool weighted;  // else all w are 1
+  bool weighted;  // else all weigh the same, and w is not set
 
   INLINE void load(const float* values, const float* importance) {
     unit = unit_of(largest_magnitude(values, 256));
@@ -95,10 +98,9 @@ struct Super {
     for (int g = 0; g < groups; g++) x[g] = load_four<n>(values + 4 * n * g, unit);
     const float heavy = importance ? unit_of(largest_magnitude(importance, 256)) : 0;
     weighted = heavy > 0;
-    for (int g = 0; g < groups; g++) {
-      if (weighted) w[g] = load_four<n>(importance + 4 * n * g, heavy);
-      // Where nothing weighs, all errors are alike; nothing weighs less than nothing.
-      for (Lanes& weight : w[g].v) weight = weighted ? greater(weight, lanes(0)) : lanes(1);
+    for (int g = 0; weighted && g < groups; g++) {
+      w[g] = load_four<n>(importance + 4 * n * g, heavy);
+      for (Lanes& weight : w[g].v) weight = greater(lanes(LEAST_WEIGHT), weight);
     }
   }
 };

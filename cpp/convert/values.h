@@ -57,11 +57,13 @@ INLINE Extremes extremes(const Values<n>& x) {
   return {-wasm_f32x4_extract_lane(both, 0), wasm_f32x4_extract_lane(both, 2)};
 }
 
-/** The first value of largest magnitude, with its sign. */
+/** The first value of largest magnitude, with its sign; 0 where all are zeros of either sign. */
 template <int n>
 INLINE float furthest(const Values<n>& x) {
   const Values<n> sizes = magnitudes(x);
-  const v128_t most = wasm_f32x4_splat(largest(sizes));
+  const float size = largest(sizes);
+  if (size == 0) return 0;
+  const v128_t most = wasm_f32x4_splat(size);
   for (int i = 0; i < n / 4; i++) {
     const uint32_t found = wasm_i32x4_bitmask(wasm_f32x4_eq(sizes.v[i], most));
     if (!found) continue;
