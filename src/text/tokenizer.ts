@@ -7,7 +7,7 @@ import { InputError, TokenizerError } from "../errors.ts";
 import { Tensor, type TokenIds, toRows } from "../tensor.ts";
 import { BytePairEncoder } from "./bpe.ts";
 import { type ChatMessage, renderChatTemplate } from "./chat_template.ts";
-import { TokenStream, tokenBytes } from "./decoder.ts";
+import { tokenBytes, tokenStream } from "./decoder.ts";
 import {
   type ApplyChatTemplateOptions,
   type BatchEncoding,
@@ -129,7 +129,7 @@ export class Tokenizer extends Callable {
   private textIds(text: string, spell_special: boolean): number[] {
     const out: number[] = [];
     const { source, text_form } = this.vocabulary;
-    const { normalizer, metaspace } = text_form;
+    const { normalizer, pre_tokenizer } = text_form;
     for (const piece of this.table.literals.split(text, spell_special)) {
       if ("id" in piece) {
         out.push(piece.id);
@@ -141,7 +141,7 @@ export class Tokenizer extends Callable {
       )) {
         if ("id" in part) out.push(part.id);
         else
-          for (const word of preTokenize(part.text, metaspace, piece.start + part.start === 0))
+          for (const word of preTokenize(part.text, pre_tokenizer, piece.start + part.start === 0))
             this.encoder.encode(word, out);
       }
     }
@@ -238,7 +238,7 @@ export class Tokenizer extends Callable {
    */
   decode_stream(options: DecodeStreamOptions = {}): DecodeStream {
     const { skip_special_tokens = false, certain = false, prompt = [] } = givenArguments(options, "the options");
-    const stream = new TokenStream(this.vocabulary.decoder);
+    const stream = tokenStream(this.vocabulary.decoder);
     const push = (id: number): string => {
       const token = this.table.decoded.get(id) ?? this.table.tokens.get(id);
       return token === undefined || (skip_special_tokens && this.table.special.has(id)) ? "" : stream.push(token);
