@@ -55,7 +55,7 @@ export class MergeTable {
       for (const piece of [left, right, left + right])
         if (!ids.has(piece))
           throw new TokenizerError(`${where}[${rank}] needs the token ${show(piece)}, which ${vocab} lacks`);
-      table.add(left, right, rank);
+      table.add(left, right, ids.get(left + right)!, rank);
     });
     return table;
   }
@@ -82,7 +82,8 @@ export class MergeTable {
         );
     const cuts = new PieceCuts(scored, TEXT_LIMITS.token);
     for (const [piece, score] of scored) {
-      for (const cut of cuts.of(piece)) table.add(piece.slice(0, cut), piece.slice(cut), ranks.get(score)!);
+      const [result, rank] = [ids.get(piece)!, ranks.get(score)!];
+      for (const [left, right] of cuts.of(piece)) table.add(left, right, result, rank);
       if (table.count > most)
         throw new TokenizerError(
           `${source}: expected at most ${most} ways to make a piece of two others, found more in its ${scored.size} pieces`,
@@ -91,7 +92,7 @@ export class MergeTable {
     return table;
   }
 
-  private add(left: string, right: string, rank: number): void {
+  private add(left: string, right: string, result: number, rank: number): void {
     const [l, r] = [this.ids.get(left)!, this.ids.get(right)!];
     if (this.count === this.ranks.length) {
       this.ranks = doubled(this.ranks);
@@ -99,7 +100,7 @@ export class MergeTable {
     }
     this.pairs.set(l, r, this.count);
     this.ranks[this.count] = rank;
-    this.results[this.count++] = this.ids.get(left + right)!;
+    this.results[this.count++] = result;
     if (this.joinable === undefined) return;
     for (const a of this.ends(left, l, -1)) for (const b of this.ends(right, r, 0)) this.joinable.set(a, b, 1);
   }

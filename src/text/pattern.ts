@@ -4,6 +4,7 @@
 import { show } from "../config/show.ts";
 import { TokenizerError } from "../errors.ts";
 import { short } from "./fields.ts";
+import { character16 } from "./unicode.ts";
 
 /** A class of characters, so and so often; or a look at the next character, which must (not) be there and of the class. */
 export interface Item {
@@ -39,8 +40,11 @@ const ESCAPES: Readonly<Record<string, string>> = {
 };
 
 /** @throws {@link TokenizerError} naming what is not supported, and where in the pattern */
-export const parsePattern = (source: string, where: string): Alternatives =>
-  new PatternParser(short(source, where), where).alternatives();
+export function parsePattern(source: string, where: string): Alternatives {
+  const newer = [...short(source, where)].find((c) => character16(c.codePointAt(0)!) !== c);
+  if (newer) throw new TokenizerError(`${where}: ${show(newer)} is not supported: expected characters of Unicode 16`);
+  return new PatternParser(source, where).alternatives();
+}
 
 class PatternParser {
   private readonly points: readonly string[];

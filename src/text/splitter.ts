@@ -2,13 +2,14 @@
 // made to try without end by a pattern, and has a stack that a long enough run of one kind of character overflows.
 import { TokenizerError } from "../errors.ts";
 import { type Alternatives, type Item, parsePattern } from "./pattern.ts";
+import { character16 } from "./unicode.ts";
 
 /** A bit for each class of a pattern in a 32-bit mask, and one for what is not known yet. */
 const MOST_CLASSES = 31;
 const UNKNOWN = 0x80000000 | 0;
 
 /**
- * Characters looked at, and items tried, for each character of a text, and for each text; Tekken's pattern needs 20 at
+ * Characters looked at, and items tried, for each character of a text, and for each text; Tekken's pattern needs 30 at
  * most. A pattern that needs more tries the same stretch again and again.
  */
 const STEPS_OF_CHARACTER = 64;
@@ -121,7 +122,7 @@ export class PatternSplitter {
   }
 
   private classify(point: number): number {
-    const character = String.fromCodePoint(point);
+    const character = character16(point);
     return this.classes.reduce((mask, of, i) => mask | (of.test(character) ? 1 << i : 0), 0);
   }
 

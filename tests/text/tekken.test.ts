@@ -19,7 +19,9 @@ else {
   const config = { "tokenizer_config.json": read("tokenizer_config.json") };
   const sources: Record<string, Tokenizer> = {
     "tekken.json": await loadTokenizer(memoryFiles({ "tekken.json": read("tekken.json") })),
-    "tekken.json, config beside it": await loadTokenizer(memoryFiles({ "tekken.json": read("tekken.json"), ...config })),
+    "tekken.json, config beside it": await loadTokenizer(
+      memoryFiles({ "tekken.json": read("tekken.json"), ...config }),
+    ),
     "tekken_list.json": await at("tekken_list.json"),
     "tokenizer.json": await at("tokenizer.json"),
     "vocab.gguf": await at("vocab.gguf"),
