@@ -12,15 +12,7 @@ import { type Metadata, readGGUFVocabulary } from "./gguf_vocabulary.ts";
 import { TEXT_LIMITS } from "./limits.ts";
 import { readText } from "./lines.ts";
 import { fromSentencePieces } from "./sentencepiece.ts";
-import {
-  aroundText,
-  type ChatTemplates,
-  type ConfigFiles,
-  type ParsedFile,
-  ROLES,
-  type Role,
-  readConfig,
-} from "./special_tokens.ts";
+import { aroundText, type ConfigFiles, type ParsedFile, ROLES, type Role, readConfig } from "./special_tokens.ts";
 import { isTekken, readTekken } from "./tekken.ts";
 import { Tokenizer } from "./tokenizer.ts";
 import { readTokenizerJSON } from "./tokenizer_json.ts";
@@ -121,15 +113,22 @@ export function tokenizer_from_gguf(metadata: Metadata, source: string): Tokeniz
   const vocabulary = readGGUFVocabulary(metadata, special, source);
   const tokens: Partial<Record<Role, string>> = {};
   for (const [token, id] of vocabulary.ids) for (const role of ROLES) if (special[role] === id) tokens[role] = token;
-  return new Tokenizer(vocabulary, {
-    tokens,
-    added_tokens: vocabulary.added_tokens,
-    special_ids: [...special.named],
-    chat_template: gguf_templates(metadata, source),
-    padding_side: "right",
-    truncation_side: "right",
-    model_max_length: Number.POSITIVE_INFINITY,
-  });
+  const templates = gguf_templates(metadata, source);
+  // llama.cpp's name of a template of its own, which converters write where a model has none; it tells the version.
+  const version = named.exec(typeof templates?.default === "string" ? templates.default : "")?.[1];
+  if (version) delete templates!.default;
+  return new Tokenizer(
+    { ...vocabulary, version },
+    {
+      tokens,
+      added_tokens: vocabulary.added_tokens,
+      special_ids: [...special.named],
+      chat_template: templates && Object.keys(templates).length > 0 ? templates : undefined,
+      padding_side: "right",
+      truncation_side: "right",
+      model_max_length: Number.POSITIVE_INFINITY,
+    },
+  );
 }
 
 function specialTokens(metadata: Metadata, source: string): GGUFSpecialTokens {
@@ -140,8 +139,10 @@ function specialTokens(metadata: Metadata, source: string): GGUFSpecialTokens {
   }
 }
 
+const named = /^mistral-(v\d+)(?:-tekken)?$/;
+
 /** `tokenizer.chat_template`, and further ones as `tokenizer.chat_template.NAME`. */
-function gguf_templates(metadata: Metadata, source: string): ChatTemplates | undefined {
+function gguf_templates(metadata: Metadata, source: string): Record<string, string> | undefined {
   const key = "tokenizer.chat_template";
   const named: [string, string][] = [];
   for (const [name, value] of metadata) {

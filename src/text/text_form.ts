@@ -84,6 +84,10 @@ export function preTokenize(text: string, form: PreTokenizer, first: boolean): s
   return byte_level ? parts.map(spellText) : parts;
 }
 
+/** A whole text with its replacement in front, also where one stands there already. */
+export const oneStretch = (text: string, { replacement, prepend_scheme }: Metaspace): string =>
+  (prepend_scheme === "never" ? "" : replacement) + text.replaceAll(" ", () => replacement);
+
 function metaspaceParts(text: string, form: Metaspace, first: boolean): string[] {
   const { replacement, prepend_scheme, split } = form;
   text = text.replaceAll(" ", () => replacement);
