@@ -34,6 +34,14 @@ import {
 } from "./special_tokens.ts";
 import { normalize, oneStretch, preTokenize } from "./text_form.ts";
 import { type TokenTable, tokenTable } from "./token_table.ts";
+import {
+  MARKS,
+  type Mark,
+  type ParsedAnswer,
+  type ParseToolCallsOptions,
+  parse_tool_calls,
+  parseMarked,
+} from "./tool_calls.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 export interface Tokenizer {
@@ -384,13 +392,11 @@ export class Tokenizer extends Callable {
    */
   encode_messages(messages: readonly ChatMessage[], options: EncodeMessagesOptions = {}): number[] {
     const given = messageOptions(givenArguments(options, "the options"));
-    const control = (token: string) => {
-      const id = this.table.ids.get(token);
-      return id !== undefined && this.table.special.has(id) ? id : undefined;
-    };
     const { source, decoder, version } = this.vocabulary;
     const known =
-      given.version ?? version ?? versionByTokens((token) => control(token) !== undefined, decoder === "ByteLevel");
+      given.version ??
+      version ??
+      versionByTokens((token) => this.controlId(token) !== undefined, decoder === "ByteLevel");
     if (known === undefined)
       throw new InputError(
         `${source}: does not tell which version of Mistral's format it is for; pass version, e.g. "v3"`,
@@ -398,11 +404,43 @@ export class Tokenizer extends Callable {
     const format = formatOf(known);
     return encodeMessages(messages, given, format, {
       encode: (text) => (decoder === "ByteLevel" ? this.textIds(text, true) : this.pieceIds(text)),
-      control(token) {
-        const id = control(token);
+      control: (token) => {
+        const id = this.controlId(token);
         if (id !== undefined) return id;
         throw new InputError(`version ${format.version} needs the control token ${token}, which ${source} lacks`);
       },
     });
+  }
+
+  /**
+   * Takes a model's answer apart into text and the calls of tools in it. In ids, only control tokens mark calls; what the
+   * text spells stays text. In a text (decoded with special tokens) what is spelled is taken for the token.
+   * @param answer - the new tokens of an answer, without its prompt, or their text
+   * @returns a message of the assistant's: `{ role, content, tool_calls, error? }`
+   */
+  parse_tool_calls(answer: string | TokenIds, options: ParseToolCallsOptions = {}): ParsedAnswer {
+    if (typeof answer === "string") return parse_tool_calls(answer, options);
+    const rows = toRows(answer, "answer");
+    if (rows.length > 1) throw new InputError(`answer: expected one row of ids, found ${rows.length}`);
+    const ids = Array.from(rows[0] ?? []);
+    const control = new Map(MARKS.map((token) => [this.controlId(token) ?? Number.NaN, token]));
+    if (this.controlId(MARKS[0]) === undefined) return parse_tool_calls(this.decode(ids), options);
+    const marks: Mark[] = [];
+    let text = "";
+    let from = 0;
+    for (let to = 0; to <= ids.length; to++) {
+      const token = to < ids.length ? control.get(ids[to]) : "";
+      if (token === undefined) continue;
+      text += this.decode(ids.slice(from, to), { skip_special_tokens: true });
+      if (token !== "") marks.push({ token, at: text.length });
+      text += token;
+      from = to + 1;
+    }
+    return parseMarked(text, marks, options);
+  }
+
+  private controlId(token: string): number | undefined {
+    const id = this.table.ids.get(token);
+    return id !== undefined && this.table.special.has(id) ? id : undefined;
   }
 }

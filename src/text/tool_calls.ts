@@ -3,6 +3,8 @@
 //
 //   [TOOL_CALLS] [{"name": "f", "arguments": {…}, "id": "…"}, …]               v2, v3, v7
 //   [TOOL_CALLS]f[CALL_ID]…[ARGS]{…}[TOOL_CALLS]g[ARGS]{…}                     v11; from v13 on without ids
+import { givenArguments } from "../arguments.ts";
+import { show, showName } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { endOfJSON } from "./python_json.ts";
 
@@ -11,7 +13,7 @@ export interface ToolCall {
   /** Where the model wrote one, or one was asked for. */
   id?: string;
   type: "function";
-  function: { name: string; arguments: unknown };
+  function: { name: string; arguments: Record<string, unknown> };
 }
 
 /** An answer taken apart: a message of the assistant's, to be put behind the conversation. */
@@ -20,7 +22,7 @@ export interface ParsedAnswer {
   /** What is no call, broken calls among it. */
   content: string;
   tool_calls: ToolCall[];
-  /** What is wrong with a call that was not understood. Its text is in `content`, from its mark on. */
+  /** What is wrong with the first call that was not understood. Its text is in `content`, from its mark on. */
   error?: string;
 }
 
@@ -33,98 +35,142 @@ const MARK = "[TOOL_CALLS]";
 const ID = "[CALL_ID]";
 const ARGS = "[ARGS]";
 
-/** A stretch of an answer, and whether its text is the model's: a mark that was a token is a mark. */
-export type AnswerPart = { readonly text: string } | { readonly mark: string };
+/** A control token in a text. */
+export interface Mark {
+  readonly token: string;
+  readonly at: number;
+}
+
+/** The control tokens that an answer's calls are marked by. */
+export const MARKS: readonly string[] = [MARK, ID, ARGS];
 
 /**
- * @param answer - the text of an answer, with its control tokens (`skip_special_tokens: false`)
+ * Takes an answer apart. Calls that are broken stay text: nothing of an answer is lost.
+ * @param answer - its text, control tokens among it (`skip_special_tokens: false`)
  * @example
  * parse_tool_calls('[TOOL_CALLS] [{"name": "wind", "arguments": {"at": "noon"}}]').tool_calls[0].function.name; // "wind"
  */
 export function parse_tool_calls(answer: string, options: ParseToolCallsOptions = {}): ParsedAnswer {
-  if (typeof answer !== "string") throw new InputError(`answer: expected a text, found ${typeof answer}`);
-  const parts = answer
-    .replace(/<\/s>\s*$/, "")
-    .split(/(\[TOOL_CALLS\]|\[CALL_ID\]|\[ARGS\])/)
-    .map((text, i) => (i % 2 === 1 ? { mark: text } : { text }));
-  return parseAnswer(parts, options);
+  if (typeof answer !== "string") throw new InputError(`answer: expected a text, found ${show(answer)}`);
+  const text = answer.replace(/<\/s>\s*$/, "");
+  const marks = Array.from(text.matchAll(/\[(?:TOOL_CALLS|CALL_ID|ARGS)\]/g), (m) => ({ token: m[0], at: m.index }));
+  return parseMarked(text, marks, options);
 }
 
-/** The same of an answer whose marks are known apart from its text. */
-export function parseAnswer(parts: readonly AnswerPart[], { add_ids = false }: ParseToolCallsOptions): ParsedAnswer {
-  const first = parts.findIndex((part) => "mark" in part && part.mark === MARK);
-  const textOf = (some: readonly AnswerPart[]) => some.map((part) => ("text" in part ? part.text : part.mark)).join("");
-  let content = textOf(first < 0 ? parts : parts.slice(0, first));
+/** The same of a text whose control tokens are known: others that it spells are text. */
+export function parseMarked(text: string, marks: readonly Mark[], given: ParseToolCallsOptions): ParsedAnswer {
+  const { add_ids = false, ...others } = givenArguments(given, "the options");
+  const [unknown] = Object.keys(others);
+  if (unknown !== undefined) throw new InputError(`unknown option ${showName(unknown)}: did you mean add_ids?`);
   const tool_calls: ToolCall[] = [];
-  const errors: string[] = [];
-  for (let from = first, to = first; from >= 0 && from < parts.length; from = to) {
-    to = from + 1;
-    while (to < parts.length && !("mark" in parts[to] && (parts[to] as { mark: string }).mark === MARK)) to++;
-    const stretch = parts.slice(from + 1, to);
+  let error: string | undefined;
+  let content = "";
+  let done = 0;
+  for (let i = 0; i < marks.length; ) {
+    const { token, at } = marks[i];
+    let next = i + 1;
+    while (next < marks.length && marks[next].token !== MARK) next++;
+    const inner = marks.slice(i + 1, next);
+    i = next;
+    if (token !== MARK || at < done) continue; // a text in the arguments before may spell one
+    content += between(text.slice(done, at), tool_calls.length > 0);
+    const end = marks[next]?.at ?? text.length;
+    const reader = new CallReader(text, at + MARK.length, end, inner);
     try {
-      const { calls, rest } = readCalls(stretch, textOf);
-      tool_calls.push(...calls);
-      content += rest;
-    } catch (error) {
-      if (!(error instanceof Malformed)) throw error;
-      errors.push(error.message);
-      content += MARK + textOf(stretch);
+      tool_calls.push(...reader.calls());
+      done = reader.at;
+    } catch (caught) {
+      if (!(caught instanceof Malformed)) throw caught;
+      error ??= caught.message;
+      content += text.slice(at, end);
+      done = end;
     }
   }
+  content += between(text.slice(done), tool_calls.length > 0);
   if (add_ids) for (const call of tool_calls) call.id ??= randomId();
-  return { role: "assistant", content, tool_calls, ...(errors.length > 0 ? { error: errors.join("; ") } : {}) };
+  return { role: "assistant", content, tool_calls, ...(error === undefined ? {} : { error }) };
 }
+
+/** White space behind a call is nothing. */
+const between = (text: string, behind: boolean): string => (behind && text.trim() === "" ? "" : text);
 
 class Malformed extends Error {}
 
-/** The calls behind a mark, and what stands behind them. */
-function readCalls(
-  stretch: readonly AnswerPart[],
-  textOf: (parts: readonly AnswerPart[]) => string,
-): { calls: ToolCall[]; rest: string } {
-  const whole = textOf(stretch);
-  if (/^\s*\[/.test(whole) && !/^\s*\[(?:CALL_ID|ARGS)\]/.test(whole)) {
-    const { value, rest } = readJSON(whole, "a list of calls");
-    return { calls: (value as unknown[]).map(listedCall), rest };
+/** Reads what stands behind a mark. */
+class CallReader {
+  private readonly text: string;
+  private readonly next: number;
+  private readonly marks: readonly Mark[];
+  /** As far as it has read. */
+  at: number;
+
+  /**
+   * @param next - where the next call begins, unless it is in a string of this one
+   * @param marks - those until there
+   */
+  constructor(text: string, at: number, next: number, marks: readonly Mark[]) {
+    this.text = text;
+    this.at = at;
+    this.next = next;
+    this.marks = marks;
   }
-  const marks = stretch.flatMap((part, i) => ("mark" in part ? [{ mark: part.mark, i }] : []));
-  const args = marks.find(({ mark }) => mark === ARGS)?.i;
-  const id = marks.find(({ mark, i }) => mark === ID && (args === undefined || i < args))?.i;
-  // Without a mark, as where special tokens were skipped, arguments begin at their brace.
-  const brace = args === undefined ? whole.indexOf("{") : -1;
-  if (args === undefined && brace < 0) throw new Malformed("expected a list of calls, or a name and its arguments, found neither");
-  const before = args === undefined ? whole.slice(0, brace) : textOf(stretch.slice(0, id ?? args));
-  const name = before.trim();
-  if (name === "" || /[\s{}"]/.test(name)) throw new Malformed(`expected the name of a function, found ${JSON.stringify(name)}`);
-  const { value, rest } = readJSON(args === undefined ? whole.slice(brace) : textOf(stretch.slice(args + 1)), "arguments");
-  const call: ToolCall = { type: "function", function: { name, arguments: value } };
-  if (id !== undefined && args !== undefined) call.id = textOf(stretch.slice(id + 1, args)).trim();
-  return { calls: [call.id === undefined ? call : { id: call.id, ...call }], rest };
+
+  /** @throws Malformed */
+  calls(): ToolCall[] {
+    const list = /\s*\[/y;
+    list.lastIndex = this.at;
+    const begins = list.test(this.text) ? list.lastIndex - 1 : -1;
+    if (begins >= 0 && !this.marks.some(({ at }) => at === begins))
+      return (this.json("a list of calls") as unknown[]).map(listedCall);
+    return [this.named()];
+  }
+
+  private named(): ToolCall {
+    const args = this.marks.find(({ token }) => token === ARGS);
+    const id = this.marks.find(({ token, at }) => token === ID && args !== undefined && at < args.at);
+    // Without a mark, as where special tokens were skipped, arguments begin at their brace.
+    const end = id?.at ?? args?.at ?? this.at + this.text.slice(this.at, this.next).indexOf("{");
+    if (end < this.at) throw new Malformed("expected a list of calls, or a name and its arguments, found neither");
+    const name = this.text.slice(this.at, end).trim();
+    if (name === "" || /[\s{}[\]"]/.test(name))
+      throw new Malformed(`expected the name of a function, found ${show(name)}`);
+    const call = id && { id: this.text.slice(id.at + ID.length, args!.at).trim() };
+    this.at = args ? args.at + ARGS.length : end;
+    const given = this.json("arguments");
+    return { ...call, type: "function", function: { name, arguments: objectOf(given) } };
+  }
+
+  private json(what: string): unknown {
+    const end = endOfJSON(this.text, this.at);
+    const { at, text } = this;
+    try {
+      if (end >= 0) return JSON.parse(text.slice(at, (this.at = end)));
+    } catch {
+      // NaN or Infinity, which Python knows alone.
+    }
+    throw new Malformed(
+      `expected ${what} in JSON, found ${show(text.slice(at, Math.min(this.next, at + 100)).trim())}`,
+    );
+  }
 }
 
-function readJSON(text: string, what: string): { value: unknown; rest: string } {
-  const end = endOfJSON(text, 0);
-  if (end < 0) throw new Malformed(`expected ${what} in JSON, found ${JSON.stringify(text.trim().slice(0, 40))}`);
-  const rest = text.slice(end);
-  try {
-    return { value: JSON.parse(text.slice(0, end)), rest: rest.trim() === "" ? "" : rest };
-  } catch {
-    throw new Malformed(`expected ${what} in JSON, found NaN or Infinity`); // which Python knows alone
-  }
+function objectOf(given: unknown): Record<string, unknown> {
+  if (typeof given === "object" && given !== null && !Array.isArray(given)) return given as Record<string, unknown>;
+  throw new Malformed(`expected arguments to be an object, found ${show(given)}`);
 }
 
 function listedCall(entry: unknown, i: number): ToolCall {
   const { name, arguments: given, id } = (entry ?? {}) as Record<string, unknown>;
-  if (typeof name !== "string" || name === "") throw new Malformed(`expected call ${i} to have a name`);
+  if (typeof name !== "string" || name === "")
+    throw new Malformed(`expected call ${i} to have a name, found ${show(name)}`);
   return {
     ...(typeof id === "string" ? { id } : {}),
     type: "function",
-    function: { name, arguments: given ?? {} },
+    function: { name, arguments: objectOf(given) },
   };
 }
 
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-/** Of those that share it, 9 in a million: a bias of the remainder that nothing depends on. */
 const randomId = (): string =>
   Array.from(crypto.getRandomValues(new Uint32Array(9)), (n) => LETTERS[n % LETTERS.length]).join("");
