@@ -85,5 +85,7 @@ export { type AssetLocations, configure } from "./platform/assets.ts";
 export type { QuantizeOptions, QuantizeProgress } from "./quantize/options.ts";
 export { type QuantizeResult, quantize } from "./quantize/quantize.ts";
 export { Tensor, type TokenIds } from "./tensor.ts";
+export type { EncodeMessagesOptions } from "./text/encode_messages.ts";
 export { AutoTokenizer } from "./text/load_tokenizer.ts";
 export { Tokenizer } from "./text/tokenizer.ts";
+export { type ParsedAnswer, type ParseToolCallsOptions, parse_tool_calls, type ToolCall } from "./text/tool_calls.ts";

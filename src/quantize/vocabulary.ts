@@ -59,7 +59,10 @@ export async function vocabularyMetadata(repository: Repository, size: number): 
   const roles = { bos: "bos", eos: "eos", unk: "unknown", pad: "padding" } as const;
   const first = vocabulary.template.single;
   const at = first.findIndex((item) => "text" in item);
-  const { normalizer, metaspace } = vocabulary.text_form;
+  const {
+    normalizer,
+    pre_tokenizer: { metaspace },
+  } = vocabulary.text_form;
   const prefixed = metaspace ? metaspace.prepend_scheme !== "never" : normalizer.some((step) => "prepend" in step);
   return [
     ["tokenizer.ggml.model", "string", "llama"],
@@ -110,7 +113,7 @@ async function fromJSON(repository: Repository, files: ConfigFiles): Promise<Pie
   const where = repository.where(name);
   const json = readJSON(await repository.read(name, TEXT_LIMITS.file), where) as { model: { merges: unknown } };
   const vocabulary = readTokenizerJSON(json, where);
-  if (!vocabulary.byte_ids)
+  if (!vocabulary.byte_ids || vocabulary.text_form.pre_tokenizer.byte_level)
     throw new TokenizerError(
       `${where}: expected a vocabulary that spells bytes as ${byteToken(0)}, as SentencePiece's do`,
     );

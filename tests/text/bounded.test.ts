@@ -275,7 +275,9 @@ test("cuts of pieces are those that trying finds", () => {
       const tried = Array.from({ length: piece.length - 1 }, (_, i) => i + 1);
       assert.equal(
         cuts.of(piece),
-        tried.filter((cut) => pieces.has(piece.slice(0, cut)) && pieces.has(piece.slice(cut))),
+        tried
+          .map((cut) => [piece.slice(0, cut), piece.slice(cut)])
+          .filter((parts) => parts.every((part) => pieces.has(part))),
       );
     }
   }
