@@ -27,6 +27,12 @@ export { CausalLM, type ForwardOutput, MistralForCausalLM, MixtralForCausalLM } 
 export type { GenerateInputs } from "./generation/generate_inputs.ts";
 export type { GenerateOutput, GenerationTimings } from "./generation/generate_output.ts";
 export type { LogProb, LogProbs } from "./generation/log_probs.ts";
+export {
+  type Perplexity,
+  type PerplexityOptions,
+  type PerplexityProgress,
+  perplexity,
+} from "./generation/perplexity.ts";
 export { type CustomLogitsProcessor, LogitsProcessor, LogitsProcessorList } from "./generation/processors.ts";
 export { type AnswerOptions, ChatSession, type Message } from "./generation/session.ts";
 export {

@@ -12,13 +12,19 @@ export function progressBar(quiet: boolean | undefined): ((info: ProgressInfo) =
   let shown = false;
   return ({ status, loaded, total }) => {
     if (status === "progress" && performance.now() - start > 300) {
-      const filled = Math.round((WIDTH * loaded) / total);
-      const bar = "█".repeat(filled) + "░".repeat(WIDTH - filled);
-      process.stderr.write(`\rloading ${bar} ${bytes(loaded)} of ${bytes(total)}`);
+      drawBar("loading", loaded / total, `${bytes(loaded)} of ${bytes(total)}`);
       shown = true;
-    } else if (status === "ready" && shown) process.stderr.write("\r\x1b[K");
+    } else if (status === "ready" && shown) eraseLine();
   };
 }
+
+/** Draws a bar over the line that the cursor is in. @param share - 0 to 1 */
+export function drawBar(doing: string, share: number, figures: string): void {
+  const filled = Math.round(WIDTH * share);
+  process.stderr.write(`\r${doing} ${"█".repeat(filled)}${"░".repeat(WIDTH - filled)} ${figures}\x1b[K`);
+}
+
+export const eraseLine = (): void => void process.stderr.write("\r\x1b[K");
 
 export function bytes(n: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
