@@ -14,6 +14,7 @@ export {
   TramontaneError,
   WriteError,
 } from "./errors.ts";
+export { type Converted, type ConvertOptions, type ConvertProgress, convert } from "./folders/convert.ts";
 export {
   type AutoClass,
   AutoConfig,

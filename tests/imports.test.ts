@@ -25,6 +25,7 @@ const layers = [
   "convert",
   "model",
   "text",
+  "folders",
   "generation",
   "pipelines",
   "index.ts",

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { Command, CommanderError } from "commander";
 import { chatCommand } from "./chat.ts";
+import { convertCommand } from "./convert.ts";
 import { generateCommand } from "./generate.ts";
 import { infoCommand } from "./info.ts";
 import { INTERRUPTED, Interrupted, say } from "./io.ts";
@@ -13,7 +14,7 @@ import { perplexityCommand } from "./perplexity.ts";
 const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"));
 
 const program = new Command("tramontane").description("Mixtral in WebAssembly on the CPU").version(version);
-for (const command of [generateCommand, chatCommand, infoCommand, logitsCommand, perplexityCommand])
+for (const command of [generateCommand, chatCommand, infoCommand, logitsCommand, perplexityCommand, convertCommand])
   program.addCommand(command());
 for (const command of [program, ...program.commands])
   command.exitOverride().showHelpAfterError("(--help tells the options)");

@@ -3,6 +3,7 @@ import { closeSync, constants, promises as fs, fstatSync, openSync, readSync, ty
 import { join } from "node:path";
 import { CheckpointError } from "../errors.ts";
 import { endOfFile, memoryFileSync } from "./files.ts";
+import { createFolder } from "./node_folder.ts";
 import { createFile } from "./node_sink.ts";
 import type { FileHandleRef, Files, SourceFile, SyncFile, ThreadPlatform } from "./platform.ts";
 
@@ -125,5 +126,6 @@ export const nodeFiles = (real_descriptor: boolean): Files & ThreadPlatform => (
   join,
   open: (path) => openFile(path, real_descriptor),
   create: createFile,
+  createFolder,
   openSync: openAgain,
 });

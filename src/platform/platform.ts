@@ -61,6 +61,19 @@ export interface ByteSink extends ByteWriter {
   abort(): Promise<void>;
 }
 
+/**
+ * A folder that is being made. Its name names nothing until `close` has come to its end; where `close` fails, or at `abort`,
+ * all that was written is gone.
+ */
+export interface FolderSink {
+  /** Where its files are to be written meanwhile. */
+  readonly path: string;
+  /** The folder is complete. Calling it twice is harmless. @throws WriteError */
+  close(): Promise<void>;
+  /** The folder is given up. Harmless after `close`, and after another `abort`. */
+  abort(): Promise<void>;
+}
+
 /** Files by their paths. */
 export interface Files {
   /** What a path is; null when nothing is there. @throws CheckpointError when that may not be known */
@@ -72,6 +85,8 @@ export interface Files {
   open(path: string): Promise<SourceFile>;
   /** Begins a file, to be closed or aborted; pipes and devices are written as they are. @throws WriteError */
   create(path: string): Promise<ByteSink>;
+  /** Begins a folder, to be closed or aborted. @throws WriteError when something is there already, or it cannot be made */
+  createFolder(path: string): Promise<FolderSink>;
 }
 
 /** Lays pages of files over pages of WebAssembly memories, through the runtime's FFI. */
