@@ -1,18 +1,22 @@
-// npm run bench [-- PART…]: measures the parts named, or all of them, and writes one report.
-//   PART            kernels model batches sharing assisted load threads length eager peers; whole (26 GB on disk) only when named
+// npm run bench [-- PART… [MODEL…]]: measures the parts named, or all of them, and writes one report.
+//   PART            kernels model batches sharing assisted load threads length eager peers; only when named: whole (26 GB on
+//                   disk), formats and caches (what formats of weights and caches cost in perplexity and facts)
+//   MODEL           for formats and caches: files, folders, folders of them; models/demo where none is named
+//   --text FILE     for formats and caches: the text whose perplexity is found (the demo model's)
+//   --no-facts      for formats: of models other than the demo, which are not asked about condiments
 //   --quick         seconds on tiny models: shows that everything runs, the figures mean nothing
 //   --threads N     threads of the team (as many as cores)
 //   --runtime CMD   runs the models in another runtime: --runtime "deno run -A"
 //   --compare FILE  prints before → after for each figure of a saved report.json
 //   --out DIR       where the report goes (bench/results/…): report.md, report.html, report.json, and its charts as SVG
 //   --clean         removes the synthetic checkpoints in bench/cache afterwards
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { formats, ownFormats, repackedFormats } from "../src/quant/formats.ts";
-import { root } from "../tests/fixtures.ts";
+import { demo, root } from "../tests/fixtures.ts";
 import { drawCharts } from "./charts.ts";
 import { ownRuntime } from "./child.ts";
 import { installCompanions } from "./companions.ts";
@@ -23,7 +27,9 @@ import { toPage } from "./page.ts";
 import { type Context, modelFormats, type Part } from "./part.ts";
 import { assisted } from "./parts/assisted.ts";
 import { batches } from "./parts/batches.ts";
+import { caches } from "./parts/caches.ts";
 import { eager } from "./parts/eager.ts";
+import { formats as weightFormats } from "./parts/formats.ts";
 import { kernels } from "./parts/kernels.ts";
 import { length } from "./parts/length.ts";
 import { load } from "./parts/load.ts";
@@ -39,13 +45,15 @@ import { removeModels } from "./synth.ts";
 const parts: readonly Part[] = [kernels, model, peers, batches, sharing, assisted, threads, load, length, eager];
 
 const { values: options, positionals } = readArguments();
-const known = [...parts, whole];
-const unknown = positionals.find((name) => !known.some((part) => part.name === name));
+const known = [...parts, whole, weightFormats, caches];
+const isPart = (name: string) => known.some((part) => part.name === name);
+const models = positionals.filter((name) => !isPart(name) && existsSync(name));
+const unknown = positionals.find((name) => !isPart(name) && !models.includes(name));
 if (unknown) {
   console.error(`bench: unknown part ${unknown}; there are ${known.map(({ name }) => name).join(", ")}`);
   process.exit(2);
 }
-const chosen = positionals.length ? known.filter(({ name }) => positionals.includes(name)) : parts;
+const chosen = positionals.some(isPart) ? known.filter(({ name }) => positionals.includes(name)) : parts;
 
 const log = (line: string) => console.error(line);
 if (!options.quick && !installCompanions()) log("the packages of bench/ could not be installed: no charts, no peers");
@@ -79,6 +87,8 @@ function readArguments() {
         runtime: { type: "string" },
         compare: { type: "string" },
         out: { type: "string" },
+        text: { type: "string" },
+        "no-facts": { type: "boolean", default: false },
         clean: { type: "boolean", default: false },
       },
     });
@@ -100,6 +110,9 @@ async function measureRoofs(): Promise<Context> {
     quick: options.quick,
     threads: team,
     features: machine.features,
+    models: models.length ? models : [demo],
+    text: options.text,
+    facts: !options["no-facts"],
     runtime: options.runtime?.split(" ") ?? ownRuntime,
     rates: { one: rates[0], all: rates.at(-1)! },
     log,

@@ -1,7 +1,11 @@
 // What every part of the bench is, and what it is given.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { FormatName } from "../src/quant/formats.ts";
+import { demo } from "../tests/fixtures.ts";
 import { measureModel } from "./child.ts";
 import type { Measurement, Task } from "./measure.ts";
+import type { Fact } from "./quality.ts";
 import type { Section } from "./report.ts";
 import type { Rates } from "./roofs.ts";
 import { activeBytes, activeWeights, type ShapeName, shapes, synthesize } from "./synth.ts";
@@ -18,6 +22,12 @@ export interface Context {
   readonly features: readonly string[];
   /** The command that models run in; the kernels always run in this process' runtime. */
   readonly runtime: readonly string[];
+  /** Files and folders that were named: models to be measured. */
+  readonly models: readonly string[];
+  /** A text whose perplexity is to be found. */
+  readonly text: string | undefined;
+  /** Whether models are asked the demo model's questions. */
+  readonly facts: boolean;
   /** The roofs and kernels for 1 thread and for `threads`, measured at the beginning of this run. */
   readonly rates: { readonly one: Rates; readonly all: Rates };
   /** Says on standard error what is being done. */
@@ -44,6 +54,30 @@ export async function measure(
   const path = await synthesize(shape, format, closed);
   context.log(`${shape} ${format}${closed ? ", gates closed" : ""}, ${threads} threads${profile ? ", profiled" : ""}`);
   return measureModel({ path, options: { threads, profile }, tasks: [...tasks] }, context.runtime);
+}
+
+/** What quality is measured on: a text, and questions with what llama.cpp gets right in each format where it is the demo model's. */
+export function subject({ quick, text, facts: asked }: Context): {
+  text: string;
+  letters?: number;
+  context: number;
+  stride: number;
+  facts: readonly Fact[];
+  llama_cpp: Readonly<Record<string, number>>;
+} {
+  const windows = quick ? { letters: 400, context: 64, stride: 32 } : { context: 512, stride: 256 };
+  const of = (name: string) => join(demo, "expected", name);
+  const read = (name: string) => JSON.parse(readFileSync(of(name), "utf8"));
+  const formats = Object.entries<{ facts_right_llama_cpp: number }>(read("formats.json"));
+  const { facts } = read("expected.json") as { facts: Fact[] };
+  return {
+    text: text ?? of("perplexity.txt"),
+    ...windows,
+    facts: facts.slice(0, asked ? (quick ? 4 : facts.length) : 0).map(({ ask, answers }) => ({ ask, answers })),
+    llama_cpp: Object.fromEntries(
+      formats.map(([format, { facts_right_llama_cpp }]) => [format, facts_right_llama_cpp]),
+    ),
+  };
 }
 
 /** Generated tokens a second if reading the weights at the machine's bandwidth were all there is. */

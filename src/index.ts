@@ -15,6 +15,7 @@ export {
   TramontaneError,
   WriteError,
 } from "./errors.ts";
+export { type Converted, type ConvertOptions, type ConvertProgress, convert } from "./folders/convert.ts";
 export {
   type AutoClass,
   AutoConfig,
@@ -28,6 +29,12 @@ export { CausalLM, type ForwardOutput, MistralForCausalLM, MixtralForCausalLM } 
 export type { GenerateInputs } from "./generation/generate_inputs.ts";
 export type { GenerateOutput, GenerationTimings } from "./generation/generate_output.ts";
 export type { LogProb, LogProbs } from "./generation/log_probs.ts";
+export {
+  type Perplexity,
+  type PerplexityOptions,
+  type PerplexityProgress,
+  perplexity,
+} from "./generation/perplexity.ts";
 export { type CustomLogitsProcessor, LogitsProcessor, LogitsProcessorList } from "./generation/processors.ts";
 export { type AnswerOptions, ChatSession, type Message } from "./generation/session.ts";
 export {

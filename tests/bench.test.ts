@@ -1,6 +1,6 @@
 // The bench cannot rot: a quick run of all of it gives a report with every section. No time is looked at.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -11,7 +11,7 @@ import { modelFormats } from "../bench/part.ts";
 import { figure, figures, type Report, target } from "../bench/report.ts";
 import { synthesize } from "../bench/synth.ts";
 import { AutoModelForCausalLM } from "../src/index.ts";
-import { root } from "./fixtures.ts";
+import { demo, root } from "./fixtures.ts";
 
 const sections = ["kernels", "model", "peers", "batches", "sharing", "assisted", "threads", "load", "length", "eager"];
 
@@ -61,6 +61,36 @@ test("the whole 8x7B's part runs when named, and deletes its file", () => {
     );
     assert.ok(figures(report).some(({ name }) => name === "tiny Q4_0 generated"));
     assert.not.ok(existsSync(join(root, "bench", "cache", "tiny-Q4_0.gguf")));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("what formats cost: named parts on named models, of which wrong paths are refused", () => {
+  const folder = mkdtempSync(join(tmpdir(), "tramontane-bench-"));
+  try {
+    const text = join(folder, "text.txt");
+    writeFileSync(text, "Pesto is made of basil, pine nuts, garlic and olive oil. ".repeat(9));
+    const { status, stderr } = bench("formats", "caches", demo, "--quick", "--text", text, "--out", folder);
+    assert.is(status, 0, stderr);
+    const report: Report = JSON.parse(readFileSync(join(folder, "report.json"), "utf8"));
+    const [weights, caches] = report.sections.map(({ tables }) => tables[0]);
+    assert.equal(
+      weights.rows.map((row) => [row[0], row[1], row[3], row[5]]),
+      [["demo", "BF16", "16.00", "4 of 4"]],
+    );
+    assert.equal(
+      caches.rows.map(([kv_dtype, bytes]) => [kv_dtype, bytes]),
+      [
+        ["f32", "3072"],
+        ["f16", "1536"],
+        ["q8_0", "816"],
+      ],
+    );
+    assert.is(weights.rows[0][4], caches.rows[0][5], "perplexity of the same text");
+    const refused = bench("formats", join(folder, "none"));
+    assert.is(refused.status, 2);
+    assert.match(refused.stderr, /unknown part .*none/);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -26,6 +26,7 @@ const layers = [
   "model",
   "text",
   "quantize",
+  "folders",
   "generation",
   "pipelines",
   "index.ts",

@@ -5,8 +5,8 @@ import { CheckpointError } from "../errors.ts";
 import type { SourceFile } from "../platform/platform.ts";
 import { parseJSONObject } from "./json.ts";
 
-/** Bytes of a value of each type that the format knows. */
-const dtypeBytes: Readonly<Record<string, number>> = {
+/** Bytes of a value of each type that the format knows, in the order of the reference's list. */
+export const dtypeBytes = {
   BOOL: 1,
   U8: 1,
   I8: 1,
@@ -19,10 +19,11 @@ const dtypeBytes: Readonly<Record<string, number>> = {
   I32: 4,
   U32: 4,
   F32: 4,
+  F64: 8,
   I64: 8,
   U64: 8,
-  F64: 8,
-};
+} as const;
+export type SafetensorsDtype = keyof typeof dtypeBytes;
 
 /** One tensor of a safetensors file: its bytes are `file[offset, offset + bytes)`, row-major. */
 export interface SafetensorsEntry {
@@ -42,9 +43,9 @@ export interface SafetensorsHeader {
 }
 
 /** Tensors of one file; those in use have some thousand. */
-const mostTensors = 2 ** 16;
+export const mostTensors = 2 ** 16;
 /** The reference reader's limit for a header. */
-const headerLimit = 100_000_000;
+export const headerLimit = 100_000_000;
 
 /**
  * Reads a safetensors file's header; of the data, only the size is looked at.
@@ -102,7 +103,7 @@ function readEntry(name: string, entry: unknown, file: SourceFile, start: number
   const [begin, end] = data_offsets as [number, number];
   if (begin > end || end > file.size - start)
     throw fail(`data_offsets within the ${file.size - start} bytes of data`, data_offsets);
-  let bytes = dtypeBytes[dtype];
+  let bytes: number = dtypeBytes[dtype as SafetensorsDtype];
   for (const size of shape) {
     bytes *= size;
     // Past 2^53 the product is no longer exact, and no file is that large.

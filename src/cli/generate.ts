@@ -1,11 +1,10 @@
 // tramontane generate PROMPT: streams one answer.
-import process from "node:process";
 import { Command } from "commander";
 import { AutoModelForCausalLM } from "../generation/auto.ts";
 import { ChatSession } from "../generation/session.ts";
 import { readText } from "../text/lines.ts";
 import { AutoTokenizer } from "../text/load_tokenizer.ts";
-import { interruptible, say, write } from "./io.ts";
+import { interruptible, readInput, say, write } from "./io.ts";
 import {
   generateOptions,
   loadOptions,
@@ -34,7 +33,7 @@ async function run(
   prompt: string,
   flags: ModelFlags & SamplingFlags & { chat?: boolean; profile?: string | true },
 ): Promise<void> {
-  const text = prompt === "-" ? await readInput() : prompt;
+  const text = prompt === "-" ? await readPrompt() : prompt;
   await interruptible(async (signal) => {
     const tokenizer = await AutoTokenizer.from_pretrained(flags.model);
     await using model = await AutoModelForCausalLM.from_pretrained(flags.model, {
@@ -68,8 +67,4 @@ async function run(
 }
 
 /** Standard input as text: line ends of any system are one kind, and the last one is no part of the prompt. */
-async function readInput(): Promise<string> {
-  const parts: Uint8Array[] = [];
-  for await (const part of process.stdin) parts.push(part);
-  return readText(Buffer.concat(parts)).replace(/\n$/, "");
-}
+const readPrompt = async (): Promise<string> => readText(await readInput()).replace(/\n$/, "");

@@ -44,3 +44,10 @@ export async function interruptible<T>(run: (signal: AbortSignal) => Promise<T>)
     process.removeListener("SIGINT", abort);
   }
 }
+
+/** All of standard input. */
+export async function readInput(): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const part of process.stdin) parts.push(part);
+  return Buffer.concat(parts);
+}

@@ -4,17 +4,22 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { Command, CommanderError } from "commander";
 import { chatCommand } from "./chat.ts";
+import { convertCommand } from "./convert.ts";
 import { generateCommand } from "./generate.ts";
 import { infoCommand } from "./info.ts";
 import { INTERRUPTED, Interrupted, say } from "./io.ts";
 import { logitsCommand } from "./logits.ts";
+import { perplexityCommand } from "./perplexity.ts";
 import { quantizeCommand } from "./quantize.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"));
 
 const program = new Command("tramontane").description("Mixtral in WebAssembly on the CPU").version(version);
-for (const command of [generateCommand(), chatCommand(), infoCommand(), logitsCommand(), quantizeCommand()])
-  program.addCommand(command);
+for (const command of [
+  ...[generateCommand, chatCommand, infoCommand, logitsCommand],
+  ...[perplexityCommand, quantizeCommand, convertCommand],
+])
+  program.addCommand(command());
 for (const command of [program, ...program.commands])
   command.exitOverride().showHelpAfterError("(--help tells the options)");
 

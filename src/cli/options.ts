@@ -36,7 +36,7 @@ const number = (check: (n: number) => boolean, what: string) => (text: string) =
   if (text.trim() === "" || !check(value)) throw new InvalidArgumentError(`expected ${what}, found ${show(text)}`);
   return value;
 };
-const count = number((n) => Number.isInteger(n) && n > 0, "a whole number above 0");
+export const count = number((n) => Number.isInteger(n) && n > 0, "a whole number above 0");
 const countOrZero = number((n) => Number.isInteger(n) && n >= 0, "a whole number");
 const share = number((n) => n >= 0 && n <= 1, "a number from 0 to 1");
 const positive = number((n) => n >= 0 && n < Infinity, "a number of at least 0");

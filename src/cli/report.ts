@@ -22,13 +22,19 @@ export function progressLine<T extends { status: string; loaded: number; total: 
   return (info) => {
     const { status, loaded, total } = info;
     if (status === "progress" && performance.now() - start > 300) {
-      const filled = Math.round((WIDTH * loaded) / total);
-      const bar = "█".repeat(filled) + "░".repeat(WIDTH - filled);
-      process.stderr.write(`\r${visible(what(info))} ${bar} ${bytes(loaded)} of ${bytes(total)}\x1b[K`);
+      drawBar(visible(what(info)), loaded / total, `${bytes(loaded)} of ${bytes(total)}`);
       shown = true;
-    } else if (status === ended && shown) process.stderr.write("\r\x1b[K");
+    } else if (status === ended && shown) eraseLine();
   };
 }
+
+/** Draws a bar over the line that the cursor is in. @param share - 0 to 1 */
+export function drawBar(doing: string, share: number, figures: string): void {
+  const filled = Math.round(WIDTH * share);
+  process.stderr.write(`\r${doing} ${"█".repeat(filled)}${"░".repeat(WIDTH - filled)} ${figures}\x1b[K`);
+}
+
+export const eraseLine = (): void => void process.stderr.write("\r\x1b[K");
 
 export function bytes(n: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];

@@ -4,7 +4,7 @@ import { parseJSONObject } from "../checkpoint/json.ts";
 import type { ModelShape } from "../config/shape.ts";
 import { show } from "../config/show.ts";
 import { InputError, MemoryError } from "../errors.ts";
-import { type KvPool, PAGE_POSITIONS } from "../memory/kv_pool.ts";
+import { type KvPool, kvFormats, PAGE_POSITIONS } from "../memory/kv_pool.ts";
 import type { ByteWriter, SourceFile } from "../platform/platform.ts";
 import { PageList } from "./pages.ts";
 
@@ -140,6 +140,13 @@ function checkHeader(
   memory: CacheMemory,
   bad: (what: string) => InputError,
 ): { columns: number; rows: RowHeader[] } {
+  const { format } = memory.pool.layout;
+  const found = (model as { format?: unknown } | null | undefined)?.format;
+  // Rounded keys are not those that the model would compute: nothing is converted.
+  if (found !== format && Object.keys(kvFormats).includes(found as string))
+    throw bad(
+      `expected keys and values in ${format}, as the model keeps them, found ${found}: load it with that kv_dtype`,
+    );
   const expected = JSON.stringify(describeModel(memory));
   if (JSON.stringify(model) !== expected)
     throw bad(`expected the cache of a model with ${expected}, found ${show(model)}`);

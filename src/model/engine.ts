@@ -75,6 +75,8 @@ export class Engine {
   /** Positions that a sequence can have. */
   readonly context: number;
   readonly max_sequences: number;
+  /** Rows of a prompt's chunk at most. */
+  readonly chunk_rows: number;
   /** Whether there is room for attention's whole matrices. */
   readonly maps_attention: boolean;
   readonly logits: LogitsMemory;
@@ -107,6 +109,7 @@ export class Engine {
     this.shape = shape;
     this.context = plan.context;
     this.max_sequences = options.max_sequences ?? MAX_SEQUENCES;
+    this.chunk_rows = state.lanes[0].rows;
     this.maps_attention = plan.kv.matrices !== undefined;
     this.profile = options.profile ? new Profile(state.threads) : undefined;
     if (build.faster_dot) team.notify({ type: "dot", dot: build.faster_dot.choose() });
@@ -128,7 +131,7 @@ export class Engine {
       {
         pool: this.pool,
         rotary,
-        chunk_rows: state.lanes[0].rows,
+        chunk_rows: this.chunk_rows,
         between_rows: state.lanes[1].rows,
         step_ms: options.step_ms ?? STEP_MS,
         max_sequences: this.max_sequences,

@@ -68,3 +68,25 @@ export async function saveFile<T>(
     throw error;
   }
 }
+
+/**
+ * Makes a folder with all its files; when `write` throws, there is none.
+ * @param write - writes the files into the folder whose path it is given
+ * @returns what `write` does
+ * @throws WriteError when something stands under the name, or it cannot be written; what `write` throws
+ */
+export async function saveFolder<T>(
+  files: Pick<Files, "createFolder">,
+  path: string,
+  write: (folder: string) => Promise<T>,
+): Promise<T> {
+  const sink = await files.createFolder(path);
+  try {
+    const result = await write(sink.path);
+    await sink.close();
+    return result;
+  } catch (error) {
+    await sink.abort();
+    throw error;
+  }
+}

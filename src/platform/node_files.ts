@@ -3,6 +3,7 @@ import { closeSync, constants, promises as fs, fstatSync, openSync, readSync, ty
 import { dirname, join, resolve } from "node:path";
 import { CheckpointError } from "../errors.ts";
 import { endOfFile, memoryFileSync } from "./files.ts";
+import { createFolder } from "./node_folder.ts";
 import { resumeFile } from "./node_partial.ts";
 import { createFile } from "./node_sink.ts";
 import type { FileHandleRef, Files, SourceFile, SyncFile, ThreadPlatform } from "./platform.ts";
@@ -135,5 +136,6 @@ export const nodeFiles = (real_descriptor: boolean): Files & ThreadPlatform => (
       return undefined;
     }
   },
+  createFolder,
   openSync: openAgain,
 });

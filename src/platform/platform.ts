@@ -71,6 +71,19 @@ export interface ResumableSink extends ByteSink {
   abort(): Promise<void>;
 }
 
+/**
+ * A folder that is being made. Its name names nothing until `close` has come to its end; where `close` fails, or at `abort`,
+ * all that was written is gone.
+ */
+export interface FolderSink {
+  /** Where its files are to be written meanwhile. */
+  readonly path: string;
+  /** The folder is complete. Calling it twice is harmless. @throws WriteError */
+  close(): Promise<void>;
+  /** The folder is given up. Harmless after `close`, and after another `abort`. */
+  abort(): Promise<void>;
+}
+
 /** Files by their paths. */
 export interface Files {
   /** What a path is; null when nothing is there. @throws CheckpointError when that may not be known */
@@ -90,6 +103,8 @@ export interface Files {
   resume(path: string, identity: string): Promise<ResumableSink>;
   /** Bytes that can still be written beside a path, or undefined where the system does not tell. */
   free_space(path: string): Promise<number | undefined>;
+  /** Begins a folder, to be closed or aborted. @throws WriteError when something is there already, or it cannot be made */
+  createFolder(path: string): Promise<FolderSink>;
 }
 
 /** Lays pages of files over pages of WebAssembly memories, through the runtime's FFI. */

@@ -2,7 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { CheckpointError, WriteError } from "../../src/errors.ts";
-import { readAndClose, saveFile } from "../../src/platform/files.ts";
+import { readAndClose, saveFile, saveFolder } from "../../src/platform/files.ts";
 import type { Files } from "../../src/platform/platform.ts";
 import { content, type Disk, failure, pattern, sharedMemory } from "./disk.ts";
 
@@ -121,5 +121,43 @@ export async function filesContract(files: Files, disk: Disk): Promise<void> {
     await failure(() => files.create(folder), WriteError, /cannot be written/);
     await failure(() => files.create(files.join(none, "file")), WriteError, /file: cannot be written/);
     assert.equal(await files.list(folder), ["file", "inner"]);
+  });
+
+  test("a folder is made whole or not at all, where nothing is", async () => {
+    const names = () => files.list(folder);
+    const place = files.join(folder, "made");
+    const fails = saveFolder(files, place, async (path) => {
+      await saveFile(files, files.join(path, "part"), (file) => file.write(pattern(5)));
+      assert.is(await files.stat(place), null, "not before it is whole");
+      throw new CheckpointError("what was to be written is damaged");
+    });
+    await failure(() => fails, CheckpointError, "damaged");
+    assert.equal(await names(), ["file", "inner"]);
+
+    const write = (path: string) => saveFile(files, files.join(path, "part"), (file) => file.write(pattern(5)));
+    const sink = await files.createFolder(`${place}/`);
+    await write(sink.path);
+    await sink.close();
+    await sink.close();
+    await sink.abort();
+    assert.equal(await files.list(place), ["part"]);
+    assert.equal(await disk.bytes(files.join(place, "part")), pattern(5));
+    assert.equal(await names(), ["file", "inner", "made"]);
+
+    for (const [taken, found] of [
+      [place, "a folder"],
+      [path, "a file"],
+    ])
+      await failure(() => files.createFolder(taken), WriteError, new RegExp(`expected nothing, .*found ${found}`));
+    await failure(() => files.createFolder(files.join(none, "made")), WriteError, /made: cannot be made/);
+
+    // Something has come there meanwhile.
+    const late = files.join(folder, "late");
+    const beaten = await files.createFolder(late);
+    await write(beaten.path);
+    await saveFile(files, late, async () => {});
+    await failure(() => beaten.close(), WriteError, /late: expected nothing/);
+    await beaten.abort();
+    assert.equal(await names(), ["file", "inner", "late", "made"]);
   });
 }

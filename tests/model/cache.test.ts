@@ -139,7 +139,7 @@ async function withSavedCache(
   }
 }
 
-test("a cache file is for the model that wrote it, in the format that it was written in", async () => {
+test("a cache file is for the model that wrote it", async () => {
   await withSavedCache(async ({ model, cache, path }) => {
     const loaded = await model.load_cache(path);
     assert.is(loaded.get_seq_length(), 100);
@@ -148,15 +148,10 @@ test("a cache file is for the model that wrote it, in the format that it was wri
     );
     assert.ok(sameBits(a.logits.data as Float32Array, b.logits.data as Float32Array));
     for (const held of [cache, loaded]) held.dispose();
-    for (const [options, other] of [
-      [{ kv_dtype: "f16" }, base],
-      [{}, fixture("fixtures/hf/fused")],
-    ] as const) {
-      await using different = await load(options, other);
-      const error = await failure(different.load_cache(path));
-      assert.instance(error, InputError);
-      assert.match(error.message, /expected the cache of a model with/);
-    }
+    await using different = await load({}, fixture("fixtures/hf/fused"));
+    const error = await failure(different.load_cache(path));
+    assert.instance(error, InputError);
+    assert.match(error.message, /expected the cache of a model with/);
     await using narrow = await load({ kv_bytes: 3 * PAGE });
     assert.instance(await failure(narrow.load_cache(path)), MemoryError);
     assert.is(narrow.info().cache_bytes, 0);

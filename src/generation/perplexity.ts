@@ -1,0 +1,228 @@
+// How well a language model foresees a text: exp of the mean of −log p over its tokens, each from what stands before it in a
+// window. The losses come from the team; windows that are short share its steps.
+import { checkSignal, onAbort } from "../abort.ts";
+import { functionArgument, givenArguments, methodsArgument } from "../arguments.ts";
+import { CallerPromises } from "../callbacks.ts";
+import { nearest } from "../config/nearest.ts";
+import { show, showName } from "../config/show.ts";
+import { InputError } from "../errors.ts";
+import type { CausalLM } from "./causal_lm.ts";
+
+/** What `progress_callback` is told. */
+export interface PerplexityProgress {
+  status: "progress" | "done";
+  /** Tokens of the text that were read, and all that will be. */
+  loaded: number;
+  total: number;
+  /** A percentage. */
+  progress: number;
+  /** Of what was scored until now. */
+  perplexity: number;
+}
+
+export interface PerplexityOptions {
+  /** Tokens of a window: 512 by default, or as many as the model has positions. */
+  context?: number;
+  /** Tokens from one window's first to the next's: half of `context` by default. */
+  stride?: number;
+  /**
+   * How tokens are counted. `huggingface` (the default): windows moved by `stride`, of which each scores the tokens that no
+   * earlier one did, but never its own first. `llama.cpp`: chunks side by side, each begun with BOS, of which the second half
+   * is scored; one newline at the text's end and the rest behind the last whole chunk do not count.
+   */
+  convention?: "huggingface" | "llama.cpp";
+  /** Told of each window. Where it returns promises, the call ends when they are settled. */
+  progress_callback?: (progress: PerplexityProgress) => void;
+  signal?: AbortSignal;
+}
+
+export interface Perplexity {
+  /** e^nll. */
+  perplexity: number;
+  /** The mean of −log p (natural logarithm) over the tokens. */
+  nll: number;
+  /** How many were scored. */
+  tokens: number;
+}
+
+/** What is needed of a tokenizer. */
+export interface PerplexityTokenizer {
+  encode(text: string): number[];
+  readonly bos_token_id?: number;
+}
+
+/** As many tokens as llama.cpp takes, and a prompt's chunk has. */
+const CONTEXT = 512;
+
+/** Some tokens of the text; those from index `scored` on are to be foreseen. */
+interface TextWindow {
+  readonly ids: readonly number[];
+  readonly scored: number;
+  /** Tokens of the text that no window before had. */
+  readonly fresh: number;
+}
+
+/**
+ * The perplexity of a text. Its special tokens are those that `tokenizer.encode` gives: a BOS at the text's start.
+ * @throws {@link InputError} naming the argument that is wrong, or where the text is too short; the signal's reason when aborted
+ * @example
+ * const { perplexity: found, tokens } = await perplexity(model, tokenizer, "Pesto is made of basil.", { context: 128 });
+ * Source: transformers' "Perplexity of fixed-length models"; llama.cpp's llama-perplexity.
+ */
+export async function perplexity(
+  model: CausalLM,
+  tokenizer: PerplexityTokenizer,
+  text: string,
+  options: PerplexityOptions = {},
+): Promise<Perplexity> {
+  const { windows, total, context, signal, progress_callback } = readArguments(model, tokenizer, text, options);
+  const { math } = model;
+  const sums = new Float64Array(windows.length);
+  const told = new CallerPromises();
+  const done = { loaded: 0, nll: 0, tokens: 0 };
+  const tell = (status: PerplexityProgress["status"]) =>
+    told.add(
+      progress_callback?.({
+        status,
+        loaded: done.loaded,
+        total,
+        progress: (100 * done.loaded) / total,
+        perplexity: math.exp(done.nll / done.tokens),
+      }),
+    );
+  await eachOf(windows, windowsAtOnce(model, context), signal, async ({ ids, scored, fresh }, i, stop) => {
+    const { loss } = await model({
+      input_ids: [ids as number[]],
+      labels: [ids.map((id, at) => (at < scored ? -100 : id))],
+      ...alone(model),
+      signal: stop,
+    });
+    const tokens = ids.length - scored;
+    sums[i] = loss! * tokens;
+    done.loaded += fresh;
+    done.nll += sums[i];
+    done.tokens += tokens;
+    tell("progress");
+  });
+  done.loaded = total;
+  tell("done");
+  await told.settled();
+  // In the windows' order, whichever was done first: the same bits each time.
+  const nll = sums.reduce((a, b) => a + b, 0) / done.tokens;
+  return { perplexity: math.exp(nll), nll, tokens: done.tokens };
+}
+
+/** What keeps a call's loss, whatever the config asks for besides, that of the tokens, and its outputs small. */
+const alone = ({ config }: CausalLM) => ({
+  logits_to_keep: 1,
+  use_cache: false,
+  output_hidden_states: false,
+  output_attentions: false,
+  ...("num_local_experts" in config ? { output_router_logits: false } : {}),
+});
+
+/** As many windows as fill a chunk, and one to begin the next with; fewer where the caches have no room. */
+function windowsAtOnce({ engine }: CausalLM, context: number): number {
+  const { needed, all } = engine.pages(context);
+  return Math.max(1, Math.min(Math.ceil(engine.chunk_rows / context) + 1, Math.floor(all / needed)));
+}
+
+/** Runs a job for each thing, `most` at once; after a failure or an abort no more begin, and those under way are stopped. */
+async function eachOf<T>(
+  things: readonly T[],
+  most: number,
+  signal: AbortSignal | undefined,
+  job: (thing: T, i: number, stop: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const stop = new AbortController();
+  const forget = onAbort(signal, () => stop.abort(signal!.reason));
+  let next = 0;
+  const worker = async () => {
+    while (next < things.length) {
+      stop.signal.throwIfAborted();
+      const i = next++;
+      await job(things[i], i, stop.signal).catch((error) => {
+        stop.abort(error);
+        throw error;
+      });
+    }
+  };
+  try {
+    await Promise.allSettled(Array.from({ length: most }, worker));
+    stop.signal.throwIfAborted();
+  } finally {
+    forget();
+  }
+}
+
+const known = ["context", "stride", "convention", "progress_callback", "signal"];
+
+function readArguments(model: CausalLM, tokenizer: PerplexityTokenizer, text: string, given: PerplexityOptions) {
+  methodsArgument(model, "model", "forward", "generate");
+  methodsArgument(tokenizer, "tokenizer", "encode");
+  const options = givenArguments<PerplexityOptions>(given, "the options");
+  for (const name of Object.keys(options))
+    if (!known.includes(name))
+      throw new InputError(`unknown option ${showName(name)}: did you mean ${nearest(name, known)}?`);
+  const { convention = "huggingface", signal, progress_callback } = options;
+  checkSignal(signal);
+  signal?.throwIfAborted();
+  functionArgument(progress_callback, "progress_callback");
+  if (convention !== "huggingface" && convention !== "llama.cpp")
+    throw new InputError(`convention: expected "huggingface" or "llama.cpp", found ${show(convention)}`);
+  const most = positions(model);
+  const context = count("context", options.context ?? Math.min(CONTEXT, most), 2, most);
+  if (typeof text !== "string") throw new InputError(`text: expected a text, found ${show(text)}`);
+  if (convention === "llama.cpp") {
+    if (options.stride !== undefined)
+      throw new InputError(
+        `stride: llama.cpp's chunks stand side by side; expected none, found ${show(options.stride)}`,
+      );
+    const ids = tokenizer.encode(text.replace(/\n$/, ""));
+    const windows = chunks(ids, context, tokenizer.bos_token_id);
+    return { windows, total: windows.length * context, context, signal, progress_callback };
+  }
+  const stride = count("stride", options.stride ?? Math.max(1, context >> 1), 1, context);
+  const ids = tokenizer.encode(text);
+  if (ids.length < 2)
+    throw new InputError(`text: expected at least two tokens, the first of which is never scored, found ${ids.length}`);
+  return { windows: strided(ids, context, stride), total: ids.length, context, signal, progress_callback };
+}
+
+/** Positions that a window can have. */
+const positions = ({ config, context }: CausalLM): number =>
+  // A sliding window makes any number possible; the model knows those that it was trained with.
+  config.sliding_window ? config.max_position_embeddings : context;
+
+function count(name: string, value: unknown, least: number, most: number): number {
+  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
+  const limit = name === "stride" ? "context" : "what the model has positions for";
+  throw new InputError(`${name}: expected a whole number from ${least} to ${most} (${limit}), found ${show(value)}`);
+}
+
+/** Hugging Face's: up to the window that reaches the text's end. */
+function strided(ids: readonly number[], context: number, stride: number): TextWindow[] {
+  const windows: TextWindow[] = [];
+  for (let begin = 0, seen = 0; seen < ids.length; begin += stride) {
+    const window = ids.slice(begin, begin + context);
+    const end = begin + window.length;
+    const scored = Math.max(1, seen - begin);
+    if (scored < window.length) windows.push({ ids: window, scored, fresh: end - seen });
+    seen = end;
+  }
+  return windows;
+}
+
+/** llama.cpp's: whole chunks, begun with BOS where the text is. */
+function chunks(ids: readonly number[], context: number, bos: number | undefined): TextWindow[] {
+  if (ids.length < 2 * context)
+    throw new InputError(
+      `text: expected two chunks of ${context} tokens or more, which llama.cpp asks for, found ${ids.length} tokens`,
+    );
+  const begun = ids[0] === bos ? [ids[0]] : [];
+  return Array.from({ length: Math.floor(ids.length / context) }, (_, i) => ({
+    ids: [...begun, ...ids.slice(i * context + begun.length, (i + 1) * context)],
+    scored: (context >> 1) + 1,
+    fresh: context,
+  }));
+}
