@@ -89,7 +89,7 @@ function prepareRotary(
 }
 
 const setupOf = (
-  { build, logits, shape, state, packings, weights, kv }: EnginePlan,
+  { build, logits, shape, state, packings, weights, kv, adapters }: EnginePlan,
   banks: readonly WebAssembly.Memory[],
   rope_scale: number,
   options: LoadOptions,
@@ -102,6 +102,7 @@ const setupOf = (
   packings,
   model: weights.model,
   kv,
+  adapters,
   banks,
   choices: new Int32Array(new SharedArrayBuffer(CHOICE_WORDS * 4)),
   eager: options.attn_implementation === "eager",

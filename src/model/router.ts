@@ -1,6 +1,7 @@
 // A layer's router: which experts each row goes to, and with what weights.
 import type { ModelShape } from "../config/shape.ts";
 import type { BankedLayer } from "../memory/plan.ts";
+import type { Lora } from "./lora.ts";
 import type { Norm } from "./norm.ts";
 import type { Phases } from "./phases.ts";
 import type { StepView } from "./step_view.ts";
@@ -10,12 +11,14 @@ export class Router {
   private readonly memory: ThreadMemory;
   private readonly phases: Phases;
   private readonly norm: Norm;
+  private readonly lora: Lora;
   private readonly hidden: number;
 
-  constructor(memory: ThreadMemory, phases: Phases, norm: Norm, shape: ModelShape) {
+  constructor(memory: ThreadMemory, phases: Phases, norm: Norm, lora: Lora, shape: ModelShape) {
     this.memory = memory;
     this.phases = phases;
     this.norm = norm;
+    this.lora = lora;
     this.hidden = shape.hidden;
   }
 
@@ -32,13 +35,30 @@ export class Router {
         home.f32.fill(1, buffers.weights / 4 + from, buffers.weights / 4 + to);
         return;
       }
+      const logitsOf = (r: number) => buffers.router_logits + r * experts * 4;
+      for (let r = from; r < to; r++)
+        home.kernels.router_logits(buffers.xn + r * hidden * 4, layer.router, hidden, experts, logitsOf(r));
+      this.adapt(view, index, experts, from, to);
       for (let r = from; r < to; r++) {
-        const logits = buffers.router_logits + r * experts * 4;
-        home.kernels.router_logits(buffers.xn + r * hidden * 4, layer.router, hidden, experts, logits);
+        const logits = logitsOf(r);
         home.kernels.select_experts(logits, experts, k, buffers.picked + r * k * 4, buffers.weights + r * k * 4);
       }
       this.capture(view, index, experts);
     });
+  }
+
+  /** Adds what adapters give to the logits of rows [from, to). */
+  private adapt({ adapters, home, buffers }: StepView, index: number, experts: number, from: number, to: number): void {
+    const { hidden } = this;
+    for (const group of adapters) {
+      const { gate } = group.adapter.layers[index];
+      for (let r = from; gate && r < to; r++) {
+        if (!group.has[r]) continue;
+        const input = { bank: home, address: buffers.xn + r * hidden * 4, stride: hidden };
+        const out = { bank: home, address: buffers.router_logits + r * experts * 4, stride: experts };
+        this.lora.row(group, gate, input, hidden, out, experts);
+      }
+    }
   }
 
   /** Copies the thread's share of the logits to where they are wanted. */
