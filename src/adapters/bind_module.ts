@@ -6,6 +6,7 @@ import { fileName, show, showName } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
 import type { AdapterTarget, Factor, LowRank, Place, Replacement } from "./adapter.ts";
 import { type AdapterConfig, MOST_RANK } from "./adapter_config.ts";
+import { transpose } from "./factor.ts";
 import type { Module, Role } from "./keys.ts";
 
 export interface ModuleTensors {
@@ -114,14 +115,6 @@ const wholeOf = (tensor: TensorRef): Factor => {
   const [rows, cols] = tensor.shape;
   return { tensor, rows, cols, first_row: 0, first_col: 0, col_step: 1, transposed: false };
 };
-
-/** The other way round. */
-export const transpose = (factor: Factor): Factor => ({
-  ...factor,
-  rows: factor.cols,
-  cols: factor.rows,
-  transposed: !factor.transposed,
-});
 
 function replacementOf(module: Module, weight: TensorRef, target: AdapterTarget, fail: Fail): Replacement[] {
   if (module.role !== "embed_tokens" && module.role !== "head")

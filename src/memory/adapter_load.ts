@@ -1,11 +1,9 @@
 // Brings an adapter into a bank: every matrix in the file's own floats, cut out of the tensors that hold several and turned
 // round where the file has it otherwise, so that products find whole rows.
+
 import type { Adapter, Factor, LowRank } from "../adapters/adapter.ts";
-import { transpose } from "../adapters/bind_module.ts";
+import { copyFactor, interleavedRow, readTensor, transpose } from "../adapters/factor.ts";
 import type { ModelShape } from "../config/shape.ts";
-import { fileName, showName } from "../config/show.ts";
-import { CheckpointError } from "../errors.ts";
-import { firstNotFinite } from "../quant/finite.ts";
 import {
   type AdapterLayer,
   type BankedFactor,
@@ -92,14 +90,6 @@ class Placing {
   }
 }
 
-/** Row 2i + h of a head that rotates adjacent pairs is row h · head_dim / 2 + i of Hugging Face's. */
-export const interleavedRow =
-  (head_dim: number) =>
-  (row: number): number => {
-    const within = row % head_dim;
-    return row - within + (within % 2) * (head_dim / 2) + (within >> 1);
-  };
-
 /**
  * Reads an adapter's matrices to where they are to be.
  * @param address - of the adapter's first byte in the memory
@@ -128,42 +118,6 @@ export async function loadFactors(
     copyFactor(factor, bytes, memory.buffer, address + offset, row_of);
   }
   return hash.toString(16).padStart(13, "0");
-}
-
-/** All values of the tensor that a factor is in. @throws {@link CheckpointError} when one is NaN or infinite */
-export async function readTensor({ tensor }: Factor): Promise<Uint8Array<ArrayBuffer>> {
-  const { name, format, shape, file, offset, bytes: length } = tensor;
-  const bytes = new Uint8Array(length);
-  await file.read(offset, bytes);
-  const wrong = firstNotFinite(format, bytes);
-  if (wrong >= 0)
-    throw new CheckpointError(
-      `${showName(name)}: expected numbers, found NaN or infinity at ${wrong} of ${format.name} [${shape.join(", ")}] in ${fileName(file.path)}`,
-    );
-  return bytes;
-}
-
-/** Writes a factor's rows one after the other. @param bytes - its tensor's */
-export function copyFactor(
-  { tensor, rows, cols, first_row, first_col, col_step, transposed }: Factor,
-  bytes: Uint8Array<ArrayBuffer>,
-  to: ArrayBufferLike,
-  address: number,
-  row_of: (i: number) => number = (i) => i,
-): void {
-  const Words = tensor.format.block_bytes === 4 ? Uint32Array : Uint16Array;
-  const source = new Words(bytes.buffer, bytes.byteOffset, bytes.length / Words.BYTES_PER_ELEMENT);
-  const target = new Words(to as ArrayBuffer, address, rows * cols);
-  const width = tensor.shape[1];
-  const at = (row: number, col: number) => (first_row + row) * width + first_col + col * col_step;
-  for (let i = 0; i < rows; i++) {
-    const row = row_of(i);
-    if (!transposed && col_step === 1) {
-      target.set(source.subarray(at(row, 0), at(row, cols)), i * cols);
-      continue;
-    }
-    for (let j = 0; j < cols; j++) target[i * cols + j] = source[transposed ? at(j, row) : at(row, j)];
-  }
 }
 
 /** Goes on with a hash of 52 bits over some bytes: two sums of products, each of 26. */

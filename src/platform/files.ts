@@ -49,6 +49,27 @@ export async function readAndClose(file: SourceFile, limit: number): Promise<Uin
 }
 
 /**
+ * Fills a folder; when `fill` throws, nothing stands under its name.
+ * @param fill - is given the path where it is filled
+ * @throws WriteError when it cannot be written, or is there already; what `fill` throws
+ */
+export async function saveFolder<T>(
+  files: Pick<Files, "createFolder">,
+  path: string,
+  fill: (folder: string) => Promise<T>,
+): Promise<T> {
+  const sink = await files.createFolder(path);
+  try {
+    const result = await fill(sink.path);
+    await sink.close();
+    return result;
+  } catch (error) {
+    await sink.abort();
+    throw error;
+  }
+}
+
+/**
  * Writes a file from its first byte to its last; when `write` throws, what stood under the name stays.
  * @returns what `write` does
  * @throws WriteError when the file cannot be written (no permission, no room); what `write` throws

@@ -3,7 +3,7 @@ import { closeSync, constants, promises as fs, fstatSync, openSync, readSync, ty
 import { join } from "node:path";
 import { CheckpointError } from "../errors.ts";
 import { endOfFile, memoryFileSync } from "./files.ts";
-import { createFile } from "./node_sink.ts";
+import { createFile, createFolder } from "./node_sink.ts";
 import type { FileHandleRef, Files, SourceFile, SyncFile, ThreadPlatform } from "./platform.ts";
 
 /** One read call takes at most this many bytes: every runtime manages it, and progress and cancelling stay lively. */
@@ -125,5 +125,6 @@ export const nodeFiles = (real_descriptor: boolean): Files & ThreadPlatform => (
   join,
   open: (path) => openFile(path, real_descriptor),
   create: createFile,
+  createFolder,
   openSync: openAgain,
 });

@@ -1,8 +1,8 @@
-// Files that are written, by way of node:fs: beside the place first, so that what was there stays until all is written, and
+// Files and folders that are written, by way of node:fs: beside the place first, so that what was there stays until all is written, and
 // a full disk costs no older file. Pipes and devices are written as they are.
 import { promises as fs } from "node:fs";
 import { WriteError } from "../errors.ts";
-import type { ByteSink } from "./platform.ts";
+import type { ByteSink, FolderSink } from "./platform.ts";
 
 /** One write call takes at most this many bytes: systems write no more than 2 GiB at once. */
 const WRITE_BYTES = 1 << 26;
@@ -60,5 +60,43 @@ export async function createFile(path: string): Promise<ByteSink> {
       return closed;
     },
     abort: giveUp,
+  };
+}
+
+/** `createFolder` of a platform. */
+export async function createFolder(path: string): Promise<FolderSink> {
+  const failure = (cause: unknown) =>
+    new WriteError(`${path}: cannot be written: ${(cause as Error).message}`, { cause });
+  const target = `${path.replace(/[/\\]+$/, "")}.${crypto.randomUUID()}.part`;
+  try {
+    const there = await fs.readdir(path).catch((cause) => {
+      if (cause.code === "ENOENT") return [];
+      throw cause;
+    });
+    if (there.length > 0) throw new Error(`there is a folder of that name already, with ${there[0]} in it`);
+    await fs.mkdir(target);
+  } catch (cause) {
+    throw failure(cause);
+  }
+  let closed = false;
+  return {
+    path: target,
+    async close() {
+      if (closed) return;
+      try {
+        // Only an empty one goes; one that was filled meanwhile stays, and is not replaced.
+        await fs.rmdir(path).catch((cause) => {
+          if (cause.code !== "ENOENT") throw cause;
+        });
+        await fs.rename(target, path);
+        closed = true;
+      } catch (cause) {
+        await fs.rm(target, { recursive: true, force: true }).catch(() => {});
+        throw failure(cause);
+      }
+    },
+    async abort() {
+      if (!closed) await fs.rm(target, { recursive: true, force: true }).catch(() => {});
+    },
   };
 }

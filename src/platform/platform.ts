@@ -61,6 +61,16 @@ export interface ByteSink extends ByteWriter {
   abort(): Promise<void>;
 }
 
+/** A folder that is being filled. Nothing stands under its name until `close` has come to its end. */
+export interface FolderSink {
+  /** Where it is filled meanwhile: files are created and closed there. */
+  readonly path: string;
+  /** All files are complete. @throws WriteError when something stands there by now */
+  close(): Promise<void>;
+  /** It is given up, with all that is in it. Harmless after `close`. */
+  abort(): Promise<void>;
+}
+
 /** Files by their paths. */
 export interface Files {
   /** What a path is; null when nothing is there. @throws CheckpointError when that may not be known */
@@ -72,6 +82,8 @@ export interface Files {
   open(path: string): Promise<SourceFile>;
   /** Begins a file, to be closed or aborted; pipes and devices are written as they are. @throws WriteError */
   create(path: string): Promise<ByteSink>;
+  /** Begins a folder, to be closed or aborted. @throws WriteError when there is a file of its name, or a folder that is not empty */
+  createFolder(path: string): Promise<FolderSink>;
 }
 
 /** Lays pages of files over pages of WebAssembly memories, through the runtime's FFI. */
