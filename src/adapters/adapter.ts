@@ -103,8 +103,12 @@ export async function openAdapter(repository: Repository, target: AdapterTarget)
       low_rank.push(...bound.low_rank);
       replacements.push(...bound.replacements);
     }
-    refuseTwice([...low_rank], where);
-    refuseTwice([...replacements], where);
+    if (config.ensure_weight_tying && target.tied && target.head === "lm_head") {
+      low_rank.push(...headsOf(low_rank));
+      replacements.push(...headsOf(replacements));
+    }
+    refuseTwice(low_rank, where);
+    refuseTwice(replacements, where);
     return { path, config, low_rank, replacements, close: () => file.close() };
   } catch (error) {
     await file.close();
@@ -151,6 +155,12 @@ function unknownOf(name: string): string {
   if (name.includes("trainable_tokens")) return "trained embeddings of single tokens are not known to this version";
   if (/\.bias$/.test(name)) return "a bias, which no matrix of this family has";
   return "expected A or B (lora_A, lora_B) of a matrix that this family has (attention, experts, router, embedding, head), or a whole embedding or head";
+}
+
+/** What is done to the embedding, for a head that has its matrix, where nothing is said of that one. */
+function headsOf<T extends Place>(places: readonly T[]): T[] {
+  if (places.some(({ role }) => role === "head")) return [];
+  return places.filter(({ role }) => role === "embed_tokens").map((place) => ({ ...place, role: "head" }));
 }
 
 /** Two forms of names may mean one matrix. */

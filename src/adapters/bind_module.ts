@@ -35,24 +35,15 @@ export function bindModule(
   checkModule(module, config, target, fail);
   if (!a !== !b) throw fail(`expected A and B, found ${show((a ?? b)!.name)} alone`);
   const replacements = weight ? replacementOf(module, weight, target, fail) : [];
+  if (!a || !b) return { low_rank: [], replacements };
   const low_rank =
-    !a || !b
-      ? []
-      : module.role === "experts"
-        ? bindExperts(module.layer, a, b, config, target.shape.layers[module.layer], target.shape, fail)
-        : [bindMatrix(name, placeOf(module), a, b, config, target, fail)];
-  const tied = config.ensure_weight_tying && target.tied && target.head === "lm_head";
-  if (!tied || module.role !== "embed_tokens") return { low_rank, replacements };
-  // The head has the embedding's matrix: so it has what is done to it.
-  return {
-    low_rank: low_rank.concat(low_rank.map(forHead)),
-    replacements: replacements.concat(replacements.map(forHead)),
-  };
+    module.role === "experts"
+      ? bindExperts(module.layer, a, b, config, target.shape.layers[module.layer], target.shape, fail)
+      : [bindMatrix(name, placeOf(module), a, b, config, target, fail)];
+  return { low_rank, replacements };
 }
 
 type Fail = (what: string) => CheckpointError;
-
-const forHead = <T extends Place>(place: T): T => ({ ...place, role: "head" });
 
 const baseOf = ({ base }: AdapterConfig): string =>
   base === null ? "" : ` (an adapter for ${showName(base)}, as it says)`;

@@ -6,7 +6,7 @@ import type { ProgressInfo } from "../model/options.ts";
 const WIDTH = 30;
 
 /** A progress bar for `progress_callback`: only on a terminal, and only for loads that take a while. */
-export function progressBar(quiet: boolean | undefined): ((info: ProgressInfo) => void) | undefined {
+export function progressBar(quiet: boolean | undefined, what = "loading"): ((info: ProgressInfo) => void) | undefined {
   if (quiet || !process.stderr.isTTY) return undefined;
   const start = performance.now();
   let shown = false;
@@ -14,7 +14,7 @@ export function progressBar(quiet: boolean | undefined): ((info: ProgressInfo) =
     if (status === "progress" && performance.now() - start > 300) {
       const filled = Math.round((WIDTH * loaded) / total);
       const bar = "█".repeat(filled) + "░".repeat(WIDTH - filled);
-      process.stderr.write(`\rloading ${bar} ${bytes(loaded)} of ${bytes(total)}`);
+      process.stderr.write(`\r${what} ${bar} ${bytes(loaded)} of ${bytes(total)}`);
       shown = true;
     } else if (status === "ready" && shown) process.stderr.write("\r\x1b[K");
   };
