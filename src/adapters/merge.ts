@@ -1,6 +1,7 @@
 // A checkpoint with adapters in its weights, written as another one: a Hugging Face folder, or a GGUF where the base is one.
 // Tensors stream through memory, some rows at a time.
-import { methodsArgument, textArgument } from "../arguments.ts";
+import { checkSignal } from "../abort.ts";
+import { functionArgument, givenArguments, textArgument } from "../arguments.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { readGGUF } from "../checkpoint/gguf.ts";
 import { type GGUFPair, writeGGUF } from "../checkpoint/gguf_writer.ts";
@@ -70,14 +71,16 @@ export async function merge(
   out: string,
   options: MergeOptions = {},
 ): Promise<void> {
-  const { dtype, signal, max_shard_bytes } = options;
+  const chosen = givenArguments<MergeOptions>(options, "merge: the options");
+  const { dtype, signal, max_shard_bytes, progress_callback } = chosen;
   const given = readAdapters(adapters);
   textArgument(out, "merge: out");
-  if (dtype !== undefined && !Object.hasOwn(dtypes, dtype))
+  if (dtype !== undefined && !Object.keys(dtypes).includes(dtype))
     throw new InputError(`dtype: expected one of ${Object.keys(dtypes).join(", ")}, found ${show(dtype)}`);
   if (max_shard_bytes !== undefined && !(Number.isInteger(max_shard_bytes) && max_shard_bytes > 0))
     throw new InputError(`max_shard_bytes: expected a whole number above 0, found ${show(max_shard_bytes)}`);
-  if (signal !== undefined) methodsArgument(signal, "signal", "throwIfAborted");
+  functionArgument(progress_callback, "progress_callback");
+  checkSignal(signal);
   signal?.throwIfAborted();
   const platform = await currentPlatform();
   const repository = await openRepository(platform, textArgument(base, "merge: base"));
@@ -90,7 +93,7 @@ export async function merge(
     const scaled = opened.map((adapter, i) => ({ adapter, scale: given[i].scale }));
     const plan = planMerge(checkpoint, target, scaled);
     const merger = new Merger((await loadKernels(platform)).module);
-    await new Writing(platform, repository, checkpoint, plan, merger, options).write(out);
+    await new Writing(platform, repository, checkpoint, plan, merger, chosen).write(out);
   } finally {
     await checkpoint.close();
     await Promise.all(opened.map((adapter) => adapter.close()));
