@@ -37,6 +37,15 @@ const chosen = {
   "fixtures/make_logits.py": "made logits/",
   "fixtures/logits": "processors and warpers, chains of them, sampling, stop strings",
 
+  "fixtures/make_lora.py": "made lora/",
+  "fixtures/lora/README.md": "forms of keys, scales, tolerance",
+  "fixtures/lora/base/config.json": "what the adapters are for",
+  "fixtures/lora/base/model.safetensors": "what the adapters are for",
+  "fixtures/lora/experts_fused": "attention, and all experts of a layer in one pair",
+  "fixtures/lora/w2_and_gate_v4": "the router, and a pair for each expert",
+  "fixtures/lora/head_and_embedding_lora": "head and embedding",
+  "fixtures/lora/some_experts_v4": "one expert of one layer, in f16",
+
   "fixtures/make_cache.py": "made cache/",
   "fixtures/cache": "which keys a window shows, update by update",
 

@@ -1,4 +1,5 @@
 // The public API: re-exports only.
+export { type MergeAdapter, type MergeOptions, merge } from "./adapters/merge.ts";
 export { BitsAndBytesConfig, type BitsAndBytesOptions } from "./config/bitsandbytes_config.ts";
 export { GenerationConfig, type GenerationOptions } from "./config/generation_config.ts";
 export { MistralConfig } from "./config/mistral_config.ts";
@@ -47,6 +48,7 @@ export {
   StopStringCriteria,
 } from "./generation/stopping.ts";
 export { BaseStreamer, TextStreamer, type TextStreamerOptions } from "./generation/streamers.ts";
+export type { AdapterInfo, LoadAdapterOptions } from "./model/adapters.ts";
 export { BaseModel, type BaseModelOutput, MistralModel, MixtralModel } from "./model/base_model.ts";
 export { KeyValueCache } from "./model/cache.ts";
 export {

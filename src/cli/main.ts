@@ -9,6 +9,7 @@ import { generateCommand } from "./generate.ts";
 import { infoCommand } from "./info.ts";
 import { INTERRUPTED, Interrupted, say } from "./io.ts";
 import { logitsCommand } from "./logits.ts";
+import { mergeCommand } from "./merge.ts";
 import { perplexityCommand } from "./perplexity.ts";
 import { quantizeCommand } from "./quantize.ts";
 
@@ -17,7 +18,7 @@ const { version } = JSON.parse(readFileSync(new URL("../../../package.json", imp
 const program = new Command("tramontane").description("Mixtral in WebAssembly on the CPU").version(version);
 for (const command of [
   ...[generateCommand, chatCommand, infoCommand, logitsCommand],
-  ...[perplexityCommand, quantizeCommand, convertCommand],
+  ...[perplexityCommand, quantizeCommand, convertCommand, mergeCommand],
 ])
   program.addCommand(command());
 for (const command of [program, ...program.commands])

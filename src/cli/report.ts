@@ -7,8 +7,8 @@ import { visible } from "./io.ts";
 const WIDTH = 30;
 
 /** A progress bar for `progress_callback`: only on a terminal, and only for loads that take a while. */
-export const progressBar = (quiet: boolean | undefined): ((info: ProgressInfo) => void) | undefined =>
-  progressLine(quiet, () => "loading", "ready");
+export const progressBar = (quiet: boolean | undefined, what = "loading"): ((info: ProgressInfo) => void) | undefined =>
+  progressLine(quiet, () => what, "ready");
 
 /** The same for whatever tells `loaded` of `total` bytes. @param ended - the status that comes last */
 export function progressLine<T extends { status: string; loaded: number; total: number }>(

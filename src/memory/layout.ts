@@ -66,6 +66,8 @@ export interface Lane extends RowBuffers {
 export interface ThreadBuffers {
   readonly strip: number; // f32 (rows + 3, STRIP)  outputs of one unit of a product
   readonly strip2: number; // f32 (rows + 3, STRIP)
+  readonly strip3: number; // f32 (rows + 3, STRIP)  what an adapter adds to a strip
+  readonly added: { readonly rows: number; readonly weights: number }; // u32, f32 (rows): to which of a strip's rows, times what
   readonly staged: number; // f32 (4, hidden)  rows on their way to another bank
   /** Where rows are so few that every thread packs them for itself. */
   readonly few: RowBuffers;
@@ -246,6 +248,8 @@ function planThread(
   return {
     strip: take(strip),
     strip2: take(strip),
+    strip3: take(strip),
+    added: { rows: take(chunk_rows * 4), weights: take(chunk_rows * 4) },
     staged: take(4 * hidden * 4),
     few: planRows(shape, FEW_ROWS, regions, take),
     pairs: [chunk_rows, between_rows].map((rows) => ({

@@ -6,6 +6,7 @@ import { STRIP, TILE_FROM } from "../memory/layout.ts";
 import type { BankedLayer } from "../memory/plan.ts";
 import type { BlockFormat } from "../quant/formats.ts";
 import { share } from "../threads/barrier.ts";
+import { type Lora, type LoraTask, LoraTasks } from "./lora.ts";
 import type { Norm } from "./norm.ts";
 import type { Phases } from "./phases.ts";
 import type { PackedRows, Products, Unit } from "./products.ts";
@@ -27,13 +28,15 @@ export class Experts {
   private readonly products: Products;
   private readonly phases: Phases;
   private readonly norm: Norm;
+  private readonly lora: Lora;
   private readonly hidden: number;
 
-  constructor(memory: ThreadMemory, products: Products, phases: Phases, norm: Norm, shape: ModelShape) {
+  constructor(memory: ThreadMemory, products: Products, phases: Phases, norm: Norm, lora: Lora, shape: ModelShape) {
     this.memory = memory;
     this.products = products;
     this.phases = phases;
     this.norm = norm;
+    this.lora = lora;
     this.hidden = shape.hidden;
   }
 
@@ -132,7 +135,7 @@ export class Experts {
     index: number,
     assignments: readonly Assignment[],
   ): Generator<void, void, void> {
-    const { memory, products } = this;
+    const { memory, products, lora, hidden } = this;
     const { strip, strip2 } = memory.own;
     const { intermediate, act } = layer.shape;
     // Few rows take few experts, each with few of them: then all have the same form.
@@ -142,6 +145,9 @@ export class Experts {
       most,
       STRIP,
     );
+    const [w1, w3] = this.upTasks(view, index, assignments);
+    const x = { bank: view.home, address: view.buffers.xn, stride: hidden };
+    yield* lora.inner(view, index, [...w1, ...w3], hidden, () => x);
     yield* this.phases.units(view, "experts w1, w3", index, units.length, (unit) => {
       const { part, from, to } = units[unit];
       const assignment = assignments[part];
@@ -151,8 +157,12 @@ export class Experts {
       const input = view.few ? this.fewInput(view, assignment) : this.input(view, assignment);
       products.multiply(layer.w1, expert, input, from, to, { address: strip, stride });
       products.multiply(layer.w3, expert, input, from, to, { address: strip2, stride });
+      // The strips hold columns `from` on: their addresses are taken back to where column 0 would be.
+      lora.outer(w1, units[unit], stride, { bank, address: strip - from * 4, stride });
+      lora.outer(w3, units[unit], stride, { bank, address: strip2 - from * 4, stride });
       const gate = act === "gelu" ? bank.kernels.gelu_mul : bank.kernels.silu_mul;
       gate(strip, strip2, tokens, to - from, stride);
+      this.keepGated(view, layer, index, assignment, bank, from, to, stride);
       const format = layer.w2.weights.formats[expert];
       if (wantsWholeRows(format)) this.keepStrip(view, bank, assignment, intermediate, units[unit], stride);
       else {
@@ -193,6 +203,60 @@ export class Experts {
     }
   }
 
+  /** What adapters add to w1 and w3, for each expert that the router picked. */
+  private upTasks(view: StepView, index: number, assignments: readonly Assignment[]): [w1: LoraTask[], w3: LoraTask[]] {
+    const tasks = new LoraTasks(view.step.lane);
+    const of = (name: "w1" | "w3") => {
+      const before = tasks.list.length;
+      for (const group of view.adapters) {
+        const pairs = group.adapter.layers[index][name];
+        for (const [part, assignment] of pairs ? assignments.entries() : []) {
+          const { own, rows } = pairsOf(view, assignment, group.has);
+          tasks.add(group, pairs![assignment.expert], part, rows, own);
+        }
+      }
+      return tasks.list.slice(before);
+    };
+    return [of("w1"), of("w3")];
+  }
+
+  /** And to w2. */
+  private downTasks(view: StepView, index: number, assignments: readonly Assignment[]): LoraTask[] {
+    const tasks = new LoraTasks(view.step.lane);
+    for (const group of view.adapters) {
+      const pairs = group.adapter.layers[index].w2;
+      for (const [part, assignment] of pairs ? assignments.entries() : []) {
+        const { own, rows } = pairsOf(view, assignment, group.has);
+        const gated = own.map((t) => assignment.start + t);
+        const weights = Float32Array.from(gated, (at) => view.home.f32[view.pairs.weights / 4 + at]);
+        tasks.add(group, pairs![assignment.expert], part, gated, rows, weights);
+      }
+    }
+    return tasks.list;
+  }
+
+  /** Copies columns [from, to) of h to where adapters multiply it by A of w2, for the rows that have one. */
+  private keepGated(
+    view: StepView,
+    { shape }: BankedLayer,
+    index: number,
+    assignment: Assignment,
+    bank: BankView,
+    from: number,
+    to: number,
+    stride: number,
+  ): void {
+    const { memory, lora } = this;
+    for (const group of view.adapters) {
+      if (!group.adapter.layers[index].w2?.[assignment.expert]) continue;
+      const { bank: target, address } = lora.gated(group, view.step.lane, shape.intermediate);
+      for (const t of pairsOf(view, assignment, group.has).own) {
+        const at = address + ((assignment.start + t) * shape.intermediate + from) * 4;
+        memory.copy(bank, memory.own.strip + t * stride * 4, target, at, to - from);
+      }
+    }
+  }
+
   /** The rows of an expert, of few that stand packed in their own order. */
   private fewInput(view: StepView, { start, tokens }: Assignment): PackedRows {
     const first = view.home.u32[view.pairs.rows / 4 + start];
@@ -211,25 +275,36 @@ export class Experts {
     index: number,
     assignments: readonly Assignment[],
   ): Generator<void, void, void> {
-    const { memory, products, hidden } = this;
+    const { memory, products, hidden, lora } = this;
     const { strip } = memory.own;
     const { home, lane, pairs, rows } = view;
+    const { intermediate } = layer.shape;
+    const added = this.downTasks(view, index, assignments);
+    yield* lora.inner(view, index, added, intermediate, ({ group }) => lora.gated(group, view.step.lane, intermediate));
     const units = products.units([hidden], rows, 16);
     yield* this.phases.units(view, "experts w2", index, units.length, (unit) => {
       const { from, to } = units[unit];
       const stride = products.stripStride(units[unit], rows);
-      for (const assignment of assignments) {
+      for (const [part, assignment] of assignments.entries()) {
         const { expert, start, tokens } = assignment;
         const h = this.gated(view, layer, assignment);
         products.multiply(layer.w2, expert, h, from, to, { address: strip, stride });
         memory.copyToBank(products.bankOf(layer.w2.weights, expert), home, strip, tokens * stride);
         const [index, scale] = [pairs.rows + start * 4, pairs.weights + start * 4];
         this.norm.addRows(home, lane.x + from * 4, index, strip, stride, scale, tokens, to - from);
+        lora.outer(added, { part, from, to }, stride, { bank: home, address: lane.x, stride: hidden });
       }
     });
   }
 }
 
 const wantsWholeRows = ({ row_head }: BlockFormat): boolean => row_head !== undefined;
+
+/** Which of an expert's pairs are of rows that have an adapter, counted from its first; and their rows. */
+function pairsOf({ home, pairs }: StepView, { start, tokens }: Assignment, has: Uint8Array) {
+  const rows = home.u32.subarray(pairs.rows / 4 + start, pairs.rows / 4 + start + tokens);
+  const own = Uint32Array.from(rows.keys()).filter((t) => has[rows[t]]);
+  return { own, rows: own.map((t) => rows[t]) };
+}
 
 const formatsOf = ({ w1, w3 }: BankedLayer, expert: number) => [w1.weights.formats[expert], w3.weights.formats[expert]];

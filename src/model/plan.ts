@@ -8,6 +8,7 @@ import { InputError, MemoryError } from "../errors.ts";
 import type { KernelInstance } from "../kernels/abi.ts";
 import { askKernels, type KernelBuild, loadKernels } from "../kernels/load.ts";
 import { loadLogits } from "../kernels/logits.ts";
+import { type AdapterState, planAdapterState } from "../memory/adapter_layout.ts";
 import { alignUp, MAX_BANK_BYTES } from "../memory/bank.ts";
 import { type KvFormat, type KvLayout, type KvSizes, PAGE_POSITIONS, planKv } from "../memory/kv_pool.ts";
 import { type Packings, packingsOf, planRunState, type RunState, WORKSPACE_BYTES } from "../memory/layout.ts";
@@ -54,7 +55,10 @@ export interface EnginePlan {
   readonly state: RunState;
   readonly source: WeightSource;
   readonly weights: WeightPlan;
+  /** The class's. */
+  readonly head: HeadName | null;
   readonly kv: KvLayout;
+  readonly adapters: AdapterState;
   /** Bytes of each memory: weights, and caches where they found room or in memories of their own. */
   readonly bank_bytes: readonly number[];
   /** How many matrices have each format, in the files or as they are made. */
@@ -139,7 +143,9 @@ export async function planEngine(
       state,
       source,
       weights: plan,
+      head,
       kv: layout,
+      adapters: planAdapterState(shape, kernels, state),
       bank_bytes,
       formats: countFormats(matrices),
       memory_formats,

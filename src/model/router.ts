@@ -2,6 +2,7 @@
 import type { ModelShape } from "../config/shape.ts";
 import type { Linear } from "../memory/linear.ts";
 import type { BankedLayer } from "../memory/plan.ts";
+import type { Lora } from "./lora.ts";
 import type { Norm } from "./norm.ts";
 import type { Phases } from "./phases.ts";
 import type { Products } from "./products.ts";
@@ -13,13 +14,15 @@ export class Router {
   private readonly products: Products;
   private readonly phases: Phases;
   private readonly norm: Norm;
+  private readonly lora: Lora;
   private readonly hidden: number;
 
-  constructor(memory: ThreadMemory, products: Products, phases: Phases, norm: Norm, shape: ModelShape) {
+  constructor(memory: ThreadMemory, products: Products, phases: Phases, norm: Norm, lora: Lora, shape: ModelShape) {
     this.memory = memory;
     this.products = products;
     this.phases = phases;
     this.norm = norm;
+    this.lora = lora;
     this.hidden = shape.hidden;
   }
 
@@ -36,11 +39,15 @@ export class Router {
         home.f32.fill(1, buffers.weights / 4 + from, buffers.weights / 4 + to);
         return;
       }
+      const logitsOf = (r: number) => buffers.router_logits + r * experts * 4;
       for (let r = from; r < to; r++) {
-        const logits = buffers.router_logits + r * experts * 4;
         const x = buffers.xn + r * hidden * 4;
-        if (typeof layer.router === "number") home.kernels.router_logits(x, layer.router, hidden, experts, logits);
-        else this.multiply(home, layer.router, x, logits);
+        if (typeof layer.router === "number") home.kernels.router_logits(x, layer.router, hidden, experts, logitsOf(r));
+        else this.multiply(home, layer.router, x, logitsOf(r));
+      }
+      this.adapt(view, index, experts, from, to);
+      for (let r = from; r < to; r++) {
+        const logits = logitsOf(r);
         home.kernels.select_experts(logits, experts, k, buffers.picked + r * k * 4, buffers.weights + r * k * 4);
       }
       this.capture(view, index, experts);
@@ -54,6 +61,20 @@ export class Router {
     const packed = { region: memory.own.few.packed, tile: 0, tokens: 1, cols: hidden };
     products.pack(home, formats, packed, x, hidden, 0, 1);
     products.multiply(router, 0, packed, 0, experts, { address: logits, stride: experts });
+  }
+
+  /** Adds what adapters give to the logits of rows [from, to). */
+  private adapt({ adapters, home, buffers }: StepView, index: number, experts: number, from: number, to: number): void {
+    const { hidden } = this;
+    for (const group of adapters) {
+      const { gate } = group.adapter.layers[index];
+      for (let r = from; gate && r < to; r++) {
+        if (!group.has[r]) continue;
+        const input = { bank: home, address: buffers.xn + r * hidden * 4, stride: hidden };
+        const out = { bank: home, address: buffers.router_logits + r * experts * 4, stride: experts };
+        this.lora.row(group, gate, input, hidden, out, experts);
+      }
+    }
   }
 
   /** Copies the thread's share of the logits to where they are wanted. */

@@ -106,6 +106,34 @@ async function extend(data: Uint8Array): Promise<string | null> {
   }
 }
 
+// One model for all adapters, and two good ones: of each expert, and of head and embedding.
+const adapted = await MixtralForCausalLM.from_pretrained(fixture("fixtures/lora/base"), { threads: 2 });
+const adapters = ["w2_and_gate_v4", "head_and_embedding_lora"].map((name) => ({
+  config: readFileSync(fixture(`fixtures/lora/${name}/adapter_config.json`), "utf8"),
+  weights: read(`fixtures/lora/${name}/adapter_model.safetensors`),
+}));
+const headerOf = (weights: Uint8Array) => 8 + Number(new DataView(weights.buffer).getBigUint64(0, true));
+
+/** Loads an adapter, computes with it, and deletes it; whatever comes of that, none stays. */
+async function adapts(config: Uint8Array | string, weights: Uint8Array): Promise<string | null> {
+  const message = await compute(memoryFiles({ "adapter_config.json": config, "adapter_model.safetensors": weights }));
+  await adapted.delete_adapter(adapted.active_adapters());
+  if (adapted.info().adapters.length > 0) throw new Error("an adapter is left");
+  return message;
+}
+
+async function compute(adapter: Repository): Promise<string | null> {
+  try {
+    await adapted.engine.adapters.loadFrom(adapter, {});
+    await adapted({ input_ids: [[1, 2, 3, 4]], use_cache: false });
+    await adapted.generate({ input_ids: [1, 2, 3], max_new_tokens: 2 });
+    return null;
+  } catch (error) {
+    if (error instanceof TramontaneError && !(error instanceof EngineError)) return error.message;
+    throw error;
+  }
+}
+
 /** Bun counts whole WebAssembly memories, of which a small model touches a few pages; V8 counts none. */
 const memory = 2 ** 31;
 
@@ -173,6 +201,24 @@ export const engineTargets: readonly Target[] = [
           bnb_4bit_use_double_quant: true,
         },
       }),
+  },
+  {
+    name: "adapter",
+    memory,
+    mutant: (draw) => mutateBytes(adapters[0].weights, headerOf(adapters[0].weights), draw),
+    open: (mutant) => adapts(adapters[0].config, mutant as Uint8Array),
+  },
+  {
+    name: "adapter's values",
+    memory,
+    mutant: (draw) => spoilWeights(adapters[1].weights, headerOf(adapters[1].weights), draw),
+    open: (mutant) => adapts(adapters[1].config, mutant as Uint8Array),
+  },
+  {
+    name: "adapter_config.json",
+    memory,
+    mutant: (draw) => mutateJSON(adapters[1].config, draw),
+    open: (mutant) => adapts(mutant, adapters[1].weights),
   },
   {
     name: "cache",
