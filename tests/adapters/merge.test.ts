@@ -155,9 +155,9 @@ test("nothing stands there before all is written; what cannot be merged is refus
     [
       () => merge(base, [adapter], there),
       WriteError,
-      /there: cannot be written: there is a folder of that name already/,
+      /there: expected nothing, where a folder is to be made, found a folder/,
     ],
-    [() => merge(base, [adapter], join(there, "file")), WriteError, /file: cannot be written/],
+    [() => merge(base, [adapter], join(there, "file")), WriteError, /file: expected nothing, .*found a file/],
     [() => merge(base, [], join(folder, "none")), InputError, /expected a list of adapters/],
     [
       () => merge(base, [{ path: adapter, scale: Number.NaN }], join(folder, "none")),

@@ -140,7 +140,7 @@ test("a config says by whom a checkpoint is quantized", async () => {
   const opened = (quantization_config: unknown) => outcome(files(tensors, { ...bnbConfig, quantization_config }));
   assert.is(await opened({ load_in_4bit: true }), null);
   assert.is(await opened({ quant_method: "bitsandbytes", load_in_8bit: true, some_later_field: 1 }), null);
-  assert.match(String(await opened({ quant_method: "gptq", bits: 4 })), /quant_method "gptq": this version reads/);
+  assert.match(String(await opened({ quant_method: "hqq", bits: 4 })), /quant_method "hqq": this version reads/);
   assert.match(String(await opened({})), /quant_method nothing/);
   assert.match(
     String(await opened({ quant_method: "bitsandbytes", llm_int8_threshold: "6" })),

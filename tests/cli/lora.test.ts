@@ -41,7 +41,7 @@ test("logits with an adapter are PEFT's; scales and several", async () => {
   near(await logits(out), both);
   const again = await tramontane([...args, "--json"]);
   assert.is(again.status, 1);
-  assert.match(again.stderr, /merged: cannot be written: there is a folder of that name already/);
+  assert.match(again.stderr, /merged: expected nothing, where a folder is to be made/);
 });
 
 test("what is wrong is told", async () => {
