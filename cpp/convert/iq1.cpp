@@ -3,7 +3,7 @@
 
 static Codebook<8, 3, 2048, 8> book;
 
-static constexpr GridTrials TRIALS = {1.1f, 1.22f, 5};
+static constexpr GridTrials TRIALS = {1.2f, 1.28f, 3};
 
 EXPORT(quantize_iq1_s)
 uint32_t quantize_iq1_s(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {

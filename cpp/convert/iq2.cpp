@@ -5,7 +5,7 @@ static Codebook<8, 3, 256, 16> xxs;
 static Codebook<8, 3, 512, 16> xs;
 static Codebook<8, 3, 1024, 16> s;
 
-static constexpr GridTrials TRIALS = {36, 1.08f, 8};
+static constexpr GridTrials TRIALS = {38, 1.17f, 4};
 
 EXPORT(quantize_iq2_xxs)
 uint32_t quantize_iq2_xxs(const float* x, const float* importance, uint8_t* out, uint32_t rows, uint32_t cols) {
