@@ -48,7 +48,8 @@ INLINE void token_dots(const F& f, const uint8_t* w, Tokens<VecI8> x, v128_t one
   v128_t k = scales_if_grouped<F, half>(f, w), signs = f.template signs<half>(w);
 #pragma unroll
   for (int b = 0; b < 4; b++) {
-    v128_t m0 = f.template magnitude<half>(w, signs, 2 * b, s0), m1 = f.template magnitude<half>(w, signs, 2 * b + 1, s1);
+    v128_t m0 = f.template magnitude<half>(w, signs, 2 * b, s0);
+    v128_t m1 = f.template magnitude<half>(w, signs, 2 * b + 1, s1);
     for (int t = 0; t < T; t++) {
       v128_t first = signed_dot(x[t].x[2 * b], m0, s0), second = signed_dot(x[t].x[2 * b + 1], m1, s1);
       store_now(block[t][b], block_dots<F>(first, second, k, b, ones));

@@ -44,7 +44,8 @@ INLINE v128_t contribution(v128_t dots, const GroupSums& x, const GroupScales& w
 
 // Adds up the lanes of two vectors of i16 by fours, the sums of which fit, and multiplies them by k: [a a b b] in i32.
 INLINE v128_t pair_dots(v128_t a, v128_t b, v128_t k) {
-  return wasm_i32x4_dot_i16x8(wasm_i16x8_add(wasm_i32x4_shuffle(a, b, 0, 2, 4, 6), wasm_i32x4_shuffle(a, b, 1, 3, 5, 7)), k);
+  v128_t fours = wasm_i16x8_add(wasm_i32x4_shuffle(a, b, 0, 2, 4, 6), wasm_i32x4_shuffle(a, b, 1, 3, 5, 7));
+  return wasm_i32x4_dot_i16x8(fours, k);
 }
 
 // The two scales of block b of [a b c d e f g h], four times each.
@@ -113,7 +114,9 @@ inline constexpr bool piecewise = requires(F f, const uint8_t* p) { f.template c
 template <class F, int half, int R>
 INLINE void dots(const F& f, const uint8_t* const w[R], const VecI8& x, v128_t ones, v128_t out[R]) {
   v128_t c[R][8];
-  for (int r = 0; r < R && !piecewise<F>; r++) f.template codes<half>(w[r], c[r]);
+  if constexpr (!piecewise<F>) {
+    for (int r = 0; r < R; r++) f.template codes<half>(w[r], c[r]);
+  }
   if constexpr (F::family == blocks::Family::Grouped) {
     v128_t p[R][8];
 #pragma unroll
@@ -146,7 +149,6 @@ INLINE void dots(const F& f, const uint8_t* const w[R], const VecI8& x, v128_t o
     }
   }
 }
-
 
 // The dot of 16 values whose signs go to the activations: a magnitude is the operand in 0..127.
 INLINE v128_t signed_dot(v128_t x, v128_t m, v128_t s) { return dot_i8_u7(wasm_i8x16_sub(wasm_v128_xor(x, s), s), m); }

@@ -1,4 +1,4 @@
-// The module's only data; see tables.h.
+// See tables.h. The build links this file first.
 #include "tables.h"
 
 extern constexpr Tables tables = {};
