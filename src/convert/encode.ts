@@ -24,7 +24,7 @@ export const encode: Maker<EncodeRecipe> = {
     const odd = shop.converters.quantize(format)(values, 0, blocks, to - from, cols);
     if (odd)
       throw new CheckpointError(
-        `${showName(name)}: expected finite numbers to encode as ${format.name}, found NaN or an infinity in row ${from + odd - 1}`,
+        `${showName(name)}: expected numbers that ${format.name} can hold, found NaN, an infinity or one too large in row ${from + odd - 1}`,
       );
     return blocks;
   },

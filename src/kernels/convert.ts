@@ -7,7 +7,7 @@ import type { BlockFormat } from "../quant/formats.ts";
 /**
  * Encodes rows of f32 as blocks. Addresses but `out` are multiples of 16.
  * @param importance - the address of f32 [cols], how much an error of each column weighs, or 0
- * @returns 0, or 1 + the first row in which a value is no finite number
+ * @returns 0, or 1 + the first row with a value that is NaN, infinite or too large for the format
  */
 export type Quantize = (x: number, importance: number, out: number, rows: number, cols: number) => number;
 
