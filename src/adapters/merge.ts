@@ -62,8 +62,6 @@ const COPY_BYTES = 2 ** 22;
  * @param out - the folder to be made, or the .gguf file where the base is one: nothing stands there before all is written
  * @throws CheckpointError when a file is damaged, of a kind that is not known, or for another model; WriteError when `out`
  *   cannot be written; {@link InputError}; the signal's reason when aborted
- * @example
- * await merge("models/base", ["adapters/style", { path: "adapters/facts", scale: 0.5 }], "models/merged");
  */
 export async function merge(
   base: string,

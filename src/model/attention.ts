@@ -12,10 +12,10 @@ import { alignUp } from "../memory/bank.ts";
 import { type KvLayout, kvFormats, PAGE_POSITIONS } from "../memory/kv_pool.ts";
 import { ATTENTION_ROWS, type RunState } from "../memory/layout.ts";
 import type { BankedLayer } from "../memory/plan.ts";
-import { type Lora, LoraTasks } from "./lora.ts";
+import { type Lora, LoraTasks, noTasks } from "./lora.ts";
 import type { Norm } from "./norm.ts";
 import type { Phases } from "./phases.ts";
-import type { Products } from "./products.ts";
+import type { Products, Unit } from "./products.ts";
 import { project } from "./project.ts";
 import type { SequenceRows, Setup } from "./step.ts";
 import type { StepView } from "./step_view.ts";
@@ -51,7 +51,7 @@ export class Attention {
 
   *run(view: StepView, layer: BankedLayer, index: number): Generator<void, void, void> {
     const { products, phases, state, hidden, lora } = this;
-    const { lane, buffers, rows } = view;
+    const { lane, buffers, rows, adapters } = view;
     const { q_proj, k_proj, v_proj, o_proj } = layer;
     const input = view.packed(hidden);
     yield* phases.rows(view, "attention norm", index, (from, to) => {
@@ -66,27 +66,31 @@ export class Attention {
       { linear: k_proj, out: { bank, address: lane.k, stride: state.kv_stride } },
       { linear: v_proj, out: { bank, address: lane.v, stride: state.kv_stride } },
     ];
-    const added = this.added(view, index, ["q_proj", "k_proj", "v_proj"]);
-    yield* lora.inner(view, index, added, hidden, () => ({ bank, address: buffers.xn, stride: hidden }));
-    yield* project(view, products, phases, "q, k, v", index, input, wanted, (unit) =>
-      lora.outer(added, unit, products.stripStride(unit, rows), wanted[unit.part].out),
-    );
+    let after: ((unit: Unit) => void) | undefined;
+    if (adapters.length > 0) {
+      const added = this.added(view, index, ["q_proj", "k_proj", "v_proj"]);
+      yield* lora.inner(view, index, added, hidden, () => ({ bank, address: buffers.xn, stride: hidden }));
+      after = (unit) => lora.outer(added, unit, products.stripStride(unit, rows), wanted[unit.part].out);
+    }
+    yield* project(view, products, phases, "q, k, v", index, input, wanted, after);
     yield* this.attend(view, layer, index);
     const attended = view.packed(o_proj.weights.cols);
     yield* phases.rows(view, "attention pack", index, (from, to) =>
       products.pack(view.home, [o_proj.weights.formats[0]], attended, lane.q, state.q_stride, from, to),
     );
     const { strip } = this.memory.own;
-    const out = this.added(view, index, ["o_proj"]);
-    const queries = { bank, address: lane.q, stride: state.q_stride };
-    yield* lora.inner(view, index, out, o_proj.weights.cols, () => queries);
+    const out = adapters.length > 0 ? this.added(view, index, ["o_proj"]) : noTasks;
+    if (out.length > 0) {
+      const queries = { bank, address: lane.q, stride: state.q_stride };
+      yield* lora.inner(view, index, out, o_proj.weights.cols, () => queries);
+    }
     const units = products.units([hidden], rows, 16);
     yield* phases.units(view, "o", index, units.length, (unit) => {
       const { from, to } = units[unit];
       const stride = products.stripStride(units[unit], rows);
       products.multiply(o_proj, 0, attended, from, to, { address: strip, stride });
       this.norm.addRows(view.home, lane.x + from * 4, 0, strip, stride, 0, rows, to - from);
-      lora.outer(out, units[unit], stride, { bank, address: lane.x, stride: hidden });
+      if (out.length > 0) lora.outer(out, units[unit], stride, { bank, address: lane.x, stride: hidden });
     });
   }
 

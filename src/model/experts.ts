@@ -6,7 +6,7 @@ import { STRIP, TILE_FROM } from "../memory/layout.ts";
 import type { BankedLayer } from "../memory/plan.ts";
 import type { BlockFormat } from "../quant/formats.ts";
 import { share } from "../threads/barrier.ts";
-import { type Lora, type LoraTask, LoraTasks } from "./lora.ts";
+import { type Lora, type LoraTask, LoraTasks, noTasks } from "./lora.ts";
 import type { Norm } from "./norm.ts";
 import type { Phases } from "./phases.ts";
 import type { PackedRows, Products, Unit } from "./products.ts";
@@ -145,9 +145,12 @@ export class Experts {
       most,
       STRIP,
     );
-    const [w1, w3] = this.upTasks(view, index, assignments);
-    const x = { bank: view.home, address: view.buffers.xn, stride: hidden };
-    yield* lora.inner(view, index, [...w1, ...w3], hidden, () => x);
+    const adapted = view.adapters.length > 0;
+    const [w1, w3] = adapted ? this.upTasks(view, index, assignments) : [noTasks, noTasks];
+    if (w1.length + w3.length > 0) {
+      const x = { bank: view.home, address: view.buffers.xn, stride: hidden };
+      yield* lora.inner(view, index, [...w1, ...w3], hidden, () => x);
+    }
     yield* this.phases.units(view, "experts w1, w3", index, units.length, (unit) => {
       const { part, from, to } = units[unit];
       const assignment = assignments[part];
@@ -157,12 +160,14 @@ export class Experts {
       const input = view.few ? this.fewInput(view, assignment) : this.input(view, assignment);
       products.multiply(layer.w1, expert, input, from, to, { address: strip, stride });
       products.multiply(layer.w3, expert, input, from, to, { address: strip2, stride });
-      // The strips hold columns `from` on: their addresses are taken back to where column 0 would be.
-      lora.outer(w1, units[unit], stride, { bank, address: strip - from * 4, stride });
-      lora.outer(w3, units[unit], stride, { bank, address: strip2 - from * 4, stride });
+      if (adapted) {
+        // The strips hold columns `from` on: their addresses are taken back to where column 0 would be.
+        lora.outer(w1, units[unit], stride, { bank, address: strip - from * 4, stride });
+        lora.outer(w3, units[unit], stride, { bank, address: strip2 - from * 4, stride });
+      }
       const gate = act === "gelu" ? bank.kernels.gelu_mul : bank.kernels.silu_mul;
       gate(strip, strip2, tokens, to - from, stride);
-      this.keepGated(view, layer, index, assignment, bank, from, to, stride);
+      if (adapted) this.keepGated(view, layer, index, assignment, bank, from, to, stride);
       const format = layer.w2.weights.formats[expert];
       if (wantsWholeRows(format)) this.keepStrip(view, bank, assignment, intermediate, units[unit], stride);
       else {
@@ -279,8 +284,11 @@ export class Experts {
     const { strip } = memory.own;
     const { home, lane, pairs, rows } = view;
     const { intermediate } = layer.shape;
-    const added = this.downTasks(view, index, assignments);
-    yield* lora.inner(view, index, added, intermediate, ({ group }) => lora.gated(group, view.step.lane, intermediate));
+    const added = view.adapters.length > 0 ? this.downTasks(view, index, assignments) : noTasks;
+    if (added.length > 0) {
+      const gated = ({ group }: LoraTask) => lora.gated(group, view.step.lane, intermediate);
+      yield* lora.inner(view, index, added, intermediate, gated);
+    }
     const units = products.units([hidden], rows, 16);
     yield* this.phases.units(view, "experts w2", index, units.length, (unit) => {
       const { from, to } = units[unit];
@@ -292,7 +300,8 @@ export class Experts {
         memory.copyToBank(products.bankOf(layer.w2.weights, expert), home, strip, tokens * stride);
         const [index, scale] = [pairs.rows + start * 4, pairs.weights + start * 4];
         this.norm.addRows(home, lane.x + from * 4, index, strip, stride, scale, tokens, to - from);
-        lora.outer(added, { part, from, to }, stride, { bank: home, address: lane.x, stride: hidden });
+        if (added.length > 0)
+          lora.outer(added, { part, from, to }, stride, { bank: home, address: lane.x, stride: hidden });
       }
     });
   }

@@ -3,7 +3,7 @@
 import { type LogitsExports, loadLogits } from "../kernels/logits.ts";
 import { FEW_ROWS } from "../memory/layout.ts";
 import type { Linear } from "../memory/linear.ts";
-import { type Lora, LoraTasks } from "./lora.ts";
+import { type Lora, LoraTasks, noTasks } from "./lora.ts";
 import { type HeadWants, put } from "./outputs.ts";
 import type { Phases } from "./phases.ts";
 import type { Products, Unit } from "./products.ts";
@@ -65,13 +65,24 @@ export class Head {
       for (let i = from; i < to; i++) this.normed(view, wanted[i].row, buffers.xn + i * hidden * 4);
       products.pack(home, [linear.weights.formats[0]], input, buffers.xn, hidden, from, to);
     });
-    const added = this.added(view, wanted, hidden);
-    yield* lora.inner(step, -1, added, hidden, () => ({ bank: home, address: buffers.xn, stride: hidden }));
     const out = { bank: home, address: lane.logits, stride: logits_stride };
+    const added = view.adapters.length > 0 ? this.added(view, wanted, hidden) : noTasks;
+    if (added.length > 0)
+      yield* lora.inner(step, -1, added, hidden, () => ({ bank: home, address: buffers.xn, stride: hidden }));
     const after = (unit: Unit) => lora.outer(added, unit, products.stripStride(unit, rows), out);
     // Not for rows that have another head.
-    const skips = added.reduce((count, { a, to }) => count + (a ? 0 : to.length), 0) === rows;
-    yield* project(step, products, phases, "head", -1, input, [{ linear, out }], after, skips);
+    const skips = added.length > 0 && added.reduce((count, { a, to }) => count + (a ? 0 : to.length), 0) === rows;
+    yield* project(
+      step,
+      products,
+      phases,
+      "head",
+      -1,
+      input,
+      [{ linear, out }],
+      added.length > 0 ? after : undefined,
+      skips,
+    );
     yield* phases.units(step, "outputs", -1, rows, (i) => {
       const values = memory.floats(home, lane.logits + i * logits_stride * 4, linear.weights.rows);
       if (linear.bias !== undefined) add(values, memory.floats(home, linear.bias, values.length));

@@ -53,6 +53,9 @@ export interface LoraTask {
   readonly inner: number;
 }
 
+/** What most steps have. */
+export const noTasks: readonly LoraTask[] = [];
+
 /** Collects tasks, and gives each its room. */
 export class LoraTasks {
   readonly list: LoraTask[] = [];
@@ -88,6 +91,8 @@ export class LoraTasks {
   }
 }
 
+const noRows: readonly AdapterRows[] = [];
+
 export class Lora {
   private readonly memory: ThreadMemory;
   private readonly products: Products;
@@ -117,7 +122,8 @@ export class Lora {
   }
 
   /** The rows of each adapter of a step, in ascending order of the adapters' numbers. */
-  rowsOf({ sequences, rows }: Step): AdapterRows[] {
+  rowsOf({ sequences, rows }: Step): readonly AdapterRows[] {
+    if (!sequences.some(({ adapters }) => adapters)) return noRows;
     const ids = new Set(sequences.flatMap(({ adapters }) => adapters ?? []));
     return [...ids]
       .sort((a, b) => a - b)
@@ -129,7 +135,7 @@ export class Lora {
       });
   }
 
-  /** Products with A of all tasks, or what a whole matrix is multiplied by, packed; split by rows. */
+  /** Products with A of all tasks (one at least), or what a whole matrix is multiplied by, packed; split by rows. */
   *inner(
     step: PhasedStep,
     layer: number,
@@ -137,7 +143,6 @@ export class Lora {
     cols: number,
     source: (task: LoraTask) => Rows,
   ): Generator<void, void, void> {
-    if (tasks.length === 0) return;
     const units = tasks.flatMap((task) =>
       Array.from({ length: Math.ceil(task.from.length / ADAPTER_ROWS) }, (_, i) => ({ task, first: i * ADAPTER_ROWS })),
     );

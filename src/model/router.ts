@@ -39,15 +39,12 @@ export class Router {
         home.f32.fill(1, buffers.weights / 4 + from, buffers.weights / 4 + to);
         return;
       }
-      const logitsOf = (r: number) => buffers.router_logits + r * experts * 4;
       for (let r = from; r < to; r++) {
+        const logits = buffers.router_logits + r * experts * 4;
         const x = buffers.xn + r * hidden * 4;
-        if (typeof layer.router === "number") home.kernels.router_logits(x, layer.router, hidden, experts, logitsOf(r));
-        else this.multiply(home, layer.router, x, logitsOf(r));
-      }
-      this.adapt(view, index, experts, from, to);
-      for (let r = from; r < to; r++) {
-        const logits = logitsOf(r);
+        if (typeof layer.router === "number") home.kernels.router_logits(x, layer.router, hidden, experts, logits);
+        else this.multiply(home, layer.router, x, logits);
+        if (view.adapters.length > 0) this.adapt(view, index, experts, r);
         home.kernels.select_experts(logits, experts, k, buffers.picked + r * k * 4, buffers.weights + r * k * 4);
       }
       this.capture(view, index, experts);
@@ -63,17 +60,15 @@ export class Router {
     products.multiply(router, 0, packed, 0, experts, { address: logits, stride: experts });
   }
 
-  /** Adds what adapters give to the logits of rows [from, to). */
-  private adapt({ adapters, home, buffers }: StepView, index: number, experts: number, from: number, to: number): void {
+  /** Adds what adapters give to the logits of a row. */
+  private adapt({ adapters, home, buffers }: StepView, index: number, experts: number, row: number): void {
     const { hidden } = this;
     for (const group of adapters) {
       const { gate } = group.adapter.layers[index];
-      for (let r = from; gate && r < to; r++) {
-        if (!group.has[r]) continue;
-        const input = { bank: home, address: buffers.xn + r * hidden * 4, stride: hidden };
-        const out = { bank: home, address: buffers.router_logits + r * experts * 4, stride: experts };
-        this.lora.row(group, gate, input, hidden, out, experts);
-      }
+      if (!gate || !group.has[row]) continue;
+      const input = { bank: home, address: buffers.xn + row * hidden * 4, stride: hidden };
+      const out = { bank: home, address: buffers.router_logits + row * experts * 4, stride: experts };
+      this.lora.row(group, gate, input, hidden, out, experts);
     }
   }
 
