@@ -71,14 +71,15 @@ INLINE void encode_block(const Ranks& ranks, const float* x, uint32_t count, boo
 }
 
 INLINE uint32_t encode_all(const Ranks& ranks, const float* x, uint8_t* out, uint32_t rows, uint32_t cols) {
-  return encode_rows<BlockTable, TABLE_BLOCK>(x, nullptr, out, rows, cols, [&](const float* values, const float*, BlockTable& block) {
+  auto encode = [&](const float* values, const float*, BlockTable& block) {
     encode_block(ranks, values, TABLE_BLOCK, true, block);
-  });
+  };
+  return encode_rows<BlockTable, TABLE_BLOCK>(__FLT_MAX__, x, nullptr, out, rows, cols, encode);
 }
 
 /** Values in a row, whatever the rows: whole blocks, and perhaps a short one. @returns 0, or 1 where one is no finite number */
 INLINE uint32_t encode_values(const Ranks& ranks, const float* x, BlockTable* out, uint32_t count) {
-  if (!all_finite(x, count)) return 1;
+  if (!all_within(__FLT_MAX__, x, count)) return 1;
   for (uint32_t i = 0; i < count; i += TABLE_BLOCK) {
     const uint32_t size = count - i < TABLE_BLOCK ? count - i : TABLE_BLOCK;
     encode_block(ranks, x + i, size, size == TABLE_BLOCK, *out++);
