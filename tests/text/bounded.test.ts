@@ -161,7 +161,7 @@ test("a stretch without an end is merged in time that grows little faster than i
     (file) => (file.pre_tokenizer = { type: "Metaspace", prepend_scheme: "never", split: false }),
   );
   const small = JSON.parse(readFileSync(join(root, "tests", "text", "tekken_small", "tekken.json"), "utf8"));
-  const vocabulary = readTekken(small, "t");
+  const vocabulary = readTekken(small, "t", { add_bos_token: true, add_eos_token: false });
   const tekken = new Tokenizer(vocabulary, readConfig({}, vocabulary));
   for (const each of [tokenizer, tekken])
     for (const letters of ["a", "the", "ab ", "é"]) {
