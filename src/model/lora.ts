@@ -44,9 +44,9 @@ export class Lora {
     this.adapters.set(adapter.id, { adapter, bank });
   }
 
-  forget(id: number, bank_gone: boolean): void {
-    if (bank_gone) this.banks.delete(this.adapters.get(id)!.adapter.bank);
-    this.adapters.delete(id);
+  forget(id: number | undefined, gone_bank: number | undefined): void {
+    if (id !== undefined) this.adapters.delete(id);
+    if (gone_bank !== undefined) this.banks.delete(gone_bank);
   }
 
   /** The rows of each adapter of a step, in ascending order of the adapters' numbers. */
