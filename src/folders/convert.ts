@@ -55,7 +55,8 @@ export interface Converted {
  * @throws InputError for what was passed, or where there is nothing to do; CheckpointError or ConfigError when the source
  *   cannot be read or is quantized; WriteError; the signal's reason when aborted
  * @example
- * const { changes } = await convert("mixtral-native", "mixtral-hf", { num_key_value_heads: 8 });
+ * const options = { num_key_value_heads: 2, max_shard_size: "2GB" };
+ * const { changes } = await convert("tests/fixtures/small/pooled", "build/examples/grouped", options);
  * Source: grouped-query attention, section 2.1, and transformers' documentation of `num_key_value_heads`.
  */
 export async function convert(source: string, out: string, options: ConvertOptions = {}): Promise<Converted> {
@@ -86,7 +87,7 @@ export async function convert(source: string, out: string, options: ConvertOptio
         },
       }),
     );
-    const files = await saveFolder(platform, out, async (folder) => {
+    const made = await saveFolder(platform, out, async (folder) => {
       const config = folderConfig(checkpoint, wanted.head, tensors, kv_heads);
       const beside = await writeFiles(platform, folder, repository, checkpoint, config, signal);
       const shards = await writeShards(platform, folder, tensors, max_shard_size);
@@ -95,7 +96,11 @@ export async function convert(source: string, out: string, options: ConvertOptio
       signal?.throwIfAborted();
       return [...beside, ...shards];
     });
-    return { changes, files: files.sort(), bytes: total };
+    const files = made.sort();
+    const vocabulary = checkpoint.metadata.get("tokenizer.ggml.model");
+    if (vocabulary !== undefined && !files.some((name) => /^tokenizer\.(json|model)$/.test(name)))
+      changes.push(`the vocabulary, of kind ${show(vocabulary)}, was left out: the folder has no tokenizer`);
+    return { changes, files, bytes: total };
   } finally {
     await checkpoint.close();
   }

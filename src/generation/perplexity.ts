@@ -66,7 +66,8 @@ interface TextWindow {
  * The perplexity of a text. Its special tokens are those that `tokenizer.encode` gives: a BOS at the text's start.
  * @throws {@link InputError} naming the argument that is wrong, or where the text is too short; the signal's reason when aborted
  * @example
- * const { perplexity: found, tokens } = await perplexity(model, tokenizer, "Pesto is made of basil.", { context: 128 });
+ * const found = await perplexity(model, tokenizer, "Pesto is made of basil.", { context: 128 });
+ * found.tokens // 6
  * Source: transformers' "Perplexity of fixed-length models"; llama.cpp's llama-perplexity.
  */
 export async function perplexity(
