@@ -71,6 +71,7 @@ export async function convert(source: string, out: string, options: ConvertOptio
     const wanted = folderTensors(checkpoint, kv_heads);
     const changes = changesOf(checkpoint, wanted, kv_heads, max_shard_size !== undefined);
     const total = wanted.tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+    checkFiles(total, max_shard_size);
     let loaded = 0;
     const tell = (status: ConvertProgress["status"], name: string) =>
       told.add(progress_callback?.({ status, name, loaded, total, progress: (100 * loaded) / total }));
@@ -137,6 +138,18 @@ function readSize(size: number | string): number {
   const bytes = typeof size === "number" ? size : Math.floor(Number(digits) * units[unit?.toUpperCase()]);
   if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
   throw new InputError(`max_shard_size: expected bytes, or a text such as "5GB" or "200MiB", found ${show(size)}`);
+}
+
+/** Files that a folder may have: readers open them all. */
+const MOST_FILES = 1000;
+
+/** @throws {@link InputError} when there would be too many; twice as many as bytes ask for may be needed */
+function checkFiles(total: number, most_bytes = Infinity): void {
+  const least = Math.ceil((2 * total) / MOST_FILES);
+  if (most_bytes < least)
+    throw new InputError(
+      `max_shard_size: expected at least ${least} bytes, so that ${total} bytes are in no more than ${MOST_FILES} files, found ${most_bytes}`,
+    );
 }
 
 /** The heads that are wanted; those that there are where nothing is said. @throws {@link InputError} */

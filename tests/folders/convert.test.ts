@@ -379,6 +379,15 @@ test("what cannot be is refused by name, and leaves nothing", async () => {
     });
   for (const wrong of [0, -1, "5", "5 parsecs", "0KB", {}])
     await refused(InputError, /max_shard_size: expected bytes, or a text such as/, pooled, { max_shard_size: wrong });
+  await refused(
+    InputError,
+    /max_shard_size: expected at least \d+ bytes, .* no more than 1000 files, found 40/,
+    pooled,
+    {
+      ...some,
+      max_shard_size: 40,
+    },
+  );
   await refused(InputError, /unknown option kv_heads/, pooled, { kv_heads: 2 });
   await refused(InputError, /nothing|expected something to convert/, pooled);
   await refused(InputError, /progress_callback: expected a function/, pooled, { ...some, progress_callback: 5 });
