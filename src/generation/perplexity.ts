@@ -6,6 +6,7 @@ import { CallerPromises } from "../callbacks.ts";
 import { nearest } from "../config/nearest.ts";
 import { show, showName } from "../config/show.ts";
 import { InputError } from "../errors.ts";
+import type { ExactMath } from "../model/probabilities.ts";
 import type { CausalLM } from "./causal_lm.ts";
 
 /** What `progress_callback` is told. */
@@ -94,7 +95,7 @@ export async function perplexity(
         loaded: done.loaded,
         total,
         progress: (100 * done.loaded) / total,
-        perplexity: math.exp(done.nll / done.tokens),
+        perplexity: power(math, done.nll / done.tokens),
       }),
     );
   await eachOf(windows, windowsAtOnce(model, context), signal, async ({ begin, end, scored, fresh }, i, stop) => {
@@ -114,8 +115,11 @@ export async function perplexity(
   await told.settled();
   // In the windows' order, whichever was done first: the same bits each time.
   const nll = sums.reduce((a, b) => a + b, 0) / done.tokens;
-  return { perplexity: math.exp(nll), nll, tokens: done.tokens };
+  return { perplexity: power(math, nll), nll, tokens: done.tokens };
 }
+
+/** e^x; `exp` itself means nothing beyond the range of doubles. */
+const power = ({ exp }: ExactMath, x: number): number => (x > 709 ? Infinity : exp(x));
 
 /** What keeps a call's loss, whatever the config asks for besides, that of the tokens, and its outputs small. */
 const alone = ({ config }: CausalLM) => ({
