@@ -2,7 +2,7 @@
 // converts SentencePiece's models; tokenizer_config.json; the chat template.
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { ggufSpecialTokens, PIECE } from "../checkpoint/gguf_special_tokens.ts";
-import { readGGUFVocabulary } from "../text/gguf_vocabulary.ts";
+import { readSentencePieces } from "../text/gguf_vocabulary.ts";
 import { TEXT_LIMITS } from "../text/limits.ts";
 import { PieceCuts } from "../text/piece_cuts.ts";
 import { fromSentencePieces, type SentencePieces } from "../text/sentencepiece.ts";
@@ -17,7 +17,7 @@ const utf8 = new TextEncoder();
 export function ggufTokenizerFiles({ metadata, path }: Checkpoint): Record<string, Uint8Array> {
   if (metadata.get("tokenizer.ggml.model") !== "llama") return {};
   const special = ggufSpecialTokens(metadata, path);
-  const vocabulary = readGGUFVocabulary(metadata, special, path);
+  const vocabulary = readSentencePieces(metadata, special, path);
   const piece = (id: number | undefined) => (id === undefined ? undefined : vocabulary.pieces[id]);
   const config = {
     tokenizer_class: "PreTrainedTokenizerFast",
