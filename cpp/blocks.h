@@ -155,6 +155,11 @@ struct BlockINT8_32 {
   uint8_t minimum[4][4];
   int8_t q[128];
 };
+struct BlockINT8_128 {
+  uint8_t d[4];
+  uint8_t minimum[4];
+  int8_t q[128];
+};
 
 #define FLOAT_FORMAT(...)
 #define ROW_FORMAT(...)

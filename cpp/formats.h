@@ -12,6 +12,7 @@
 // codes are nibbles, dwords<half>(p, k) instead: a vector with dword k of the four blocks in its low nibbles, dword k + 4 in
 // the high ones.
 #pragma once
+#include <stddef.h>
 #include <string.h>
 
 #include "blocks.h"
@@ -265,34 +266,42 @@ struct INT4_32 : Dwords<20> {
     return d;
   }
 };
-struct INT4_128 : Dwords<8> {
+// One scale and one minimum for a group of 128 values.
+template <class Block>
+struct OneScale {
   static constexpr Family family = Family::Minimum;
   static constexpr bool grouped_minimums = false;
-  static constexpr uint32_t unit = 128, bytes = sizeof(BlockINT4_128);
+  static constexpr uint32_t unit = 128, bytes = sizeof(Block);
   static constexpr int offset = 0, centre = offset;
-  static constexpr int rows = 4;
 
   template <int half>
   INLINE v128_t scales(const uint8_t* p, v128_t& minimums) const {
-    minimums = wasm_v128_load32_splat(p + 4);
-    return wasm_v128_load32_splat(p);
+    minimums = wasm_v128_load32_splat(p + offsetof(Block, minimum));
+    return wasm_v128_load32_splat(p + offsetof(Block, d));
   }
 };
-struct INT8_32 {
-  static constexpr Family family = Family::Minimum;
-  static constexpr bool grouped_minimums = false;
-  static constexpr uint32_t unit = 128, bytes = sizeof(BlockINT8_32);
-  static constexpr int offset = 0, centre = offset;
+// Signed bytes one after the other.
+template <class Block>
+struct SignedBytes {
   static constexpr int rows = 2;
 
-  INLINE static const int8_t* bytes_of(const uint8_t* p, int b) {
-    return reinterpret_cast<const BlockINT8_32*>(p)->q + 32 * b;
-  }
+  // The 32 values of block b.
+  INLINE static const int8_t* bytes_of(const uint8_t* p, int b) { return reinterpret_cast<const Block*>(p)->q + 32 * b; }
 
   template <int half>
   INLINE void codes(const uint8_t* p, v128_t c[8]) const {
     for (int i = 0; i < 8; i++) c[i] = wasm_v128_load(bytes_of(p, i / 2) + 16 * (i % 2));
   }
+};
+struct INT4_128 : OneScale<BlockINT4_128>, Dwords<8> {
+  static constexpr int rows = 4;
+};
+struct INT8_32 : SignedBytes<BlockINT8_32> {
+  static constexpr Family family = Family::Minimum;
+  static constexpr bool grouped_minimums = false;
+  static constexpr uint32_t unit = 128, bytes = sizeof(BlockINT8_32);
+  static constexpr int offset = 0, centre = offset;
+
   template <int half>
   INLINE v128_t scales(const uint8_t* p, v128_t& minimums) const {
     const BlockINT8_32& block = *reinterpret_cast<const BlockINT8_32*>(p);
@@ -300,6 +309,7 @@ struct INT8_32 {
     return wasm_v128_load(block.d);
   }
 };
+struct INT8_128 : OneScale<BlockINT8_128>, SignedBytes<BlockINT8_128> {};
 
 struct Q6_K {
   static constexpr Family family = Family::Grouped;

@@ -43,6 +43,7 @@ struct PackArgs {
   uint32_t col0, col1;    // multiples of 128, but for col1 = cols; for BNB_INT8 all columns
   uint32_t from, to;      // of tiles multiples of 4, but for to = tokens: the last tile is padded with zeros
   float threshold;        // BNB_INT8 alone: from which size on a value is an outlier; 0: none is
+  const uint32_t* order;  // of blocks: column c of the packed rows is column order[c] of x; where it is 0, c
 };
 KERNEL void pack(const PackArgs* args);
 
@@ -53,8 +54,8 @@ struct ProductArgs {
   const uint8_t* w;       // whole rows
   const uint8_t* x;       // packed for the form
   float* out;             // row r of token t: out + t * out_stride + r; matmul_F writes the last tile's padding, too
-  uint32_t cols;          // a multiple of 32 for quantized formats (256 for K types, 128 for Q4_0_R, 64 for BNB_NF4 and
-                          // BNB_FP4), any number for F32, F16, BF16, and up to 2^17 for BNB_INT8
+  uint32_t cols;          // a multiple of 32 for quantized formats (256 for K types, 128 for Q4_0_R, INT4 and INT8, 64 for
+                          // BNB_NF4 and BNB_FP4), any number for F32, F16, BF16, and up to 2^17 for BNB_INT8
   uint32_t rows, tokens;  // any number
   uint32_t out_stride;    // floats; for matmul_F a multiple of 4
   uint8_t* scratch;       // matmul_F alone: matmul_scratch(cols) bytes, for the unpacked panel

@@ -150,6 +150,14 @@ INLINE uint32_t blocks_in_group(uint32_t g, uint32_t cols) {
   return left < 4 ? left : 4;
 }
 
+// Group g of a row whose columns change their order: gathered, beyond `cols` zeros.
+INLINE const float* gather_group(const PackArgs& args, const float* row, uint32_t g, float gathered[GROUP]) {
+  for (uint32_t c = 0; c < GROUP; c++) {
+    gathered[c] = g * GROUP + c < args.cols ? row[args.order[g * GROUP + c]] : 0;
+  }
+  return gathered;
+}
+
 // One token's group.
 INLINE void store_token(uint32_t kind, uint8_t* group, const v128_t blocks[8], const GroupSums& sums) {
   v128_t dwords[8];
@@ -203,7 +211,9 @@ inline void pack_q8(const PackArgs& args) {
     for (uint32_t g = args.col0 / GROUP; g < groups_of(args.col1); g++) {
       v128_t values[8];
       GroupSums sums;
-      quantize_group(row + g * GROUP, real ? blocks_in_group(g, args.cols) : 0, values, sums);
+      alignas(16) float gathered[GROUP];
+      const float* x = args.order ? gather_group(args, row, g, gathered) : row + g * GROUP;
+      quantize_group(x, real ? blocks_in_group(g, args.cols) : 0, values, sums);
       if (tiled) store_tile_token(args.kind, out + g * bytes, token % 4, values, sums);
       else store_token(args.kind, out + g * bytes, values, sums);
     }

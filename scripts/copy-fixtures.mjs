@@ -115,10 +115,7 @@ function copy(source, target) {
     mkdirSync(dirname(target), { recursive: true });
     const bytes = readFileSync(source);
     const cut = cuts.find(({ file }) => file.test(source));
-    writeFileSync(
-      target,
-      cut ? cutTensors(bytes, cut.keep) : metaspace.test(source) ? withoutModel(bytes) : bytes,
-    );
+    writeFileSync(target, cut ? cutTensors(bytes, cut.keep) : metaspace.test(source) ? withoutModel(bytes) : bytes);
   }
 }
 

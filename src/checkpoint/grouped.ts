@@ -3,269 +3,213 @@
 // Source: GPTQModel, AutoAWQ, compressed-tensors; fixtures/gptq_awq has their formulae.
 import { fileName, show, showName } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
-import { type BlockFormat, formats, ownFormats } from "../quant/formats.ts";
-import type { FilePart, GroupedRecipe, PackedMatrix } from "./packed.ts";
+import { type CodeGroups, Entries, MOST_COLS, Orders, packedMatrix, typeOf } from "./grouped_matrix.ts";
+import type { PackedMatrix } from "./packed.ts";
 import type { SafetensorsEntry } from "./safetensors.ts";
 
-type Entries = ReadonlyMap<string, SafetensorsEntry>;
 type Settings = Readonly<Record<string, unknown>>;
 
 /** Reads the quantized matrices of a checkpoint, by the names that they would have. */
-export type PackedReader = (entries: Entries) => Promise<Map<string, PackedMatrix>>;
-
-/** More inputs than any matrix has: sums of their products fit 32 bits. */
-const MOST_COLS = 2 ** 17;
+export type PackedReader = (entries: ReadonlyMap<string, SafetensorsEntry>) => Promise<Map<string, PackedMatrix>>;
 
 const fail = (where: string, name: string, expected: string, found: unknown) =>
   new CheckpointError(`${where}: quantization_config.${name}: expected ${expected}, found ${show(found)}`);
+
+/** Settings of one value that this version reads. */
+function only(settings: Settings, where: string, expected: Readonly<Record<string, readonly unknown[]>>): void {
+  for (const [name, values] of Object.entries(expected))
+    if (settings[name] != null && !values.includes(settings[name]))
+      throw fail(where, name, values.map((value) => JSON.stringify(value)).join(" or "), settings[name]);
+}
 
 /**
  * @param where - the file that the settings are in, for messages
  * @throws {@link CheckpointError} when a setting is one that this version does not know
  */
 export function gptqReader(settings: Settings, where: string): PackedReader {
-  const { bits, desc_act = false, checkpoint_format = "gptq", dynamic, group_size } = settings;
-  if (![2, 3, 4, 8].includes(bits as number)) throw fail(where, "bits", "2, 3, 4 or 8", bits);
-  if (checkpoint_format !== "gptq" && checkpoint_format !== "gptq_v2")
-    throw fail(where, "checkpoint_format", '"gptq" or "gptq_v2"', checkpoint_format);
-  if (dynamic && Object.keys(dynamic as object).length)
-    throw fail(where, "dynamic", "one setting for all modules", dynamic);
-  checkGroupSize(group_size, where);
+  const { bits, desc_act = false, dynamic, group_size } = settings;
+  const version = settings.checkpoint_format ?? settings.format ?? "gptq";
+  if (typeof bits !== "number" || ![2, 3, 4, 8].includes(bits)) throw fail(where, "bits", "2, 3, 4 or 8", bits);
+  if (version !== "gptq" && version !== "gptq_v2")
+    throw fail(where, "checkpoint_format", '"gptq" or "gptq_v2"', version);
+  only(settings, where, { is_marlin_format: [false], pack_dtype: ["int32"], lm_head: [false] });
+  if (dynamic && Object.keys(dynamic).length) throw fail(where, "dynamic", "one setting for all modules", dynamic);
+  const size = groupSize(group_size, where);
   return readAll(".qweight", async (entries, module) => {
-    const [words, out] = shapeOf(need(entries, `${module}.qweight`, "I32", 2));
-    const n = (words * 32) / (bits as number);
-    const scales = needScales(entries, `${module}.scales`, module);
-    const [groups] = shapeOf(scales, [null, out]);
-    const zeros = need(entries, `${module}.qzeros`, "I32", 2, [groups, (out * (bits as number)) / 32]);
-    const index = entries.has(`${module}.g_idx`) ? need(entries, `${module}.g_idx`, "I32", 1, [n]) : undefined;
-    return packed(module, entries.get(`${module}.qweight`)!, [out, n], {
+    const codes = entries.need(`${module}.qweight`, "I32", [null, null]);
+    const [words, out] = codes.shape;
+    const cols = (words * 32) / bits;
+    if (!Number.isInteger(cols) || (out * bits) % 32 !== 0)
+      throw new CheckpointError(
+        `${showName(codes.name)}: expected whole words of ${bits} bits for all inputs and outputs, found ${typeOf(codes)} in ${fileName(codes.file.path)}`,
+      );
+    const scales = entries.scales(`${module}.scales`, [null, out]);
+    const [groups] = scales.shape;
+    const zeros = entries.need(`${module}.qzeros`, "I32", [groups, (out * bits) / 32]);
+    return {
+      codes,
+      shape: [out, cols],
       layout: "gptq",
-      bits: bits as number,
+      bits,
       groups,
-      group_size,
+      group_size: size,
       scales,
       zeros,
-      add: checkpoint_format === "gptq" ? 1 : 0,
-      // The index of inputs in their order says nothing, and its maker looks whether it is one.
-      index: index && (desc_act || groups > 1) ? index : undefined,
+      add: version === "gptq" ? 1 : 0,
+      index: entries.optional(`${module}.g_idx`, "I32", [cols]),
       in_order: !desc_act,
-    });
+    };
   });
 }
 
 /** @throws {@link CheckpointError} as above */
 export function awqReader(settings: Settings, where: string): PackedReader {
   const bits = settings.bits ?? settings.w_bit;
-  const group_size = settings.group_size ?? settings.q_group_size;
-  const version = settings.version ?? settings.format ?? settings.checkpoint_format ?? "gemm";
+  const version = settings.version ?? settings.checkpoint_format ?? settings.format ?? "gemm";
   if (bits !== 4) throw fail(where, "bits", "4", bits);
   if (String(version).toLowerCase() !== "gemm") throw fail(where, "version", '"gemm"', version);
-  checkGroupSize(group_size, where);
+  const group_size = groupSize(settings.group_size ?? settings.q_group_size, where);
   return readAll(".qweight", async (entries, module) => {
-    const codes = need(entries, `${module}.qweight`, "I32", 2);
-    const [n, words] = shapeOf(codes);
-    const out = words * 8;
-    const scales = needScales(entries, `${module}.scales`, module);
-    const [groups] = shapeOf(scales, [null, out]);
-    const zeros = need(entries, `${module}.qzeros`, "I32", 2, [groups, words]);
-    return packed(module, codes, [out, n], { layout: "awq", bits: 4, groups, group_size, scales, zeros, add: 0 });
+    const codes = entries.need(`${module}.qweight`, "I32", [null, null]);
+    const [cols, words] = codes.shape;
+    const scales = entries.scales(`${module}.scales`, [null, words * 8]);
+    const [groups] = scales.shape;
+    const zeros = entries.need(`${module}.qzeros`, "I32", [groups, words]);
+    return { codes, shape: [words * 8, cols], layout: "awq", bits, groups, group_size, scales, zeros, add: 0 };
   });
+}
+
+/** How some of the modules' weights are quantized. */
+interface Scheme {
+  readonly num_bits: number;
+  readonly group_size: number;
+  readonly symmetric: boolean;
+  readonly reordered: boolean;
 }
 
 /** @throws {@link CheckpointError} as above */
 export function compressedReader(settings: Settings, where: string): PackedReader {
-  const { format } = settings;
-  if (format === "int-quantized") return readAll(".weight_scale", readInt8);
-  if (format !== "pack-quantized") throw fail(where, "format", '"pack-quantized" or "int-quantized"', format);
-  return readAll(".weight_packed", async (entries, module) => {
-    const codes = need(entries, `${module}.weight_packed`, "I32", 2);
-    const [out, words] = shapeOf(codes);
-    const shape = new BigInt64Array(16);
-    const size = need(entries, `${module}.weight_shape`, "I64", 1, [2]);
-    await size.file.read(size.offset, new Uint8Array(shape.buffer, 0, 16));
-    const n = Number(shape[1]);
-    const bits = (words * 32) / n;
-    if (Number(shape[0]) !== out || ![2, 4, 8].includes(bits))
-      throw new CheckpointError(
-        `${showName(size.name)}: expected [${out}, inputs] with 2, 4 or 8 bits each, found [${shape[0]}, ${shape[1]}] in ${fileName(size.file.path)}`,
-      );
-    const scales = needScales(entries, `${module}.weight_scale`, module);
-    const [, groups] = shapeOf(scales, [out, null]);
-    const point = `${module}.weight_zero_point`;
-    const zeros = entries.has(point)
-      ? need(entries, point, "I32", 2, [Math.ceil((out * bits) / 32), groups])
-      : undefined;
-    const order = `${module}.weight_g_idx`;
-    const index = entries.has(order) ? need(entries, order, "I32", 1, [n]) : undefined;
-    // Codes and zeros are both stored without the sign: what that takes from the one it takes from the other.
-    const add = zeros ? 0 : 2 ** (bits - 1);
-    return packed(module, codes, [out, n], {
-      layout: "rows",
-      bits,
-      groups,
-      scales,
-      zeros,
-      add,
-      index,
-      in_order: false,
-    });
+  const { format, transform_config, sparsity_config } = settings;
+  if (format !== "pack-quantized" && format !== "int-quantized")
+    throw fail(where, "format", '"pack-quantized" or "int-quantized"', format);
+  if (transform_config && Object.keys(transform_config).length)
+    throw fail(where, "transform_config", "none, for weights that stand for themselves", transform_config);
+  const sparsity = (sparsity_config as Settings | undefined)?.format ?? "dense";
+  if (sparsity !== "dense") throw fail(where, "sparsity_config.format", '"dense"', sparsity);
+  const schemes = schemesOf(settings, format, where);
+  const fitting = (groups: CodeGroups, bits: number): CodeGroups => {
+    const [, cols] = groups.shape;
+    const fits = schemes.some(
+      ({ num_bits, group_size, symmetric, reordered }) =>
+        num_bits === bits &&
+        (group_size === -1 ? groups.groups === 1 : groups.groups === Math.ceil(cols / group_size)) &&
+        symmetric === !groups.zeros &&
+        (groups.index !== undefined || !reordered),
+    );
+    if (fits) return groups;
+    const found = `${bits} bits, ${groups.groups} groups, ${groups.zeros ? "zeros" : "no zeros"}${groups.index ? ", an index" : ""}`;
+    throw new CheckpointError(
+      `${showName(groups.codes.name)}: expected what quantization_config.config_groups of ${where} tell (${show(schemes)}), found ${found} in ${fileName(groups.codes.file.path)}`,
+    );
+  };
+  return format === "int-quantized"
+    ? readAll(".weight_scale", async (entries, module) => fitting(int8(entries, module), 8))
+    : readAll(".weight_packed", async (entries, module) => {
+        const groups = await packedRows(entries, module);
+        return fitting(groups, groups.bits);
+      });
+}
+
+function schemesOf({ config_groups }: Settings, format: string, where: string): Scheme[] {
+  const groups = Object.entries((config_groups as object | null | undefined) ?? {});
+  if (groups.length === 0) throw fail(where, "config_groups", "at least one group", config_groups);
+  return groups.map(([name, group]: [string, Settings | null]): Scheme => {
+    const at = `config_groups.${name}`;
+    const weights = group?.weights as Settings | null | undefined;
+    if (weights == null || typeof weights !== "object") throw fail(where, `${at}.weights`, "settings", weights);
+    if ((group!.format ?? format) !== format) throw fail(where, `${at}.format`, JSON.stringify(format), group!.format);
+    const { num_bits, type = "int", strategy, group_size, symmetric = true, actorder } = weights;
+    const widths = format === "int-quantized" ? [8] : [2, 4, 8];
+    if (type !== "int") throw fail(where, `${at}.weights.type`, '"int"', type);
+    if (!widths.includes(num_bits as number))
+      throw fail(where, `${at}.weights.num_bits`, widths.join(" or "), num_bits);
+    if (strategy !== "group" && strategy !== "channel")
+      throw fail(where, `${at}.weights.strategy`, '"group" or "channel"', strategy);
+    const size = strategy === "group" ? groupSize(group_size, where, `${at}.weights.group_size`) : -1;
+    if (size === undefined) throw fail(where, `${at}.weights.group_size`, "a number of inputs", group_size);
+    return { num_bits: num_bits as number, group_size: size, symmetric: !!symmetric, reordered: actorder === "group" };
   });
 }
 
-/** int8 as it is, with a scale for each row or group. */
-async function readInt8(entries: Entries, module: string): Promise<PackedMatrix> {
-  const codes = need(entries, `${module}.weight`, "I8", 2);
-  const [out, n] = shapeOf(codes);
-  const scales = needScales(entries, `${module}.weight_scale`, module);
-  const [, groups] = shapeOf(scales, [out, null]);
-  if (entries.has(`${module}.weight_zero_point`))
-    throw new CheckpointError(`${showName(module)}.weight_zero_point: expected symmetric codes, which have none`);
-  return packed(module, codes, [out, n], { layout: "int8", bits: 8, groups, scales, add: 128 });
+async function packedRows(entries: Entries, module: string): Promise<CodeGroups> {
+  const codes = entries.need(`${module}.weight_packed`, "I32", [null, null]);
+  const [out, words] = codes.shape;
+  const size = entries.need(`${module}.weight_shape`, "I64", [2]);
+  const [rows, n] = new BigInt64Array((await entries.read(size)).buffer);
+  const cols = Number(n);
+  const bits = (words * 32) / cols;
+  if (Number(rows) !== out || ![2, 4, 8].includes(bits))
+    throw new CheckpointError(
+      `${showName(size.name)}: expected [${out}, inputs] with 2, 4 or 8 bits each, found [${rows}, ${n}] beside ${typeOf(codes)} in ${fileName(size.file.path)}`,
+    );
+  const scales = entries.scales(`${module}.weight_scale`, [out, null]);
+  const [, groups] = scales.shape;
+  const zeros = entries.optional(`${module}.weight_zero_point`, "I32", [Math.ceil((out * bits) / 32), groups]);
+  return {
+    codes,
+    shape: [out, cols],
+    layout: "rows",
+    bits,
+    groups,
+    scales,
+    zeros,
+    // Codes and zeros are both stored without the sign: what that takes from the one it takes from the other.
+    add: zeros ? 0 : 2 ** (bits - 1),
+    index: entries.optional(`${module}.weight_g_idx`, "I32", [cols]),
+  };
 }
 
-function readAll(suffix: string, read: (entries: Entries, module: string) => Promise<PackedMatrix>): PackedReader {
-  return async (entries) => {
+/** int8 as it is. */
+function int8(entries: Entries, module: string): CodeGroups {
+  const codes = entries.need(`${module}.weight`, "I8", [null, null]);
+  const [out, cols] = codes.shape;
+  const scales = entries.scales(`${module}.weight_scale`, [out, null]);
+  if (entries.all.has(`${module}.weight_zero_point`))
+    throw new CheckpointError(`${showName(module)}.weight_zero_point: expected symmetric codes, which have none`);
+  return { codes, shape: [out, cols], layout: "int8", bits: 8, groups: scales.shape[1], scales, add: 128 };
+}
+
+function readAll(suffix: string, read: (entries: Entries, module: string) => Promise<CodeGroups>): PackedReader {
+  return async (all) => {
+    const entries = new Entries(all);
+    const orders = new Orders(entries);
     const found = new Map<string, PackedMatrix>();
-    for (const name of entries.keys()) {
+    for (const [name, { file }] of all) {
       if (!name.endsWith(suffix)) continue;
       const module = name.slice(0, -suffix.length);
-      found.set(`${module}.weight`, await read(entries, module));
+      const matrix = `${module}.weight`;
+      if (/^(lm_head|score|qa_outputs|(model\.)?embed_tokens)$/.test(module))
+        throw new CheckpointError(
+          `${showName(matrix)}: expected F32, F16 or BF16 of an embedding or a head, found codes (${name}) in ${fileName(file.path)}`,
+        );
+      const groups = await read(entries, module);
+      if (all.has(matrix) && all.get(matrix) !== groups.codes)
+        throw new CheckpointError(
+          `${showName(matrix)}: expected it plain or as ${name}, found both in ${fileName(file.path)}`,
+        );
+      await entries.zeroBias(module);
+      found.set(matrix, await packedMatrix(matrix, groups, orders));
     }
+    if (found.size === 0)
+      throw new CheckpointError(`expected quantized matrices, as quantization_config says, found no tensor …${suffix}`);
     return found;
   };
 }
 
-interface Parts {
-  readonly layout: GroupedRecipe["layout"];
-  readonly bits: number;
-  readonly groups: number;
-  /** That the settings tell. */
-  readonly group_size?: unknown;
-  readonly scales: SafetensorsEntry;
-  readonly zeros?: SafetensorsEntry | undefined;
-  readonly add: number;
-  readonly index?: SafetensorsEntry | undefined;
-  /** Whether the index has to be that of inputs in their order. */
-  readonly in_order?: boolean;
-}
-
-async function packed(
-  module: string,
-  codes: SafetensorsEntry,
-  [rows, cols]: readonly [rows: number, cols: number],
-  { layout, bits, groups, group_size, scales, zeros, add, index, in_order }: Parts,
-): Promise<PackedMatrix> {
-  const where = `in ${fileName(codes.file.path)}`;
-  if (!Number.isInteger(cols) || cols > MOST_COLS || rows % 8 !== 0)
-    throw new CheckpointError(
-      `${showName(codes.name)}: expected at most ${MOST_COLS} inputs of whole words, and outputs by eights, found ${typeOf(codes)} ${where}`,
-    );
-  const group = cols / groups;
-  const wanted = group_size === undefined || group_size === -1 ? group : (group_size as number);
-  // A last group may be shorter.
-  if (
-    !Number.isInteger(group) ||
-    (group_size === -1 ? groups !== 1 : wanted !== group && groups !== Math.ceil(cols / wanted))
-  )
-    throw new CheckpointError(
-      `${showName(scales.name)}: expected scales for ${cols} inputs in groups of ${show(group_size ?? "one size")}, found ${typeOf(scales)} ${where}`,
-    );
-  const order = index && groups > 1 ? await readIndex(index, groups, group) : "in order";
-  if (order !== "in order" && in_order)
-    throw new CheckpointError(
-      `${showName(index!.name)}: expected inputs in their order, as desc_act: false says, found another ${where}`,
-    );
-  const reordered = order !== "in order";
-  const recipe: GroupedRecipe = {
-    maker: "grouped",
-    layout,
-    bits,
-    groups,
-    scale_format: scales.dtype as "F32" | "F16" | "BF16",
-    add,
-    zeros: zeros !== undefined,
-    reordered,
-    parts: [codes, scales, ...(zeros ? [zeros] : []), ...(reordered ? [index!] : [])].map(partOf),
-  };
-  return {
-    name: `${module}.weight`,
-    format: formatFor(bits, cols, group, groups, reordered),
-    shape: [rows, cols],
-    recipe,
-  };
-}
-
-/**
- * What a matrix is made as: exactly, where its groups are whole blocks. Where neighbours are of other groups, no block has one
- * scale: it is decoded and encoded as Q8_0, or stays what it decodes to.
- */
-function formatFor(bits: number, cols: number, group: number, groups: number, reordered: boolean): BlockFormat {
-  if (reordered) return cols % 32 === 0 ? formats.Q8_0 : formats.F32;
-  if (cols % 128 !== 0 || (group % 32 !== 0 && groups > 1)) return formats.F32;
-  if (bits === 8) return ownFormats.INT8_32;
-  return groups === 1 || group % 128 === 0 ? ownFormats.INT4_128 : ownFormats.INT4_32;
-}
-
-/** Whether an index is that of inputs in their order. @throws {@link CheckpointError} when it names a group that there is not */
-async function readIndex(index: SafetensorsEntry, groups: number, group: number): Promise<"in order" | "another"> {
-  const bytes = new Uint8Array(index.bytes);
-  await index.file.read(index.offset, bytes);
-  const list = new Int32Array(bytes.buffer);
-  const bad = list.find((g) => g < 0 || g >= groups);
-  if (bad !== undefined)
-    throw new CheckpointError(
-      `${showName(index.name)}: expected groups below ${groups}, found ${bad} in ${fileName(index.file.path)}`,
-    );
-  return list.every((g, i) => g === Math.floor(i / group)) ? "in order" : "another";
-}
-
-function checkGroupSize(size: unknown, where: string): void {
-  if (size === undefined || size === -1) return;
-  if (!Number.isInteger(size) || (size as number) < 8 || (size as number) > MOST_COLS)
-    throw fail(where, "group_size", "-1 or a number of inputs", size);
-}
-
-const typeOf = ({ dtype, shape }: SafetensorsEntry): string => `${dtype} [${shape.join(", ")}]`;
-const partOf = ({ file, offset, bytes }: SafetensorsEntry): FilePart => ({ file, offset, bytes });
-
-function needScales(entries: Entries, name: string, module: string): SafetensorsEntry {
-  const entry = entries.get(name);
-  if (entry && ["F16", "BF16", "F32"].includes(entry.dtype) && entry.shape.length === 2) return entry;
-  throw new CheckpointError(
-    `${showName(name)}: ${entry ? "" : "missing; "}expected F16, BF16 or F32 of two dimensions${entry ? `, found ${typeOf(entry)} in ${fileName(entry.file.path)}` : ` beside the codes of ${showName(module)}`}`,
-  );
-}
-
-/** A tensor of a type and a number of dimensions, and a shape where one is told. */
-function need(
-  entries: Entries,
-  name: string,
-  dtype: string,
-  dimensions: number,
-  shape?: readonly number[],
-): SafetensorsEntry {
-  const entry = entries.get(name);
-  if (
-    entry?.dtype === dtype &&
-    entry.shape.length === dimensions &&
-    (!shape || shape.every((n, i) => n === entry.shape[i])) &&
-    entry.shape.every((n) => n > 0)
-  )
-    return entry;
-  const expected = `${dtype} ${shape ? `[${shape.join(", ")}]` : `of ${dimensions} dimensions`}`;
-  throw new CheckpointError(
-    `${showName(name)}: ${entry ? "" : "missing; "}expected ${expected}${entry ? `, found ${typeOf(entry)} in ${fileName(entry.file.path)}` : ""}`,
-  );
-}
-
-/** @param expected - of each dimension, null: any */
-function shapeOf(
-  entry: SafetensorsEntry,
-  expected: readonly [number | null, number | null] = [null, null],
-): readonly [number, number] {
-  const [a, b] = entry.shape;
-  if ((expected[0] ?? a) === a && (expected[1] ?? b) === b && a > 0 && b > 0) return [a, b];
-  throw new CheckpointError(
-    `${showName(entry.name)}: expected [${expected.map((n) => n ?? "groups").join(", ")}], found ${typeOf(entry)} in ${fileName(entry.file.path)}`,
-  );
+/** -1: one for a whole row; undefined where it is not told. */
+function groupSize(size: unknown, where: string, name = "group_size"): number | undefined {
+  if (size == null) return undefined;
+  if (typeof size === "number" && (size === -1 || (Number.isInteger(size) && size >= 8 && size <= MOST_COLS)))
+    return size;
+  throw fail(where, name, "-1 or a number of inputs", size);
 }

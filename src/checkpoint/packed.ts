@@ -42,12 +42,14 @@ export interface GroupedRecipe {
   readonly parts: readonly FilePart[];
   readonly layout: "gptq" | "awq" | "rows" | "int8";
   readonly bits: number;
+  /** Columns of a group; of the last one of a row perhaps fewer. */
+  readonly group: number;
   /** Of a row. */
   readonly groups: number;
   readonly scale_format: "F32" | "F16" | "BF16";
   readonly zeros: boolean;
   readonly add: number;
-  /** Whether neighbours are of any groups. */
+  /** Whether neighbours are of any groups: in blocks each group's stand together, as F32 they stay where they are. */
   readonly reordered: boolean;
 }
 
@@ -60,5 +62,7 @@ export interface PackedMatrix {
   /** That it is made as. */
   readonly format: BlockFormat;
   readonly shape: readonly [rows: number, cols: number];
+  /** (cols) where the columns do not stay in theirs: column c of its blocks is column order[c]. */
+  readonly order?: Uint32Array;
   readonly recipe: PackedRecipe;
 }

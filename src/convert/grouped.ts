@@ -1,100 +1,121 @@
 // Matrices of GPTQ, AWQ and compressed-tensors: codes out of the checkpoint's words, into blocks of a format with products,
-// a few rows at a time, because neighbouring rows share words.
+// some rows at a time, because neighbouring rows share words.
+import { columnOrder } from "../checkpoint/grouped_matrix.ts";
 import type { GroupedRecipe } from "../checkpoint/packed.ts";
+import { groupedArgs } from "../kernels/convert.ts";
+import { writeStruct } from "../kernels/structs.ts";
 import { formats, rowBytes } from "../quant/formats.ts";
 import type { MadeMatrix } from "../weights/weights.ts";
+import type { PostedMatrix } from "./job.ts";
 import type { Maker } from "./makers.ts";
 import { ROOM } from "./pieces.ts";
 import type { Workshop } from "./workshop.ts";
 
-/** Rows whose codes are taken out at a time: those that one line of a cache holds words of. */
-const AT_ONCE = 16;
+type PostedRecipe = Omit<GroupedRecipe, "parts">;
 
-/** `store_grouped`'s kinds. */
-const kinds: Readonly<Record<string, number>> = { INT4_32: 0, INT4_128: 1, INT8_32: 2 };
+/** Rows whose codes are taken out at a time. */
+const LINE = 16;
+
+/** Bytes that lines are read beyond the words of the last rows, at most. */
+const BEYOND = LINE * 4;
 
 export const grouped: Maker<GroupedRecipe> = {
   rows: ({ rows }) => rows,
   bytes({ rows, cols, format, recipe }: MadeMatrix & { readonly recipe: GroupedRecipe }) {
-    const read = recipe.parts.reduce((sum, { bytes }) => sum + bytes, 0);
-    const groups = rows * recipe.groups * (4 + 1);
-    return read + groups + AT_ONCE * cols + cols * 4 + rows * rowBytes(format, cols) + ROOM;
+    const { groups, parts } = recipe;
+    const read = parts.reduce((sum, { bytes }) => sum + bytes, 0);
+    const scales = (rows + LINE) * groups * (4 + 1) + LINE * Math.max(rows, groups);
+    const columns = LINE * cols + 4 * cols;
+    return read + scales + columns + rows * rowBytes(format, cols) + BEYOND + 2 * ROOM;
   },
   make(shop, matrix, from, to) {
     const { rows, cols, format } = matrix;
-    const recipe = matrix.recipe as unknown as Omit<GroupedRecipe, "parts">;
-    const { layout, groups, add } = recipe;
-    const { grouped: kernels } = shop.converters;
+    const recipe = matrix.recipe as unknown as PostedRecipe;
+    const { layout, groups, group, add } = recipe;
     const parts = matrix.recipe.parts.map((part) => shop.read(part, 0, part.bytes));
-    const [words] = parts;
-    const scales = readScales(shop, recipe, parts[1], rows);
-    const zeros = recipe.zeros ? unpackZeros(shop, recipe, parts[2], rows) : 0;
-    const index = recipe.reordered ? parts[parts.length - 1] : 0;
-    const codes = shop.take(AT_ONCE * cols);
-    const values = shop.take(cols * 4);
-    const row = rowBytes(format, cols);
-    const out = shop.take((to - from) * row);
-    const group = cols / groups;
+    const scale = readScales(shop, recipe, parts[1], rows);
+    const zero = recipe.zeros ? takeZeros(shop, recipe, parts[2], rows) : 0;
+    const order = recipe.reordered ? readOrder(shop, matrix, parts[parts.length - 1]) : 0;
+    const lines = shop.take(LINE * cols);
+    const args = shop.take(groupedArgs.bytes);
+    const row_bytes = rowBytes(format, cols);
+    const out = shop.take((to - from) * row_bytes);
     // (rows, groups) in the layouts that have rows of inputs, else (groups, rows).
-    const by_row = layout === "rows" || layout === "int8";
-    for (let first = from; first < to; first += AT_ONCE) {
-      const count = Math.min(AT_ONCE, to - first);
-      unpack(shop, recipe, words, rows, cols, first, count, codes);
-      for (let r = first; r < first + count; r++) {
-        const code = codes + (r - first) * cols;
-        const scale = scales + 4 * (by_row ? r * groups : r);
-        const [zero, zero_step] = zeros ? (layout === "awq" ? [zeros + r * groups, 1] : [zeros + r, rows]) : [0, 0];
-        const scale_step = by_row ? 1 : rows;
-        const to = out + (r - from) * row;
-        const kind = kinds[format.name];
-        if (kind !== undefined) {
-          kernels.store_grouped(code, cols, group, scale, scale_step, zero, zero_step, add, kind, to);
-          continue;
-        }
-        kernels.decode_grouped(code, cols, group, index, scale, scale_step, zero, zero_step, add, values);
-        if (format.name === "F32") shop.bytes.copyWithin(to, values, values + 4 * cols);
-        else shop.converters.quantize(format)(values, 0, to, 1, cols);
-      }
+    const [scale_row, scale_group] = layout === "rows" || layout === "int8" ? [groups, 1] : [1, rows];
+    writeStruct(shop, args, groupedArgs, { lines, order, cols, group, scale_row, scale_group, zero_group: rows });
+    writeStruct(shop, args, groupedArgs, { add, row_bytes });
+    const store = shop.converters.grouped.store(format);
+    for (let first = from; first < to; first += LINE) {
+      const count = Math.min(LINE, to - first);
+      takeLines(shop, recipe, parts[0], rows, cols, first, count, lines);
+      writeStruct(shop, args, groupedArgs, {
+        scale: scale + 4 * first * scale_row,
+        zero: zero && zero + first,
+        rows: count,
+        out: out + (first - from) * row_bytes,
+      });
+      store(args);
     }
     return out;
   },
 };
 
-/** The codes of rows [first, first + count), a byte each. */
-function unpack(
-  { bytes, converters: { grouped: kernels } }: Workshop,
-  { layout, bits }: Omit<GroupedRecipe, "parts">,
+/** The codes of rows [first, first + count) as lines. */
+function takeLines(
+  { converters: { grouped: kernels } }: Workshop,
+  { layout, bits }: PostedRecipe,
   words: number,
   rows: number,
   cols: number,
   first: number,
   count: number,
-  codes: number,
+  lines: number,
 ): void {
-  if (layout === "gptq") kernels.unpack_columns(words, rows, cols, bits, first, count, codes);
-  else if (layout === "awq") kernels.unpack_awq(words, rows, cols, first, count, codes);
-  else if (layout === "rows") kernels.unpack_rows(words + (first * cols * bits) / 8, cols, bits, count, codes);
-  else for (let i = 0; i < count * cols; i++) bytes[codes + i] = bytes[words + first * cols + i] ^ 0x80;
+  if (layout === "gptq") kernels.take_columns(words, rows, cols, bits, first, lines);
+  else if (layout === "awq") kernels.take_awq(words, rows, cols, first, lines);
+  else kernels.take_rows(words + (first * cols * bits) / 8, cols, bits, count, layout === "int8" ? 0x80 : 0, lines);
 }
 
-function readScales(shop: Workshop, recipe: Omit<GroupedRecipe, "parts">, stored: number, rows: number): number {
-  const count = rows * recipe.groups;
-  const scales = shop.take(count * 4);
-  shop.kernels.format(formats[recipe.scale_format]).dequantize(stored, scales, count);
+function readScales(shop: Workshop, { scale_format, groups }: PostedRecipe, stored: number, rows: number): number {
+  const scales = shop.take(rows * groups * 4);
+  shop.kernels.format(formats[scale_format]).dequantize(stored, scales, rows * groups);
   return scales;
 }
 
-/** A byte for each: (rows, groups) of AWQ, else (groups, rows). */
-function unpackZeros(shop: Workshop, recipe: Omit<GroupedRecipe, "parts">, words: number, rows: number): number {
-  const { layout, bits, groups } = recipe;
+/** (groups, rows) a byte each. */
+function takeZeros(shop: Workshop, { layout, bits, groups }: PostedRecipe, words: number, rows: number): number {
+  const { bytes } = shop;
   const { grouped: kernels } = shop.converters;
   const zeros = shop.take(rows * groups);
-  if (layout === "gptq") kernels.unpack_rows(words, rows, bits, groups, zeros);
-  else if (layout === "awq")
-    for (let r = 0; r < rows; r += AT_ONCE)
-      kernels.unpack_awq(words, rows, groups, r, Math.min(AT_ONCE, rows - r), zeros + r * groups);
-  else
-    for (let g = 0; g < groups; g += AT_ONCE)
-      kernels.unpack_columns(words, groups, rows, bits, g, Math.min(AT_ONCE, groups - g), zeros + g * rows);
+  if (layout === "gptq") {
+    const row = (rows * bits) / 8;
+    for (let g = 0; g < groups; g++) kernels.take_stream(words + g * row, rows, bits, zeros + g * rows);
+    return zeros;
+  }
+  const awq = layout === "awq";
+  const lines = shop.take(LINE * (awq ? groups : rows));
+  for (let first = 0; first < (awq ? rows : groups); first += LINE) {
+    if (awq) {
+      // A line of a group's zeros is a piece of its row.
+      kernels.take_awq(words, rows, groups, first, lines);
+      const count = Math.min(LINE, rows - first);
+      for (let g = 0; g < groups; g++)
+        bytes.copyWithin(zeros + g * rows + first, lines + LINE * g, lines + LINE * g + count);
+    } else {
+      kernels.take_columns(words, groups, rows, bits, first, lines);
+      const count = Math.min(LINE, groups - first);
+      for (let k = 0; k < count; k++)
+        for (let r = 0; r < rows; r++) bytes[zeros + (first + k) * rows + r] = bytes[lines + LINE * r + k];
+    }
+  }
   return zeros;
+}
+
+/** What the columns of blocks are, or of F32 the inputs' groups. */
+function readOrder(shop: Workshop, { cols, format, recipe }: PostedMatrix, index: number): number {
+  if (format.name === "F32") return index;
+  const { groups } = recipe as unknown as PostedRecipe;
+  const order = shop.take(cols * 4);
+  shop.u32.set(columnOrder(shop.u32.subarray(index / 4, index / 4 + cols), groups), order / 4);
+  return order;
 }

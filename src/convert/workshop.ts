@@ -13,6 +13,8 @@ export class Workshop {
   readonly kernels: KernelInstance;
   readonly converters: ConvertInstance;
   readonly bytes: Uint8Array;
+  readonly u32: Uint32Array;
+  readonly f32: Float32Array;
   private readonly memory: WebAssembly.Memory;
   private readonly bottom: number;
   private top: number;
@@ -24,6 +26,8 @@ export class Workshop {
     this.kernels = instantiate(kernels, this.memory, stackTop(0));
     this.converters = instantiateConvert(converters, this.memory);
     this.bytes = new Uint8Array(this.memory.buffer);
+    this.u32 = new Uint32Array(this.memory.buffer);
+    this.f32 = new Float32Array(this.memory.buffer);
     this.bottom = Math.ceil(this.converters.heap_base / 64) * 64;
     this.top = this.bottom;
   }

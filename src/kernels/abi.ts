@@ -102,6 +102,7 @@ export const packArgs = struct({
   from: "u32",
   to: "u32",
   threshold: "f32",
+  order: "u32",
 });
 
 export const productArgs = struct({

@@ -3,6 +3,7 @@
 import { EngineError } from "../errors.ts";
 import type { Assets } from "../platform/platform.ts";
 import type { BlockFormat } from "../quant/formats.ts";
+import { struct } from "./structs.ts";
 
 /**
  * Encodes rows of f32 as blocks. Addresses but `out` are multiples of 16.
@@ -41,43 +42,31 @@ export interface BnbExports {
   put_scales(blocks: number, count: number, scales: number): void;
 }
 
-/** What takes GPTQ's, AWQ's and compressed-tensors' words apart; cpp/convert/grouped.cpp documents every argument. */
+/** What is done with a matrix's lines; cpp/convert/grouped.cpp documents every field. */
+export const groupedArgs = struct({
+  lines: "u32",
+  order: "u32",
+  scale: "u32",
+  zero: "u32",
+  out: "u32",
+  cols: "u32",
+  rows: "u32",
+  group: "u32",
+  scale_row: "u32",
+  scale_group: "u32",
+  zero_group: "u32",
+  add: "u32",
+  row_bytes: "u32",
+});
+
+/** What takes GPTQ's, AWQ's and compressed-tensors' words apart, into lines; cpp/convert/grouped.cpp documents every argument. */
 export interface GroupedExports {
-  unpack_columns(
-    words: number,
-    columns: number,
-    n: number,
-    bits: number,
-    from: number,
-    count: number,
-    codes: number,
-  ): void;
-  unpack_rows(words: number, n: number, bits: number, rows: number, codes: number): void;
-  unpack_awq(words: number, columns: number, n: number, from: number, count: number, codes: number): void;
-  store_grouped(
-    codes: number,
-    n: number,
-    group: number,
-    scale: number,
-    scale_step: number,
-    zero: number,
-    zero_step: number,
-    add: number,
-    kind: number,
-    out: number,
-  ): void;
-  decode_grouped(
-    codes: number,
-    n: number,
-    group: number,
-    index: number,
-    scale: number,
-    scale_step: number,
-    zero: number,
-    zero_step: number,
-    add: number,
-    out: number,
-  ): void;
+  take_columns(words: number, columns: number, n: number, bits: number, from: number, lines: number): void;
+  take_awq(words: number, columns: number, n: number, from: number, lines: number): void;
+  take_rows(words: number, n: number, bits: number, rows: number, flip: number, lines: number): void;
+  take_stream(words: number, n: number, bits: number, codes: number): void;
+  /** What stores lines as rows of a format. @param args - address of `groupedArgs` */
+  store(format: BlockFormat): (args: number) => void;
 }
 
 let loaded: Promise<WebAssembly.Module> | undefined;
@@ -97,7 +86,10 @@ export function instantiateConvert(module: WebAssembly.Module, memory: WebAssemb
   return {
     heap_base: (exports.__heap_base as WebAssembly.Global).value,
     bnb: { ...bnb, encode: (type) => exports[`bnb_encode_${type}`] as ReturnType<BnbExports["encode"]> },
-    grouped: exports as unknown as GroupedExports,
+    grouped: {
+      ...(exports as unknown as Omit<GroupedExports, "store">),
+      store: ({ name }) => exports[`store_${name.toLowerCase()}`] as ReturnType<GroupedExports["store"]>,
+    },
     quantize(f) {
       const found = exports[`quantize_${f.name.toLowerCase()}`] as unknown as Quantize | undefined;
       if (!found) throw new EngineError(`${f.name}: there is no encoder of this format`);

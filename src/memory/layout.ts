@@ -22,12 +22,14 @@ export const ATTENTION_ROWS = 64;
 export interface Packings {
   readonly vec: readonly number[];
   readonly tile: readonly number[];
+  /** How many there are of each: more than one where matrices that share activations want the columns in several orders. */
+  readonly copies: number;
 }
 
-/** Room for packed activations, once for each packing. */
+/** Room for packed activations, once for each copy. */
 export interface Region {
   readonly address: number;
-  /** Bytes of each packing's part. */
+  /** Bytes of each copy's part. */
   readonly bytes: number;
   /** Bytes that a tile of 4 rows takes at most, packed as a tile or one by one. */
   readonly tile_bytes: number;
@@ -185,7 +187,8 @@ class PackedRegions {
     const vec = Math.max(0, ...packings.vec.map((packing) => kernels.packed_bytes(packing, cols, 1)));
     const tile_bytes = alignUp(Math.max(tile, (TILE_FROM - 1) * vec), 64);
     const bytes = tile_bytes * (Math.ceil(rows / 4) + groups);
-    return { address: this.take(bytes * (packings.vec.length + packings.tile.length)), bytes, tile_bytes };
+    const parts = packings.copies * (packings.vec.length + packings.tile.length);
+    return { address: this.take(bytes * parts), bytes, tile_bytes };
   }
 }
 
@@ -268,13 +271,13 @@ function planThread(
   };
 }
 
-/** The distinct packings of some formats. */
-export function packingsOf(kernels: KernelExports, used: Iterable<BlockFormat>): Packings {
+/** The distinct packings of some formats. @param copies - of each */
+export function packingsOf(kernels: KernelExports, used: Iterable<BlockFormat>, copies = 1): Packings {
   const vec = new Set<number>();
   const tile = new Set<number>();
   for (const format of used) {
     vec.add(kernels.vec_kind(format.id));
     tile.add(kernels.tile_kind(format.id));
   }
-  return { vec: [...vec], tile: [...tile] };
+  return { vec: [...vec], tile: [...tile], copies };
 }

@@ -10,6 +10,13 @@ export interface MatrixStack {
   readonly formats: readonly BlockFormat[]; // (matrix)
   readonly banks: Uint16Array; // (matrix), shared
   readonly addresses: Uint32Array; // (matrix), shared
+  /**
+   * (matrix), shared: where u32 (cols) stand in the matrix's bank, which column of the activations each of its columns meets;
+   * 0 where that is its own.
+   */
+  readonly orders: Uint32Array;
+  /** (matrix) which of the packed copies of its activations it reads: matrices with other orders have other copies. */
+  readonly copies: readonly number[];
 }
 
 /** What rows of activations are multiplied by. What a product is more than its weights stands beside them here. */

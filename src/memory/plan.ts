@@ -4,6 +4,7 @@ import type { LayerShape, ModelShape } from "../config/shape.ts";
 import { MemoryError } from "../errors.ts";
 import type { SourceFile } from "../platform/platform.ts";
 import { type BlockFormat, rowBytes } from "../quant/formats.ts";
+import { copiesOf } from "../weights/column_orders.ts";
 import type {
   ExpertWeights,
   LayerWeights,
@@ -21,6 +22,13 @@ export interface Constant {
   readonly bank: number;
   readonly address: number;
   readonly from: MatrixRef;
+}
+
+/** An order of columns, u32, that is copied into a bank. */
+export interface PlacedOrder {
+  readonly bank: number;
+  readonly address: number;
+  readonly order: Uint32Array;
 }
 
 /** A matrix of the checkpoint in a bank. */
@@ -75,6 +83,7 @@ export interface BankedModel {
 export interface WeightPlan {
   readonly model: BankedModel;
   readonly constants: readonly Constant[];
+  readonly orders: readonly PlacedOrder[];
   readonly segments: readonly Segment[];
   /** What is made, in the order of the files. */
   readonly made: readonly PlacedMatrix<MadeMatrix>[];
@@ -113,6 +122,7 @@ export function planWeights(
   return {
     model: bankedModel(shape, weights, laid),
     constants: [...laid.constants.values()],
+    orders: laid.orders,
     segments: laid.segments,
     made: laid.made,
     bank_bytes: laid.bank_bytes,
@@ -189,20 +199,29 @@ export const multiplied = ({ format }: MatrixRef): boolean => format.row_head !=
 /** Bytes that a unit may take at most, each matrix on pages of its own. */
 const unitBytes = (unit: Unit, page_size: number): number =>
   unit.matrices.reduce((sum, m) => sum + alignUp(m.bytes, page_size) + 2 * page_size, 0) +
-  unit.constants.reduce((sum, m) => sum + m.rows * m.cols * 4 + 64, 0);
+  unit.constants.reduce((sum, m) => sum + m.rows * m.cols * 4 + 64, 0) +
+  unit.matrices.reduce((sum, { order }) => sum + (order ? order.byteLength + 64 : 0), 0);
 
 /** Where everything stands. */
 interface LaidOut {
   readonly matrices: Map<MatrixRef, PlacedMatrix>;
   readonly constants: Map<MatrixRef, Constant>;
+  readonly orders: PlacedOrder[];
   readonly segments: Segment[];
   readonly made: PlacedMatrix<MadeMatrix>[];
   readonly bank_bytes: number[];
 }
 
-/** Each bank: the low region, the constants, what is made, then the files' ranges, each at its own offset within a page. */
+/** Each bank: the low region, the constants, the orders of columns, what is made, then the files' ranges, each at its own offset within a page. */
 function layOut(banks: readonly (readonly Unit[])[], low: number, page_size: number, mapped: boolean): LaidOut {
-  const laid: LaidOut = { matrices: new Map(), constants: new Map(), segments: [], made: [], bank_bytes: [] };
+  const laid: LaidOut = {
+    matrices: new Map(),
+    constants: new Map(),
+    orders: [],
+    segments: [],
+    made: [],
+    bank_bytes: [],
+  };
   for (const [bank, units] of banks.entries()) {
     let next = low;
     for (const from of units.flatMap((unit) => unit.constants)) {
@@ -210,6 +229,10 @@ function layOut(banks: readonly (readonly Unit[])[], low: number, page_size: num
       next = alignUp(next + from.rows * from.cols * 4, 64);
     }
     const matrices = units.flatMap((unit) => unit.matrices);
+    for (const order of new Set(matrices.flatMap(({ order }) => order ?? []))) {
+      laid.orders.push({ bank, address: next, order });
+      next = alignUp(next + order.byteLength, 64);
+    }
     for (const from of matrices.filter(isMade)) {
       const placed = { bank, address: next, from, format: memoryFormat(from, mapped) };
       laid.made.push(placed);
@@ -257,12 +280,17 @@ function mergeRanges(matrices: StoredMatrix[], page_size: number): Range[] {
   return ranges;
 }
 
-function bankedModel(shape: ModelShape, weights: MixtralWeights, { matrices, constants }: LaidOut): BankedModel {
+function bankedModel(shape: ModelShape, weights: MixtralWeights, laid: LaidOut): BankedModel {
+  const { matrices, constants, orders } = laid;
   const count = 4 + weights.layers.reduce((sum, { experts }) => sum + 5 + 3 * experts.length, 0);
   const tables = new Tables(count);
-  const linear = (refs: readonly MatrixRef[]): Linear => ({
-    weights: tables.stack(refs, (ref) => matrices.get(ref)!),
-  });
+  const copies = copiesOf(weights);
+  const stacked = (ref: MatrixRef): Stacked => {
+    const placed = matrices.get(ref)!;
+    const order = ref.order && orders.find(({ bank, order }) => bank === placed.bank && order === ref.order);
+    return { ...placed, order: order?.address ?? 0, copy: copies.get(ref) ?? 0 };
+  };
+  const linear = (refs: readonly MatrixRef[]): Linear => ({ weights: tables.stack(refs, stacked) });
   const constant = (matrix: MatrixRef) => constants.get(matrix)!.address;
   const embed_tokens = linear([weights.embed_tokens]);
   const { head } = weights;
@@ -291,29 +319,40 @@ function bankedModel(shape: ModelShape, weights: MixtralWeights, { matrices, con
   };
 }
 
-/** The banks and addresses of all matrices, in two shared buffers of which each stack has a part. */
+/** A matrix as a stack has it. */
+interface Stacked extends PlacedMatrix {
+  readonly order: number;
+  readonly copy: number;
+}
+
+/** The banks and addresses of all matrices, in shared buffers of which each stack has a part. */
 class Tables {
   private readonly banks: Uint16Array;
   private readonly addresses: Uint32Array;
+  private readonly orders: Uint32Array;
   private used = 0;
 
   constructor(matrices: number) {
     this.banks = new Uint16Array(new SharedArrayBuffer(matrices * 2));
     this.addresses = new Uint32Array(new SharedArrayBuffer(matrices * 4));
+    this.orders = new Uint32Array(new SharedArrayBuffer(matrices * 4));
   }
 
-  stack(refs: readonly MatrixRef[], at: (ref: MatrixRef) => PlacedMatrix): MatrixStack {
+  stack(refs: readonly MatrixRef[], at: (ref: MatrixRef) => Stacked): MatrixStack {
     const from = this.used;
     this.used += refs.length;
     const [{ name, rows, cols }] = refs;
     const banks = this.banks.subarray(from, this.used);
     const addresses = this.addresses.subarray(from, this.used);
-    for (const [i, ref] of refs.entries()) {
-      const { bank, address } = at(ref);
+    const orders = this.orders.subarray(from, this.used);
+    const stacked = refs.map(at);
+    for (const [i, { bank, address, order }] of stacked.entries()) {
       banks[i] = bank;
       addresses[i] = address;
+      orders[i] = order;
     }
-    return { name, rows, cols, formats: refs.map((ref) => at(ref).format), banks, addresses };
+    const [formats, copies] = [stacked.map(({ format }) => format), stacked.map(({ copy }) => copy)];
+    return { name, rows, cols, formats, banks, addresses, orders, copies };
   }
 }
 

@@ -57,8 +57,7 @@ export class Attention {
     const input = view.packed(hidden);
     yield* phases.rows(view, "attention norm", index, (from, to) => {
       const bank = this.norm.into(view, this.memory.banks[layer.bank], layer.input_layernorm, from, to);
-      const formats = [q_proj, k_proj, v_proj].map(({ weights }) => weights.formats[0]);
-      products.pack(bank, formats, input, buffers.xn, hidden, from, to);
+      products.pack(bank, [q_proj, k_proj, v_proj], 0, input, buffers.xn, hidden, from, to);
     });
     view.home = this.memory.banks[layer.bank];
     const bank = view.home;
@@ -77,7 +76,7 @@ export class Attention {
     yield* this.attend(view, layer, index);
     const attended = view.packed(o_proj.weights.cols);
     yield* phases.rows(view, "attention pack", index, (from, to) =>
-      products.pack(view.home, [o_proj.weights.formats[0]], attended, lane.q, state.q_stride, from, to),
+      products.pack(view.home, [o_proj], 0, attended, lane.q, state.q_stride, from, to),
     );
     const { strip } = this.memory.own;
     const out = adapters.length > 0 ? this.added(view, index, ["o_proj"]) : noTasks;

@@ -37,7 +37,7 @@ export class Experts {
     if (view.few) yield* this.phases.rows(view, "experts pack", index, () => this.packFew(view, layer, assignments));
     else yield* this.phases.shared(view, "experts pack", index, () => this.packTiles(view, layer, assignments));
     yield* this.gateAndUp(view, layer, index, assignments);
-    if (layer.w2.weights.formats.some(wantsWholeRows))
+    if (layer.w2.weights.formats.some((_, expert) => wantsWholeRows(layer, expert)))
       yield* this.phases.shared(view, "experts pack", index, () => this.packGated(view, layer, assignments));
     yield* this.down(view, layer, index, assignments);
   }
@@ -69,14 +69,17 @@ export class Experts {
   /** Packs every row, once for each bank and packing: few rows stand in their own order, an expert's one after the other. */
   private packFew(view: StepView, layer: BankedLayer, assignments: readonly Assignment[]): void {
     const { home, buffers, rows } = view;
+    const { w1, w3 } = layer;
     const { xn } = buffers;
+    const apart = reordered(layer);
     let packed: { bank: BankView; formats: readonly BlockFormat[] } | undefined;
-    for (const { expert } of assignments) {
-      const bank = this.products.bankOf(layer.w1.weights, expert);
-      const formats = formatsOf(layer, expert);
-      if (packed?.bank === bank && formats.every((format, i) => format === packed!.formats[i])) continue;
+    for (const { expert, first_tile } of assignments) {
+      const bank = this.products.bankOf(w1.weights, expert);
+      const formats = [w1, w3].map(({ weights }) => weights.formats[expert]);
+      if (!apart && packed?.bank === bank && formats.every((format, i) => format === packed!.formats[i])) continue;
       this.memory.copyToBank(home, bank, xn, rows * this.hidden);
-      this.products.pack(bank, formats, view.packed(this.hidden), xn, this.hidden, 0, rows);
+      const target = { ...view.packed(this.hidden), tile: apart ? first_tile : 0 };
+      this.products.pack(bank, [w1, w3], expert, target, xn, this.hidden, 0, rows);
       packed = { bank, formats };
     }
   }
@@ -94,7 +97,7 @@ export class Experts {
       }
       // The staged rows are rows `first` to `end` of the expert's: the address is taken back to where row 0 would be.
       const input = this.input(view, assignment);
-      products.pack(bank, formatsOf(layer, expert), input, staged - first * hidden * 4, hidden, first, end);
+      products.pack(bank, [layer.w1, layer.w3], expert, input, staged - first * hidden * 4, hidden, first, end);
     }
   }
 
@@ -149,7 +152,7 @@ export class Experts {
       const { expert, tokens } = assignment;
       const bank = products.bankOf(layer.w1.weights, expert);
       const stride = products.stripStride(units[unit], most);
-      const input = view.few ? this.fewInput(view, assignment) : this.input(view, assignment);
+      const input = view.few ? this.fewInput(view, layer, assignment) : this.input(view, assignment);
       products.multiply(layer.w1, expert, input, from, to, { address: strip, stride });
       products.multiply(layer.w3, expert, input, from, to, { address: strip2, stride });
       if (adapted) {
@@ -171,12 +174,11 @@ export class Experts {
           from,
           to,
         );
-      const format = layer.w2.weights.formats[expert];
-      if (wantsWholeRows(format)) this.keepStrip(view, bank, assignment, intermediate, units[unit], stride);
+      if (wantsWholeRows(layer, expert)) this.keepStrip(view, bank, assignment, intermediate, units[unit], stride);
       else {
         // The strip holds columns `from` to `to` of h: its address is taken back to where column 0 would be.
         const h = this.gated(view, layer, assignment);
-        products.pack(bank, [format], h, strip - from * 4, stride, 0, tokens, from, to);
+        products.pack(bank, [layer.w2], expert, h, strip - from * 4, stride, 0, tokens, from, to);
       }
     });
   }
@@ -203,18 +205,17 @@ export class Experts {
     const { intermediate } = layer.shape;
     for (const { assignment, first, end } of this.shared(assignments)) {
       const { expert, start } = assignment;
-      const format = weights.formats[expert];
-      if (!wantsWholeRows(format)) continue;
+      if (!wantsWholeRows(layer, expert)) continue;
       const x = view.lane.gated + start * intermediate * 4;
       const h = this.gated(view, layer, assignment);
-      this.products.pack(this.products.bankOf(weights, expert), [format], h, x, intermediate, first, end);
+      this.products.pack(this.products.bankOf(weights, expert), [layer.w2], expert, h, x, intermediate, first, end);
     }
   }
 
-  /** The rows of an expert, of few that stand packed in their own order. */
-  private fewInput(view: StepView, { start, tokens }: Assignment): PackedRows {
+  /** The rows of an expert, of few that stand packed in their own order: once, or where experts differ for each. */
+  private fewInput(view: StepView, layer: BankedLayer, { start, tokens, first_tile }: Assignment): PackedRows {
     const first = view.home.u32[view.pairs.rows / 4 + start];
-    return { ...view.packed(this.hidden), tokens, first };
+    return { ...view.packed(this.hidden), tokens, first, tile: reordered(layer) ? first_tile : 0 };
   }
 
   /** Where an expert's gated products are. */
@@ -256,6 +257,10 @@ export class Experts {
   }
 }
 
-const wantsWholeRows = ({ row_head }: BlockFormat): boolean => row_head !== undefined;
+/** Whether an expert's w2 meets rows of h that are packed as wholes: with a scale for each, or in another order. */
+const wantsWholeRows = ({ w2: { weights } }: BankedLayer, expert: number): boolean =>
+  weights.formats[expert].row_head !== undefined || weights.orders[expert] !== 0;
 
-const formatsOf = ({ w1, w3 }: BankedLayer, expert: number) => [w1.weights.formats[expert], w3.weights.formats[expert]];
+/** Whether experts want the columns of x in orders of their own. */
+const reordered = ({ w1, w3 }: BankedLayer): boolean =>
+  [w1, w3].some(({ weights }) => weights.orders.some((order) => order !== 0));

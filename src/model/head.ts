@@ -64,7 +64,7 @@ export class Head {
     const step = { pausable: view.pausable && !few, few, rows };
     yield* phases.rows(step, "head norm", -1, (from, to) => {
       for (let i = from; i < to; i++) this.normed(view, wanted[i].row, buffers.xn + i * hidden * 4);
-      products.pack(home, [linear.weights.formats[0]], input, buffers.xn, hidden, from, to);
+      products.pack(home, [linear], 0, input, buffers.xn, hidden, from, to);
     });
     const out = { bank: home, address: lane.logits, stride: logits_stride };
     const added = view.adapters.length > 0 ? this.added(view, wanted, hidden) : noTasks;

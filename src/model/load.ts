@@ -47,6 +47,8 @@ export async function loadEngine(
     const starting: Promise<EngineTeam> = Team.start(platform, state.threads, setup, setup.profile, signal);
     build.faster_dot?.prepare();
     const progress = progressOf(options, checkpoint, weights);
+    for (const { bank, address, order } of weights.orders)
+      new Uint32Array(banks[bank].buffer, address, order.length).set(order);
     const results = await Promise.allSettled([
       starting,
       loadSegments(weights, banks, kernels, source, signal, (bytes) => progress("read", bytes)),

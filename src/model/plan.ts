@@ -20,6 +20,7 @@ import type { BlockFormat } from "../quant/formats.ts";
 import type { MixShape } from "../quant/mixes.ts";
 import { bind } from "../weights/bind.ts";
 import { bitsAndBytesOf, withBitsAndBytes } from "../weights/bnb.ts";
+import { copiesOf } from "../weights/column_orders.ts";
 import { withDtype } from "../weights/dtype.ts";
 import type { HeadName, MatrixRef, MixtralWeights } from "../weights/weights.ts";
 import { EAGER_ROWS } from "./attention.ts";
@@ -113,7 +114,7 @@ export async function planEngine(
   return askKernels(build.module, (kernels, memory) => {
     const mapped = source.mapper !== undefined;
     const memory_formats = [...new Set(matrices.map((matrix) => memoryFormat(matrix, mapped)))];
-    const packings = packingsOf(kernels, memory_formats);
+    const packings = packingsOf(kernels, memory_formats, 1 + Math.max(0, ...copiesOf(weights).values()));
     const chunk_rows = options.chunk_size ?? CHUNK_ROWS;
     const head_size = weights.head?.weight.rows ?? 1;
     const pages = mostPages(context, shape.window, chunk_rows);
@@ -122,7 +123,9 @@ export async function planEngine(
       chunk_rows,
       between_rows: Math.min(chunk_rows, BETWEEN_ROWS),
       head_rows: HEAD_ROWS,
-      whole_rows: weights.layers.some(({ experts }) => experts.some(({ w2 }) => w2.format.row_head !== undefined)),
+      whole_rows: weights.layers.some(({ experts }) =>
+        experts.some(({ w2 }) => w2.order || w2.format.row_head !== undefined),
+      ),
       head_size,
       pages,
       logits_scratch: loadLogits(logits, memory).scratch_bytes(head_size),

@@ -120,13 +120,15 @@ export class Products {
   }
 
   /**
-   * Packs columns [col0, col1) of rows [from, to) for products with some matrices, once for each packing among them.
+   * Packs columns [col0, col1) of rows [from, to) for products with matrix i of some linears, once for each packing among them
+   * and each order of columns; where that is not their own, all columns.
    * @param bank - holds the rows, and gets the packed ones
    * @param x - row t is x + t · stride floats; in tiles `from` is a multiple of 4
    */
   pack(
     bank: BankView,
-    formats: readonly BlockFormat[],
+    linears: readonly Linear[],
+    i: number,
     rows: PackedRows,
     x: number,
     stride: number,
@@ -140,15 +142,16 @@ export class Products {
     const { args } = this.memory.own;
     const { tokens, cols } = rows;
     let packed = -1;
-    for (const format of formats) {
-      const packing = this.packing(kernels, format, tokens);
+    for (const { weights } of linears) {
+      const packing = this.packing(kernels, weights.formats[i], tokens);
+      const dst = this.addressOf(rows, packing, weights.copies[i]);
       // Nearly always the matrices of a call have one format, or two with one packing.
-      if (packing === packed) continue;
-      packed = packing;
-      const dst = this.addressOf(rows, packing);
+      if (dst === packed) continue;
+      packed = dst;
       const threshold = this.int8_threshold;
       const range = { cols, col0, col1, from, to };
-      writeStruct(bank, args, packArgs, { kind: packing, x, stride, tokens, dst, threshold, ...range });
+      const order = weights.orders[i];
+      writeStruct(bank, args, packArgs, { kind: packing, x, stride, tokens, dst, threshold, order, ...range });
       kernels.pack(args);
     }
   }
@@ -170,7 +173,9 @@ export class Products {
     const packing = this.packing(kernels, format, tokens);
     writeStruct(bank, args, productArgs, {
       w: weights.addresses[i] + from * row_bytes,
-      x: this.addressOf(rows, packing) + (rows.first ? rows.first * kernels.packed_bytes(packing, cols, 1) : 0),
+      x:
+        this.addressOf(rows, packing, weights.copies[i]) +
+        (rows.first ? rows.first * kernels.packed_bytes(packing, cols, 1) : 0),
       out: out.address,
       cols,
       rows: to - from,
@@ -256,9 +261,9 @@ export class Products {
     return tokens < TILE_FROM ? kernels.vec_kind(format.id) : kernels.tile_kind(format.id);
   }
 
-  private addressOf({ region, tile, tokens }: PackedRows, packing: number): number {
+  private addressOf({ region, tile, tokens }: PackedRows, packing: number, copy: number): number {
     const { vec, tile: tiled } = this.packings;
     const part = tokens < TILE_FROM ? vec.indexOf(packing) : vec.length + tiled.indexOf(packing);
-    return region.address + part * region.bytes + tile * region.tile_bytes;
+    return region.address + (copy * (vec.length + tiled.length) + part) * region.bytes + tile * region.tile_bytes;
   }
 }

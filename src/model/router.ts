@@ -54,9 +54,9 @@ export class Router {
   /** One row's logits by weights in a format of their own, packed where the thread packs few rows: those are done with. */
   private multiply(home: BankView, router: Linear, x: number, logits: number): void {
     const { products, hidden, memory } = this;
-    const { rows: experts, formats } = router.weights;
+    const { rows: experts } = router.weights;
     const packed = { region: memory.own.few.packed, tile: 0, tokens: 1, cols: hidden };
-    products.pack(home, formats, packed, x, hidden, 0, 1);
+    products.pack(home, [router], 0, packed, x, hidden, 0, 1);
     products.multiply(router, 0, packed, 0, experts, { address: logits, stride: experts });
   }
 

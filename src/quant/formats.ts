@@ -64,7 +64,7 @@ export type RepackedName = "Q4_0_R" | "Q4_K_R";
  * What bitsandbytes' checkpoints become, and weights that are quantized as it does while they load; and what those of GPTQ, AWQ
  * and compressed-tensors become, whose scale is of 32 or of 128 values.
  */
-export type OwnName = "BNB_NF4" | "BNB_FP4" | "BNB_INT8" | "INT4_32" | "INT4_128" | "INT8_32";
+export type OwnName = "BNB_NF4" | "BNB_FP4" | "BNB_INT8" | "INT4_32" | "INT4_128" | "INT8_32" | "INT8_128";
 
 const format = <Name extends FormatName | RepackedName | OwnName>(
   name: Name,
@@ -111,13 +111,14 @@ export const repackedFormats: { readonly [name in FormatName]?: BlockFormat } = 
 };
 
 /**
- * Formats that are in no file as they stand: made while a model loads. Scales of INT4_ and INT8_ are f32, and minimums. The scale of BNB_NF4 and BNB_FP4 is a f32, of BNB_INT8
- * one for a row, f32, before its values.
+ * Formats that are in no file as they stand: made while a model loads. Scales are f32; those of INT4 and INT8 are of 32 or of
+ * 128 values, with a minimum, f32, or in INT4_32 a zero of a byte; that of BNB_INT8 is of a row, and stands before its values.
  */
 export const ownFormats: { readonly [name in OwnName]: BlockFormat } = {
   INT4_32: format("INT4_32", 52, 128, 84, [2, 6, 10, 14], "f32"),
   INT4_128: format("INT4_128", 53, 128, 72, [2, 6], "f32"),
   INT8_32: format("INT8_32", 54, 128, 160, [2, 6, 10, 14, 18, 22, 26, 30], "f32"),
+  INT8_128: format("INT8_128", 55, 128, 136, [2, 6], "f32"),
   BNB_NF4: { ...format("BNB_NF4", 48, 64, 36, [2], "f32"), quantized: false },
   BNB_FP4: { ...format("BNB_FP4", 49, 64, 36, [2], "f32"), quantized: false },
   BNB_INT8: { ...format("BNB_INT8", 50, 1, 1, []), quantized: true, row_head: 4 },

@@ -4,7 +4,7 @@ import type { Checkpoint, TensorRef } from "../checkpoint/checkpoint.ts";
 import { MixtralConfig } from "../config/mixtral_config.ts";
 import { fileName, showName } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
-import { rowBytes } from "../quant/formats.ts";
+import { formats, rowBytes } from "../quant/formats.ts";
 import {
   type ExpertNames,
   ggufNames,
@@ -102,7 +102,7 @@ function bindFeedForward(checkpoint: Checkpoint, names: LayerNames): Pick<LayerW
   const { num_local_experts, hidden_size } = config;
   return {
     // Of any format: it is small, and loaded as f32, unless its products want quantized activations (memory/plan.ts).
-    router: matrix(checkpoint, names.router, num_local_experts, hidden_size),
+    router: inOrder(matrix(checkpoint, names.router, num_local_experts, hidden_size)),
     experts: bindExperts(checkpoint, config, names),
   };
 }
@@ -143,12 +143,19 @@ function bindExperts(
 function matrix(checkpoint: Checkpoint, name: string, rows: number, cols: number): MatrixRef {
   const packed = checkpoint.packed.get(name);
   if (!packed) return whole(find(checkpoint, name, [rows, cols]));
-  const { format, shape, recipe } = packed;
+  const { format, shape, recipe, order } = packed;
   if (shape[0] !== rows || shape[1] !== cols)
     throw new CheckpointError(
       `${name}: expected [${rows}, ${cols}], found ${format.name} [${shape.join(", ")}] in ${fileName(recipe.parts[0].file.path)}`,
     );
-  return { name, format, rows, cols, bytes: rows * rowBytes(format, cols), recipe };
+  return { name, format, rows, cols, bytes: rows * rowBytes(format, cols), recipe, ...(order && { order }) };
+}
+
+/** With its columns in their own order, which is what there is without products. */
+function inOrder(ref: MatrixRef): MatrixRef {
+  if (!ref.order) return ref;
+  const { name, rows, cols, recipe } = ref;
+  return { name, rows, cols, recipe, format: formats.F32, bytes: rows * cols * 4 };
 }
 
 const vector = (checkpoint: Checkpoint, name: string, size: number): MatrixRef =>

@@ -21,11 +21,14 @@ export interface StoredMatrix extends Matrix {
   readonly file: SourceFile;
   readonly offset: number;
   readonly recipe?: undefined;
+  readonly order?: undefined;
 }
 
 /** A matrix that is made while it loads. */
 export interface MadeMatrix extends Matrix {
   readonly recipe: Recipe;
+  /** (cols) where its blocks have the columns in another order: column c of them is column order[c]. */
+  readonly order?: Uint32Array;
 }
 
 export type MatrixRef = StoredMatrix | MadeMatrix;

@@ -52,6 +52,7 @@ export function pack(
           k.struct(packArgs, {
             ...{ kind, x: source, stride, tokens, dst, cols, col0, col1, from, to },
             threshold: threshold ?? 0,
+            order: 0,
           }),
         );
   assert.is(k.u32(dst + bytes, 1)[0], MARK, "pack wrote beyond its copy");

@@ -27,7 +27,12 @@ for (const build of builds)
       [7168, 2048],
     ]) {
       const wide = { ...shape({ intermediate, heads: 32, kv_heads: 8, head_dim: 64 }), hidden };
-      const { own } = planRunState(wide, kernels as unknown as KernelExports, { vec: [1], tile: [4] }, sizes);
+      const { own } = planRunState(
+        wide,
+        kernels as unknown as KernelExports,
+        { vec: [1], tile: [4], copies: 1 },
+        sizes,
+      );
       for (const { scratch, ...others } of own) {
         const starts = Object.values(others).filter((each): each is number => typeof each === "number");
         const room = Math.min(...starts.filter((at) => at > scratch)) - scratch;
@@ -49,7 +54,7 @@ test("regions have the rows of the last tile, and stand apart", () => {
     [6, 1],
   ]) {
     const odd = { ...sizes, chunk_rows, between_rows: 5, head_rows };
-    const state = planRunState(layers, kernels, { vec: [1], tile: [4] }, odd);
+    const state = planRunState(layers, kernels, { vec: [1], tile: [4], copies: 1 }, odd);
     /** Every region of numbers: its beginning, and the bytes that whole tiles of 4 rows of it take. */
     const regions: [string, number, number][] = [];
     const tiles = (rows: number) => 4 * Math.ceil(rows / 4);
