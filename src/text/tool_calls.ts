@@ -17,14 +17,14 @@ export interface ToolCall {
 }
 
 /** An answer taken apart: a message of the assistant's, to be put behind the conversation. */
-export interface ParsedAnswer {
+export type ParsedAnswer = {
   role: "assistant";
   /** What is no call, broken calls among it. */
   content: string;
   tool_calls: ToolCall[];
   /** What is wrong with the first call that was not understood. Its text is in `content`, from its mark on. */
   error?: string;
-}
+};
 
 export interface ParseToolCallsOptions {
   /** Give calls without an id one of nine random letters and digits, which templates of v3 ask for. Default false. */
@@ -100,7 +100,7 @@ export function parseMarked(text: string, marks: readonly Mark[], given: ParseTo
     const end = marks[next]?.at ?? text.length;
     const reader = new CallReader(text, at + MARK.length, end, inner);
     try {
-      tool_calls.push(...reader.calls());
+      for (const call of reader.calls()) tool_calls.push(call);
       done = reader.at;
     } catch (caught) {
       if (!(caught instanceof Malformed)) throw caught;

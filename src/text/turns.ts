@@ -79,23 +79,24 @@ function checkResults(turns: readonly Turn[], { order_results }: Format): void {
 }
 
 function joinNeighbours(turns: readonly Turn[], format: Format): Turn[] {
-  const joined: Turn[] = [];
+  let joined: Turn[] = [];
   let latest: (string | undefined)[] = []; // ids of calls since the last results
   for (let from = 0, to = 0; from < turns.length; from = to) {
     const { role } = turns[from];
     while (to < turns.length && turns[to].role === role) to++;
     const group = turns.slice(from, to);
     if (role === "tool") {
-      joined.push(...(format.order_results ? inOrder(group, latest) : group));
+      joined = joined.concat(format.order_results ? inOrder(group, latest) : group);
       latest = [];
     } else if (role === "system") {
-      if (format.system === "own") joined.push(...group.map((turn) => ({ ...turn, content: merged([turn]) }) as Turn));
+      if (format.system === "own")
+        joined = joined.concat(group.map((turn) => ({ ...turn, content: merged([turn]) }) as Turn));
     } else if (role === "user") joined.push({ role, content: merged(group) });
     else {
       const assistant = group.filter((turn) => turn.role === "assistant");
       const calls = assistant.flatMap((turn) => turn.calls);
       joined.push({ role, content: merged(group), calls, open: assistant.some(({ open }) => open) });
-      latest.push(...calls.map(({ id }) => id));
+      latest = latest.concat(calls.map(({ id }) => id));
     }
   }
   if (format.system !== "own" && joined[0]?.role !== "user") joined.unshift({ role: "user", content: [] });

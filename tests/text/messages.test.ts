@@ -195,6 +195,17 @@ test("apply_chat_template: messages by themselves where they are to be, or where
   );
 });
 
+test("a long message, and many, take little time", async () => {
+  const v3 = await tekken("v3");
+  const start = performance.now();
+  assert.ok(v3.encode_messages([{ role: "user", content: "a b ".repeat(100_000) }]).length > 200_000);
+  const spaces = `${" ".repeat(200_000)}x`;
+  v3.encode_messages([user, { role: "assistant", content: spaces }]);
+  const turns = Array.from({ length: 20_000 }, (_, i) => ({ role: i % 2 ? "assistant" : "user", content: "a" }));
+  v3.encode_messages(turns);
+  assert.ok(performance.now() - start < 20_000);
+});
+
 test("JSON as Python writes it", () => {
   const value = { a: [1, 2.5, -0, 1e21, 1e-7, 1e22], b: "é\n\u007f\ud800", c: null, d: undefined, e: 10n, f: true };
   assert.is(
