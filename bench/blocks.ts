@@ -20,6 +20,18 @@ const scaleValues: Partial<Record<FormatName, readonly number[]>> = {
   Q4_K: [1 / 255, 7.5 / 255],
   Q5_K: [1 / 521, 15.5 / 521],
   Q6_K: [1 / 1367],
+  IQ1_S: [1 / 7.2],
+  IQ1_M: [1 / 7.2],
+  IQ2_XXS: [1 / 53],
+  IQ2_XS: [1 / 56],
+  IQ2_S: [1 / 56],
+  IQ3_XXS: [1 / 140],
+  IQ3_S: [1 / 138],
+  IQ4_NL: [1 / 68],
+  IQ4_XS: [1 / 1252],
+  TQ1_0: [1 / 0.82],
+  TQ2_0: [1 / 1.2],
+  MXFP4: [1 / 5.8],
 };
 
 /** xorshift32: the same bytes in every run. */

@@ -12,7 +12,7 @@ import v8 from "node:v8";
 import { isMainThread, Worker, workerData } from "node:worker_threads";
 import { type Dot, dots, packArgs, productArgs, stackTop } from "../src/kernels/abi.ts";
 import { writeStruct } from "../src/kernels/structs.ts";
-import { type BlockFormat, formats, repackedFormats, rowBytes } from "../src/quant/formats.ts";
+import { type BlockFormat, formats, ownFormats, repackedFormats, rowBytes } from "../src/quant/formats.ts";
 import { root } from "../tests/fixtures.ts";
 import { randomWords } from "./blocks.ts";
 
@@ -71,10 +71,10 @@ const { values: options, positionals } = parseArgs({
   },
 });
 const paths = options.wasm.split(",").map((folder) => join(folder, `kernels-${options.build}.wasm`));
-const known: readonly BlockFormat[] = [...Object.values(formats), ...Object.values(repackedFormats)];
+const known: readonly BlockFormat[] = [formats, repackedFormats, ownFormats].flatMap((table) => Object.values(table));
 const chosen = positionals.length
   ? positionals.map((name) => known.find((f) => f.name === name.toUpperCase())!)
-  : known.filter(({ quantized }) => quantized);
+  : known.filter(({ quantized, block_values }) => quantized || block_values > 1);
 const tokens = Number(options.tokens);
 const cols = 4096;
 
@@ -133,7 +133,7 @@ interface Case {
   pieces: (threads: number, path: number) => Call[][];
 }
 
-const pieceBytes = 32 << 20;
+const pieceBytes = 4 << 20;
 const pieces = range(weightsBytes / pieceBytes);
 const structs = alloc(productArgs.bytes * pieces.length * mostThreads);
 const steps = 4_000_000;
@@ -168,7 +168,19 @@ const views = { u32: new Uint32Array(memory.buffer), f32: new Float32Array(memor
 
 /** Packs some rows of x, and returns where. */
 function pack(path: number, kind: number, tokens: number): number {
-  const args = { kind, x, stride: cols, tokens, dst: packed, cols, col0: 0, col1: cols, from: 0, to: tokens };
+  const args = {
+    kind,
+    x,
+    stride: cols,
+    tokens,
+    dst: packed,
+    cols,
+    col0: 0,
+    col1: cols,
+    from: 0,
+    to: tokens,
+    threshold: 0,
+  };
   writeStruct(views, structs, packArgs, args);
   kernels[path].pack(structs);
   return packed;
@@ -303,7 +315,7 @@ for (const threads of threadCounts) {
   print(`format   one token GB/s, of reading; ahead   ${tokens} tokens G/s, of the peak`);
   rates.push({ threads, roofs: roof, formats: [] });
   chosen.forEach((f, i) => {
-    const peak = !f.quantized ? f32 : f.name === "Q8_0" ? product_i16 : dot_peak;
+    const peak = !f.quantized ? f32 : f.name === "Q8_0" || f.name === "BNB_INT8" ? product_i16 : dot_peak;
     const cell = (each: number[], over: number) =>
       each.map((r) => `${r.toFixed(1).padStart(6)} ${percent(r / over)}`).join("  | ");
     print(`${f.name.padEnd(8)} ${cell(without[i], read)}; ${cell(ahead[i], read)}      ${cell(many[i], peak)}`);

@@ -15,7 +15,7 @@ import os from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { formats, repackedFormats } from "../src/quant/formats.ts";
+import { formats, ownFormats, repackedFormats } from "../src/quant/formats.ts";
 import { demo, root } from "../tests/fixtures.ts";
 import { drawCharts } from "./charts.ts";
 import { ownRuntime } from "./child.ts";
@@ -103,7 +103,7 @@ async function measureRoofs(): Promise<Context> {
   log("roofs and kernels …");
   const team = Number(options.threads);
   const counts = team > 1 ? [1, team] : [1];
-  const all = [...Object.values(formats), ...Object.values(repackedFormats)].map(({ name }) => name);
+  const all = [formats, repackedFormats, ownFormats].flatMap((table) => Object.values(table)).map(({ name }) => name);
   const wanted = options.quick || !chosen.includes(kernels) ? modelFormats : all;
   const rates = await measureKernels(wanted, { build: "relaxed", repeats: options.quick ? 1 : 7, threads: counts });
   return {

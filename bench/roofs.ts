@@ -1,6 +1,6 @@
 // What the machine can do at best, through WebAssembly, and what the product kernels make of it: measured by kernels.ts
 // in a process of its own at the beginning of every run, so that each figure stands beside the roof of the same run.
-import type { FormatName, RepackedName } from "../src/quant/formats.ts";
+import type { BlockFormat, FormatName } from "../src/quant/formats.ts";
 import { ownRuntime, runProgram } from "./child.ts";
 
 /** Rates in 1e9 a second: bytes read, and multiply-adds of each kind. */
@@ -24,7 +24,7 @@ export interface Rates {
 
 /** For each number of threads, in the order given. */
 export function measureKernels(
-  formats: readonly (FormatName | RepackedName)[],
+  formats: readonly BlockFormat["name"][],
   options: { build: "relaxed" | "simd"; repeats: number; threads: readonly number[] },
 ): Promise<Rates[]> {
   const { build, repeats, threads } = options;

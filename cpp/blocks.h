@@ -72,8 +72,8 @@ struct BlockMXFP4 {  // 2^(e - 128) * table[q]
   uint8_t q[16];
 };
 
-// Vectors of 8 or 4 values from a grid (grids.h). Bit j of a sign byte makes value j of eight negative; of a sign of 7 bits
-// the eighth is their parity. w is of 32 values, a u32: four signs of 7 bits, above them a scale of 4 bits.
+// Vectors of 8 or 4 values from a grid (grids.h). Bit j of a sign byte makes value j of eight negative; of a sign of 7
+// bits the eighth is their parity. w is of 32 values, a u32: four signs of 7 bits, above them a scale of 4 bits.
 struct BlockIQ2_XXS {  // d * (2 scale + 1) / 8 * grid
   uint8_t d[2];
   struct {
@@ -138,7 +138,26 @@ struct BlockQ4_K_R {
   uint8_t q[128];  // two groups
 };
 
+// What the codes of GPTQ, AWQ and compressed-tensors become: d * (q - zero), d a f32 of 32 values or of all 128. Nibbles
+// stand as in Q4_0_R; codes of 8 bits have 128 taken off, and what that and the zero come to as a f32 minimum.
+struct BlockINT4_32 {
+  uint8_t d[4][4];
+  uint8_t zero[4];
+  uint8_t q[64];
+};
+struct BlockINT4_128 {
+  uint8_t d[4];
+  uint8_t minimum[4];
+  uint8_t q[64];
+};
+struct BlockINT8_32 {
+  uint8_t d[4][4];
+  uint8_t minimum[4][4];
+  int8_t q[128];
+};
+
 #define FLOAT_FORMAT(...)
+#define ROW_FORMAT(...)
 #define BLOCK_FORMAT(name, NAME, id, values, bytes, codes) \
   static_assert(sizeof(Block##NAME) == bytes && alignof(Block##NAME) == 1);
 #include "formats.def"

@@ -1,7 +1,9 @@
 // Whole blocks to f32, exactly as ggml decodes them: the same operations in the same order.
 #include "f32x4.h"
-#include "formats_iq.h"
+#include "formats_values.h"
 #include "kernels.h"
+#include "llm_int8.h"
+#include "bnb_tables.h"
 
 // The first `count` values of a group.
 template <class F, int half>
@@ -54,6 +56,7 @@ INLINE void dequantize(const uint8_t* src, float* dst, uint32_t n) {
 }
 
 #define FLOAT_FORMAT(...)
+#define ROW_FORMAT(...)
 #define BLOCK_FORMAT(name, NAME, ...) \
   KERNEL void dequantize_##name(const uint8_t* src, float* dst, uint32_t n) { dequantize<blocks::NAME>(src, dst, n); }
 #include "formats.def"
@@ -74,4 +77,27 @@ KERNEL void dequantize_bf16(const uint8_t* src, float* dst, uint32_t n) {
     __builtin_memcpy(&half, src + 2 * i, 2);
     dst[i] = __builtin_bit_cast(float, (uint32_t)half << 16);
   }
+}
+
+// Even and odd columns are put together again.
+template <const Table& table>
+INLINE void dequantize_table(const uint8_t* src, float* dst, uint32_t n) {
+  const TableFormat<table> f;
+  for (uint32_t i = 0; i < n; i += TABLE_BLOCK, src += sizeof(BlockTable), dst += TABLE_BLOCK) {
+    v128_t values[16];
+    f.load(src, [&](int i, v128_t v) { values[i] = v; });
+    for (int s = 0; s < 8; s++) {
+      wasm_v128_store(dst + 8 * s, wasm_i32x4_shuffle(values[2 * s], values[2 * s + 1], 0, 4, 1, 5));
+      wasm_v128_store(dst + 8 * s + 4, wasm_i32x4_shuffle(values[2 * s], values[2 * s + 1], 2, 6, 3, 7));
+    }
+  }
+}
+KERNEL void dequantize_bnb_nf4(const uint8_t* src, float* dst, uint32_t n) { dequantize_table<NF4_TABLE>(src, dst, n); }
+KERNEL void dequantize_bnb_fp4(const uint8_t* src, float* dst, uint32_t n) { dequantize_table<FP4_TABLE>(src, dst, n); }
+
+// One row: code * scale / 127.
+KERNEL void dequantize_bnb_int8(const uint8_t* src, float* dst, uint32_t n) {
+  float scale;
+  memcpy(&scale, src, 4);
+  for (uint32_t i = 0; i < n; i++) dst[i] = static_cast<float>(static_cast<int8_t>(src[4 + i])) * scale * int8::WEIGHT_SCALE;
 }

@@ -44,15 +44,29 @@ INLINE void token_dots(const F& f, const uint8_t* w, Tokens<VecI8> x, v128_t one
 // The same of signs and magnitudes.
 template <Signed F, int half, int T>
 INLINE void token_dots(const F& f, const uint8_t* w, Tokens<VecI8> x, v128_t ones, v128_t out[T]) {
-  v128_t m[8], s[8];
-  f.template magnitudes<half>(w, m, s);
-  for (int t = 0; t < T; t++) out[t] = signed_dots<F, half>(f, w, m, s, x[t], ones);
+  v128_t block[T][4], s0, s1;
+  v128_t k = scales_if_grouped<F, half>(f, w), signs = f.template signs<half>(w);
+#pragma unroll
+  for (int b = 0; b < 4; b++) {
+    v128_t m0 = f.template magnitude<half>(w, signs, 2 * b, s0);
+    v128_t m1 = f.template magnitude<half>(w, signs, 2 * b + 1, s1);
+    for (int t = 0; t < T; t++) {
+      v128_t first = signed_dot(x[t].x[2 * b], m0, s0), second = signed_dot(x[t].x[2 * b + 1], m1, s1);
+      store_now(block[t][b], block_dots<F>(first, second, k, b, ones));
+    }
+  }
+  for (int t = 0; t < T; t++) out[t] = sum_i32(block[t][0], block[t][1], block[t][2], block[t][3]);
 }
 template <Signed F, int half, int T>
 INLINE void token_dots(const F& f, const uint8_t* w, Tokens<VecSplit> x, v128_t ones, v128_t out[T]) {
-  v128_t c[8];
-  f.template codes<half>(w, c);
-  for (int t = 0; t < T; t++) out[t] = signed_dots<F, half>(f, w, c, x[t], ones);
+  const v128_t high_byte = constant_i16(static_cast<int16_t>(0xff00));
+  v128_t p[T][8], signs = f.template signs<half>(w);
+#pragma unroll
+  for (int i = 0; i < 8; i++) {
+    v128_t c = f.template code<half>(w, signs, i);
+    for (int t = 0; t < T; t++) store_now(p[t][i], signed_dot(x[t].x[2 * i], x[t].x[2 * i + 1], c, high_byte));
+  }
+  for (int t = 0; t < T; t++) out[t] = wasm_i32x4_shr(split_dots<F, half>(f, w, p[t], x[t].sums, ones), 8);
 }
 
 // The same from activations in i16, for plain SIMD.
@@ -75,7 +89,7 @@ template <class F, int half, int T>
 INLINE void token_dots(const F&, const uint8_t* w, Tokens<VecI16> x, v128_t, v128_t out[T]) {
   v128_t block[T][4];
   for (int b = 0; b < 4; b++) {
-    const int8_t* q = reinterpret_cast<const BlockQ8_0*>(w)[b].q;
+    const int8_t* q = F::bytes_of(w, b);
     for (int t = 0; t < T; t++) {
       v128_t sum = wasm_i32x4_dot_i16x8(x[t].x[4 * b], wasm_i16x8_load8x8(q));
       for (int i = 1; i < 4; i++) {
@@ -191,7 +205,7 @@ INLINE void matvec(const ProductArgs& args) {
     const uint8_t* x = args.x + t * groups_of(cols) * sizeof(Vec);
     float* out = args.out + t * args.out_stride;
     if (count == 1) {
-      if (args.read_ahead) multiply_token<F, Vec, true>(args.w, x, out, cols, args.rows);
+      if (reads_ahead<F> && args.read_ahead) multiply_token<F, Vec, reads_ahead<F>>(args.w, x, out, cols, args.rows);
       else multiply_token<F, Vec, false>(args.w, x, out, cols, args.rows);
     } else {
       if (count == 3) multiply_tokens<F, Vec, 3>(args.w, x, out, args.out_stride, cols, part);

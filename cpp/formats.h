@@ -7,6 +7,7 @@
 //   centre  what must be taken off for 16 products of a code and a value of +-127 to add up in 16 bits
 //   rows    rows that a one-token product takes at once, which then share the loads of activations; where a row alone needs
 //           most registers, more of them only spill
+//   slow    where it is there and true, memory is faster than the unpacking
 // codes<half>(p, c): c[2b] and c[2b + 1] are the codes of block b's values 0..15 and 16..31. Of a repacked format, whose
 // codes are nibbles, dwords<half>(p, k) instead: a vector with dword k of the four blocks in its low nibbles, dword k + 4 in
 // the high ones.
@@ -41,10 +42,13 @@ struct Q8_0 {
   static constexpr int rows = 2;
   HalfToFloat half_to_float;
 
+  // The 32 values of block b.
+  INLINE static const int8_t* bytes_of(const uint8_t* p, int b) { return reinterpret_cast<const BlockQ8_0*>(p)[b].q; }
+
   template <int half>
   INLINE void codes(const uint8_t* p, v128_t c[8]) const {
     for (int b = 0; b < 4; b++) {
-      const int8_t* q = reinterpret_cast<const BlockQ8_0*>(p)[b].q;
+      const int8_t* q = bytes_of(p, b);
       c[2 * b] = wasm_v128_load(q);
       c[2 * b + 1] = wasm_v128_load(q + 16);
     }
@@ -243,6 +247,58 @@ struct Q4_0_R : Dwords<8> {
 struct Q4_K_R : SuperScales<BlockQ4_K_R>, Dwords<16> {
   static constexpr int centre = 0;
   static constexpr int rows = 4;
+};
+
+struct INT4_32 : Dwords<20> {
+  static constexpr Family family = Family::Minimum;
+  static constexpr bool grouped_minimums = false;
+  static constexpr uint32_t unit = 128, bytes = sizeof(BlockINT4_32);
+  static constexpr int offset = 0, centre = offset;
+  static constexpr int rows = 4;
+
+  template <int half>
+  INLINE v128_t scales(const uint8_t* p, v128_t& minimums) const {
+    const BlockINT4_32& block = *reinterpret_cast<const BlockINT4_32*>(p);
+    v128_t d = wasm_v128_load(block.d), zero = wasm_v128_load32_zero(block.zero);
+    v128_t whole = wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(zero));
+    minimums = wasm_f32x4_mul(d, wasm_f32x4_neg(wasm_f32x4_convert_i32x4(whole)));
+    return d;
+  }
+};
+struct INT4_128 : Dwords<8> {
+  static constexpr Family family = Family::Minimum;
+  static constexpr bool grouped_minimums = false;
+  static constexpr uint32_t unit = 128, bytes = sizeof(BlockINT4_128);
+  static constexpr int offset = 0, centre = offset;
+  static constexpr int rows = 4;
+
+  template <int half>
+  INLINE v128_t scales(const uint8_t* p, v128_t& minimums) const {
+    minimums = wasm_v128_load32_splat(p + 4);
+    return wasm_v128_load32_splat(p);
+  }
+};
+struct INT8_32 {
+  static constexpr Family family = Family::Minimum;
+  static constexpr bool grouped_minimums = false;
+  static constexpr uint32_t unit = 128, bytes = sizeof(BlockINT8_32);
+  static constexpr int offset = 0, centre = offset;
+  static constexpr int rows = 2;
+
+  INLINE static const int8_t* bytes_of(const uint8_t* p, int b) {
+    return reinterpret_cast<const BlockINT8_32*>(p)->q + 32 * b;
+  }
+
+  template <int half>
+  INLINE void codes(const uint8_t* p, v128_t c[8]) const {
+    for (int i = 0; i < 8; i++) c[i] = wasm_v128_load(bytes_of(p, i / 2) + 16 * (i % 2));
+  }
+  template <int half>
+  INLINE v128_t scales(const uint8_t* p, v128_t& minimums) const {
+    const BlockINT8_32& block = *reinterpret_cast<const BlockINT8_32*>(p);
+    minimums = wasm_v128_load(block.minimum);
+    return wasm_v128_load(block.d);
+  }
 };
 
 struct Q6_K {

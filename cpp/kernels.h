@@ -1,7 +1,7 @@
 // The ABI of the kernels: every export, with its arguments and constraints. src/kernels/abi.ts is its twin in TypeScript.
 //
 // The module is pure: it imports one shared memory (env.memory), has no JavaScript glue, no heap and no static data that
-// is written. Its constant data (the grids of formats_iq.h) stands in bytes [1024, 65536): the first instance on a memory
+// is written. Its constant data (the grids of tables.h) stands in bytes [1024, 65536): the first instance on a memory
 // that was zero there writes it, and others wait for that. Each thread has its own instance in each bank; it sets
 // __stack_pointer to its own 64 KiB stack first.
 // Pointers are byte offsets in that memory (u32, up to 4 GiB). "rows" of a weight stand one after another, whole blocks,
@@ -25,7 +25,7 @@ enum Format : uint32_t {
 // ---- Activations, packed for a product (pack.cpp) ------------------------------------------------------------------
 // A product reads its activations packed: in f32 for F32, F16, BF16, a value below 2^-64 (NEGLIGIBLE) as 0; else int8 per
 // 32 values with f32 scales (scale = amax/127, value = nearest-even(x * (127/amax)), all 0 where amax is below 2^-64) and
-// sums, columns padded with zeros to a multiple of 128. There are two forms: tokens one after another for matvec_*, tiles
+// sums, columns padded with zeros to a multiple of 128; for BNB_INT8 int8 per row (llm_int8.h). There are two forms: tokens one after another for matvec_*, tiles
 // of 4 tokens for matmul_*. Formats of one kind share a packed copy.
 KERNEL uint32_t vec_kind(uint32_t format);   // kind of packing that matvec_<format> reads; equal kinds, equal bytes
 KERNEL uint32_t tile_kind(uint32_t format);  // the same for matmul_<format>
@@ -40,8 +40,9 @@ struct PackArgs {
   uint32_t tokens;        // of the packed copy
   uint8_t* dst;           // packed_bytes(kind, cols, tokens)
   uint32_t cols;          // as of the products
-  uint32_t col0, col1;    // multiples of 128, but for col1 = cols
+  uint32_t col0, col1;    // multiples of 128, but for col1 = cols; for BNB_INT8 all columns
   uint32_t from, to;      // of tiles multiples of 4, but for to = tokens: the last tile is padded with zeros
+  float threshold;        // BNB_INT8 alone: from which size on a value is an outlier; 0: none is
 };
 KERNEL void pack(const PackArgs* args);
 
@@ -52,7 +53,8 @@ struct ProductArgs {
   const uint8_t* w;       // whole rows
   const uint8_t* x;       // packed for the form
   float* out;             // row r of token t: out + t * out_stride + r; matmul_F writes the last tile's padding, too
-  uint32_t cols;          // a multiple of 32 for quantized formats (256 for K types, 128 for Q4_0_R), any number for F32, F16, BF16
+  uint32_t cols;          // a multiple of 32 for quantized formats (256 for K types, 128 for Q4_0_R, 64 for BNB_NF4 and
+                          // BNB_FP4), any number for F32, F16, BF16, and up to 2^17 for BNB_INT8
   uint32_t rows, tokens;  // any number
   uint32_t out_stride;    // floats; for matmul_F a multiple of 4
   uint8_t* scratch;       // matmul_F alone: matmul_scratch(cols) bytes, for the unpacked panel
@@ -69,7 +71,7 @@ enum Dot : uint32_t { DOT_I16 = 0, DOT_I32 = 1 };
 #define FORMAT(name, NAME, id, values, bytes, packing) \
   KERNEL void matvec_##name(const ProductArgs* args);  \
   KERNEL void matmul_##name(const ProductArgs* args);  \
-  KERNEL void dequantize_##name(const uint8_t* src, float* dst, uint32_t n); /* n values, whole blocks; exact */
+  KERNEL void dequantize_##name(const uint8_t* src, float* dst, uint32_t n); /* n values, whole blocks (BNB_INT8: one row); exact */
 #include "formats.def"
 
 KERNEL uint32_t matmul_scratch(uint32_t cols);  // bytes, the maximum over formats

@@ -44,7 +44,18 @@ INLINE v128_t contribution(v128_t dots, const GroupSums& x, const GroupScales& w
 
 // Adds up the lanes of two vectors of i16 by fours, the sums of which fit, and multiplies them by k: [a a b b] in i32.
 INLINE v128_t pair_dots(v128_t a, v128_t b, v128_t k) {
-  return wasm_i32x4_dot_i16x8(wasm_i16x8_add(wasm_i32x4_shuffle(a, b, 0, 2, 4, 6), wasm_i32x4_shuffle(a, b, 1, 3, 5, 7)), k);
+  v128_t fours = wasm_i16x8_add(wasm_i32x4_shuffle(a, b, 0, 2, 4, 6), wasm_i32x4_shuffle(a, b, 1, 3, 5, 7));
+  return wasm_i32x4_dot_i16x8(fours, k);
+}
+
+// The two scales of block b of [a b c d e f g h], four times each.
+INLINE v128_t scales_of_block(v128_t k, int b) {
+  switch (b) {
+    case 0: return wasm_i16x8_shuffle(k, k, 0, 0, 0, 0, 1, 1, 1, 1);
+    case 1: return wasm_i16x8_shuffle(k, k, 2, 2, 2, 2, 3, 3, 3, 3);
+    case 2: return wasm_i16x8_shuffle(k, k, 4, 4, 4, 4, 5, 5, 5, 5);
+    default: return wasm_i16x8_shuffle(k, k, 6, 6, 6, 6, 7, 7, 7, 7);
+  }
 }
 
 // Times a power of two that is known when compiling.
@@ -91,21 +102,39 @@ INLINE v128_t split_dots(const F& f, const uint8_t* w, const v128_t p[8], const 
   }
 }
 
+// Formats whose codes are signs and magnitudes (formats_iq.h).
+template <class F>
+concept Signed = F::largest > 0;
+
+// Formats whose codes take long to make: each vector is used at once, or most would be spilled.
+template <class F>
+inline constexpr bool piecewise = requires(F f, const uint8_t* p) { f.template code<0>(p, 0); };
+
 // The integer dots of a group of R rows, block b in lane b, from int8 activations: weights' codes are in 0..63.
 template <class F, int half, int R>
 INLINE void dots(const F& f, const uint8_t* const w[R], const VecI8& x, v128_t ones, v128_t out[R]) {
   v128_t c[R][8];
-  for (int r = 0; r < R; r++) f.template codes<half>(w[r], c[r]);
+  if constexpr (!piecewise<F>) {
+    for (int r = 0; r < R; r++) f.template codes<half>(w[r], c[r]);
+  }
   if constexpr (F::family == blocks::Family::Grouped) {
     v128_t p[R][8];
+#pragma unroll
     for (int i = 0; i < 8; i++) {
-      for (int r = 0; r < R; r++) store_now(p[r][i], dot_i8_u7(x.x[i], c[r][i]));
+      for (int r = 0; r < R; r++) {
+        if constexpr (piecewise<F>) c[r][i] = f.template code<half>(w[r], i);
+        store_now(p[r][i], dot_i8_u7(x.x[i], c[r][i]));
+      }
     }
     for (int r = 0; r < R; r++) out[r] = grouped_dots<F, half>(f, w[r], p[r], x.sums);
   } else {
     v128_t block[R][4];
+#pragma unroll
     for (int b = 0; b < 4; b++) {
       for (int r = 0; r < R; r++) {
+        if constexpr (piecewise<F>) {
+          for (int i = 2 * b; i < 2 * b + 2; i++) c[r][i] = f.template code<half>(w[r], i);
+        }
         v128_t first = dot_i8_u7(x.x[2 * b], c[r][2 * b]), second = dot_i8_u7(x.x[2 * b + 1], c[r][2 * b + 1]);
         store_now(block[r][b], wasm_i16x8_add(first, second));
       }
@@ -121,60 +150,65 @@ INLINE void dots(const F& f, const uint8_t* const w[R], const VecI8& x, v128_t o
   }
 }
 
-// Formats whose codes are signs and magnitudes (formats_iq.h).
-template <class F>
-concept Signed = F::largest > 0;
+// The dot of 16 values whose signs go to the activations: a magnitude is the operand in 0..127.
+INLINE v128_t signed_dot(v128_t x, v128_t m, v128_t s) { return dot_i8_u7(wasm_i8x16_sub(wasm_v128_xor(x, s), s), m); }
 
-// The integer dots of a group whose signs go to the activations: a magnitude is the dot's operand in 0..127.
-template <class F, int half>
-INLINE v128_t signed_dots(const F& f, const uint8_t* w, const v128_t m[8], const v128_t s[8], const VecI8& x,
-                          v128_t ones) {
-  v128_t p[8], block[4];
-  for (int i = 0; i < 8; i++) store_now(p[i], dot_i8_u7(wasm_i8x16_sub(wasm_v128_xor(x.x[i], s[i]), s[i]), m[i]));
+// What the dots of the first and second 16 values of block b, in i16 by two, add up to in i32, scaled if Grouped; of
+// magnitudes below 64 four products have room in i16. k are the group's scales.
+template <class F>
+INLINE v128_t block_dots(v128_t first, v128_t second, v128_t k, int b, v128_t ones) {
   if constexpr (F::family == blocks::Family::Grouped) {
-    static_assert(F::largest <= 64);  // four products fit i16
-    v128_t k = f.template group_scales<half>(w);
-    block[0] = pair_dots(p[0], p[1], wasm_i16x8_shuffle(k, k, 0, 0, 0, 0, 1, 1, 1, 1));
-    block[1] = pair_dots(p[2], p[3], wasm_i16x8_shuffle(k, k, 2, 2, 2, 2, 3, 3, 3, 3));
-    block[2] = pair_dots(p[4], p[5], wasm_i16x8_shuffle(k, k, 4, 4, 4, 4, 5, 5, 5, 5));
-    block[3] = pair_dots(p[6], p[7], wasm_i16x8_shuffle(k, k, 6, 6, 6, 6, 7, 7, 7, 7));
+    static_assert(F::largest < 64);
+    return pair_dots(first, second, scales_of_block(k, b));
+  } else if constexpr (F::largest < 64) {
+    return wasm_i32x4_dot_i16x8(wasm_i16x8_add(first, second), ones);
   } else {
-    for (int b = 0; b < 4; b++) {
-      v128_t first = p[2 * b], second = p[2 * b + 1];
-      block[b] = F::largest <= 64
-                     ? wasm_i32x4_dot_i16x8(wasm_i16x8_add(first, second), ones)
-                     : wasm_i32x4_add(wasm_i32x4_dot_i16x8(first, ones), wasm_i32x4_dot_i16x8(second, ones));
-    }
+    return wasm_i32x4_add(wasm_i32x4_dot_i16x8(first, ones), wasm_i32x4_dot_i16x8(second, ones));
   }
-  return sum_i32(block[0], block[1], block[2], block[3]);
 }
+template <class F, int half>
+INLINE v128_t scales_if_grouped(const F& f, const uint8_t* w) {
+  if constexpr (F::family == blocks::Family::Grouped) return f.template group_scales<half>(w);
+  return {};
+}
+
 template <Signed F, int half, int R>
 INLINE void dots(const F& f, const uint8_t* const w[R], const VecI8& x, v128_t ones, v128_t out[R]) {
+  v128_t block[R][4], k[R], signs[R], s0, s1;
   for (int r = 0; r < R; r++) {
-    v128_t m[8], s[8];
-    f.template magnitudes<half>(w[r], m, s);
-    out[r] = signed_dots<F, half>(f, w[r], m, s, x, ones);
+    k[r] = scales_if_grouped<F, half>(f, w[r]);
+    signs[r] = f.template signs<half>(w[r]);
   }
+#pragma unroll
+  for (int b = 0; b < 4; b++) {
+    for (int r = 0; r < R; r++) {
+      v128_t m0 = f.template magnitude<half>(w[r], signs[r], 2 * b, s0);
+      v128_t first = signed_dot(x.x[2 * b], m0, s0);
+      v128_t m1 = f.template magnitude<half>(w[r], signs[r], 2 * b + 1, s1);
+      store_now(block[r][b], block_dots<F>(first, signed_dot(x.x[2 * b + 1], m1, s1), k[r], b, ones));
+    }
+  }
+  for (int r = 0; r < R; r++) out[r] = sum_i32(block[r][0], block[r][1], block[r][2], block[r][3]);
 }
 
 // The same for plain SIMD, of signed bytes: each is moved to the upper byte of an i16, as 256 times its value.
-template <class F, int half>
-INLINE v128_t signed_dots(const F& f, const uint8_t* w, const v128_t c[8], const VecSplit& x, v128_t ones) {
-  const v128_t high_byte = constant_i16(static_cast<int16_t>(0xff00));
-  v128_t p[8];
-  for (int i = 0; i < 8; i++) {
-    v128_t even = wasm_i32x4_dot_i16x8(x.x[2 * i], wasm_i16x8_shl(c[i], 8));
-    store_now(p[i], wasm_i32x4_add(even, wasm_i32x4_dot_i16x8(x.x[2 * i + 1], wasm_v128_and(c[i], high_byte))));
-  }
-  return wasm_i32x4_shr(split_dots<F, half>(f, w, p, x.sums, ones), 8);
+INLINE v128_t signed_dot(v128_t even_x, v128_t odd_x, v128_t c, v128_t high_byte) {
+  v128_t even = wasm_i32x4_dot_i16x8(even_x, wasm_i16x8_shl(c, 8));
+  return wasm_i32x4_add(even, wasm_i32x4_dot_i16x8(odd_x, wasm_v128_and(c, high_byte)));
 }
 template <Signed F, int half, int R>
 INLINE void dots(const F& f, const uint8_t* const w[R], const VecSplit& x, v128_t ones, v128_t out[R]) {
-  for (int r = 0; r < R; r++) {
-    v128_t c[8];
-    f.template codes<half>(w[r], c);
-    out[r] = signed_dots<F, half>(f, w[r], c, x, ones);
+  const v128_t high_byte = constant_i16(static_cast<int16_t>(0xff00));
+  v128_t p[R][8], signs[R];
+  for (int r = 0; r < R; r++) signs[r] = f.template signs<half>(w[r]);
+#pragma unroll
+  for (int i = 0; i < 8; i++) {
+    for (int r = 0; r < R; r++) {
+      v128_t c = f.template code<half>(w[r], signs[r], i);
+      store_now(p[r][i], signed_dot(x.x[2 * i], x.x[2 * i + 1], c, high_byte));
+    }
   }
+  for (int r = 0; r < R; r++) out[r] = wasm_i32x4_shr(split_dots<F, half>(f, w[r], p[r], x.sums, ones), 8);
 }
 
 // The same from activations in i16, for plain SIMD.
@@ -183,6 +217,7 @@ INLINE void dots(const F& f, const uint8_t* const w[R], const VecSplit& x, v128_
   const v128_t low_byte = constant_i16(0xff);
   v128_t c[R][8], p[R][8];
   for (int r = 0; r < R; r++) f.template codes<half>(w[r], c[r]);
+#pragma unroll
   for (int i = 0; i < 8; i++) {
     for (int r = 0; r < R; r++) {
       v128_t even = wasm_i32x4_dot_i16x8(x.x[2 * i], wasm_v128_and(c[r][i], low_byte));
@@ -198,7 +233,7 @@ INLINE void dots(const F&, const uint8_t* const w[R], const VecI16& x, v128_t, v
   v128_t block[R][4];
   for (int b = 0; b < 4; b++) {
     for (int r = 0; r < R; r++) {
-      const int8_t* q = reinterpret_cast<const BlockQ8_0*>(w[r])[b].q;
+      const int8_t* q = F::bytes_of(w[r], b);
       v128_t sum = wasm_i32x4_dot_i16x8(x.x[4 * b], wasm_i16x8_load8x8(q));
       for (int i = 1; i < 4; i++) {
         sum = wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(x.x[4 * b + i], wasm_i16x8_load8x8(q + 8 * i)));
@@ -309,6 +344,11 @@ INLINE void multiply_rows(const F& f, const uint8_t* w, const uint8_t* packed, f
   }
   read_ahead.finish();
 }
+
+// Whether one token's product may read ahead: of formats that take longer to unpack than memory takes, 2 to 3.5 GB/s, there
+// is one form.
+template <class F>
+inline constexpr bool reads_ahead = !requires { requires F::slow; };
 
 template <class F, class Vec, bool ahead>
 SEPARATE void multiply_token(const uint8_t* w, const uint8_t* x, float* out, uint32_t cols, uint32_t rows) {

@@ -1,5 +1,6 @@
 // The exports of every format: the products of one token and of many.
-#include "formats_iq.h"
+#include "formats_values.h"
+#include "llm_int8.h"
 #include "matmul.h"
 #include "products_f.h"
 
@@ -9,6 +10,9 @@
 #define BLOCK_FORMAT(name, NAME, id, values, bytes, codes)                                        \
   KERNEL void matvec_##name(const ProductArgs* args) { matvec<blocks::NAME, Vec##codes>(*args); } \
   KERNEL void matmul_##name(const ProductArgs* args) { matmul<blocks::NAME, Tile##codes>(*args); }
+#define ROW_FORMAT(name, ...)                                              \
+  KERNEL void matvec_##name(const ProductArgs* args) { int8::matvec(*args); } \
+  KERNEL void matmul_##name(const ProductArgs* args) { int8::matmul(*args); }
 #include "formats.def"
 
 KERNEL uint32_t matmul_scratch(uint32_t cols) {

@@ -1,11 +1,15 @@
-// Products of F32, F16 and BF16 weights with f32 activations, packed as pack_f32.h tells.
+// Products of weights with f32 activations, packed as pack_f32.h tells: F32, F16 and BF16, and blocks that stand for floats
+// (bnb_tables.h).
 //
 // The order of additions: class 0 and class 1 over the steps, each in 4 lanes; class 0 + class 1; the lanes. Every sum has
 // thus 8 partial sums, by column mod 8 in some order.
 #pragma once
+#include <type_traits>
+
 #include "f32x4.h"
 #include "pack_f32.h"
 #include "read_ahead.h"
+#include "bnb_tables.h"
 
 namespace floats {
 
@@ -43,6 +47,26 @@ struct F16 {
   }
 };
 
+// Of these a step's weights come from a block at a time. Their columns are whole blocks.
+struct BNB_NF4 : TableFormat<NF4_TABLE> {};
+struct BNB_FP4 : TableFormat<FP4_TABLE> {};
+
+template <class Weights>
+concept Plain = requires { Weights::bytes; };
+
+template <class Weights>
+INLINE uint32_t row_bytes(uint32_t cols) {
+  if constexpr (Plain<Weights>) return cols * Weights::bytes;
+  else return cols / TABLE_BLOCK * sizeof(BlockTable);
+}
+
+// What a finished sum is multiplied by.
+template <class Weights>
+constexpr float sum_scale() {
+  if constexpr (Plain<Weights>) return Weights::sum_scale;
+  else return 1;
+}
+
 // The last step of a row whose columns are no multiple of 8, padded with zeros.
 template <class Weights>
 struct Tail {
@@ -52,6 +76,33 @@ struct Tail {
     for (uint32_t i = 0; i < (cols - whole) * Weights::bytes; i++) padded[i] = w[whole * Weights::bytes + i];
   }
 };
+
+// Tokens and rows of blocks, `distance` bytes apart; a token's sums go to out, out_distance apart. A row's block comes after
+// the other's, for one alone needs most registers; what it stands for is looked up once for all tokens.
+template <class Weights, uint32_t Rows, uint32_t Tokens, bool ahead>
+INLINE void multiply_blocks(const Weights& format, const uint8_t* w, uint32_t distance, const ProductArgs& args,
+                            float* out, uint32_t out_distance, ReadAhead<Rows, ahead>& read_ahead) {
+  constexpr uint32_t vectors = TABLE_BLOCK / F32_STEP * F32_CLASSES;
+  const uint32_t token = f32_steps(args.cols) * F32_CLASSES;
+  const v128_t* x = (const v128_t*)args.x;
+  v128_t sums[Rows][Tokens][F32_CLASSES] = {};
+  for (const v128_t* end = x + token; x < end; x += vectors, w += sizeof(BlockTable)) {
+    read_ahead(w);
+#pragma clang loop unroll(disable)
+    for (uint32_t r = 0; r < Rows; r++) {
+      v128_t sum[Tokens][F32_CLASSES];
+      __builtin_memcpy(sum, sums[r], sizeof(sum));
+      format.load(w + r * distance, [&](int i, v128_t v) {
+#pragma unroll
+        for (uint32_t t = 0; t < Tokens; t++) sum[t][i % 2] = f32x4_muladd(sum[t][i % 2], v, x[t * token + i]);
+      });
+      __builtin_memcpy(sums[r], sum, sizeof(sum));
+    }
+  }
+  for (uint32_t r = 0; r < Rows; r++)
+    for (uint32_t t = 0; t < Tokens; t++)
+      out[t * args.out_stride + r * out_distance] = f32x4_hsum(wasm_f32x4_add(sums[r][t][0], sums[r][t][1]));
+}
 
 // One token and `Rows` rows, `distance` bytes apart; their sums go to out, out_distance apart.
 template <class Weights, uint32_t Rows, bool ahead>
@@ -93,27 +144,84 @@ INLINE void multiply_rows(const Weights& format, const uint8_t* w, uint32_t dist
 template <class Weights, bool ahead>
 SEPARATE void multiply_token(const uint8_t* w, const v128_t* vectors, float* out, uint32_t cols, uint32_t rows) {
   const Weights format;
-  uint32_t row_bytes = cols * Weights::bytes, quarter = rows / 4, distance = quarter * row_bytes;
+  uint32_t bytes = row_bytes<Weights>(cols), quarter = rows / 4, distance = quarter * bytes;
   ReadAhead<4, ahead> four(w, distance, distance);
   for (uint32_t r = 0; r < quarter; r++)
-    multiply_rows<Weights, 4, ahead>(format, w + r * row_bytes, distance, vectors, cols, out + r, quarter, four);
+    multiply_rows<Weights, 4, ahead>(format, w + r * bytes, distance, vectors, cols, out + r, quarter, four);
   four.finish();
   const uint8_t* rest = w + 4 * distance;
-  ReadAhead<1, ahead> one(rest, (rows - 4 * quarter) * row_bytes, 0);
-  for (uint32_t r = 4 * quarter; r < rows; r++, rest += row_bytes)
+  ReadAhead<1, ahead> one(rest, (rows - 4 * quarter) * bytes, 0);
+  for (uint32_t r = 4 * quarter; r < rows; r++, rest += bytes)
     multiply_rows<Weights, 1, ahead>(format, rest, 0, vectors, cols, out + r, 0, one);
   one.finish();
 }
 
+// Some tokens' product with blocks, four far rows at a time as above.
+template <class Weights, uint32_t Tokens, bool ahead>
+SEPARATE void multiply_tokens(const ProductArgs& args) {
+  const Weights format;
+  const uint32_t cols = args.cols, rows = args.rows;
+  const uint32_t bytes = row_bytes<Weights>(cols), quarter = rows / 4, distance = quarter * bytes;
+  ReadAhead<4, ahead> four(args.w, distance, distance);
+  for (uint32_t r = 0; r < quarter; r++)
+    multiply_blocks<Weights, 4, Tokens>(format, args.w + r * bytes, distance, args, args.out + r, quarter, four);
+  four.finish();
+  ReadAhead<1, false> one(args.w, 0, 0);
+  for (uint32_t r = 4 * quarter; r < rows; r++)
+    multiply_blocks<Weights, 1, Tokens>(format, args.w + r * bytes, 0, args, args.out + r, 0, one);
+}
+
+template <class Weights, uint32_t Tokens>
+INLINE void multiply_tokens(const ProductArgs& args) {
+  if (args.read_ahead) multiply_tokens<Weights, Tokens, true>(args);
+  else multiply_tokens<Weights, Tokens, false>(args);
+}
+
 template <class Weights>
+INLINE void matvec(const ProductArgs& args) {
+  ProductArgs some = args;
+  for (uint32_t left = args.tokens; left > 0;) {
+    // Three at once need more registers than there are (0.5 of 2.1 GB/s).
+    const uint32_t tokens = left < 2 ? 1 : 2;
+    if (tokens == 2) multiply_tokens<Weights, 2>(some);
+    else multiply_tokens<Weights, 1>(some);
+    some.x += tokens * f32_steps(args.cols) * F32_STEP * sizeof(float);
+    some.out += tokens * args.out_stride;
+    left -= tokens;
+  }
+}
+
+template <Plain Weights>
 INLINE void matvec(const ProductArgs& args) {
   for (uint32_t t = 0; t < args.tokens; t++) {
     const v128_t* vectors = (const v128_t*)args.x + t * f32_steps(args.cols) * F32_CLASSES;
     float* out = args.out + t * args.out_stride;
     // f32 has so few instructions for each line that enough lines are in flight by themselves.
-    constexpr bool gains = Weights::bytes < 4;
+    constexpr bool gains = !std::is_same_v<Weights, F32>;
     if (gains && args.read_ahead) multiply_token<Weights, gains>(args.w, vectors, out, args.cols, args.rows);
     else multiply_token<Weights, false>(args.w, vectors, out, args.cols, args.rows);
+  }
+}
+
+// Calls put(s, weights) for each step of a row.
+template <Plain Weights, class Put>
+INLINE void unpack_row(const Weights& format, const uint8_t* w, uint32_t cols, Put put) {
+  const uint32_t steps = f32_steps(cols), whole = cols / F32_STEP;
+  auto unpack = [&](const uint8_t* from, uint32_t s) {
+    v128_t weights[F32_CLASSES];
+    format.load(from, weights);
+    put(s, weights);
+  };
+  for (uint32_t s = 0; s < whole; s++) unpack(w + s * F32_STEP * Weights::bytes, s);
+  if (steps > whole) unpack(Tail<Weights>(w, cols).padded, whole);
+}
+template <class Weights, class Put>
+INLINE void unpack_row(const Weights& format, const uint8_t* w, uint32_t cols, Put put) {
+  constexpr uint32_t in_block = TABLE_BLOCK / F32_STEP;
+  for (uint32_t s = 0; s < f32_steps(cols); s += in_block, w += sizeof(BlockTable)) {
+    v128_t weights[F32_CLASSES * in_block];
+    format.load(w, [&](int i, v128_t v) { weights[i] = v; });
+    for (uint32_t i = 0; i < in_block; i++) put(s + i, weights + F32_CLASSES * i);
   }
 }
 
@@ -121,16 +229,12 @@ INLINE void matvec(const ProductArgs& args) {
 template <class Weights>
 void unpack_panel(const uint8_t* w, uint32_t cols, uint32_t rows, v128_t* panel) {
   const Weights format;
-  uint32_t steps = f32_steps(cols), whole = cols / F32_STEP;
-  for (uint32_t r = 0; r < rows; r++, w += cols * Weights::bytes) {
+  const uint32_t steps = f32_steps(cols);
+  for (uint32_t r = 0; r < rows; r++, w += row_bytes<Weights>(cols)) {
     v128_t* pair = panel + (r / 2 * F32_CLASSES * steps * 2) + r % 2;
-    auto unpack = [&](const uint8_t* from, uint32_t s) {
-      v128_t weights[F32_CLASSES];
-      format.load(from, weights);
+    unpack_row(format, w, cols, [&](uint32_t s, const v128_t* weights) {
       for (uint32_t k = 0; k < F32_CLASSES; k++) pair[(k * steps + s) * 2] = weights[k];
-    };
-    for (uint32_t s = 0; s < whole; s++) unpack(w + s * F32_STEP * Weights::bytes, s);
-    if (steps > whole) unpack(Tail<Weights>(w, cols).padded, whole);
+    });
   }
   if (rows % 2)
     for (uint32_t i = 0; i < F32_CLASSES * steps; i++) panel[(rows / 2 * F32_CLASSES * steps + i) * 2 + 1] = f32x4_zero();
@@ -162,7 +266,7 @@ INLINE void matmul(const ProductArgs& args) {
   v128_t sums[MOST_PAIRS][F32_CLASSES][2][F32_TILE];
   for (uint32_t row = 0; row < rows; row += panel_rows) {
     uint32_t count = rows - row < panel_rows ? rows - row : panel_rows, pairs = (count + 1) / 2;
-    unpack_panel<Weights>(args.w + row * cols * Weights::bytes, cols, count, panel);
+    unpack_panel<Weights>(args.w + row * row_bytes<Weights>(cols), cols, count, panel);
     for (uint32_t token = 0; token < args.tokens; token += F32_TILE) {
       const v128_t* tile = (const v128_t*)args.x + token * F32_CLASSES * steps;
       __builtin_memset(sums, 0, sizeof(sums));
@@ -177,7 +281,7 @@ INLINE void matmul(const ProductArgs& args) {
           total[t] = wasm_f32x4_add(sums[r / 2][0][r % 2][t], sums[r / 2][1][r % 2][t]);
         v128_t dots = f32x4_hsum4(total[0], total[1], total[2], total[3]);
         float lanes[F32_TILE];
-        wasm_v128_store(lanes, wasm_f32x4_mul(dots, wasm_f32x4_const_splat(Weights::sum_scale)));
+        wasm_v128_store(lanes, wasm_f32x4_mul(dots, wasm_f32x4_const_splat(sum_scale<Weights>())));
         for (uint32_t t = 0; t < F32_TILE; t++) args.out[(token + t) * args.out_stride + row + r] = lanes[t];
       }
     }

@@ -69,7 +69,7 @@ function findEmscripten(scratch) {
 /** The kernels' exports: three for each format of cpp/formats.def, and the names in cpp/exports.txt. */
 function exportedNames() {
   const text = (name) => readFileSync(join(root, "cpp", name), "utf8");
-  const formats = [...text("formats.def").matchAll(/^(?:FLOAT|BLOCK)_FORMAT\((\w+)/gm)];
+  const formats = [...text("formats.def").matchAll(/^(?:FLOAT|BLOCK|ROW)_FORMAT\((\w+)/gm)];
   const products = formats.flatMap(([, name]) => [`matvec_${name}`, `matmul_${name}`, `dequantize_${name}`]);
   const others = text("exports.txt").split("\n");
   return [...products, ...others.map((line) => line.replace(/#.*/, "").trim()).filter(Boolean)];
@@ -96,9 +96,10 @@ const version = ({ clang }) => execFileSync(clang, ["--version"], { encoding: "u
 
 /** Compiles the .cpp files of a folder and links them, without JavaScript or a runtime, to `out`. */
 function buildModule({ env, linker }, scratch, folder, flags, { base, memory }, exported, out) {
+  // The kernels' tables first: they are looked for where data begins.
   const objects = readdirSync(join(root, folder))
     .filter((name) => name.endsWith(".cpp"))
-    .sort()
+    .sort((a, b) => Number(b === "tables.cpp") - Number(a === "tables.cpp") || (a < b ? -1 : 1))
     .map((source) => {
       const object = join(scratch, `${source}.o`);
       run("em++", [...compileFlags.split(" "), ...flags, "-c", join(folder, source), "-o", object], { env });
@@ -141,8 +142,8 @@ function buildModule({ env, linker }, scratch, folder, flags, { base, memory }, 
 }
 
 /**
- * Where data begins, and bytes that a memory has at least. Of kernels: behind the logits module's bytes, as src/kernels/abi.ts
- * knows and tests/kernels/data.test.ts looks. Encoders stand beside kernels on one memory, above all that these keep there.
+ * Where data begins, and bytes that a memory has at least. Of kernels: behind the logits module's bytes, as cpp/tables.h and
+ * src/kernels/abi.ts know and tests/kernels/data.test.ts looks. Encoders stand beside kernels on one memory, above all that these keep there.
  */
 const places = { kernels: { base: 1024, memory: 1 << 20 }, convert: { base: 1 << 20, memory: 8 << 20 } };
 

@@ -2,15 +2,21 @@
 import { show } from "./config/show.ts";
 import { InputError } from "./errors.ts";
 
+/** Options of which null is a choice. */
+const choices: readonly string[] = ["adapter"];
+
 /**
- * The arguments or options of a call without those that are null or undefined, which say nothing, as None does in Python.
+ * The arguments or options of a call without those that are undefined, or null, which says nothing, as None does in Python,
+ * but for the adapter: none.
  * @param what - what to call them in messages
  * @throws {@link InputError} when they are no object; absent ones are none
  */
 export function givenArguments<T extends object>(given: T | null | undefined, what: string): T {
   if (given !== undefined && given !== null && (typeof given !== "object" || Array.isArray(given)))
     throw new InputError(`${what}: expected an object, found ${show(given)}`);
-  return Object.fromEntries(Object.entries(given ?? {}).filter(([, value]) => value != null)) as T;
+  return Object.fromEntries(
+    Object.entries(given ?? {}).filter(([name, value]) => value != null || (value === null && choices.includes(name))),
+  ) as T;
 }
 
 /** A text that is not empty, e.g. a path. @throws {@link InputError} */

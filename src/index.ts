@@ -1,4 +1,6 @@
 // The public API: re-exports only.
+export { type MergeAdapter, type MergeOptions, merge } from "./adapters/merge.ts";
+export { BitsAndBytesConfig, type BitsAndBytesOptions } from "./config/bitsandbytes_config.ts";
 export { GenerationConfig, type GenerationOptions } from "./config/generation_config.ts";
 export { MistralConfig } from "./config/mistral_config.ts";
 export { MixtralConfig } from "./config/mixtral_config.ts";
@@ -46,6 +48,7 @@ export {
   StopStringCriteria,
 } from "./generation/stopping.ts";
 export { BaseStreamer, TextStreamer, type TextStreamerOptions } from "./generation/streamers.ts";
+export type { AdapterInfo, LoadAdapterOptions } from "./model/adapters.ts";
 export { BaseModel, type BaseModelOutput, MistralModel, MixtralModel } from "./model/base_model.ts";
 export { KeyValueCache } from "./model/cache.ts";
 export {
@@ -88,6 +91,10 @@ export {
   type TokenEntity,
 } from "./pipelines/token_classification.ts";
 export { type AssetLocations, configure } from "./platform/assets.ts";
+export type { QuantizeOptions, QuantizeProgress } from "./quantize/options.ts";
+export { type QuantizeResult, quantize } from "./quantize/quantize.ts";
 export { Tensor, type TokenIds } from "./tensor.ts";
+export type { EncodeMessagesOptions } from "./text/encode_messages.ts";
 export { AutoTokenizer } from "./text/load_tokenizer.ts";
 export { Tokenizer } from "./text/tokenizer.ts";
+export { type ParsedAnswer, type ParseToolCallsOptions, parse_tool_calls, type ToolCall } from "./text/tool_calls.ts";

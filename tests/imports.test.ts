@@ -20,11 +20,13 @@ const layers = [
   "checkpoint",
   "weights",
   "kernels",
+  "adapters",
   "memory",
   "threads",
   "convert",
   "model",
   "text",
+  "quantize",
   "folders",
   "generation",
   "pipelines",
@@ -108,7 +110,7 @@ test("runtime globals are used in platform/ and cli/ alone", () => {
 test("bits depend on no function that engines compute differently", () => {
   // sqrt, round, abs and their like are exact everywhere; these are approximations.
   const inexact = /\bMath\.(?:exp|expm1|log|log2|log10|log1p|a?sinh?|a?cosh?|a?tanh?|atan2|pow|cbrt|hypot)\b/g;
-  const computing = ["weights", "memory", "kernels", "threads", "model", "generation", "pipelines"];
+  const computing = ["weights", "adapters", "memory", "kernels", "threads", "model", "generation", "pipelines"];
   list(
     sources
       .filter(({ layer }) => computing.includes(layer))

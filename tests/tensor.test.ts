@@ -89,4 +89,10 @@ test("token ids: rows of integers of 32 bits, in any form", () => {
     refused(() => toRows(ids), pattern);
 });
 
+test("a tensor without dimensions has one value and no rows", () => {
+  const scalar = new Tensor("float32", [2.5], []);
+  assert.equal([scalar.size, scalar.length, scalar.dims], [1, 0, []]);
+  refused(() => scalar.row(0), /expected a row in \[0, 0\), found 0/);
+});
+
 test.run();

@@ -115,7 +115,7 @@ function targetsOf({ threads, roofs, formats }: Rates, vnni: boolean | undefined
     const where = `${name}, ${label(threads)}`;
     if (vnni === undefined)
       return [target(`${where}, plain SIMD, 128 tokens, of i16 products`, many / peak, { least: 0.85 }, "%")];
-    const aim = aims[name];
+    const aim = aims[name as FormatName];
     const targets: Target[] = [];
     if (aim?.reading[0])
       targets.push(

@@ -4,7 +4,7 @@
 EXPORT(quantize_f16)
 uint32_t quantize_f16(const float* x, const float*, uint8_t* out, uint32_t rows, uint32_t cols) {
   for (uint32_t r = 0; r < rows; r++, x += cols) {
-    if (!all_finite(x, cols)) return 1 + r;
+    if (!all_within(0x1.ffdffep15f, x, cols)) return 1 + r;  // what is rounded to the largest
     uint32_t c = 0;
     for (; c + 4 <= cols; c += 4, out += 8) {
       v128_t halves = f32x4_to_f16(wasm_v128_load(x + c));
@@ -18,7 +18,7 @@ uint32_t quantize_f16(const float* x, const float*, uint8_t* out, uint32_t rows,
 EXPORT(quantize_bf16)
 uint32_t quantize_bf16(const float* x, const float*, uint8_t* out, uint32_t rows, uint32_t cols) {
   for (uint32_t r = 0; r < rows; r++, x += cols) {
-    if (!all_finite(x, cols)) return 1 + r;
+    if (!all_within(0x1.fefffep127f, x, cols)) return 1 + r;
     for (uint32_t c = 0; c < cols; c++, out += 2) {
       uint32_t bits;
       memcpy(&bits, x + c, 4);

@@ -1,4 +1,4 @@
-// A few dozen values at once, in vectors: what the searches for scales are made of.
+// A few dozen values at once, in vectors: one block.
 #pragma once
 #include "convert.h"
 
@@ -19,21 +19,18 @@ struct Values {
   }
 };
 
-/** The sum of four lanes of as many accumulators as there are vectors, in one order. */
-template <int n>
-INLINE float sum(const Values<n>& x) {
-  v128_t total = x.v[0];
-  for (int i = 1; i < n / 4; i++) total = wasm_f32x4_add(total, x.v[i]);
-  return f32x4_hsum(total);
-}
-
 template <int n>
 INLINE float largest(const Values<n>& x) {
   v128_t most = x.v[0];
   for (int i = 1; i < n / 4; i++) most = wasm_f32x4_pmax(most, x.v[i]);
-  most = wasm_f32x4_pmax(most, wasm_i64x2_shuffle(most, most, 1, 1));
-  const float a = wasm_f32x4_extract_lane(most, 0), b = wasm_f32x4_extract_lane(most, 1);
-  return a > b ? a : b;
+  return f32x4_hmax(most);
+}
+
+template <int n>
+INLINE Values<n> shifted(const Values<n>& x, float by) {
+  Values<n> out;
+  for (int i = 0; i < n / 4; i++) out.v[i] = wasm_f32x4_add(x.v[i], wasm_f32x4_splat(by));
+  return out;
 }
 
 template <int n>
@@ -43,23 +40,30 @@ INLINE Values<n> magnitudes(const Values<n>& x) {
   return out;
 }
 
+struct Extremes {
+  float smallest, largest;
+};
 template <int n>
-INLINE Values<n> negated(const Values<n>& x) {
-  Values<n> out;
-  for (int i = 0; i < n / 4; i++) out.v[i] = wasm_f32x4_neg(x.v[i]);
-  return out;
+INLINE Extremes extremes(const Values<n>& x) {
+  v128_t least = x.v[0], most = x.v[0];
+  for (int i = 1; i < n / 4; i++) {
+    least = wasm_f32x4_pmin(least, x.v[i]);
+    most = wasm_f32x4_pmax(most, x.v[i]);
+  }
+  // Both at once: the largest of -x and of x.
+  least = wasm_f32x4_neg(least);
+  v128_t both = wasm_f32x4_pmax(wasm_i64x2_shuffle(least, most, 0, 2), wasm_i64x2_shuffle(least, most, 1, 3));
+  both = wasm_f32x4_pmax(both, wasm_i32x4_shuffle(both, both, 1, 0, 3, 2));
+  return {-wasm_f32x4_extract_lane(both, 0), wasm_f32x4_extract_lane(both, 2)};
 }
 
-template <int n>
-INLINE float smallest(const Values<n>& x) {
-  return -largest(negated(x));
-}
-
-/** The first value of largest magnitude, with its sign. */
+/** The first value of largest magnitude, with its sign; 0 where all are zeros of either sign. */
 template <int n>
 INLINE float furthest(const Values<n>& x) {
   const Values<n> sizes = magnitudes(x);
-  const v128_t most = wasm_f32x4_splat(largest(sizes));
+  const float size = largest(sizes);
+  if (size == 0) return 0;
+  const v128_t most = wasm_f32x4_splat(size);
   for (int i = 0; i < n / 4; i++) {
     const uint32_t found = wasm_i32x4_bitmask(wasm_f32x4_eq(sizes.v[i], most));
     if (!found) continue;
@@ -74,7 +78,7 @@ INLINE float furthest(const Values<n>& x) {
 template <int n>
 INLINE v128_t code_bytes(const Values<n>& codes, int first) {
   v128_t words[4];
-  for (int i = 0; i < 4; i++) words[i] = wasm_i32x4_trunc_sat_f32x4(codes.v[first + i]);
+  for (int i = 0; i < 4; i++) words[i] = small_to_i32(codes.v[first + i]);
   return wasm_u8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(words[0], words[1]),
                                  wasm_i16x8_narrow_i32x4(words[2], words[3]));
 }

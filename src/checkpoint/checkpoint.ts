@@ -4,6 +4,7 @@ import type { PreTrainedConfig } from "../config/pretrained_config.ts";
 import type { SourceFile } from "../platform/platform.ts";
 import type { FileFormat } from "../quant/formats.ts";
 import type { GGUFValue } from "./gguf_types.ts";
+import type { PackedMatrix } from "./packed.ts";
 
 /** One tensor of a checkpoint: its bytes are `file[offset, offset + bytes)`, rows of whole blocks, row-major. */
 export interface TensorRef {
@@ -27,6 +28,8 @@ export interface Checkpoint {
   /** The contents of generation_config.json (or what GGUF metadata says of the kind); {} when there is none. */
   readonly generation_config: Readonly<Record<string, unknown>>;
   readonly tensors: ReadonlyMap<string, TensorRef>;
+  /** Matrices that a library has quantized into several tensors, by the name that they would have. */
+  readonly packed: ReadonlyMap<string, PackedMatrix>;
   /**
    * Tensors of a type that the engine does not compute with, and those that an index promises in vain: name → type and
    * shape, or where it is missed, for messages.

@@ -26,13 +26,20 @@ export interface GGUFTensor {
   readonly format: FormatName;
   /** Outermost dimension first; the last must be whole blocks of the format. */
   readonly shape: readonly number[];
-  /** The packed bytes in any number of pieces; called once, when the tensor's turn has come. */
+  /** The packed bytes in any number of pieces; called once, when the tensor's turn has come, if it comes. */
   readonly data: () => Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+}
+
+/** Of a file that was begun before: what is there already, and who is told of each tensor that is whole. */
+export interface Resumption {
+  readonly kept: number;
+  mark(): Promise<void>;
 }
 
 /**
  * Writes a whole file: metadata and tensors in the order given; `general.alignment` among the metadata is obeyed.
- * @returns bytes written
+ * @param resumed - the first `kept` bytes are there: they end with a tensor
+ * @returns bytes of the file
  * @throws {@link InputError} when a shape does not suit its format, or `data` gives more or fewer bytes than that shape
  * @example
  * await writeGGUF(sink, [["general.architecture", "string", "llama"]], [
@@ -43,6 +50,7 @@ export async function writeGGUF(
   sink: ByteWriter,
   metadata: Iterable<GGUFPair>,
   tensors: readonly GGUFTensor[],
+  resumed: Resumption = { kept: 0, mark: async () => {} },
 ): Promise<number> {
   const pairs = [...metadata];
   const alignment = pairs.find(([key]) => key === alignmentKey)?.[2] ?? defaultAlignment;
@@ -65,8 +73,11 @@ export async function writeGGUF(
     header.number("u64", offset);
     offset += aligned(sizes[i]);
   });
-  await sink.write(header.join(aligned(header.length)));
+  let end = aligned(header.length);
+  if (resumed.kept === 0) await sink.write(header.join(end));
   for (const [i, tensor] of tensors.entries()) {
+    end += aligned(sizes[i]);
+    if (end <= resumed.kept) continue;
     let written = 0;
     for await (const piece of tensor.data()) {
       written += piece.length;
@@ -77,8 +88,9 @@ export async function writeGGUF(
         `${showName(tensor.name)}: expected ${sizes[i]} bytes of ${tensor.format} [${tensor.shape}], found ${written}`,
       );
     if (aligned(written) > written) await sink.write(new Uint8Array(aligned(written) - written));
+    await resumed.mark();
   }
-  return aligned(header.length) + offset;
+  return end;
 }
 
 function tensorBytes({ name, shape, format }: GGUFTensor): number {

@@ -1,5 +1,6 @@
 // Opens a checkpoint: a repository as Hugging Face lays it out (config.json and safetensors) or as Mistral does (params.json
 // and consolidated safetensors), one with a GGUF, or a named .gguf file. All headers are read and checked; of the weights not a byte.
+import { BitsAndBytesConfig } from "../config/bitsandbytes_config.ts";
 import { GenerationConfig } from "../config/generation_config.ts";
 import { PreTrainedConfig } from "../config/pretrained_config.ts";
 import { type ConfigClass, readConfig } from "../config/read_config.ts";
@@ -7,9 +8,11 @@ import { show } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
 import type { SourceFile } from "../platform/platform.ts";
 import { type FileFormat, formats } from "../quant/formats.ts";
+import { readBnb } from "./bnb.ts";
 import type { Checkpoint, TensorRef } from "./checkpoint.ts";
 import { ggufConfig, ggufGenerationConfig, type RopeDivisors } from "./gguf_config.ts";
 import { ggufCheckpoints, readGGUFSet } from "./gguf_split.ts";
+import { awqReader, compressedReader, gptqReader, type PackedReader } from "./grouped.ts";
 import { readJSONObject } from "./json.ts";
 import { consolidatedParts, mistralConfig, paramsName } from "./mistral_native.ts";
 import { hasFile, type Opener, type Repository } from "./repository.ts";
@@ -106,6 +109,7 @@ async function readGGUFCheckpoint(
     config,
     generation_config: given ? {} : ggufGenerationConfig(header.metadata, repository.where(name)),
     tensors,
+    packed: new Map(),
     foreign: new Map(),
     metadata: header.metadata,
     qk_interleaved: true,
@@ -145,20 +149,46 @@ async function readSafetensorsCheckpoint(
   options: OpenOptions,
 ): Promise<Contents> {
   const config = givenConfig(options) ?? (await configOf(repository));
-  const { quantization_config: quantization } = config;
-  if (quantization)
-    throw new CheckpointError(
-      `${repository.name}: quantization_config.quant_method ${show(quantization.quant_method)}: this version reads full-precision safetensors (F32, F16, BF16) and GGUF, not checkpoints quantized this way`,
-    );
+  const read = await packedReader(config, repository);
+  const shards = await readShards(repository, open, "model");
+  const { tensors, foreign } = tensorsOf(shards);
+  const packed = (await read?.(shards.entries)) ?? new Map();
+  // Codes may be stored as any type.
+  for (const name of packed.keys()) tensors.delete(name);
   return {
     kind: "safetensors",
     layout: "huggingface",
     config,
     generation_config: await readGenerationConfig(repository),
-    ...tensorsOf(await readShards(repository, open, "model")),
+    tensors,
+    packed,
+    foreign,
     metadata: new Map(),
     qk_interleaved: false,
   };
+}
+
+/** GPTQ's settings where config.json is older than they are. */
+const settingsName = "quantize_config.json";
+
+/** What reads the matrices that a library has quantized. @throws {@link CheckpointError} when it is none that this version knows */
+async function packedReader(config: PreTrainedConfig, repository: Repository): Promise<PackedReader | undefined> {
+  const older = !config.quantization_config && (await hasFile(repository, settingsName));
+  const settings = older ? await readJSONObject(repository, settingsName, configLimit) : config.quantization_config;
+  if (!settings) return undefined;
+  const where = repository.where(older ? settingsName : "config.json");
+  const { quant_method = older ? "gptq" : undefined, load_in_4bit, load_in_8bit } = settings;
+  if (quant_method === "gptq") return gptqReader(settings, where);
+  if (quant_method === "awq") return awqReader(settings, where);
+  if (quant_method === "compressed-tensors") return compressedReader(settings, where);
+  // bitsandbytes' first checkpoints do not say so.
+  if (quant_method === "bitsandbytes" || (quant_method === undefined && (load_in_4bit || load_in_8bit))) {
+    BitsAndBytesConfig.from_dict(settings, where);
+    return readBnb;
+  }
+  throw new CheckpointError(
+    `${repository.name}: quantization_config.quant_method ${show(quant_method)}: this version reads full-precision safetensors (F32, F16, BF16), those of bitsandbytes, GPTQ, AWQ and compressed-tensors, and GGUF, not checkpoints quantized this way`,
+  );
 }
 
 /** Mistral's own layout. */
@@ -183,13 +213,14 @@ async function readMistralCheckpoint(
     config: given ?? mistralConfig(params, !shards.entries.has("output.weight"), where),
     generation_config: await readGenerationConfig(repository),
     ...tensorsOf(shards),
+    packed: new Map(),
     metadata: new Map(),
     qk_interleaved: true,
   };
 }
 
 /** The tensors that the engine computes with, and the others. */
-function tensorsOf({ entries, absent }: Shards): Pick<Contents, "tensors" | "foreign"> {
+function tensorsOf({ entries, absent }: Shards): { tensors: Map<string, TensorRef>; foreign: Map<string, string> } {
   const tensors = new Map<string, TensorRef>();
   const foreign = new Map(absent);
   for (const [name, entry] of entries) {

@@ -8,6 +8,7 @@ import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import { ChatSession } from "../generation/session.ts";
 import { AutoTokenizer } from "../text/load_tokenizer.ts";
 import { Interrupted, interruptible, say, write } from "./io.ts";
+import { loadAdapters } from "./lora.ts";
 import {
   generateOptions,
   loadOptions,
@@ -46,6 +47,7 @@ async function run(flags: ModelFlags & SamplingFlags): Promise<void> {
       signal,
     }),
   );
+  await interruptible((signal) => loadAdapters(model, flags, signal));
   const session = new ChatSession(model, tokenizer);
   const terminal = !!process.stdin.isTTY && !!process.stdout.isTTY;
   if (!flags.quiet) say(HELP);

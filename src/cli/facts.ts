@@ -80,12 +80,16 @@ export function metadataFacts({ metadata }: Checkpoint): Record<string, string |
   return facts;
 }
 
-/** Whether a model fits the memory that is free, with one sequence's cache. */
+/**
+ * Whether a model fits the memory that is free, with one sequence's cache.
+ * @param made_bytes - of weights that are made while it loads, private memory already
+ */
 export function fit(
   plan: { mapped: boolean; weight_bytes: number; private_bytes: number },
+  made_bytes: number,
   cache_bytes: number,
   available: number | undefined,
 ): { needed_bytes: number; fits: boolean | null } {
-  const needed_bytes = plan.private_bytes + cache_bytes + (plan.mapped ? plan.weight_bytes : 0);
+  const needed_bytes = plan.private_bytes + cache_bytes + (plan.mapped ? plan.weight_bytes - made_bytes : 0);
   return { needed_bytes, fits: available === undefined ? null : needed_bytes <= available };
 }

@@ -5,6 +5,7 @@ import { ChatSession } from "../generation/session.ts";
 import { readText } from "../text/lines.ts";
 import { AutoTokenizer } from "../text/load_tokenizer.ts";
 import { interruptible, readInput, say, write } from "./io.ts";
+import { loadAdapters } from "./lora.ts";
 import {
   generateOptions,
   loadOptions,
@@ -42,6 +43,7 @@ async function run(
       progress_callback: progressBar(flags.quiet),
       signal,
     });
+    await loadAdapters(model, flags, signal);
     const watch = new Stopwatch();
     const options = (prompt: number) => ({ ...generateOptions(flags, model, prompt), streamer: watch, signal });
     const session = flags.chat ? new ChatSession(model, tokenizer) : undefined;

@@ -1,5 +1,6 @@
 // tramontane info PATH: what a checkpoint is and what running it will take, from its headers alone.
 import { Command } from "commander";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
 import { openRepository } from "../checkpoint/repository.ts";
 import { MixtralConfig } from "../config/mixtral_config.ts";
@@ -22,6 +23,24 @@ export function infoCommand(): Command {
     .action(run);
 }
 
+/** Every tensor of weights, those of other libraries' codes by the format that they are made as. */
+function listTensors({ tensors, packed }: Checkpoint) {
+  return [
+    ...[...tensors.values()].map(({ name, format, shape, file, offset, bytes }) => ({
+      ...{ name, format: format.name, shape, file: file.path, offset, bytes },
+    })),
+    ...[...packed.values()].map(({ name, format, shape, recipe: { parts } }) => ({
+      ...{ name, format: format.name, shape },
+      ...{ file: parts[0].file.path, offset: parts[0].offset, bytes: parts[0].bytes },
+    })),
+  ];
+}
+
+function howLoaded({ mapped, reason }: { mapped: boolean; reason?: string }, made_bytes: number): string {
+  const stored = mapped ? "mapped from the file" : `read: ${reason}`;
+  return made_bytes === 0 ? stored : `${stored}; ${bytes(made_bytes)} of them made while it loads`;
+}
+
 async function run(path: string, flags: { json?: boolean; tensors?: boolean }): Promise<void> {
   const platform = await currentPlatform();
   const repository = await openRepository(platform, path);
@@ -38,14 +57,8 @@ async function run(path: string, flags: { json?: boolean; tensors?: boolean }): 
       f16: cacheBytes(planned.shape, positions, "f16"),
       q8_0: cacheBytes(planned.shape, positions, "q8_0"),
     };
-    const tensors = [...checkpoint.tensors.values()].map(({ name, format, shape, file, offset, bytes: size }) => ({
-      name,
-      format: format.name,
-      shape,
-      file: file.path,
-      offset,
-      bytes: size,
-    }));
+    const tensors = listTensors(checkpoint);
+    const { made_bytes } = planned.weights;
     const files = checkpoint.files.map(({ path: name, size }) => ({ path: name, bytes: size }));
     const available_bytes = platform.available_memory();
     const { matrix_parameters, ...count } = countParameters(config, head);
@@ -64,7 +77,7 @@ async function run(path: string, flags: { json?: boolean; tensors?: boolean }): 
       license: await licenseOf(repository, checkpoint),
       metadata: metadataFacts(checkpoint),
       available_bytes,
-      ...fit(plan, cache.f32, available_bytes),
+      ...fit(plan, made_bytes, cache.f32, available_bytes),
     };
     if (flags.json)
       return await write(
@@ -80,7 +93,7 @@ async function run(path: string, flags: { json?: boolean; tensors?: boolean }): 
       `  formats   ${Object.entries(plan.formats)
         .map(([name, n]) => `${name} × ${n}`)
         .join(", ")}`,
-      `  memory    ${bytes(plan.weight_bytes)} of weights in ${facts.banks} bank${facts.banks > 1 ? "s" : ""}, ${plan.mapped ? "mapped from the file" : `read: ${plan.reason}`}`,
+      `  memory    ${bytes(plan.weight_bytes)} of weights in ${facts.banks} bank${facts.banks > 1 ? "s" : ""}, ${howLoaded(plan, made_bytes)}`,
       `  private   ${bytes(plan.private_bytes)} at most with ${plan.threads} thread${plan.threads > 1 ? "s" : ""}, ${plan.simd} SIMD`,
       `  cache     ${bytes(cache.f32)} (f32), ${bytes(cache.f16)} (f16) or ${bytes(cache.q8_0)} (q8_0) for ${cache.positions} positions`,
       `  fits      ${bytes(facts.needed_bytes)} with one sequence's cache${available_bytes === undefined ? "" : `, ${bytes(available_bytes)} are free: ${facts.fits ? "yes" : plan.mapped ? "no, weights will be read from the disk again and again" : "no"}`}`,

@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { show } from "../config/show.ts";
 import { AutoModelForCausalLM } from "../generation/auto.ts";
 import { interruptible, write } from "./io.ts";
+import { loadAdapters } from "./lora.ts";
 import { loadOptions, type ModelFlags, withModel } from "./options.ts";
 
 export function logitsCommand(): Command {
@@ -25,6 +26,7 @@ function parseIds(text: string): number[] {
 async function run(flags: ModelFlags & { ids: number[]; hash?: boolean }): Promise<void> {
   await interruptible(async (signal) => {
     await using model = await AutoModelForCausalLM.from_pretrained(flags.model, { ...loadOptions(flags), signal });
+    await loadAdapters(model, flags, signal);
     const { logits } = await model({ input_ids: flags.ids, use_cache: false, signal });
     const data = logits.data as Float32Array<ArrayBuffer>;
     if (flags.hash) {

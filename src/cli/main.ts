@@ -9,12 +9,17 @@ import { generateCommand } from "./generate.ts";
 import { infoCommand } from "./info.ts";
 import { INTERRUPTED, Interrupted, say } from "./io.ts";
 import { logitsCommand } from "./logits.ts";
+import { mergeCommand } from "./merge.ts";
 import { perplexityCommand } from "./perplexity.ts";
+import { quantizeCommand } from "./quantize.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"));
 
 const program = new Command("tramontane").description("Mixtral in WebAssembly on the CPU").version(version);
-for (const command of [generateCommand, chatCommand, infoCommand, logitsCommand, perplexityCommand, convertCommand])
+for (const command of [
+  ...[generateCommand, chatCommand, infoCommand, logitsCommand],
+  ...[perplexityCommand, quantizeCommand, convertCommand, mergeCommand],
+])
   program.addCommand(command());
 for (const command of [program, ...program.commands])
   command.exitOverride().showHelpAfterError("(--help tells the options)");

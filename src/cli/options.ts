@@ -6,6 +6,7 @@ import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import type { LoadOptions } from "../model/options.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { type LoraFlag, loraOption } from "./lora.ts";
 
 export interface ModelFlags {
   model: string;
@@ -16,6 +17,7 @@ export interface ModelFlags {
   checkTensors?: boolean;
   simd?: "plain" | "relaxed";
   chunkSize?: number;
+  lora?: readonly LoraFlag[];
   quiet?: boolean;
   json?: boolean;
 }
@@ -50,6 +52,7 @@ export function withModel(command: Command): Command {
     .option("--context <n>", "positions of the cache where the model has no window", count)
     .addOption(new Option("--kv-dtype <type>", "how the cache stores keys and values").choices(["f32", "f16", "q8_0"]))
     .option("--chunk-size <n>", "tokens of a prefill chunk at most", count)
+    .addOption(loraOption())
     .option("--no-mmap", "read the weights instead of mapping them")
     .option("--check-tensors", "read every weight first, and refuse NaN and infinities")
     .addOption(

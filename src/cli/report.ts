@@ -2,19 +2,29 @@
 import process from "node:process";
 import { BaseStreamer } from "../generation/streamers.ts";
 import type { ProgressInfo } from "../model/options.ts";
+import { visible } from "./io.ts";
 
 const WIDTH = 30;
 
 /** A progress bar for `progress_callback`: only on a terminal, and only for loads that take a while. */
-export function progressBar(quiet: boolean | undefined): ((info: ProgressInfo) => void) | undefined {
+export const progressBar = (quiet: boolean | undefined, what = "loading"): ((info: ProgressInfo) => void) | undefined =>
+  progressLine(quiet, () => what, "ready");
+
+/** The same for whatever tells `loaded` of `total` bytes. @param ended - the status that comes last */
+export function progressLine<T extends { status: string; loaded: number; total: number }>(
+  quiet: boolean | undefined,
+  what: (info: T) => string,
+  ended = "done",
+): ((info: T) => void) | undefined {
   if (quiet || !process.stderr.isTTY) return undefined;
   const start = performance.now();
   let shown = false;
-  return ({ status, loaded, total }) => {
+  return (info) => {
+    const { status, loaded, total } = info;
     if (status === "progress" && performance.now() - start > 300) {
-      drawBar("loading", loaded / total, `${bytes(loaded)} of ${bytes(total)}`);
+      drawBar(visible(what(info)), loaded / total, `${bytes(loaded)} of ${bytes(total)}`);
       shown = true;
-    } else if (status === "ready" && shown) eraseLine();
+    } else if (status === ended && shown) eraseLine();
   };
 }
 

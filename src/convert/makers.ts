@@ -1,7 +1,9 @@
 // The makers of matrices, by the names that recipes call them by.
 import type { Recipe } from "../weights/recipe.ts";
 import type { MadeMatrix } from "../weights/weights.ts";
+import { bnb4Bit, bnbEncode, bnbInt8 } from "./bnb.ts";
 import { encode } from "./encode.ts";
+import { grouped } from "./grouped.ts";
 import type { PostedMatrix } from "./job.ts";
 import type { Workshop } from "./workshop.ts";
 
@@ -18,6 +20,12 @@ export interface Maker<R extends Recipe> {
   make(shop: Workshop, matrix: PostedMatrix, from: number, to: number): number;
 }
 
-const makers: { readonly [Name in Recipe["maker"]]: Maker<Extract<Recipe, { maker: Name }>> } = { encode };
+const makers: { readonly [Name in Recipe["maker"]]: Maker<Extract<Recipe, { maker: Name }>> } = {
+  encode,
+  bnb_4bit: bnb4Bit,
+  bnb_int8: bnbInt8,
+  bnb_encode: bnbEncode,
+  grouped,
+};
 
 export const makerOf = ({ maker }: Pick<Recipe, "maker">): Maker<Recipe> => makers[maker] as Maker<Recipe>;

@@ -45,6 +45,13 @@ export class Workshop {
     return at;
   }
 
+  /** Does some work, and takes back the room that it took. */
+  again(work: () => void): void {
+    const { top } = this;
+    work();
+    this.top = top;
+  }
+
   /** Reads bytes [from, to) of a part to a place of their own. @throws CheckpointError */
   read({ file, offset }: PostedPart, from: number, to: number): number {
     const at = this.take(to - from);

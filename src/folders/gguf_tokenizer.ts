@@ -2,7 +2,7 @@
 // converts SentencePiece's models; tokenizer_config.json; the chat template.
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { ggufSpecialTokens, PIECE } from "../checkpoint/gguf_special_tokens.ts";
-import { readGGUFVocabulary } from "../text/gguf_vocabulary.ts";
+import { readSentencePieces } from "../text/gguf_vocabulary.ts";
 import { TEXT_LIMITS } from "../text/limits.ts";
 import { PieceCuts } from "../text/piece_cuts.ts";
 import { fromSentencePieces, type SentencePieces } from "../text/sentencepiece.ts";
@@ -17,7 +17,7 @@ const utf8 = new TextEncoder();
 export function ggufTokenizerFiles({ metadata, path }: Checkpoint): Record<string, Uint8Array> {
   if (metadata.get("tokenizer.ggml.model") !== "llama") return {};
   const special = ggufSpecialTokens(metadata, path);
-  const vocabulary = readGGUFVocabulary(metadata, special, path);
+  const vocabulary = readSentencePieces(metadata, special, path);
   const piece = (id: number | undefined) => (id === undefined ? undefined : vocabulary.pieces[id]);
   const config = {
     tokenizer_class: "PreTrainedTokenizerFast",
@@ -78,8 +78,7 @@ function mergesOf({ pieces, scores, kinds }: SentencePieces, ids: ReadonlyMap<st
   const cuts = new PieceCuts(scored, TEXT_LIMITS.token);
   const merges: { score: number; pair: [string, string] }[] = [];
   for (const [piece, score] of scored) {
-    const pairs = Array.from(cuts.of(piece), (cut): [string, string] => [piece.slice(0, cut), piece.slice(cut)]);
-    pairs.sort(([a, b], [c, d]) => ids.get(a)! - ids.get(c)! || ids.get(b)! - ids.get(d)!);
+    const pairs = cuts.of(piece).sort(([a, b], [c, d]) => ids.get(a)! - ids.get(c)! || ids.get(b)! - ids.get(d)!);
     for (const pair of pairs) merges.push({ score, pair });
   }
   return merges.sort((a, b) => b.score - a.score).map(({ pair }) => pair);

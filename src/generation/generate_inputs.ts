@@ -35,6 +35,10 @@ export interface GenerateInputs extends GenerationOptions {
   tokenizer?: unknown;
   /** Holds the first tokens of the prompt already; it is extended in place. */
   past_key_values?: KeyValueCache;
+  /** What all rows have: the name of an adapter, of several, which add up, or null for none. The active ones where absent. */
+  adapter?: string | readonly string[] | null;
+  /** What each prompt has, as `adapter` takes it; `"__base__"` is none, too. */
+  adapter_names?: readonly (string | readonly string[] | null)[] | null;
   signal?: AbortSignal;
   frequency_penalty?: number | null;
   presence_penalty?: number | null;
@@ -60,6 +64,8 @@ export const ownOptions: ReadonlySet<string> = new Set([
   "prefix_allowed_tokens_fn",
   "tokenizer",
   "past_key_values",
+  "adapter",
+  "adapter_names",
   "signal",
   "frequency_penalty",
   "presence_penalty",

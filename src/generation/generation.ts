@@ -5,6 +5,7 @@ import { CallerPromises } from "../callbacks.ts";
 import type { ResolvedGenerationConfig } from "../config/generation_config.ts";
 import { InputError, MemoryError } from "../errors.ts";
 import { PAGE_POSITIONS } from "../memory/kv_pool.ts";
+import type { AdapterSet } from "../model/adapter_set.ts";
 import type { KeyValueCache, RowMark } from "../model/cache.ts";
 import type { Engine } from "../model/engine.ts";
 import type { InputRow } from "../model/inputs.ts";
@@ -58,6 +59,8 @@ export abstract class Generation implements AnswerOwner {
   protected readonly timings: GenerationTimings = { prompt_tokens: 0, prompt_ms: 0, new_tokens: 0, generate_ms: 0 };
   private readonly kept: { scores: Tensor[]; logits: Tensor[] } = { scores: [], logits: [] };
   private readonly logprobs: LogProbs[][];
+  /** (prompt) */
+  private readonly adapters: readonly AdapterSet[];
   private readonly negative: readonly InputRow[] | undefined;
   /** What streamers have returned: a generation ends when all of it is settled. */
   private readonly told = new CallerPromises((error) => this.fail(error));
@@ -78,6 +81,7 @@ export abstract class Generation implements AnswerOwner {
     this.prompt_length = prompt.ids?.[0].length ?? 0;
     const cached = prompt.ids ? 0 : prompt.checked.length;
     this.max_length = resolveLength(model, inputs, config, this.prompt_length, cached);
+    this.adapters = model.engine.adapters.choose(inputs, prompt.checked.rows.length);
     this.negative = negativePromptOf(model, inputs, config, prompt);
     const sequences = this.negative ? 2 * this.rows : this.rows;
     if (sequences > this.engine.max_sequences)
@@ -153,13 +157,17 @@ export abstract class Generation implements AnswerOwner {
     const { inputs, engine } = this;
     const { streamer, signal, past_key_values: given } = inputs;
     this.checkMemory();
+    const cache = given ?? engine.emptyCache(this.rows);
+    const adapters = Array.from({ length: this.rows }, (_, row) => this.adapters[Math.floor(row / this.copies)]);
+    cache.adapt(adapters);
     const prompts = this.ids.map((row) => row.first(this.prompt_length));
     this.open(prompts);
-    const cache = given ?? engine.emptyCache(this.rows);
     const starts = cache.mark();
+    const release = engine.adapters.hold(this.adapters);
     for (const [row, pages] of cache.rows.entries()) pages.hide(this.promptRow(row).hides);
     this.answers = cache.rows.map((_, row) => this.makeAnswer(cache, row, starts[row].length === 0));
     const others = this.negative ? engine.emptyCache(this.rows) : undefined;
+    others?.adapt(adapters);
     this.companions = others?.rows.map((pages, row) => this.makeCompanion(pages, row)) ?? [];
     let forget = () => {};
     const aborted = new Promise<never>((_, reject) => {
@@ -188,6 +196,7 @@ export abstract class Generation implements AnswerOwner {
       this.over = true;
       // Until no step writes to their pages or slots any more.
       await Promise.all([...this.answers, ...this.companions].map((answer) => engine.scheduler.remove(answer)));
+      release();
       await this.close();
       others?.dispose();
       this.keepCache(cache, starts, complete);

@@ -2,6 +2,7 @@
 import { givenArguments, methodsArgument } from "../arguments.ts";
 import { atOnce } from "../callbacks.ts";
 import { InputError } from "../errors.ts";
+import type { AdapterSet } from "../model/adapter_set.ts";
 import type { KeyValueCache } from "../model/cache.ts";
 import type { CausalLM } from "./causal_lm.ts";
 import type { GenerateInputs } from "./generate_inputs.ts";
@@ -60,16 +61,18 @@ export class ChatSession {
     this.messages.push({ role: "user", content });
     let prompt: number[];
     let options: GenerateInputs;
+    let adapters: readonly AdapterSet[];
     try {
       const template = { add_generation_prompt: true, return_dict: false, return_tensor: false } as const;
       prompt = this.tokenizer.apply_chat_template(this.messages, template);
       const made = typeof given === "function" ? atOnce(given(prompt.length), "send: options") : given;
       options = givenArguments(made, "send: the options");
+      adapters = this.model.engine.adapters.choose(options, 1);
     } catch (error) {
       this.messages.pop();
       throw error;
     }
-    this.prepare(prompt);
+    this.prepare(prompt, adapters);
     const { cache } = this;
     const recorder = new Recorder(options.streamer);
     let answer = "";
@@ -94,8 +97,12 @@ export class ChatSession {
     }
   }
 
-  /** Makes the cache hold nothing but a beginning of `prompt`: what both have in common, where it can be cut back to that. */
-  private prepare(prompt: number[]): void {
+  /**
+   * Makes the cache hold nothing but a beginning of `prompt`: what both have in common, where it can be cut back to that,
+   * and was computed with the same adapters.
+   */
+  private prepare(prompt: number[], adapters: readonly AdapterSet[]): void {
+    if (this.cache && !this.cache.suits(adapters)) this.resetCache();
     let common = 0;
     // The last token is always fed, for its logits.
     while (common < this.ids.length && common < prompt.length - 1 && this.ids[common] === prompt[common]) common++;

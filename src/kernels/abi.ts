@@ -101,6 +101,7 @@ export const packArgs = struct({
   col1: "u32",
   from: "u32",
   to: "u32",
+  threshold: "f32",
 });
 
 export const productArgs = struct({

@@ -7,15 +7,77 @@ import type { BlockFormat } from "../quant/formats.ts";
 /**
  * Encodes rows of f32 as blocks. Addresses but `out` are multiples of 16.
  * @param importance - the address of f32 [cols], how much an error of each column weighs, or 0
- * @returns 0, or 1 + the first row in which a value is no finite number
+ * @returns 0, or 1 + the first row with a value that is NaN, infinite or too large for the format
  */
 export type Quantize = (x: number, importance: number, out: number, rows: number, cols: number) => number;
 
 export interface ConvertInstance {
   /** The first byte that is free. */
   readonly heap_base: number;
+  readonly bnb: BnbExports;
+  readonly grouped: GroupedExports;
   /** The encoder of a format. @throws EngineError where there is none */
   quantize(f: BlockFormat): Quantize;
+}
+
+/** What is bitsandbytes' alone; cpp/convert/bnb.cpp documents every argument. Blocks of scales have 2^shift entries. */
+export interface BnbExports {
+  /** Encodes values, whatever the rows. @returns 0, or 1 where one is no finite number */
+  encode(type: "nf4" | "fp4"): (x: number, out: number, count: number) => number;
+  quantize_scales(absmax: number, count: number, codes: number, nested: number, map: number): number;
+  scales(
+    codes: number,
+    nested: number,
+    map: number,
+    shift: number,
+    offset: number,
+    first: number,
+    count: number,
+    out: number,
+  ): void;
+  blocks(codes: number, absmax: number, shift: number, first: number, blocks: number, out: number): void;
+  decode(codes: number, absmax: number, map: number, shift: number, first: number, count: number, out: number): void;
+  take_scales(blocks: number, count: number, out: number): void;
+  put_scales(blocks: number, count: number, scales: number): void;
+}
+
+/** What takes GPTQ's, AWQ's and compressed-tensors' words apart; cpp/convert/grouped.cpp documents every argument. */
+export interface GroupedExports {
+  unpack_columns(
+    words: number,
+    columns: number,
+    n: number,
+    bits: number,
+    from: number,
+    count: number,
+    codes: number,
+  ): void;
+  unpack_rows(words: number, n: number, bits: number, rows: number, codes: number): void;
+  unpack_awq(words: number, columns: number, n: number, from: number, count: number, codes: number): void;
+  store_grouped(
+    codes: number,
+    n: number,
+    group: number,
+    scale: number,
+    scale_step: number,
+    zero: number,
+    zero_step: number,
+    add: number,
+    kind: number,
+    out: number,
+  ): void;
+  decode_grouped(
+    codes: number,
+    n: number,
+    group: number,
+    index: number,
+    scale: number,
+    scale_step: number,
+    zero: number,
+    zero_step: number,
+    add: number,
+    out: number,
+  ): void;
 }
 
 let loaded: Promise<WebAssembly.Module> | undefined;
@@ -30,8 +92,12 @@ export function loadConverters(platform: Assets): Promise<WebAssembly.Module> {
 /** @param memory - shared, of at least 8 MiB */
 export function instantiateConvert(module: WebAssembly.Module, memory: WebAssembly.Memory): ConvertInstance {
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  const names = ["quantize_scales", "scales", "blocks", "decode", "take_scales", "put_scales"] as const;
+  const bnb = Object.fromEntries(names.map((name) => [name, exports[`bnb_${name}`]])) as unknown as BnbExports;
   return {
     heap_base: (exports.__heap_base as WebAssembly.Global).value,
+    bnb: { ...bnb, encode: (type) => exports[`bnb_encode_${type}`] as ReturnType<BnbExports["encode"]> },
+    grouped: exports as unknown as GroupedExports,
     quantize(f) {
       const found = exports[`quantize_${f.name.toLowerCase()}`] as unknown as Quantize | undefined;
       if (!found) throw new EngineError(`${f.name}: there is no encoder of this format`);

@@ -58,6 +58,7 @@ export interface Lane extends RowBuffers {
   readonly rotated: number; // f32 (rows, q_stride)
   readonly rope: number; // f32 (rows, rope_dim)  cosines, then sines
   readonly expert_h: Region; // gated products, inputs of w2
+  readonly gated: number; // f32 (rows · experts_per_token, intermediate)  the same unpacked, where w2 wants whole rows
   readonly logits: number; // f32 (head_rows + 3, logits_stride)
 }
 
@@ -65,6 +66,8 @@ export interface Lane extends RowBuffers {
 export interface ThreadBuffers {
   readonly strip: number; // f32 (rows + 3, STRIP)  outputs of one unit of a product
   readonly strip2: number; // f32 (rows + 3, STRIP)
+  readonly strip3: number; // f32 (rows + 3, STRIP)  what an adapter adds to a strip
+  readonly added: { readonly rows: number; readonly weights: number }; // u32, f32 (rows): to which of a strip's rows, times what
   readonly staged: number; // f32 (4, hidden)  rows on their way to another bank
   /** Where rows are so few that every thread packs them for itself. */
   readonly few: RowBuffers;
@@ -108,6 +111,8 @@ export interface RunSizes {
   readonly between_rows: number;
   /** Rows that pass through a head at once. */
   readonly head_rows: number;
+  /** Whether products with some w2 need whole rows of activations to be packed. */
+  readonly whole_rows: boolean;
   /** Outputs of the largest head. */
   readonly head_size: number;
   /** Pages that a sequence's list has at most. */
@@ -144,7 +149,7 @@ export function planRunState(shape: ModelShape, kernels: KernelExports, packings
   const regions = new PackedRegions(kernels, packings, take);
   const inv_freq = take(shape.rope_dim * 2);
   const lanes = [chunk_rows, between_rows].map((rows) =>
-    planLane(shape, rows, Math.min(rows, sizes.head_rows), strides, regions, take),
+    planLane(shape, rows, Math.min(rows, sizes.head_rows), strides, sizes.whole_rows, regions, take),
   );
   const workspaces = take(WORKSPACE_BYTES);
   const own = Array.from({ length: threads }, () => {
@@ -202,6 +207,7 @@ function planLane(
   rows: number,
   head_rows: number,
   { q_stride, kv_stride, logits_stride }: { q_stride: number; kv_stride: number; logits_stride: number },
+  whole_rows: boolean,
   regions: PackedRegions,
   take: Take,
 ): Lane {
@@ -219,6 +225,7 @@ function planLane(
     rotated: take(rows * q_stride * 4),
     rope: take(rows * shape.rope_dim * 4),
     expert_h: regions.region(intermediate, rows * picks, experts),
+    gated: whole_rows ? take(rows * picks * intermediate * 4) : 0,
     logits: take((head_rows + 3) * logits_stride * 4),
   };
 }
@@ -241,6 +248,8 @@ function planThread(
   return {
     strip: take(strip),
     strip2: take(strip),
+    strip3: take(strip),
+    added: { rows: take(chunk_rows * 4), weights: take(chunk_rows * 4) },
     staged: take(4 * hidden * 4),
     few: planRows(shape, FEW_ROWS, regions, take),
     pairs: [chunk_rows, between_rows].map((rows) => ({

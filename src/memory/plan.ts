@@ -52,8 +52,11 @@ export interface BankedLayer {
   readonly v_proj: Linear;
   readonly o_proj: Linear;
   readonly post_attention_layernorm: number;
-  /** Null where there is one expert, which every row goes to. */
-  readonly router: number | null; // address, f32 (experts, hidden)
+  /**
+   * The address of f32 (experts, hidden), or weights that want quantized activations. Null where there is one expert, which
+   * every row goes to.
+   */
+  readonly router: number | Linear | null;
   /** Of all experts; an expert's three are in one bank, not always the layer's. */
   readonly w1: Linear;
   readonly w2: Linear;
@@ -169,8 +172,9 @@ function layerUnits(layer: LayerWeights, i: number): Unit[] {
   const attention: Unit = {
     what: `attention of layer ${i}`,
     matrices: [layer.q_proj, layer.k_proj, layer.v_proj, layer.o_proj],
-    constants: [layer.input_layernorm, layer.post_attention_layernorm, ...(layer.router ? [layer.router] : [])],
+    constants: [layer.input_layernorm, layer.post_attention_layernorm],
   };
+  if (layer.router) (multiplied(layer.router) ? attention.matrices : attention.constants).push(layer.router);
   const expert = (weights: ExpertWeights, e: number): Unit => ({
     what: `expert ${e} of layer ${i}`,
     matrices: [weights.w1, weights.w3, weights.w2],
@@ -178,6 +182,9 @@ function layerUnits(layer: LayerWeights, i: number): Unit[] {
   });
   return [attention, ...layer.experts.map(expert)];
 }
+
+/** Whether a router has products of its own; else it is small, and f32. */
+export const multiplied = ({ format }: MatrixRef): boolean => format.row_head !== undefined;
 
 /** Bytes that a unit may take at most, each matrix on pages of its own. */
 const unitBytes = (unit: Unit, page_size: number): number =>
@@ -251,7 +258,7 @@ function mergeRanges(matrices: StoredMatrix[], page_size: number): Range[] {
 }
 
 function bankedModel(shape: ModelShape, weights: MixtralWeights, { matrices, constants }: LaidOut): BankedModel {
-  const count = 4 + weights.layers.reduce((sum, { experts }) => sum + 4 + 3 * experts.length, 0);
+  const count = 4 + weights.layers.reduce((sum, { experts }) => sum + 5 + 3 * experts.length, 0);
   const tables = new Tables(count);
   const linear = (refs: readonly MatrixRef[]): Linear => ({
     weights: tables.stack(refs, (ref) => matrices.get(ref)!),
@@ -270,7 +277,7 @@ function bankedModel(shape: ModelShape, weights: MixtralWeights, { matrices, con
       v_proj: linear([layer.v_proj]),
       o_proj: linear([layer.o_proj]),
       post_attention_layernorm: constant(layer.post_attention_layernorm),
-      router: layer.router && constant(layer.router),
+      router: layer.router && (multiplied(layer.router) ? linear([layer.router]) : constant(layer.router)),
       w1: linear(layer.experts.map(({ w1 }) => w1)),
       w2: linear(layer.experts.map(({ w2 }) => w2)),
       w3: linear(layer.experts.map(({ w3 }) => w3)),

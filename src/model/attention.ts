@@ -12,9 +12,10 @@ import { alignUp } from "../memory/bank.ts";
 import { type KvLayout, kvFormats, PAGE_POSITIONS } from "../memory/kv_pool.ts";
 import { ATTENTION_ROWS, type RunState } from "../memory/layout.ts";
 import type { BankedLayer } from "../memory/plan.ts";
+import { type Lora, LoraTasks, noTasks } from "./lora.ts";
 import type { Norm } from "./norm.ts";
 import type { Phases } from "./phases.ts";
-import type { Products } from "./products.ts";
+import type { Products, Unit } from "./products.ts";
 import { project } from "./project.ts";
 import type { SequenceRows, Setup } from "./step.ts";
 import type { StepView } from "./step_view.ts";
@@ -28,17 +29,19 @@ export class Attention {
   private readonly products: Products;
   private readonly phases: Phases;
   private readonly norm: Norm;
+  private readonly lora: Lora;
   private readonly state: RunState;
   private readonly kv: KvLayout;
   private readonly eager: boolean;
   private readonly interleaved: number;
   private readonly hidden: number;
 
-  constructor(memory: ThreadMemory, products: Products, phases: Phases, norm: Norm, setup: Setup) {
+  constructor(memory: ThreadMemory, products: Products, phases: Phases, norm: Norm, lora: Lora, setup: Setup) {
     this.memory = memory;
     this.products = products;
     this.phases = phases;
     this.norm = norm;
+    this.lora = lora;
     this.state = setup.state;
     this.kv = setup.kv;
     this.eager = setup.eager;
@@ -47,8 +50,8 @@ export class Attention {
   }
 
   *run(view: StepView, layer: BankedLayer, index: number): Generator<void, void, void> {
-    const { products, phases, state, hidden } = this;
-    const { lane, buffers, rows } = view;
+    const { products, phases, state, hidden, lora } = this;
+    const { lane, buffers, rows, adapters } = view;
     const { q_proj, k_proj, v_proj, o_proj } = layer;
     const input = view.packed(hidden);
     yield* phases.rows(view, "attention norm", index, (from, to) => {
@@ -57,24 +60,50 @@ export class Attention {
       products.pack(bank, formats, input, buffers.xn, hidden, from, to);
     });
     view.home = this.memory.banks[layer.bank];
-    yield* project(view, products, phases, "q, k, v", index, input, [
-      { linear: q_proj, out: { address: lane.q, stride: state.q_stride } },
-      { linear: k_proj, out: { address: lane.k, stride: state.kv_stride } },
-      { linear: v_proj, out: { address: lane.v, stride: state.kv_stride } },
-    ]);
+    const bank = view.home;
+    const wanted = [
+      { linear: q_proj, out: { bank, address: lane.q, stride: state.q_stride } },
+      { linear: k_proj, out: { bank, address: lane.k, stride: state.kv_stride } },
+      { linear: v_proj, out: { bank, address: lane.v, stride: state.kv_stride } },
+    ];
+    let after: ((unit: Unit) => void) | undefined;
+    if (adapters.length > 0) {
+      const added = this.added(view, index, ["q_proj", "k_proj", "v_proj"]);
+      yield* lora.inner(view, index, added, hidden, () => ({ bank, address: buffers.xn, stride: hidden }));
+      after = (unit) => lora.outer(added, unit, products.stripStride(unit, rows), wanted[unit.part].out);
+    }
+    yield* project(view, products, phases, "q, k, v", index, input, wanted, after);
     yield* this.attend(view, layer, index);
     const attended = view.packed(o_proj.weights.cols);
     yield* phases.rows(view, "attention pack", index, (from, to) =>
       products.pack(view.home, [o_proj.weights.formats[0]], attended, lane.q, state.q_stride, from, to),
     );
     const { strip } = this.memory.own;
+    const out = adapters.length > 0 ? this.added(view, index, ["o_proj"]) : noTasks;
+    if (out.length > 0) {
+      const queries = { bank, address: lane.q, stride: state.q_stride };
+      yield* lora.inner(view, index, out, o_proj.weights.cols, () => queries);
+    }
     const units = products.units([hidden], rows, 16);
     yield* phases.units(view, "o", index, units.length, (unit) => {
       const { from, to } = units[unit];
       const stride = products.stripStride(units[unit], rows);
       products.multiply(o_proj, 0, attended, from, to, { address: strip, stride });
       this.norm.addRows(view.home, lane.x + from * 4, 0, strip, stride, 0, rows, to - from);
+      if (out.length > 0) lora.outer(out, units[unit], stride, { bank, address: lane.x, stride: hidden });
     });
+  }
+
+  /** What adapters add to some matrices, each a part. */
+  private added(
+    { adapters, step }: StepView,
+    index: number,
+    names: readonly ("q_proj" | "k_proj" | "v_proj" | "o_proj")[],
+  ) {
+    const tasks = new LoraTasks(step.lane);
+    for (const group of adapters)
+      for (const [part, name] of names.entries()) tasks.add(group, group.adapter.layers[index][name], part, group.rows);
+    return tasks.list;
   }
 
   /** Queries, keys and values stand in the layer's bank as projected; the outputs replace the queries. */

@@ -3,6 +3,7 @@ import { textArgument } from "../arguments.ts";
 import { show } from "../config/show.ts";
 import { EngineError, InputError } from "../errors.ts";
 import type { KvPool } from "../memory/kv_pool.ts";
+import { type AdapterSet, checkAdapters, sameAdapters } from "./adapter_set.ts";
 import { PageList } from "./pages.ts";
 
 /** What a cache needs of the engine that made it. */
@@ -77,6 +78,18 @@ export class KeyValueCache {
   /** Columns before the first slot of a row: padding that was never stored. */
   dropped(row: number): number {
     return this.columns - this.rows[row].length;
+  }
+
+  /** Whether each row's keys were computed with the adapters that it is to have. */
+  suits(adapters: readonly AdapterSet[]): boolean {
+    return this.rows.every((row, i) => row.length === 0 || sameAdapters(row.adapters.marks, adapters[i].marks));
+  }
+
+  /** Says what the rows have from now on. @throws {@link InputError} when keys that are there were computed with others */
+  adapt(adapters: readonly AdapterSet[]): void {
+    for (const [i, row] of this.rows.entries())
+      if (row.length > 0) checkAdapters(i, row.adapters.marks, adapters[i].marks);
+    for (const [i, row] of this.rows.entries()) row.adapters = adapters[i];
   }
 
   /** Whether the cache is kept by this engine: it lies in its memory, and means nothing to any other. */

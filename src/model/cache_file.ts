@@ -1,4 +1,4 @@
-// The file form of a cache: TRAMKV03, u32 length, a header in JSON, then for each row and layer the pages, as they stand in
+// The file form of a cache: TRAMKV04, u32 length, a header in JSON, then for each row and layer the pages, as they stand in
 // memory. A file is somebody's word: everything in the header is checked against the model and the file's size.
 import { parseJSONObject } from "../checkpoint/json.ts";
 import type { ModelShape } from "../config/shape.ts";
@@ -6,9 +6,10 @@ import { show } from "../config/show.ts";
 import { InputError, MemoryError } from "../errors.ts";
 import { type KvPool, kvFormats, PAGE_POSITIONS } from "../memory/kv_pool.ts";
 import type { ByteWriter, SourceFile } from "../platform/platform.ts";
+import type { AdapterMark } from "./adapter_set.ts";
 import { PageList } from "./pages.ts";
 
-const CACHE_MAGIC = new TextEncoder().encode("TRAMKV03");
+const CACHE_MAGIC = new TextEncoder().encode("TRAMKV04");
 const HEADER_LIMIT = 2 ** 24;
 
 /** The memories and what of the model a file must agree with. */
@@ -24,6 +25,8 @@ interface RowHeader {
   readonly length: number;
   readonly first_block: number;
   readonly hidden: readonly number[];
+  /** What its keys were computed with. */
+  readonly adapters: readonly AdapterMark[];
 }
 
 /** What a file says of the model whose keys it holds. */
@@ -47,8 +50,8 @@ export async function writeCache(
   columns: number,
   rows: readonly PageList[],
 ): Promise<void> {
-  const headers: RowHeader[] = rows.map(({ length, first_block, hidden_slots: hidden }) => {
-    return { length, first_block, hidden };
+  const headers: RowHeader[] = rows.map(({ length, first_block, hidden_slots: hidden, adapters: { marks } }) => {
+    return { length, first_block, hidden, adapters: marks };
   });
   const header = { columns, model: describeModel(memory), rows: headers };
   const json = new TextEncoder().encode(JSON.stringify(header));
@@ -92,12 +95,14 @@ export async function readCache(memory: CacheMemory, file: SourceFile): Promise<
   const rows: PageList[] = [];
   try {
     let at = start.length + length;
-    for (const [i, { length: seen, first_block, hidden }] of headers.entries()) {
+    for (const [i, { length: seen, first_block, hidden, adapters: marks }] of headers.entries()) {
       const row = new PageList(pool, memory.shape.window);
       rows.push(row);
       row.first_block = first_block;
       row.length = seen;
       row.hide(hidden);
+      // Which of those that are loaded they are is known when a call has them.
+      row.adapters = { ids: [], marks };
       for (let n = 0; n < counts[i]; n++) row.pages.push(pool.take());
       at = await readPages(memory, file, row.pages, at);
     }
@@ -156,7 +161,7 @@ function checkHeader(
   if (!Array.isArray(rows)) throw bad(`rows: expected a list, found ${show(rows)}`);
   const { window } = memory.shape;
   for (const [i, row] of rows.entries()) {
-    const { length, first_block, hidden } = (row ?? {}) as Record<string, unknown>;
+    const { length, first_block, hidden, adapters } = (row ?? {}) as Record<string, unknown>;
     if (!count(length, columns)) throw bad(`row ${i}: expected a length of at most ${columns}, found ${show(length)}`);
     // Of what the next token sees all must be there.
     const most = window ? Math.floor(Math.max(0, length + 1 - window) / PAGE_POSITIONS) : 0;
@@ -164,9 +169,19 @@ function checkHeader(
       throw bad(`row ${i}: expected first_block of at most ${most}, found ${show(first_block)}`);
     if (!Array.isArray(hidden) || !hidden.every((slot) => count(slot, length - 1)))
       throw bad(`row ${i}: expected hidden positions below ${length}, found ${show(hidden)}`);
+    if (!Array.isArray(adapters) || adapters.length > MOST_ADAPTERS || !adapters.every(isMark))
+      throw bad(`row ${i}: expected adapters by name and fingerprint, found ${show(adapters)}`);
   }
   return { columns, rows: rows as RowHeader[] };
 }
+
+/** Adapters of a row at most. */
+const MOST_ADAPTERS = 4096;
+
+const isMark = (value: unknown): value is AdapterMark => {
+  const { name, fingerprint } = (value ?? {}) as Record<string, unknown>;
+  return typeof name === "string" && typeof fingerprint === "string";
+};
 
 /** FNV-1a over some bytes of each of the banks' ranges, in hexadecimal. */
 export function hashRanges(ranges: readonly Uint8Array[]): string {

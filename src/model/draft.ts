@@ -42,6 +42,7 @@ export class Draft {
       pages_to: this.pages.length,
       first_block: list.first_block,
       hidden: list.hiddenBits(),
+      ...(list.adapters.ids.length > 0 ? { adapters: list.adapters.ids } : {}),
       wants: taken.wants,
     });
     this.taken.push(taken);

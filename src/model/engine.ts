@@ -16,6 +16,7 @@ import { saveFile } from "../platform/files.ts";
 import type { Platform } from "../platform/platform.ts";
 import { rowBytes } from "../quant/formats.ts";
 import type { Team } from "../threads/team.ts";
+import { type AdapterInfo, Adapters } from "./adapters.ts";
 import { type CacheOwner, KeyValueCache } from "./cache.ts";
 import { type CacheMemory, hashRanges, readCache, writeCache } from "./cache_file.ts";
 import type { LoadOptions } from "./options.ts";
@@ -60,6 +61,8 @@ export interface ModelInfo {
    * Q4_K that are read, not mapped, become `Q4_0_R` and `Q4_K_R`, whose products are the same bits.
    */
   read_ahead: Record<string, boolean>;
+  /** Those that are loaded. */
+  adapters: AdapterInfo[];
 }
 
 /** The memory that samplers work in, in bank 0. */
@@ -82,6 +85,7 @@ export class Engine {
   readonly logits: LogitsMemory;
   /** What every step took, where the option `profile` was given. */
   readonly profile: Profile | undefined;
+  readonly adapters: Adapters;
   private readonly platform: Platform;
   private readonly plan: EnginePlan;
   private readonly banks: readonly WebAssembly.Memory[];
@@ -120,6 +124,21 @@ export class Engine {
     };
     this.pool = new KvPool(plan.kv);
     this.owner = { pool: this.pool, window: shape.window, save: (...args) => this.saveCache(...args) };
+    const { model } = weights;
+    this.adapters = new Adapters({
+      platform,
+      target: {
+        shape,
+        head: plan.head,
+        head_size: model.head?.weights.rows ?? 0,
+        tied: model.head?.weights === model.embed_tokens.weights,
+      },
+      state,
+      adapters: plan.adapters,
+      interleaved: model.qk_interleaved,
+      notify: (notice) => this.notify(notice),
+      check: () => this.check(),
+    });
     const watch = new FileWatch([...new Set(source.mapper ? weights.segments.map(({ file }) => file) : [])]);
     this.scheduler = new Scheduler(
       {
@@ -237,7 +256,7 @@ export class Engine {
       const chosen = chosenOf(this.choices, id);
       if (chosen !== undefined) read_ahead[name] = chosen;
     }
-    return { ...describePlan(this.plan), cache_bytes: this.pool.bytes, read_ahead };
+    return { ...describePlan(this.plan), cache_bytes: this.pool.bytes, read_ahead, adapters: this.adapters.info() };
   }
 
   /** Ends the threads and lets go of the files and the memory. Calling it twice is harmless. */
@@ -250,5 +269,6 @@ export class Engine {
     this.scheduler.close(new EngineError(idle ? "the model was disposed" : "the model was disposed during a step"));
     await ended;
     await emptyBanks(this.platform, this.banks, idle);
+    await this.adapters.dispose(idle);
   }
 }

@@ -6,9 +6,10 @@ import { STRIP, TILE_FROM } from "../memory/layout.ts";
 import type { BankedLayer } from "../memory/plan.ts";
 import type { BlockFormat } from "../quant/formats.ts";
 import { share } from "../threads/barrier.ts";
+import { type Lora, type LoraTask, LoraTasks, noTasks } from "./lora.ts";
 import type { Norm } from "./norm.ts";
 import type { Phases } from "./phases.ts";
-import type { PackedRows, Products } from "./products.ts";
+import type { PackedRows, Products, Unit } from "./products.ts";
 import type { StepView } from "./step_view.ts";
 import type { BankView, ThreadMemory } from "./thread_memory.ts";
 
@@ -27,13 +28,15 @@ export class Experts {
   private readonly products: Products;
   private readonly phases: Phases;
   private readonly norm: Norm;
+  private readonly lora: Lora;
   private readonly hidden: number;
 
-  constructor(memory: ThreadMemory, products: Products, phases: Phases, norm: Norm, shape: ModelShape) {
+  constructor(memory: ThreadMemory, products: Products, phases: Phases, norm: Norm, lora: Lora, shape: ModelShape) {
     this.memory = memory;
     this.products = products;
     this.phases = phases;
     this.norm = norm;
+    this.lora = lora;
     this.hidden = shape.hidden;
   }
 
@@ -42,6 +45,8 @@ export class Experts {
     if (view.few) yield* this.phases.rows(view, "experts pack", index, () => this.packFew(view, layer, assignments));
     else yield* this.phases.shared(view, "experts pack", index, () => this.packTiles(view, layer, assignments));
     yield* this.gateAndUp(view, layer, index, assignments);
+    if (layer.w2.weights.formats.some(wantsWholeRows))
+      yield* this.phases.shared(view, "experts pack", index, () => this.packGated(view, layer, assignments));
     yield* this.down(view, layer, index, assignments);
   }
 
@@ -88,25 +93,32 @@ export class Experts {
   private packTiles(view: StepView, layer: BankedLayer, assignments: readonly Assignment[]): void {
     const { memory, products, hidden } = this;
     const { staged } = memory.own;
+    for (const { assignment, first, end } of this.shared(assignments)) {
+      const { expert, start } = assignment;
+      const bank = products.bankOf(layer.w1.weights, expert);
+      for (let t = first; t < end; t++) {
+        const row = view.home.u32[view.pairs.rows / 4 + start + t];
+        memory.copy(view.home, view.buffers.xn + row * hidden * 4, bank, staged + (t - first) * hidden * 4, hidden);
+      }
+      // The staged rows are rows `first` to `end` of the expert's: the address is taken back to where row 0 would be.
+      const input = this.input(view, assignment);
+      products.pack(bank, formatsOf(layer, expert), input, staged - first * hidden * 4, hidden, first, end);
+    }
+  }
+
+  /** This thread's share of the experts' rows [first, end), in tiles of 4, or one by one where an expert has few. */
+  private *shared(
+    assignments: readonly Assignment[],
+  ): Generator<{ assignment: Assignment; first: number; end: number }, void, void> {
     const units = assignments.map(({ tokens }) => (tokens < TILE_FROM ? tokens : Math.ceil(tokens / 4)));
     const total = units.reduce((a, b) => a + b, 0);
     const [from, to] = share(total, this.phases.thread, this.phases.threads);
     let before = 0;
     for (const [i, assignment] of assignments.entries()) {
-      const { expert, start, tokens } = assignment;
-      const bank = products.bankOf(layer.w1.weights, expert);
-      const input = this.input(view, assignment);
+      const { tokens } = assignment;
       const width = tokens < TILE_FROM ? 1 : 4;
-      for (let unit = Math.max(from - before, 0); unit < Math.min(to - before, units[i]); unit++) {
-        const first = unit * width;
-        const end = Math.min(first + width, tokens);
-        for (let t = first; t < end; t++) {
-          const row = view.home.u32[view.pairs.rows / 4 + start + t];
-          memory.copy(view.home, view.buffers.xn + row * hidden * 4, bank, staged + (t - first) * hidden * 4, hidden);
-        }
-        // The staged rows are rows `first` to `end` of the expert's: the address is taken back to where row 0 would be.
-        products.pack(bank, formatsOf(layer, expert), input, staged - first * hidden * 4, hidden, first, end);
-      }
+      for (let unit = Math.max(from - before, 0); unit < Math.min(to - before, units[i]); unit++)
+        yield { assignment, first: unit * width, end: Math.min((unit + 1) * width, tokens) };
       before += units[i];
     }
   }
@@ -123,7 +135,7 @@ export class Experts {
     index: number,
     assignments: readonly Assignment[],
   ): Generator<void, void, void> {
-    const { memory, products } = this;
+    const { memory, products, lora, hidden } = this;
     const { strip, strip2 } = memory.own;
     const { intermediate, act } = layer.shape;
     // Few rows take few experts, each with few of them: then all have the same form.
@@ -133,6 +145,12 @@ export class Experts {
       most,
       STRIP,
     );
+    const adapted = view.adapters.length > 0;
+    const [w1, w3] = adapted ? this.upTasks(view, index, assignments) : [noTasks, noTasks];
+    if (w1.length + w3.length > 0) {
+      const x = { bank: view.home, address: view.buffers.xn, stride: hidden };
+      yield* lora.inner(view, index, [...w1, ...w3], hidden, () => x);
+    }
     yield* this.phases.units(view, "experts w1, w3", index, units.length, (unit) => {
       const { part, from, to } = units[unit];
       const assignment = assignments[part];
@@ -142,12 +160,106 @@ export class Experts {
       const input = view.few ? this.fewInput(view, assignment) : this.input(view, assignment);
       products.multiply(layer.w1, expert, input, from, to, { address: strip, stride });
       products.multiply(layer.w3, expert, input, from, to, { address: strip2, stride });
+      if (adapted) {
+        // The strips hold columns `from` on: their addresses are taken back to where column 0 would be.
+        lora.outer(w1, units[unit], stride, { bank, address: strip - from * 4, stride });
+        lora.outer(w3, units[unit], stride, { bank, address: strip2 - from * 4, stride });
+      }
       const gate = act === "gelu" ? bank.kernels.gelu_mul : bank.kernels.silu_mul;
       gate(strip, strip2, tokens, to - from, stride);
-      // The strip holds columns `from` to `to` of h: its address is taken back to where column 0 would be.
-      const h = this.gated(view, layer, assignment);
-      products.pack(bank, [layer.w2.weights.formats[expert]], h, strip - from * 4, stride, 0, tokens, from, to);
+      if (adapted) this.keepGated(view, layer, index, assignment, bank, from, to, stride);
+      const format = layer.w2.weights.formats[expert];
+      if (wantsWholeRows(format)) this.keepStrip(view, bank, assignment, intermediate, units[unit], stride);
+      else {
+        // The strip holds columns `from` to `to` of h: its address is taken back to where column 0 would be.
+        const h = this.gated(view, layer, assignment);
+        products.pack(bank, [format], h, strip - from * 4, stride, 0, tokens, from, to);
+      }
     });
+  }
+
+  /** Copies a strip of h to its place in whole rows. */
+  private keepStrip(
+    { lane }: StepView,
+    bank: BankView,
+    { start, tokens }: Assignment,
+    intermediate: number,
+    { from, to }: Unit,
+    stride: number,
+  ): void {
+    const { strip } = this.memory.own;
+    for (let t = 0; t < tokens; t++) {
+      const target = lane.gated + ((start + t) * intermediate + from) * 4;
+      this.memory.copy(bank, strip + t * stride * 4, bank, target, to - from);
+    }
+  }
+
+  /** Packs whole rows of h, split by tile. */
+  private packGated(view: StepView, layer: BankedLayer, assignments: readonly Assignment[]): void {
+    const { weights } = layer.w2;
+    const { intermediate } = layer.shape;
+    for (const { assignment, first, end } of this.shared(assignments)) {
+      const { expert, start } = assignment;
+      const format = weights.formats[expert];
+      if (!wantsWholeRows(format)) continue;
+      const x = view.lane.gated + start * intermediate * 4;
+      const h = this.gated(view, layer, assignment);
+      this.products.pack(this.products.bankOf(weights, expert), [format], h, x, intermediate, first, end);
+    }
+  }
+
+  /** What adapters add to w1 and w3, for each expert that the router picked. */
+  private upTasks(view: StepView, index: number, assignments: readonly Assignment[]): [w1: LoraTask[], w3: LoraTask[]] {
+    const tasks = new LoraTasks(view.step.lane);
+    const of = (name: "w1" | "w3") => {
+      const before = tasks.list.length;
+      for (const group of view.adapters) {
+        const pairs = group.adapter.layers[index][name];
+        for (const [part, assignment] of pairs ? assignments.entries() : []) {
+          const { own, rows } = pairsOf(view, assignment, group.has);
+          tasks.add(group, pairs![assignment.expert], part, rows, own);
+        }
+      }
+      return tasks.list.slice(before);
+    };
+    return [of("w1"), of("w3")];
+  }
+
+  /** And to w2. */
+  private downTasks(view: StepView, index: number, assignments: readonly Assignment[]): LoraTask[] {
+    const tasks = new LoraTasks(view.step.lane);
+    for (const group of view.adapters) {
+      const pairs = group.adapter.layers[index].w2;
+      for (const [part, assignment] of pairs ? assignments.entries() : []) {
+        const { own, rows } = pairsOf(view, assignment, group.has);
+        const gated = own.map((t) => assignment.start + t);
+        const weights = Float32Array.from(gated, (at) => view.home.f32[view.pairs.weights / 4 + at]);
+        tasks.add(group, pairs![assignment.expert], part, gated, rows, weights);
+      }
+    }
+    return tasks.list;
+  }
+
+  /** Copies columns [from, to) of h to where adapters multiply it by A of w2, for the rows that have one. */
+  private keepGated(
+    view: StepView,
+    { shape }: BankedLayer,
+    index: number,
+    assignment: Assignment,
+    bank: BankView,
+    from: number,
+    to: number,
+    stride: number,
+  ): void {
+    const { memory, lora } = this;
+    for (const group of view.adapters) {
+      if (!group.adapter.layers[index].w2?.[assignment.expert]) continue;
+      const { bank: target, address } = lora.gated(group, view.step.lane, shape.intermediate);
+      for (const t of pairsOf(view, assignment, group.has).own) {
+        const at = address + ((assignment.start + t) * shape.intermediate + from) * 4;
+        memory.copy(bank, memory.own.strip + t * stride * 4, target, at, to - from);
+      }
+    }
   }
 
   /** The rows of an expert, of few that stand packed in their own order. */
@@ -168,23 +280,40 @@ export class Experts {
     index: number,
     assignments: readonly Assignment[],
   ): Generator<void, void, void> {
-    const { memory, products, hidden } = this;
+    const { memory, products, hidden, lora } = this;
     const { strip } = memory.own;
     const { home, lane, pairs, rows } = view;
+    const { intermediate } = layer.shape;
+    const added = view.adapters.length > 0 ? this.downTasks(view, index, assignments) : noTasks;
+    if (added.length > 0) {
+      const gated = ({ group }: LoraTask) => lora.gated(group, view.step.lane, intermediate);
+      yield* lora.inner(view, index, added, intermediate, gated);
+    }
     const units = products.units([hidden], rows, 16);
     yield* this.phases.units(view, "experts w2", index, units.length, (unit) => {
       const { from, to } = units[unit];
       const stride = products.stripStride(units[unit], rows);
-      for (const assignment of assignments) {
+      for (const [part, assignment] of assignments.entries()) {
         const { expert, start, tokens } = assignment;
         const h = this.gated(view, layer, assignment);
         products.multiply(layer.w2, expert, h, from, to, { address: strip, stride });
         memory.copyToBank(products.bankOf(layer.w2.weights, expert), home, strip, tokens * stride);
         const [index, scale] = [pairs.rows + start * 4, pairs.weights + start * 4];
         this.norm.addRows(home, lane.x + from * 4, index, strip, stride, scale, tokens, to - from);
+        if (added.length > 0)
+          lora.outer(added, { part, from, to }, stride, { bank: home, address: lane.x, stride: hidden });
       }
     });
   }
+}
+
+const wantsWholeRows = ({ row_head }: BlockFormat): boolean => row_head !== undefined;
+
+/** Which of an expert's pairs are of rows that have an adapter, counted from its first; and their rows. */
+function pairsOf({ home, pairs }: StepView, { start, tokens }: Assignment, has: Uint8Array) {
+  const rows = home.u32.subarray(pairs.rows / 4 + start, pairs.rows / 4 + start + tokens);
+  const own = Uint32Array.from(rows.keys()).filter((t) => has[rows[t]]);
+  return { own, rows: own.map((t) => rows[t]) };
 }
 
 const formatsOf = ({ w1, w3 }: BankedLayer, expert: number) => [w1.weights.formats[expert], w3.weights.formats[expert]];

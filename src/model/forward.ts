@@ -6,6 +6,7 @@ import type { Barrier, WorkCounter } from "../threads/barrier.ts";
 import { Attention } from "./attention.ts";
 import { Experts } from "./experts.ts";
 import { Head } from "./head.ts";
+import { Lora } from "./lora.ts";
 import { Norm } from "./norm.ts";
 import { Phases } from "./phases.ts";
 import { Products } from "./products.ts";
@@ -24,6 +25,7 @@ export class Forward {
   private readonly router: Router;
   private readonly experts: Experts;
   private readonly head: Head;
+  private readonly lora: Lora;
   /** The chunk that paused. */
   private paused: Generator<void, void, void> | undefined;
 
@@ -34,16 +36,20 @@ export class Forward {
     this.phases = new Phases(thread, threads, barrier, work, this.products.counter, setup.profile);
     const { memory, products, phases } = this;
     const norm = new Norm(memory, setup.shape.hidden, setup.shape.eps, thread);
-    this.attention = new Attention(memory, products, phases, norm, setup);
-    this.router = new Router(memory, phases, norm, setup.shape);
-    this.experts = new Experts(memory, products, phases, norm, setup.shape);
-    this.head = new Head(memory, products, phases, setup);
+    const lora = new Lora(memory, products, phases, setup);
+    this.lora = lora;
+    this.attention = new Attention(memory, products, phases, norm, lora, setup);
+    this.router = new Router(memory, products, phases, norm, lora, setup.shape);
+    this.experts = new Experts(memory, products, phases, norm, lora, setup.shape);
+    this.head = new Head(memory, products, phases, lora, setup);
   }
 
   notice(notice: Notice): void {
     if (notice.type === "dot") this.products.dot = notice.dot;
     else if (notice.type === "sampler") this.head.samplers.set(notice.sampler.id, notice.sampler);
-    else this.head.samplers.delete(notice.id);
+    else if (notice.type === "forget_sampler") this.head.samplers.delete(notice.id);
+    else if (notice.type === "adapter") this.lora.add(notice.adapter, notice.memory);
+    else this.lora.forget(notice.id, notice.bank_gone);
   }
 
   start(step: Step): JobResult {
@@ -85,7 +91,8 @@ export class Forward {
   private *pass(step: Step): Generator<void, void, void> {
     const { memory, setup } = this;
     const { layers } = setup.model;
-    const view = new StepView(step, setup.state, memory.own, memory.banks[layers[0].bank]);
+    const adapters = this.lora.rowsOf(step);
+    const view = new StepView(step, setup.state, memory.own, adapters, memory.banks[layers[0].bank]);
     yield* this.phases.shared(view, "embed", -1, () => {
       this.copyPages(step.copies);
       this.embed(view);
@@ -126,12 +133,26 @@ export class Forward {
       dequantize(weights.addresses[0] + this.tokenOf(step.tokens[r]) * row_bytes, x, hidden);
       memory.copyToBank(source, home, x, hidden);
     }
+    this.adapt(view, from, to);
     for (const { row, data } of step.embeds) {
       const end = row + data.length / hidden;
       for (let r = Math.max(row, from); r < Math.min(end, to); r++)
         home.f32.set(data.subarray((r - row) * hidden, (r - row + 1) * hidden), lane.x / 4 + r * hidden);
     }
     this.rotations(view, from, to);
+  }
+
+  /** Embeddings of rows [from, to) as adapters have them: whole ones first, then what is added. */
+  private adapt({ adapters, step, lane, home }: StepView, from: number, to: number): void {
+    const { hidden } = this.setup.shape;
+    for (const change of ["embedWhole", "embed"] as const) {
+      for (const group of adapters) {
+        for (let r = from; r < to; r++) {
+          const out = { bank: home, address: lane.x + r * hidden * 4, stride: hidden };
+          if (group.has[r]) this.lora[change](group, this.tokenOf(step.tokens[r]), out, hidden);
+        }
+      }
+    }
   }
 
   private rotations({ step, lane }: StepView, from: number, to: number): void {

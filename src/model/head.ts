@@ -3,9 +3,10 @@
 import { type LogitsExports, loadLogits } from "../kernels/logits.ts";
 import { FEW_ROWS } from "../memory/layout.ts";
 import type { Linear } from "../memory/linear.ts";
+import { type Lora, LoraTasks, noTasks } from "./lora.ts";
 import { type HeadWants, put } from "./outputs.ts";
 import type { Phases } from "./phases.ts";
-import type { Products } from "./products.ts";
+import type { Products, Unit } from "./products.ts";
 import { project } from "./project.ts";
 import { drawToken, type TeamSampler } from "./sampling.ts";
 import type { Setup } from "./step.ts";
@@ -25,13 +26,15 @@ export class Head {
   private readonly memory: ThreadMemory;
   private readonly products: Products;
   private readonly phases: Phases;
+  private readonly lora: Lora;
   private readonly setup: Setup;
   private readonly exports: LogitsExports;
 
-  constructor(memory: ThreadMemory, products: Products, phases: Phases, setup: Setup) {
+  constructor(memory: ThreadMemory, products: Products, phases: Phases, lora: Lora, setup: Setup) {
     this.memory = memory;
     this.products = products;
     this.phases = phases;
+    this.lora = lora;
     this.setup = setup;
     this.exports = loadLogits(setup.logits, setup.banks[0]);
   }
@@ -47,7 +50,7 @@ export class Head {
   }
 
   private *group(view: StepView, linear: Linear, wanted: readonly WantedRow[]): Generator<void, void, void> {
-    const { products, phases, memory, setup } = this;
+    const { products, phases, memory, setup, lora } = this;
     const { hidden } = setup.shape;
     const { logits_stride } = setup.state;
     const { lane } = view;
@@ -62,13 +65,39 @@ export class Head {
       for (let i = from; i < to; i++) this.normed(view, wanted[i].row, buffers.xn + i * hidden * 4);
       products.pack(home, [linear.weights.formats[0]], input, buffers.xn, hidden, from, to);
     });
-    const out = { address: lane.logits, stride: logits_stride };
-    yield* project(step, products, phases, "head", -1, input, [{ linear, out }]);
+    const out = { bank: home, address: lane.logits, stride: logits_stride };
+    const added = view.adapters.length > 0 ? this.added(view, wanted, hidden) : noTasks;
+    if (added.length > 0)
+      yield* lora.inner(step, -1, added, hidden, () => ({ bank: home, address: buffers.xn, stride: hidden }));
+    const after = (unit: Unit) => lora.outer(added, unit, products.stripStride(unit, rows), out);
+    // Not for rows that have another head.
+    const skips = added.length > 0 && added.reduce((count, { a, to }) => count + (a ? 0 : to.length), 0) === rows;
+    yield* project(
+      step,
+      products,
+      phases,
+      "head",
+      -1,
+      input,
+      [{ linear, out }],
+      added.length > 0 ? after : undefined,
+      skips,
+    );
     yield* phases.units(step, "outputs", -1, rows, (i) => {
       const values = memory.floats(home, lane.logits + i * logits_stride * 4, linear.weights.rows);
       if (linear.bias !== undefined) add(values, memory.floats(home, linear.bias, values.length));
       this.keep(wanted[i], home, values);
     });
+  }
+
+  /** What adapters make of the rows that pass through the head: another head's outputs, and what is added. */
+  private added({ adapters, step }: StepView, wanted: readonly WantedRow[], hidden: number) {
+    const tasks = new LoraTasks(step.lane);
+    const own = adapters.map((group) => Uint32Array.from(wanted.keys()).filter((i) => group.has[wanted[i].row]));
+    for (const [i, group] of adapters.entries())
+      if (group.adapter.whole_head) tasks.replace(group, group.adapter.whole_head, hidden, own[i]);
+    for (const [i, group] of adapters.entries()) tasks.add(group, group.adapter.head, 0, own[i]);
+    return tasks.list;
   }
 
   /** The final norm of a row of x, into bank 0. */

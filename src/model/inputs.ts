@@ -22,6 +22,10 @@ export interface ForwardInputs {
   past_key_values?: KeyValueCache;
   /** Another name of `past_key_values`, which transformers gives it from 5.24 on. */
   cache?: KeyValueCache;
+  /** What all rows have: the name of an adapter, of several, which add up, or null for none. The active ones where absent. */
+  adapter?: string | readonly string[] | null;
+  /** What each row has, as `adapter` takes it; `"__base__"` is none, too. */
+  adapter_names?: readonly (string | readonly string[] | null)[];
   use_cache?: boolean;
   /** Results always come as an object: `false` is refused. */
   return_dict?: boolean;
@@ -70,6 +74,8 @@ export const forwardArguments: readonly string[] = [
   "position_ids",
   "past_key_values",
   "cache",
+  "adapter",
+  "adapter_names",
   "use_cache",
   "return_dict",
   "output_hidden_states",

@@ -99,7 +99,7 @@ function prepareRotary(
 }
 
 const setupOf = (
-  { build, logits, shape, state, packings, weights, kv }: EnginePlan,
+  { build, logits, shape, state, packings, int8_threshold, weights, kv, adapters }: EnginePlan,
   banks: readonly WebAssembly.Memory[],
   rope_scale: number,
   options: LoadOptions,
@@ -111,8 +111,10 @@ const setupOf = (
   rope_scale,
   state,
   packings,
+  int8_threshold,
   model: weights.model,
   kv,
+  adapters,
   banks,
   choices: new Int32Array(new SharedArrayBuffer(CHOICE_WORDS * 4)),
   eager: options.attn_implementation === "eager",

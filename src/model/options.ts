@@ -1,11 +1,11 @@
 // The options of from_pretrained, and what they mean where they are absent.
 import { checkSignal } from "../abort.ts";
 import { givenArguments } from "../arguments.ts";
+import { type BitsAndBytesConfig, type BitsAndBytesOptions, readQuantization } from "../config/bitsandbytes_config.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { type KvFormat, kvFormats } from "../memory/kv_pool.ts";
-import type { FormatName } from "../quant/formats.ts";
-import { dtypes, formatOfDtype } from "../weights/dtype.ts";
+import { dtypes, typeOfDtype } from "../weights/dtype.ts";
 
 /** What `progress_callback` is told. `progress` is a percentage. */
 export interface ProgressInfo {
@@ -36,10 +36,15 @@ export interface LoadOptions {
   /** Reads every weight first, and refuses a checkpoint in which one is NaN or infinite. False by default: it takes as long as reading the files. */
   check_tensors?: boolean;
   /**
-   * How weights are stored in memory: `auto` as the file has them, or every matrix as the format of that name (`f32`,
-   * `bf16`, `q8_0`, `q4_0`, …), encoded while it loads. Norms and routers are f32 always.
+   * How weights are stored in memory: `auto` as the file has them, or as in a GGUF file of that type (`f32`, `bf16`, `q8_0`,
+   * `q4_0`, `q4_k_m`, …), encoded while the model loads. Norms and routers are f32 always.
    */
-  dtype?: "auto" | Lowercase<FormatName> | "float32" | "float16" | "bfloat16";
+  dtype?: string;
+  /**
+   * Quantizes the linear layers of a checkpoint in full precision as bitsandbytes does it, while they load; the embedding
+   * and the head stay. A checkpoint that is quantized already needs none.
+   */
+  quantization_config?: BitsAndBytesConfig | BitsAndBytesOptions;
   device?: "cpu";
   /** Told of each part that has come in. Where it returns promises, loading ends when they are settled. */
   progress_callback?: (info: ProgressInfo) => void;
@@ -75,6 +80,7 @@ export function readOptions<T extends LoadOptions>(given: T | null | undefined):
   if (config !== undefined && typeof config !== "object")
     throw new InputError(`config: expected a config or an object of its fields, found ${show(config)}`);
   checkOptions(options);
+  readQuantization(options.quantization_config);
   checkSignal(signal);
   signal?.throwIfAborted();
   return options;
@@ -110,7 +116,7 @@ export function checkOptions(options: LoadOptions): void {
   choice("mmap", ["auto", true, false]);
   choice("check_tensors", [true, false]);
   const { dtype } = options;
-  if (dtype !== undefined && dtype !== "auto" && !(typeof dtype === "string" && formatOfDtype(dtype)))
+  if (dtype !== undefined && dtype !== "auto" && !(typeof dtype === "string" && typeOfDtype(dtype)))
     throw new InputError(`dtype: expected one of ${dtypes.join(", ")}, found ${show(dtype)}`);
   choice("device", ["cpu"]);
   choice("profile", [true, false]);

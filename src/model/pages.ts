@@ -1,6 +1,7 @@
 // The timeline of one sequence in the cache: the pages that hold its keys and values, and how far they are filled.
 import { MemoryError } from "../errors.ts";
 import { type KvPool, PAGE_POSITIONS } from "../memory/kv_pool.ts";
+import { type AdapterSet, noAdapters } from "./adapter_set.ts";
 
 /**
  * Pages that are kept behind a window, so that a few tokens can be taken back (a chat's last answer, drafts that were not
@@ -29,6 +30,8 @@ export class PageList {
   length = 0;
   /** The absolute indices of padding, ascending: keys that nobody sees, whatever they hold. What is hidden stays so. */
   hidden_slots: readonly number[] = [];
+  /** What its keys and values were computed with, and those to come will be. */
+  adapters: AdapterSet = noAdapters;
   private readonly window: number;
 
   /** @param window - keys that a query sees at most; 0: all */
@@ -149,6 +152,7 @@ export class PageList {
     this.first_block = other.first_block;
     this.length = other.length;
     this.hidden_slots = other.hidden_slots;
+    this.adapters = other.adapters;
     this.truncate(length);
   }
 

@@ -6,6 +6,7 @@ import type { Counter } from "./products.ts";
 
 export const phaseNames = [
   "embed",
+  "adapters",
   "attention norm",
   "q, k, v",
   "keys",

@@ -1,20 +1,25 @@
 // What a model will be once it is loaded: decided from headers alone, and told before anything is taken.
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { readQuantization } from "../config/bitsandbytes_config.ts";
+import type { PreTrainedConfig } from "../config/pretrained_config.ts";
 import type { RopeType } from "../config/rope_parameters.ts";
 import { type ModelShape, modelShape } from "../config/shape.ts";
 import { InputError, MemoryError } from "../errors.ts";
 import type { KernelInstance } from "../kernels/abi.ts";
 import { askKernels, type KernelBuild, loadKernels } from "../kernels/load.ts";
 import { loadLogits } from "../kernels/logits.ts";
+import { type AdapterState, planAdapterState } from "../memory/adapter_layout.ts";
 import { alignUp, MAX_BANK_BYTES } from "../memory/bank.ts";
 import { type KvFormat, type KvLayout, type KvSizes, PAGE_POSITIONS, planKv } from "../memory/kv_pool.ts";
 import { type Packings, packingsOf, planRunState, type RunState, WORKSPACE_BYTES } from "../memory/layout.ts";
 import { chooseSource, type WeightSource } from "../memory/load.ts";
-import { planWeights, type WeightPlan } from "../memory/plan.ts";
+import { multiplied, planWeights, type WeightPlan } from "../memory/plan.ts";
 import { memoryFormat } from "../memory/repack.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { BlockFormat } from "../quant/formats.ts";
+import type { MixShape } from "../quant/mixes.ts";
 import { bind } from "../weights/bind.ts";
+import { bitsAndBytesOf, withBitsAndBytes } from "../weights/bnb.ts";
 import { withDtype } from "../weights/dtype.ts";
 import type { HeadName, MatrixRef, MixtralWeights } from "../weights/weights.ts";
 import { EAGER_ROWS } from "./attention.ts";
@@ -46,10 +51,14 @@ export interface EnginePlan {
   readonly build: KernelBuild;
   readonly logits: WebAssembly.Module;
   readonly packings: Packings;
+  readonly int8_threshold: number;
   readonly state: RunState;
   readonly source: WeightSource;
   readonly weights: WeightPlan;
+  /** The class's. */
+  readonly head: HeadName | null;
   readonly kv: KvLayout;
+  readonly adapters: AdapterState;
   /** Bytes of each memory: weights, and caches where they found room or in memories of their own. */
   readonly bank_bytes: readonly number[];
   /** How many matrices have each format, in the files or as they are made. */
@@ -86,7 +95,12 @@ export async function planEngine(
 ): Promise<EnginePlan> {
   checkOptions(options);
   const shape = modelShape(checkpoint.config);
-  const weights = withDtype(bind(checkpoint, head), options.dtype);
+  const given = readQuantization(options.quantization_config);
+  const bitsandbytes = bitsAndBytesOf(checkpoint, given);
+  const bound = bind(checkpoint, head);
+  // A checkpoint that is quantized already is as its tensors say.
+  const quantized = given && bitsandbytes === given ? withBitsAndBytes(bound, given) : bound;
+  const weights = withDtype(quantized, options.dtype, mixShape(checkpoint.config, bound));
   const build = await loadKernels(platform, options.simd);
   const matrices = matricesOf(weights);
   const context = contextOf(shape, options.context);
@@ -108,6 +122,7 @@ export async function planEngine(
       chunk_rows,
       between_rows: Math.min(chunk_rows, BETWEEN_ROWS),
       head_rows: HEAD_ROWS,
+      whole_rows: weights.layers.some(({ experts }) => experts.some(({ w2 }) => w2.format.row_head !== undefined)),
       head_size,
       pages,
       logits_scratch: loadLogits(logits, memory).scratch_bytes(head_size),
@@ -124,10 +139,13 @@ export async function planEngine(
       build,
       logits,
       packings,
+      int8_threshold: bitsandbytes?.llm_int8_threshold ?? 0,
       state,
       source,
       weights: plan,
+      head,
       kv: layout,
+      adapters: planAdapterState(shape, kernels, state),
       bank_bytes,
       formats: countFormats(matrices),
       memory_formats,
@@ -135,6 +153,15 @@ export async function planEngine(
     };
   });
 }
+
+/** What file types go by. */
+const mixShape = (config: PreTrainedConfig, { embed_tokens, head, layers }: MixtralWeights): MixShape => ({
+  layers: layers.length,
+  heads: config.num_attention_heads,
+  kv_heads: config.num_key_value_heads,
+  experts: layers[0].experts.length,
+  tied: head?.weight === embed_tokens,
+});
 
 /** What caches may take. @param pages - of a sequence at most @throws {@link InputError} or MemoryError when that was asked for and cannot be */
 function kvSizes(
@@ -191,8 +218,8 @@ export function describePlan({ state, build, source, weights, kv, formats: used 
 const matricesOf = (weights: MixtralWeights): MatrixRef[] => [
   weights.embed_tokens,
   ...(weights.head && weights.head.weight !== weights.embed_tokens ? [weights.head.weight] : []),
-  ...weights.layers.flatMap(({ q_proj, k_proj, v_proj, o_proj, experts }) => [
-    ...[q_proj, k_proj, v_proj, o_proj],
+  ...weights.layers.flatMap(({ q_proj, k_proj, v_proj, o_proj, router, experts }) => [
+    ...[q_proj, k_proj, v_proj, o_proj, ...(router && multiplied(router) ? [router] : [])],
     ...experts.flatMap(({ w1, w2, w3 }) => [w1, w2, w3]),
   ]),
 ];

@@ -1,6 +1,7 @@
 // What every class of models is: loading, the forward pass from inputs to results, info, caches and disposal. A class says
 // which head it has, what it wants of a call, and what it makes of the results.
-import { onAbort } from "../abort.ts";
+import { checkSignal, onAbort } from "../abort.ts";
+import { givenArguments } from "../arguments.ts";
 import { Callable } from "../callable.ts";
 import { CallerPromises } from "../callbacks.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
@@ -15,6 +16,7 @@ import { CheckpointError, InputError } from "../errors.ts";
 import { currentPlatform } from "../platform/index.ts";
 import type { Tensor } from "../tensor.ts";
 import type { HeadName } from "../weights/weights.ts";
+import type { LoadAdapterOptions } from "./adapters.ts";
 import type { KeyValueCache } from "./cache.ts";
 import type { Engine, ModelInfo } from "./engine.ts";
 import { collectOutputs, type ForwardResults, type ForwardWants, RowOutputs } from "./forward_output.ts";
@@ -100,8 +102,10 @@ export abstract class PreTrainedModel extends Callable {
     const { seed = 0, ...load } = readOptions(options);
     if (typeof seed !== "bigint" && !Number.isSafeInteger(seed))
       throw new InputError(`seed: expected an integer, found ${show(seed)}`);
-    if (load.dtype !== undefined && !["auto", "f32", "float32"].includes(load.dtype))
+    if (load.dtype !== undefined && !["auto", "f32", "float32"].includes(load.dtype.toLowerCase()))
       throw new InputError(`dtype: random weights are f32, found ${show(load.dtype)}`);
+    if (load.quantization_config !== undefined)
+      throw new InputError("quantization_config: random weights are f32, and stay so");
     const checked = config instanceof PreTrainedConfig ? config : readConfig(config, "the config", this.config_class);
     checked.validate();
     return this.from_checkpoint(await randomCheckpoint(await currentPlatform(), checked, this.head, seed), load);
@@ -166,6 +170,48 @@ export abstract class PreTrainedModel extends Callable {
     return (await this.engine.loadCache(path)).disposeWhenForgotten();
   }
 
+  /**
+   * Loads a LoRA adapter beside the model, and makes it the active one.
+   * @param path - a folder as PEFT writes it: adapter_config.json and adapter_model.safetensors
+   * @param options - `adapter_name` ("default"), `scale`, which the file's own is multiplied by (1), `signal`
+   * @throws {@link CheckpointError} when it is for another model, or of a kind that is not known; MemoryError;
+   *   {@link InputError} when the name is taken; the signal's reason when aborted
+   */
+  async load_adapter(path: string, options: LoadAdapterOptions = {}): Promise<void> {
+    const given = givenArguments<LoadAdapterOptions>(options, "load_adapter: the options");
+    checkSignal(given.signal);
+    await this.engine.adapters.load(path, given);
+  }
+
+  /** Makes one adapter, or several, which add up, those of calls that name none. @throws {@link InputError} when one is not loaded */
+  set_adapter(names: string | readonly string[]): void {
+    this.engine.adapters.set(names);
+  }
+
+  /** Has calls that name no adapter run without. */
+  disable_adapters(): void {
+    this.engine.adapters.enable(false);
+  }
+
+  /** Takes `disable_adapters` back. */
+  enable_adapters(): void {
+    this.engine.adapters.enable(true);
+  }
+
+  /** The names that `set_adapter` has set, whether or not adapters are disabled. */
+  active_adapters(): string[] {
+    return this.engine.adapters.active_names;
+  }
+
+  /**
+   * Forgets adapters. Calls that have begun with one keep it.
+   * @returns when the last of those has ended, and the memory is given back
+   * @throws {@link InputError} when one is not loaded
+   */
+  async delete_adapter(names: string | readonly string[]): Promise<void> {
+    await this.engine.adapters.delete(names);
+  }
+
   /** Arguments of the class's forward pass beside those of every class. */
   protected readonly own_arguments: readonly string[] = [];
 
@@ -197,6 +243,7 @@ export abstract class PreTrainedModel extends Callable {
     engine.check();
     engine.checkCache(inputs.past_key_values);
     const { rows, length } = checkInputs(inputs, shape);
+    const adapters = engine.adapters.choose(inputs, rows.length);
     const wants: ForwardWants = { ...this.insides(inputs), ...wants_of(rows, length) };
     const keeps_cache = inputs.use_cache ?? use_cache;
     const given = inputs.past_key_values;
@@ -209,8 +256,10 @@ export abstract class PreTrainedModel extends Callable {
     );
     const cache = given ?? engine.emptyCache(parts.length);
     const leave = cache.acquire();
+    const release = engine.adapters.hold(adapters);
     const mark = cache.mark();
     try {
+      cache.adapt(parts.map(({ b }) => adapters[b]));
       for (const [i, { part }] of parts.entries()) {
         this.checkLength(i, cache.rows[i].length + part.columns.length);
         cache.rows[i].hide(part.hides);
@@ -232,6 +281,7 @@ export abstract class PreTrainedModel extends Callable {
       else cache.dispose();
       throw error;
     } finally {
+      release();
       leave();
     }
   }

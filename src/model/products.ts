@@ -48,6 +48,14 @@ export interface Outputs {
   readonly stride: number;
 }
 
+/** Some rows of a matrix of floats. */
+export interface SmallMatrix {
+  readonly w: number;
+  readonly format: BlockFormat;
+  readonly rows: number;
+  readonly cols: number;
+}
+
 export class Products {
   readonly counter: Counter = { bytes: 0, macs: 0 };
   readonly readAhead: ReadAheadChoice;
@@ -56,15 +64,17 @@ export class Products {
   private readonly memory: ThreadMemory;
   private readonly packings: Packings;
   private readonly threads: number;
+  private readonly int8_threshold: number;
   /** Rows that a strip has room for. */
   private readonly strip_rows: number;
   private readonly divided = new Map<string, readonly Unit[]>();
 
-  constructor(memory: ThreadMemory, { packings, state, choices }: Setup, thread: number) {
+  constructor(memory: ThreadMemory, { packings, state, choices, int8_threshold }: Setup, thread: number) {
     this.readAhead = new ReadAheadChoice(thread === 0 ? choices : undefined);
     this.memory = memory;
     this.packings = packings;
     this.threads = state.threads;
+    this.int8_threshold = int8_threshold;
     this.strip_rows = state.lanes[0].rows + 3;
   }
 
@@ -136,7 +146,9 @@ export class Products {
       if (packing === packed) continue;
       packed = packing;
       const dst = this.addressOf(rows, packing);
-      writeStruct(bank, args, packArgs, { kind: packing, x, stride, tokens, dst, cols, col0, col1, from, to });
+      const threshold = this.int8_threshold;
+      const range = { cols, col0, col1, from, to };
+      writeStruct(bank, args, packArgs, { kind: packing, x, stride, tokens, dst, threshold, ...range });
       kernels.pack(args);
     }
   }
@@ -182,6 +194,57 @@ export class Products {
         bank.u32[word] = read_ahead;
         matvec(args);
       });
+  }
+
+  /**
+   * Products of a small matrix with packed rows, all in one bank.
+   * @param x - packed by {@link packSmall}
+   * @param scratch - matmul_scratch bytes
+   */
+  multiplySmall(
+    bank: BankView,
+    { w, format, rows, cols }: SmallMatrix,
+    x: number,
+    tokens: number,
+    out: Outputs,
+    scratch: number,
+  ): void {
+    const { args } = this.memory.own;
+    const { kernels } = bank;
+    writeStruct(bank, args, productArgs, {
+      w,
+      x,
+      out: out.address,
+      cols,
+      rows,
+      tokens,
+      out_stride: out.stride,
+      scratch,
+      dot: this.dot,
+      read_ahead: 0,
+    });
+    this.counter.bytes += rows * cols * format.block_bytes;
+    this.counter.macs += rows * cols * tokens;
+    const { matvec, matmul } = kernels.format(format);
+    (tokens < TILE_FROM ? matvec : matmul)(args);
+  }
+
+  /** Packs rows [from, to) of `tokens` for {@link multiplySmall}. @param x - where row 0 would be */
+  packSmall(
+    bank: BankView,
+    format: BlockFormat,
+    tokens: number,
+    cols: number,
+    x: number,
+    stride: number,
+    dst: number,
+    from: number,
+    to: number,
+  ): void {
+    const { args } = this.memory.own;
+    const kind = this.packing(bank.kernels, format, tokens);
+    writeStruct(bank, args, packArgs, { kind, x, stride, tokens, dst, cols, col0: 0, col1: cols, from, to });
+    bank.kernels.pack(args);
   }
 
   /** The bank that matrix i of a stack is in now. */

@@ -50,6 +50,7 @@ export async function randomCheckpoint(
     config,
     generation_config: {},
     tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])),
+    packed: new Map(),
     foreign: new Map(),
     metadata: new Map(),
     files: [file],

@@ -1,21 +1,28 @@
 // A layer's router: which experts each row goes to, and with what weights.
 import type { ModelShape } from "../config/shape.ts";
+import type { Linear } from "../memory/linear.ts";
 import type { BankedLayer } from "../memory/plan.ts";
+import type { Lora } from "./lora.ts";
 import type { Norm } from "./norm.ts";
 import type { Phases } from "./phases.ts";
+import type { Products } from "./products.ts";
 import type { StepView } from "./step_view.ts";
-import type { ThreadMemory } from "./thread_memory.ts";
+import type { BankView, ThreadMemory } from "./thread_memory.ts";
 
 export class Router {
   private readonly memory: ThreadMemory;
+  private readonly products: Products;
   private readonly phases: Phases;
   private readonly norm: Norm;
+  private readonly lora: Lora;
   private readonly hidden: number;
 
-  constructor(memory: ThreadMemory, phases: Phases, norm: Norm, shape: ModelShape) {
+  constructor(memory: ThreadMemory, products: Products, phases: Phases, norm: Norm, lora: Lora, shape: ModelShape) {
     this.memory = memory;
+    this.products = products;
     this.phases = phases;
     this.norm = norm;
+    this.lora = lora;
     this.hidden = shape.hidden;
   }
 
@@ -34,11 +41,35 @@ export class Router {
       }
       for (let r = from; r < to; r++) {
         const logits = buffers.router_logits + r * experts * 4;
-        home.kernels.router_logits(buffers.xn + r * hidden * 4, layer.router, hidden, experts, logits);
+        const x = buffers.xn + r * hidden * 4;
+        if (typeof layer.router === "number") home.kernels.router_logits(x, layer.router, hidden, experts, logits);
+        else this.multiply(home, layer.router, x, logits);
+        if (view.adapters.length > 0) this.adapt(view, index, experts, r);
         home.kernels.select_experts(logits, experts, k, buffers.picked + r * k * 4, buffers.weights + r * k * 4);
       }
       this.capture(view, index, experts);
     });
+  }
+
+  /** One row's logits by weights in a format of their own, packed where the thread packs few rows: those are done with. */
+  private multiply(home: BankView, router: Linear, x: number, logits: number): void {
+    const { products, hidden, memory } = this;
+    const { rows: experts, formats } = router.weights;
+    const packed = { region: memory.own.few.packed, tile: 0, tokens: 1, cols: hidden };
+    products.pack(home, formats, packed, x, hidden, 0, 1);
+    products.multiply(router, 0, packed, 0, experts, { address: logits, stride: experts });
+  }
+
+  /** Adds what adapters give to the logits of a row. */
+  private adapt({ adapters, home, buffers }: StepView, index: number, experts: number, row: number): void {
+    const { hidden } = this;
+    for (const group of adapters) {
+      const { gate } = group.adapter.layers[index];
+      if (!gate || !group.has[row]) continue;
+      const input = { bank: home, address: buffers.xn + row * hidden * 4, stride: hidden };
+      const out = { bank: home, address: buffers.router_logits + row * experts * 4, stride: experts };
+      this.lora.row(group, gate, input, hidden, out, experts);
+    }
   }
 
   /** Copies the thread's share of the logits to where they are wanted. */

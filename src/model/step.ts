@@ -2,6 +2,7 @@
 // next tokens of many sequences, or both together. Plain data: it is posted to every thread.
 import type { ModelShape } from "../config/shape.ts";
 import type { Dot } from "../kernels/abi.ts";
+import type { AdapterState, TeamAdapter } from "../memory/adapter_layout.ts";
 import type { KvLayout } from "../memory/kv_pool.ts";
 import type { Packings, RunState } from "../memory/layout.ts";
 import type { BankedModel } from "../memory/plan.ts";
@@ -21,6 +22,8 @@ export interface SequenceRows {
   readonly first_block: number;
   /** (page, 2 words) a bit for each position that is padding; absent where none is. */
   readonly hidden?: Uint32Array;
+  /** The adapters that its rows pass, ascending; absent where there are none. */
+  readonly adapters?: readonly number[];
   readonly wants: Wants;
 }
 
@@ -62,7 +65,11 @@ export interface JobResult {
 export type Notice =
   | { readonly type: "dot"; readonly dot: Dot }
   | { readonly type: "sampler"; readonly sampler: TeamSampler }
-  | { readonly type: "forget_sampler"; readonly id: number };
+  | { readonly type: "forget_sampler"; readonly id: number }
+  /** An adapter, and the memory that it is in. */
+  | { readonly type: "adapter"; readonly adapter: TeamAdapter; readonly memory: WebAssembly.Memory }
+  /** No later job has it. @param bank_gone - nor any in the same memory */
+  | { readonly type: "forget_adapter"; readonly id: number; readonly bank_gone: boolean };
 
 /** What every thread is set up with. */
 export interface Setup {
@@ -74,8 +81,11 @@ export interface Setup {
   readonly rope_scale: number;
   readonly state: RunState;
   readonly packings: Packings;
+  /** From which size on an activation that LLM.int8 packs is an outlier; 0: none is. */
+  readonly int8_threshold: number;
   readonly model: BankedModel;
   readonly kv: KvLayout;
+  readonly adapters: AdapterState;
   /** The memories that weights and caches are spread over. */
   readonly banks: readonly WebAssembly.Memory[];
   /** Where the first thread tells which build of each format's one-token loop it uses: kernels/read_ahead.ts. */

@@ -7,6 +7,7 @@ import {
   type RunState,
   type ThreadBuffers,
 } from "../memory/layout.ts";
+import type { AdapterRows } from "./lora.ts";
 import { put, type Target, type Wants } from "./outputs.ts";
 import type { PackedRows } from "./products.ts";
 import type { SequenceRows, Step } from "./step.ts";
@@ -26,11 +27,14 @@ export class StepView {
   readonly buffers: RowBuffers;
   /** The thread's pairs of rows and experts. */
   readonly pairs: ThreadBuffers["pairs"][number];
+  /** The rows that have adapters, one adapter after the other. */
+  readonly adapters: readonly AdapterRows[];
   /** The bank that x is in now: that of the layer that runs. */
   home: BankView;
 
-  constructor(step: Step, state: RunState, own: ThreadBuffers, home: BankView) {
+  constructor(step: Step, state: RunState, own: ThreadBuffers, adapters: readonly AdapterRows[], home: BankView) {
     this.step = step;
+    this.adapters = adapters;
     this.rows = step.rows;
     this.pausable = step.pausable;
     this.sequences = step.sequences;

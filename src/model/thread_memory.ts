@@ -16,15 +16,25 @@ export class ThreadMemory {
   readonly banks: readonly BankView[];
   readonly own: ThreadBuffers;
 
+  private readonly kernels: WebAssembly.Module;
+  private readonly thread: number;
+
   constructor({ kernels, banks, state }: Setup, thread: number) {
+    this.kernels = kernels;
+    this.thread = thread;
     this.own = state.own[thread];
-    this.banks = banks.map((memory) => ({
-      kernels: instantiate(kernels, memory, stackTop(thread)),
+    this.banks = banks.map((memory) => this.view(memory));
+  }
+
+  /** A memory as this thread uses it. */
+  view(memory: WebAssembly.Memory): BankView {
+    return {
+      kernels: instantiate(this.kernels, memory, stackTop(this.thread)),
       f32: new Float32Array(memory.buffer),
       u32: new Uint32Array(memory.buffer),
       i32: new Int32Array(memory.buffer),
       u8: new Uint8Array(memory.buffer),
-    }));
+    };
   }
 
   /** `count` floats of a bank. */

@@ -1,9 +1,10 @@
 // Files by way of node:fs, which Node, Deno and Bun all have.
 import { closeSync, constants, promises as fs, fstatSync, openSync, readSync, type Stats } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { CheckpointError } from "../errors.ts";
 import { endOfFile, memoryFileSync } from "./files.ts";
 import { createFolder } from "./node_folder.ts";
+import { resumeFile } from "./node_partial.ts";
 import { createFile } from "./node_sink.ts";
 import type { FileHandleRef, Files, SourceFile, SyncFile, ThreadPlatform } from "./platform.ts";
 
@@ -126,6 +127,15 @@ export const nodeFiles = (real_descriptor: boolean): Files & ThreadPlatform => (
   join,
   open: (path) => openFile(path, real_descriptor),
   create: createFile,
+  resume: resumeFile,
+  async free_space(path) {
+    try {
+      const { bavail, bsize } = await fs.statfs(dirname(resolve(path)));
+      return bavail * bsize;
+    } catch {
+      return undefined;
+    }
+  },
   createFolder,
   openSync: openAgain,
 });

@@ -61,6 +61,16 @@ export interface ByteSink extends ByteWriter {
   abort(): Promise<void>;
 }
 
+/** A long file that can be gone on with when its writing was cut short. */
+export interface ResumableSink extends ByteSink {
+  /** Bytes that were there already, whole and safe: writing goes on behind them. */
+  readonly kept: number;
+  /** What was written so far is kept, whatever comes. */
+  mark(): Promise<void>;
+  /** Stops; what was marked is still there for another time. */
+  abort(): Promise<void>;
+}
+
 /**
  * A folder that is being made. Its name names nothing until `close` has come to its end; where `close` fails, or at `abort`,
  * all that was written is gone.
@@ -85,6 +95,14 @@ export interface Files {
   open(path: string): Promise<SourceFile>;
   /** Begins a file, to be closed or aborted; pipes and devices are written as they are. @throws WriteError */
   create(path: string): Promise<ByteSink>;
+  /**
+   * Begins a file, or goes on with one that was begun and not closed.
+   * @param identity - a text that is the same where what is to be written is
+   * @throws WriteError
+   */
+  resume(path: string, identity: string): Promise<ResumableSink>;
+  /** Bytes that can still be written beside a path, or undefined where the system does not tell. */
+  free_space(path: string): Promise<number | undefined>;
   /** Begins a folder, to be closed or aborted. @throws WriteError when something is there already, or it cannot be made */
   createFolder(path: string): Promise<FolderSink>;
 }

@@ -5,7 +5,7 @@
 /** One way to store a weight: `block_bytes` bytes hold `block_values` consecutive values of a row. */
 export interface BlockFormat {
   /** GGUF's name, e.g. `Q4_K`; of a format that is only in memory, our own. */
-  readonly name: FormatName | RepackedName;
+  readonly name: FormatName | RepackedName | OwnName;
   /** GGUF's tensor type id, or our own, which it does not use. */
   readonly id: number;
   readonly block_values: number;
@@ -15,6 +15,8 @@ export interface BlockFormat {
   readonly scale_type: ScaleType;
   /** Whether products with it quantize the activations to int8 (false: activations stay f32). */
   readonly quantized: boolean;
+  /** Bytes that a row begins with, before its blocks: a scale of the whole row. Its products need whole rows of activations. */
+  readonly row_head?: number;
 }
 
 /**
@@ -58,7 +60,13 @@ export type FormatName =
 /** What a format becomes where weights are read, not mapped: the same values in as many bytes, in the order of products. */
 export type RepackedName = "Q4_0_R" | "Q4_K_R";
 
-const format = <Name extends FormatName | RepackedName>(
+/**
+ * What bitsandbytes' checkpoints become, and weights that are quantized as it does while they load; and what those of GPTQ, AWQ
+ * and compressed-tensors become, whose scale is of 32 or of 128 values.
+ */
+export type OwnName = "BNB_NF4" | "BNB_FP4" | "BNB_INT8" | "INT4_32" | "INT4_128" | "INT8_32";
+
+const format = <Name extends FormatName | RepackedName | OwnName>(
   name: Name,
   id: number,
   block_values: number,
@@ -102,10 +110,27 @@ export const repackedFormats: { readonly [name in FormatName]?: BlockFormat } = 
   Q4_K: format("Q4_K_R", 63, 256, 144, [0, 2]),
 };
 
+/**
+ * Formats that are in no file as they stand: made while a model loads. Scales of INT4_ and INT8_ are f32, and minimums. The scale of BNB_NF4 and BNB_FP4 is a f32, of BNB_INT8
+ * one for a row, f32, before its values.
+ */
+export const ownFormats: { readonly [name in OwnName]: BlockFormat } = {
+  INT4_32: format("INT4_32", 52, 128, 84, [2, 6, 10, 14], "f32"),
+  INT4_128: format("INT4_128", 53, 128, 72, [2, 6], "f32"),
+  INT8_32: format("INT8_32", 54, 128, 160, [2, 6, 10, 14, 18, 22, 26, 30], "f32"),
+  BNB_NF4: { ...format("BNB_NF4", 48, 64, 36, [2], "f32"), quantized: false },
+  BNB_FP4: { ...format("BNB_FP4", 49, 64, 36, [2], "f32"), quantized: false },
+  BNB_INT8: { ...format("BNB_INT8", 50, 1, 1, []), quantized: true, row_head: 4 },
+};
+
+/** Columns of BNB_INT8 at most: for so many, sums of products of two codes fit 32 bits. */
+export const MOST_INT8_COLS = 2 ** 17;
+
 const byId = new Map(Object.values(formats).map((f) => [f.id, f]));
 
 /** The format with a GGUF type id, or undefined where the engine does not compute with it. */
 export const formatById = (id: number): FileFormat | undefined => byId.get(id);
 
 /** Bytes of one row of `cols` values; `cols` must be whole blocks. */
-export const rowBytes = (f: BlockFormat, cols: number): number => (cols / f.block_values) * f.block_bytes;
+export const rowBytes = (f: BlockFormat, cols: number): number =>
+  (f.row_head ?? 0) + (cols / f.block_values) * f.block_bytes;

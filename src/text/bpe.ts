@@ -1,6 +1,7 @@
 // Byte-pair encoding: of all neighbours that merge, the pair of the lowest rank is joined first, the leftmost among
 // equals, until none is left. A heap of candidates makes that O(n log n), also on 100,000 equal characters.
 import { Heap } from "./heap.ts";
+import { TEXT_LIMITS } from "./limits.ts";
 import type { MergeTable } from "./merges.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
@@ -86,7 +87,12 @@ export class BytePairEncoder {
 
   /** Appends the ids of `text` to `out`. A surrogate without its other half is read as U+FFFD. */
   encode(text: string, out: number[]): void {
-    const { merges, byte_ids, unk_id, fuse_unk } = this.vocabulary;
+    const { merges, whole, byte_ids, unk_id, fuse_unk } = this.vocabulary;
+    const id = text.length <= TEXT_LIMITS.token ? whole?.(text) : undefined;
+    if (id !== undefined) {
+      out.push(id);
+      return;
+    }
     let segment: number[] = [];
     let lastUnknown = false;
     const flush = () => {

@@ -57,7 +57,8 @@ export function renderChatTemplate(template: string, messages: readonly ChatMess
   return continue_final_message ? cutAtMark(text) : text;
 }
 
-function checkMessages(messages: readonly ChatMessage[]): ChatMessage[] {
+/** @throws {@link InputError} when they are no conversation; keys whose value is null are left out */
+export function checkMessages(messages: readonly ChatMessage[]): ChatMessage[] {
   if (!Array.isArray(messages)) throw new InputError(`messages: expected a list of messages, found ${typeof messages}`);
   if (messages.length === 0) throw new InputError("messages: expected at least one message, found none");
   return messages.map((message, i) => {

@@ -1,7 +1,9 @@
 // From tokens back to text, one token at a time: ▁ to a space, byte tokens to characters, one leading space dropped.
 // The rules are those of Hugging Face's decoders Replace, ByteFallback, Fuse and Strip in this order.
+import { ByteStream, spelledBytes } from "./byte_level.ts";
 import { mostOfToken } from "./limits.ts";
 import { type Replacement, replaceAll } from "./text_form.ts";
+import { utf8State } from "./utf8.ts";
 
 export interface DecoderForm {
   /** What to call it in messages. */
@@ -10,22 +12,6 @@ export interface DecoderForm {
   readonly byte_fallback: boolean;
   /** At most `count` of the character `content` are dropped at the start of the text. */
   readonly strip: { readonly content: string; readonly count: number };
-}
-
-/** As {@link https://datatracker.ietf.org/doc/html/rfc3629#section-4 RFC 3629} has it: without overlong forms and surrogates. */
-const leadLength = (byte: number): number =>
-  byte < 0x80 ? 1 : byte < 0xc2 ? 0 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : byte < 0xf5 ? 4 : 0;
-
-/** What a few bytes are to UTF-8. */
-function utf8State(bytes: readonly number[]): "whole" | "begun" | "broken" {
-  const length = leadLength(bytes[0]);
-  if (length === 0) return "broken";
-  for (let i = 1; i < bytes.length; i++) {
-    const low = i > 1 ? 0x80 : bytes[0] === 0xe0 ? 0xa0 : bytes[0] === 0xf0 ? 0x90 : 0x80;
-    const high = i > 1 ? 0xbf : bytes[0] === 0xed ? 0x9f : bytes[0] === 0xf4 ? 0x8f : 0xbf;
-    if (bytes[i] < low || bytes[i] > high) return "broken";
-  }
-  return bytes.length === length ? "whole" : "begun";
 }
 
 const bytePattern = /^<0x([0-9A-Fa-f]{2})>$/;
@@ -38,8 +24,15 @@ function replaced({ replace, where }: DecoderForm, token: string): string {
   return token;
 }
 
+/** How a vocabulary's tokens become text: by rules, or as spelled bytes. */
+export type Decoder = DecoderForm | "ByteLevel";
+
+export const tokenStream = (decoder: Decoder): TokenStream | ByteStream =>
+  decoder === "ByteLevel" ? new ByteStream() : new TokenStream(decoder);
+
 /** The bytes that a token stands for in the middle of a text: a byte token is its byte, `▁` a space. */
-export function tokenBytes(form: DecoderForm, token: string): Uint8Array {
+export function tokenBytes(form: Decoder, token: string): Uint8Array {
+  if (form === "ByteLevel") return spelledBytes(token);
   token = replaced(form, token);
   const byte = form.byte_fallback ? bytePattern.exec(token) : null;
   return byte ? Uint8Array.of(Number.parseInt(byte[1], 16)) : utf8.encode(token);

@@ -55,6 +55,11 @@ export interface BatchEncoding<T = Tensor> {
 export interface ApplyChatTemplateOptions
   extends ChatOptions,
     Omit<EncodeOptions, "text_pair" | "add_special_tokens" | "split_special_tokens"> {
+  /**
+   * true: no template; every message is encoded by itself, as `encode_messages` does, so that text that spells a control
+   * token stays text. Also what happens where there is no template, but files that tell the version. Default false.
+   */
+  split_special_tokens?: boolean;
   /** A template, or the name of one of the tokenizer's. */
   chat_template?: string;
   /** false gives the rendered text. Default true. */

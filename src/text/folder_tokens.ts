@@ -70,8 +70,9 @@ class FolderReader {
       for (const token of vocabulary.declared_ids ? [] : vocabulary.added_tokens)
         this.list(token.id, { ...token, normalized: token.normalized !== undefined });
     }
-    if (!this.named.has("pad_token") && vocabulary.defaults?.pad_token !== undefined)
-      this.named.set("pad_token", vocabulary.defaults.pad_token as string);
+    for (const role of STANDARD)
+      if (!this.named.has(role) && vocabulary.defaults?.[role] !== undefined)
+        this.named.set(role, vocabulary.defaults[role] as string);
   }
 
   private readConfig(config: Fields, source: string): void {

@@ -1,5 +1,5 @@
-// Finds and reads a tokenizer: in a repository as on the hub (tokenizer.json before tokenizer.model before a GGUF file), or
-// in a named file of these kinds. Sizes are bounded before anything is read.
+// Finds and reads a tokenizer: in a repository as on the hub (tokenizer.json, then tekken.json, then tokenizer.model with or
+// without a version, then a GGUF file), or in a named file of these kinds. Sizes are bounded before anything is read.
 import { givenArguments, textArgument } from "../arguments.ts";
 import { readGGUF } from "../checkpoint/gguf.ts";
 import { type GGUFSpecialTokens, ggufSpecialTokens } from "../checkpoint/gguf_special_tokens.ts";
@@ -12,15 +12,8 @@ import { type Metadata, readGGUFVocabulary } from "./gguf_vocabulary.ts";
 import { TEXT_LIMITS } from "./limits.ts";
 import { readText } from "./lines.ts";
 import { fromSentencePieces } from "./sentencepiece.ts";
-import {
-  aroundText,
-  type ChatTemplates,
-  type ConfigFiles,
-  type ParsedFile,
-  ROLES,
-  readConfig,
-  type TokenizerConfig,
-} from "./special_tokens.ts";
+import { aroundText, type ConfigFiles, type ParsedFile, ROLES, type Role, readConfig } from "./special_tokens.ts";
+import { isTekken, readTekken } from "./tekken.ts";
 import { Tokenizer } from "./tokenizer.ts";
 import { readTokenizerJSON } from "./tokenizer_json.ts";
 import { readTokenizerModel } from "./tokenizer_model.ts";
@@ -51,27 +44,40 @@ export async function loadTokenizer(
   const bytes = await repository.read(name, TEXT_LIMITS.file);
   const files = await readConfigFiles(repository);
   let vocabulary: Vocabulary;
-  if (name.endsWith(".json")) vocabulary = readTokenizerJSON(readJSON(bytes, where), where);
-  else vocabulary = fromSentencePieces(readTokenizerModel(bytes, where, aroundText(files.tokenizer_config)));
+  if (name.endsWith(".json")) {
+    const json = readJSON(bytes, where);
+    vocabulary = isTekken(json) ? readTekken(json, where) : readTokenizerJSON(json, where);
+  } else {
+    const model = readTokenizerModel(bytes, where, aroundText(files.tokenizer_config));
+    vocabulary = { ...fromSentencePieces(model), version: versioned.exec(name)?.[1] };
+  }
   return new Tokenizer(vocabulary, readConfig(files, vocabulary));
+}
+
+/** Mistral's own repositories say the version in the name: `tokenizer.model.v3`; `v7m1` is v7 with images. */
+const versioned = /\.model\.(v\d+)(?:m\d+)?$/;
+
+/** The file that transformers takes, then those that only mistral-common does: of several versions the newest. */
+function bestFile(names: readonly string[]): string | undefined {
+  const first = ["tokenizer.json", "tekken.json", "tokenizer.model"].find((name) => names.includes(name));
+  const number = (name: string) => Number(versioned.exec(name)![1].slice(1));
+  const versions = names.filter((name) => name.startsWith("tokenizer.model.") && versioned.test(name));
+  return first ?? versions.sort((a, b) => number(b) - number(a)).at(0) ?? ggufCheckpoints(names).at(0);
 }
 
 async function chooseFile(repository: Repository, options: TokenizerOptions): Promise<string> {
   // Of a split GGUF, the first part has the vocabulary.
   if (repository.file !== undefined) return firstPart(repository.file);
   const names = (await repository.list()).map(({ name }) => name);
-  const name =
-    options.file ??
-    ["tokenizer.json", "tokenizer.model"].find((n) => names.includes(n)) ??
-    ggufCheckpoints(names).at(0);
+  const name = options.file ?? bestFile(names);
   if (name === undefined || !names.includes(name))
     throw new TokenizerError(
-      `${repository.name}: expected ${options.file ?? "tokenizer.json, tokenizer.model or a .gguf file"}, found ${names.slice(0, 20).join(", ") || "an empty folder"}`,
+      `${repository.name}: expected ${options.file ?? "tokenizer.json, tekken.json, tokenizer.model or a .gguf file"}, found ${names.slice(0, 20).join(", ") || "an empty folder"}`,
     );
   return name;
 }
 
-async function readConfigFiles(repository: Repository): Promise<ConfigFiles> {
+export async function readConfigFiles(repository: Repository): Promise<ConfigFiles> {
   const read = async (name: string): Promise<Uint8Array | undefined> =>
     (await hasFile(repository, name)) ? repository.read(name, MAX_CONFIG_BYTES) : undefined;
   const parsed = async (name: string): Promise<ParsedFile | undefined> => {
@@ -104,20 +110,25 @@ async function readMetadata(repository: Repository, name: string): Promise<Metad
  */
 export function tokenizer_from_gguf(metadata: Metadata, source: string): Tokenizer {
   const special = specialTokens(metadata, source);
-  const model = readGGUFVocabulary(metadata, special, source);
-  const tokens: TokenizerConfig["tokens"] = Object.fromEntries(
-    ROLES.flatMap((role) => (special[role] === undefined ? [] : [[role, model.pieces[special[role]]]])),
+  const vocabulary = readGGUFVocabulary(metadata, special, source);
+  const tokens: Partial<Record<Role, string>> = {};
+  for (const [token, id] of vocabulary.ids) for (const role of ROLES) if (special[role] === id) tokens[role] = token;
+  const templates = gguf_templates(metadata, source);
+  // llama.cpp's name of a template of its own, which converters write where a model has none; it tells the version.
+  const version = named.exec(typeof templates?.default === "string" ? templates.default : "")?.[1];
+  if (version) delete templates!.default;
+  return new Tokenizer(
+    { ...vocabulary, version },
+    {
+      tokens,
+      added_tokens: vocabulary.added_tokens,
+      special_ids: [...special.named],
+      chat_template: templates && Object.keys(templates).length > 0 ? templates : undefined,
+      padding_side: "right",
+      truncation_side: "right",
+      model_max_length: Number.POSITIVE_INFINITY,
+    },
   );
-  const vocabulary = fromSentencePieces(model);
-  return new Tokenizer(vocabulary, {
-    tokens,
-    added_tokens: vocabulary.added_tokens,
-    special_ids: [...special.named],
-    chat_template: gguf_templates(metadata, source),
-    padding_side: "right",
-    truncation_side: "right",
-    model_max_length: Number.POSITIVE_INFINITY,
-  });
 }
 
 function specialTokens(metadata: Metadata, source: string): GGUFSpecialTokens {
@@ -128,8 +139,10 @@ function specialTokens(metadata: Metadata, source: string): GGUFSpecialTokens {
   }
 }
 
+const named = /^mistral-(v\d+)(?:-tekken)?$/;
+
 /** `tokenizer.chat_template`, and further ones as `tokenizer.chat_template.NAME`. */
-function gguf_templates(metadata: Metadata, source: string): ChatTemplates | undefined {
+function gguf_templates(metadata: Metadata, source: string): Record<string, string> | undefined {
   const key = "tokenizer.chat_template";
   const named: [string, string][] = [];
   for (const [name, value] of metadata) {
@@ -142,7 +155,7 @@ function gguf_templates(metadata: Metadata, source: string): ChatTemplates | und
 /** Loads tokenizers by the name users know from transformers. */
 export const AutoTokenizer: {
   /**
-   * @param path - a folder with tokenizer.json or tokenizer.model, or such a file, or a .gguf file
+   * @param path - a folder with tokenizer.json, tekken.json or tokenizer.model, or such a file, or a .gguf file
    * @throws {@link TokenizerError} when there is none, or it is damaged or not supported; CheckpointError when the path
    *   leads nowhere, or a file cannot be read
    * @example

@@ -2,38 +2,60 @@
 // A symbol is a token id.
 import { show } from "../config/show.ts";
 import { TokenizerError } from "../errors.ts";
+import { wrong } from "./fields.ts";
 import { TEXT_LIMITS } from "./limits.ts";
 import { PairMap } from "./pair_map.ts";
 import { PieceCuts } from "./piece_cuts.ts";
 
+/** Two tokens and a space. */
+const LONGEST_MERGE = 2 * TEXT_LIMITS.token + 1;
+
+/** Merges are written `"a b"`, or `["a", "b"]` since tokenizers 0.20. @throws {@link TokenizerError} */
+export function readMerge(merge: unknown, where: string): [string, string] {
+  const parts = typeof merge === "string" && merge.length <= LONGEST_MERGE ? merge.split(" ") : merge;
+  if (!Array.isArray(parts) || parts.length !== 2 || parts.some((part) => typeof part !== "string" || part === ""))
+    return wrong(where, "two tokens", merge);
+  return parts as [string, string];
+}
+
 export class MergeTable {
   private readonly pairs = new PairMap();
-  private readonly ranks: number[] = [];
-  private readonly results: number[] = [];
-  private readonly joinable = new PairMap();
+  private ranks = new Int32Array(1024);
+  private results = new Int32Array(1024);
+  private count = 0;
+  private readonly joinable: PairMap | undefined;
   private readonly ids: ReadonlyMap<string, number>;
 
-  private constructor(ids: ReadonlyMap<string, number>) {
+  /** @param segments - whether {@link joins} is to know more than that any two symbols may join */
+  private constructor(ids: ReadonlyMap<string, number>, segments: boolean) {
     this.ids = ids;
+    this.joinable = segments ? new PairMap() : undefined;
+  }
+
+  /** How many pairs merge. */
+  get size(): number {
+    return this.count;
   }
 
   /**
    * From the merges of a tokenizer.json: the earlier, the sooner.
+   * @param where - what to call the merges, and `vocab` the tokens, in messages
+   * @param segments - false where the text is cut into stretches anyway
    * @throws {@link TokenizerError} when a part or the result of a merge is no token
    */
   static fromList(
     merges: readonly (readonly [string, string])[],
     ids: ReadonlyMap<string, number>,
-    source: string,
+    where: string,
+    vocab: string,
+    segments = true,
   ): MergeTable {
-    const table = new MergeTable(ids);
+    const table = new MergeTable(ids, segments);
     merges.forEach(([left, right], rank) => {
       for (const piece of [left, right, left + right])
         if (!ids.has(piece))
-          throw new TokenizerError(
-            `${source}: model.merges[${rank}] needs the token ${show(piece)}, which model.vocab lacks`,
-          );
-      table.add(left, right, rank);
+          throw new TokenizerError(`${where}[${rank}] needs the token ${show(piece)}, which ${vocab} lacks`);
+      table.add(left, right, ids.get(left + right)!, rank);
     });
     return table;
   }
@@ -44,8 +66,13 @@ export class MergeTable {
    * @param scored - the pieces that text can be made of, with their scores
    * @throws {@link TokenizerError} when a piece is too long, or far more ways to make pieces of others than vocabularies have
    */
-  static fromScores(scored: ReadonlyMap<string, number>, ids: ReadonlyMap<string, number>, source: string): MergeTable {
-    const table = new MergeTable(ids);
+  static fromScores(
+    scored: ReadonlyMap<string, number>,
+    ids: ReadonlyMap<string, number>,
+    source: string,
+    segments = true,
+  ): MergeTable {
+    const table = new MergeTable(ids, segments);
     const ranks = new Map([...new Set(scored.values())].sort((a, b) => b - a).map((score, rank) => [score, rank]));
     const most = scored.size * TEXT_LIMITS.merges_of_piece + TEXT_LIMITS.more_merges;
     for (const piece of scored.keys())
@@ -55,8 +82,9 @@ export class MergeTable {
         );
     const cuts = new PieceCuts(scored, TEXT_LIMITS.token);
     for (const [piece, score] of scored) {
-      for (const cut of cuts.of(piece)) table.add(piece.slice(0, cut), piece.slice(cut), ranks.get(score)!);
-      if (table.ranks.length > most)
+      const [result, rank] = [ids.get(piece)!, ranks.get(score)!];
+      for (const [left, right] of cuts.of(piece)) table.add(left, right, result, rank);
+      if (table.count > most)
         throw new TokenizerError(
           `${source}: expected at most ${most} ways to make a piece of two others, found more in its ${scored.size} pieces`,
         );
@@ -64,11 +92,16 @@ export class MergeTable {
     return table;
   }
 
-  private add(left: string, right: string, rank: number): void {
+  private add(left: string, right: string, result: number, rank: number): void {
     const [l, r] = [this.ids.get(left)!, this.ids.get(right)!];
-    this.pairs.set(l, r, this.ranks.length);
-    this.ranks.push(rank);
-    this.results.push(this.ids.get(left + right)!);
+    if (this.count === this.ranks.length) {
+      this.ranks = doubled(this.ranks);
+      this.results = doubled(this.results);
+    }
+    this.pairs.set(l, r, this.count);
+    this.ranks[this.count] = rank;
+    this.results[this.count++] = result;
+    if (this.joinable === undefined) return;
     for (const a of this.ends(left, l, -1)) for (const b of this.ends(right, r, 0)) this.joinable.set(a, b, 1);
   }
 
@@ -98,6 +131,12 @@ export class MergeTable {
    * falls apart into segments that are merged on their own, with the same result: nearly every space is such a place.
    */
   joins(left: number, right: number): boolean {
-    return this.joinable.get(left, right) >= 0;
+    return this.joinable === undefined || this.joinable.get(left, right) >= 0;
   }
+}
+
+function doubled(values: Int32Array): Int32Array<ArrayBuffer> {
+  const copy = new Int32Array(2 * values.length);
+  copy.set(values);
+  return copy;
 }

@@ -41,15 +41,17 @@ export class PieceCuts {
     return (this.hashes[hash >>> 5] & (1 << (hash & 31))) !== 0;
   }
 
-  /** The lengths at which a piece can be cut so that both parts are pieces, ascending. */
-  of(piece: string): number[] {
+  /** The parts that a piece can be cut into so that both are pieces, the shortest beginning first. */
+  of(piece: string): [left: string, right: string][] {
     const { first, powers, pieces } = this;
     const whole = this.hash(piece);
-    const cuts: number[] = [];
+    const cuts: [string, string][] = [];
     for (let cut = 1; cut < piece.length; cut++) {
       if (!this.maybe(first[cut])) continue;
       const rest = modulo(whole - first[cut] * powers[piece.length - cut] + PRIME * PRIME);
-      if (this.maybe(rest) && pieces.has(piece.slice(0, cut)) && pieces.has(piece.slice(cut))) cuts.push(cut);
+      if (!this.maybe(rest)) continue;
+      const parts: [string, string] = [piece.slice(0, cut), piece.slice(cut)];
+      if (pieces.has(parts[0]) && pieces.has(parts[1])) cuts.push(parts);
     }
     return cuts;
   }

@@ -78,7 +78,7 @@ export function fromSentencePieces(model: SentencePieces): Vocabulary {
     longest_first: llama,
     text_form: {
       normalizer: model.add_dummy_prefix ? [{ prepend: "▁" }, { replace }] : [{ replace }],
-      metaspace: undefined,
+      pre_tokenizer: {},
     },
     template: surround(model.bos_id, model.eos_id),
     decoder: {
@@ -92,7 +92,8 @@ export function fromSentencePieces(model: SentencePieces): Vocabulary {
 
 const bytePattern = /^<0x[0-9A-F]{2}>$/;
 
-function literalOf(content: string, id: number, kind: number, llama: boolean): AddedToken {
+/** A piece as a literal of the text. */
+export function literalOf(content: string, id: number, kind: number, llama: boolean): AddedToken {
   const user = kind === PIECE.user_defined;
   const normalized = user && !llama ? content : undefined;
   return { id, content, special: !user, normalized, single_word: false, lstrip: false, rstrip: false };

@@ -1,7 +1,10 @@
-// How text becomes what the pieces are spelled in: spaces as ▁, and a ▁ in front. Both ways that tokenizer.json files
-// have of saying it, as a normalizer (before literals are sought again) and as a pre-tokenizer.
+// How text becomes what the pieces are spelled in: spaces as ▁, and a ▁ in front, in both ways that tokenizer.json files
+// have of saying it, as a normalizer (before literals are sought again) and as a pre-tokenizer; or stretches cut by a
+// pattern, with bytes spelled as characters.
 import { TokenizerError } from "../errors.ts";
+import { spellText } from "./byte_level.ts";
 import { mostText } from "./limits.ts";
+import type { PatternSplitter } from "./splitter.ts";
 
 export interface Replacement {
   readonly pattern: string;
@@ -20,9 +23,18 @@ export interface Metaspace {
   readonly split: boolean;
 }
 
+/** How stretches between literals are cut, and spelled, before they are merged one by one. */
+export interface PreTokenizer {
+  readonly metaspace?: Metaspace | undefined;
+  /** One after the other, each cuts what the one before left. */
+  readonly splits?: readonly PatternSplitter[];
+  /** Whether bytes are spelled as characters then. */
+  readonly byte_level?: boolean;
+}
+
 export interface TextForm {
   readonly normalizer: readonly NormalizerStep[];
-  readonly metaspace: Metaspace | undefined;
+  readonly pre_tokenizer: PreTokenizer;
 }
 
 /**
@@ -59,9 +71,24 @@ export function replaceAll(text: string, { pattern, content }: Replacement, most
 const tooMuch = (most: number, where: string): TokenizerError =>
   new TokenizerError(`${where}: expected rules that make at most ${most} characters of such a text, found more`);
 
+/** A surrogate without its other half. */
+const halves = /\p{Cs}/gu;
+
 /** @param first - whether this stretch begins the whole text */
-export function preTokenize(text: string, form: Metaspace | undefined, first: boolean): string[] {
-  if (!form || text === "") return [text];
+export function preTokenize(text: string, form: PreTokenizer, first: boolean): string[] {
+  if (text === "") return [];
+  const { metaspace, splits = [], byte_level = false } = form;
+  let parts = [metaspace || splits.length === 0 ? text : text.replace(halves, "\ufffd")];
+  if (metaspace) parts = metaspaceParts(text, metaspace, first);
+  for (const split of splits) parts = parts.flatMap((part) => split.split(part));
+  return byte_level ? parts.map(spellText) : parts;
+}
+
+/** A whole text with its replacement in front, also where one stands there already. */
+export const oneStretch = (text: string, { replacement, prepend_scheme }: Metaspace): string =>
+  (prepend_scheme === "never" ? "" : replacement) + text.replaceAll(" ", () => replacement);
+
+function metaspaceParts(text: string, form: Metaspace, first: boolean): string[] {
   const { replacement, prepend_scheme, split } = form;
   text = text.replaceAll(" ", () => replacement);
   const wanted = prepend_scheme === "always" || (prepend_scheme === "first" && first);

@@ -2,6 +2,7 @@
 // a text as they stand.
 import { show } from "../config/show.ts";
 import { TokenizerError } from "../errors.ts";
+import { spellText } from "./byte_level.ts";
 import { TEXT_LIMITS } from "./limits.ts";
 import { Literals, type Piece } from "./literals.ts";
 import { LongestLiterals } from "./longest_literals.ts";
@@ -54,7 +55,11 @@ export function tokenTable(vocabulary: Vocabulary, config: TokenizerConfig): Tok
   return {
     ids,
     tokens,
-    decoded: new Map(all.flatMap(({ id, decoded }) => (decoded === undefined ? [] : [[id, decoded] as const]))),
+    decoded: new Map(
+      all.flatMap(({ id, content, decoded = vocabulary.plain_added ? spellText(content) : undefined }) =>
+        decoded === undefined ? [] : [[id, decoded] as const],
+      ),
+    ),
     special: new Set([...special, ...(config.special_ids ?? [])]),
     literals: vocabulary.longest_first
       ? new LongestLiterals(raw)

@@ -7,7 +7,8 @@ import { InputError, TokenizerError } from "../errors.ts";
 import { Tensor, type TokenIds, toRows } from "../tensor.ts";
 import { BytePairEncoder } from "./bpe.ts";
 import { type ChatMessage, renderChatTemplate } from "./chat_template.ts";
-import { TokenStream, tokenBytes } from "./decoder.ts";
+import { tokenBytes, tokenStream } from "./decoder.ts";
+import { type EncodeMessagesOptions, encodeMessages, messageOptions } from "./encode_messages.ts";
 import {
   type ApplyChatTemplateOptions,
   type BatchEncoding,
@@ -20,8 +21,9 @@ import {
   encodeOptions,
   toTensor,
 } from "./encoding.ts";
+import { formatOf, versionByTokens } from "./mistral_formats.ts";
 import { checkLengths, pad, truncate } from "./padding.ts";
-import { addedCount, applyTemplate, type Row } from "./sequence_template.ts";
+import { addedCount, applyTemplate, BARE, type Row, type TemplateItem } from "./sequence_template.ts";
 import {
   type ChatTemplates,
   chooseTemplate,
@@ -30,8 +32,16 @@ import {
   type Side,
   type TokenizerConfig,
 } from "./special_tokens.ts";
-import { normalize, preTokenize } from "./text_form.ts";
+import { normalize, oneStretch, preTokenize } from "./text_form.ts";
 import { type TokenTable, tokenTable } from "./token_table.ts";
+import {
+  MARKS,
+  type Mark,
+  type ParsedAnswer,
+  type ParseToolCallsOptions,
+  parse_tool_calls,
+  parseMarked,
+} from "./tool_calls.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 export interface Tokenizer {
@@ -129,7 +139,7 @@ export class Tokenizer extends Callable {
   private textIds(text: string, spell_special: boolean): number[] {
     const out: number[] = [];
     const { source, text_form } = this.vocabulary;
-    const { normalizer, metaspace } = text_form;
+    const { normalizer, pre_tokenizer } = text_form;
     for (const piece of this.table.literals.split(text, spell_special)) {
       if ("id" in piece) {
         out.push(piece.id);
@@ -141,20 +151,48 @@ export class Tokenizer extends Callable {
       )) {
         if ("id" in part) out.push(part.id);
         else
-          for (const word of preTokenize(part.text, metaspace, piece.start + part.start === 0))
+          for (const word of preTokenize(part.text, pre_tokenizer, piece.start + part.start === 0))
             this.encoder.encode(word, out);
       }
     }
     return out;
   }
 
+  /**
+   * The ids of a message as SentencePiece gives them, whatever the form of the file: one ▁ before the whole text, then what
+   * users may define. No special token is found.
+   */
+  private pieceIds(text: string): number[] {
+    const { source, text_form } = this.vocabulary;
+    const { metaspace } = text_form.pre_tokenizer;
+    const form = metaspace && text !== "" ? oneStretch(text, metaspace) : text;
+    const normalized = normalize(form, text_form.normalizer, `${source}: normalizer`);
+    const out: number[] = [];
+    for (const piece of this.table.literals.split(normalized, true))
+      if ("id" in piece) out.push(piece.id);
+      else
+        for (const part of this.table.normalizedLiterals.split(piece.text, true))
+          if ("id" in part) out.push(part.id);
+          else this.encoder.encode(part.text, out);
+    return out;
+  }
+
   private row(text: string, second: string | undefined, options: EncodeOptions): Row {
-    const { add_special_tokens = true, split_special_tokens = this.split_special_tokens, truncation = false } = options;
+    const { add_special_tokens = true, split_special_tokens = this.split_special_tokens } = options;
     const template = second === undefined ? this.vocabulary.template.single : this.vocabulary.template.pair;
     const items = add_special_tokens ? template : template.filter((item) => "text" in item);
-    const [a_ids, b_ids] = [text, second].map((t) => (t === undefined ? t : this.textIds(t, split_special_tokens)));
-    let a: readonly number[] = a_ids!;
-    let b: readonly number[] | undefined = b_ids;
+    const ids = (t: string) => this.textIds(t, split_special_tokens);
+    return this.around(items, ids(text), second === undefined ? undefined : ids(second), options);
+  }
+
+  /** Puts what stands around them around ids, of which so many are cut that all are no more than may be. */
+  private around(
+    items: readonly TemplateItem[],
+    a: readonly number[],
+    b: readonly number[] | undefined,
+    options: EncodeOptions,
+  ): Row {
+    const { truncation = false } = options;
     const limit = options.max_length ?? this.model_max_length;
     if (truncation !== false && truncation !== "do_not_truncate" && Number.isFinite(limit))
       [a, b] = truncate(a, b, limit - addedCount(items), truncation, options.truncation_side ?? this.truncation_side);
@@ -172,9 +210,19 @@ export class Tokenizer extends Callable {
     const pairs = options.text_pair === undefined ? undefined : checkTexts(options.text_pair, "text_pair");
     if (pairs && pairs.length !== texts.length)
       throw new InputError(`text_pair: expected one for each of ${texts.length} texts, found ${pairs.length}`);
+    const rows = texts.map((t, i) => this.row(t, pairs?.[i], options));
+    return this.encoding(rows, options, typeof text === "string");
+  }
+
+  /** @param single - whether plain arrays are those of the one row */
+  private encoding(
+    given: Row[],
+    options: EncodeOptions,
+    single: boolean,
+  ): BatchEncoding | BatchEncoding<number[] | number[][]> {
     const { padding = false, pad_to_multiple_of = 1, return_tensor = true } = options;
     const rows = pad(
-      texts.map((t, i) => this.row(t, pairs?.[i], options)),
+      given,
       padding,
       options.max_length ?? this.model_max_length,
       pad_to_multiple_of,
@@ -185,8 +233,7 @@ export class Tokenizer extends Callable {
     const all = options.return_token_type_ids
       ? { ...columns, token_type_ids: rows.map((r) => [...r.type_ids]) }
       : columns;
-    const shape = (values: number[][]) =>
-      !return_tensor ? (typeof text === "string" ? values[0] : values) : toTensor(values);
+    const shape = (values: number[][]) => (!return_tensor ? (single ? values[0] : values) : toTensor(values));
     return Object.fromEntries(
       Object.entries(all).map(([name, values]) => [name, shape(values)]),
     ) as unknown as BatchEncoding;
@@ -238,7 +285,7 @@ export class Tokenizer extends Callable {
    */
   decode_stream(options: DecodeStreamOptions = {}): DecodeStream {
     const { skip_special_tokens = false, certain = false, prompt = [] } = givenArguments(options, "the options");
-    const stream = new TokenStream(this.vocabulary.decoder);
+    const stream = tokenStream(this.vocabulary.decoder);
     const push = (id: number): string => {
       const token = this.table.decoded.get(id) ?? this.table.tokens.get(id);
       return token === undefined || (skip_special_tokens && this.table.special.has(id)) ? "" : stream.push(token);
@@ -306,16 +353,94 @@ export class Tokenizer extends Callable {
   ): BatchEncoding<number[]>;
   apply_chat_template(messages: readonly ChatMessage[], options?: ApplyChatTemplateOptions): BatchEncoding;
   apply_chat_template(messages: readonly ChatMessage[], options: ApplyChatTemplateOptions = {}): unknown {
-    const { chat_template, tokenize = true, return_dict = true, ...rest } = givenArguments(options, "the options");
+    const {
+      chat_template,
+      tokenize = true,
+      return_dict = true,
+      split_special_tokens = false,
+      ...rest
+    } = givenArguments(options, "the options");
     if (chat_template !== undefined) textArgument(chat_template, "chat_template");
     const [lengths, chat] = [true, false].map((of) =>
       Object.fromEntries(Object.entries(rest).filter(([name]) => encodeOptions.has(name) === of)),
     );
+    const untold = chat_template === undefined && this.chat_template === undefined && this.vocabulary.version;
+    if (split_special_tokens || untold) {
+      const ids = this.encode_messages(messages, messageOptions(chat));
+      if (!tokenize) return this.decode(ids);
+      checkLengths(lengths);
+      const encoding = this.encoding([this.around(BARE.single, ids, undefined, lengths)], lengths, true);
+      return return_dict ? encoding : encoding.input_ids;
+    }
     const template = chooseTemplate(this.chat_template, chat_template, !!rest.tools?.length, this.vocabulary.source);
     const roles = Object.fromEntries(Object.entries(this.roles).map(([role, token]) => [`${role}_token`, token]));
     const text = renderChatTemplate(template, messages, { ...roles, ...chat });
     if (!tokenize) return text;
     const encoding = this._call(text, { ...lengths, add_special_tokens: false, split_special_tokens: false });
     return return_dict ? encoding : encoding.input_ids;
+  }
+
+  /**
+   * Encodes a conversation without a template, as Mistral's models were trained: every message by itself, control tokens
+   * put between as ids. Whatever a message spells (`[INST]`, `</s>`) stays text. The version is that of `tekken.json`, of a
+   * `tokenizer.model.v3`'s name, or what the vocabulary's control tokens show.
+   * @param messages - a conversation, as for `apply_chat_template`
+   * @returns the ids, from `<s>` on
+   * @throws {@link InputError} when it is no conversation of that version, or which version it is cannot be known
+   * @example
+   * tokenizer.encode_messages([{ role: "user", content: "What does [INST] mean?" }], { version: "v1" });
+   */
+  encode_messages(messages: readonly ChatMessage[], options: EncodeMessagesOptions = {}): number[] {
+    const given = messageOptions(givenArguments(options, "the options"));
+    const { source, decoder, version } = this.vocabulary;
+    const known =
+      given.version ??
+      version ??
+      versionByTokens((token) => this.controlId(token) !== undefined, decoder === "ByteLevel");
+    if (known === undefined)
+      throw new InputError(
+        `${source}: does not tell which version of Mistral's format it is for; pass version, e.g. "v3"`,
+      );
+    const format = formatOf(known);
+    return encodeMessages(messages, given, format, {
+      encode: (text) => (decoder === "ByteLevel" ? this.textIds(text, true) : this.pieceIds(text)),
+      control: (token) => {
+        const id = this.controlId(token);
+        if (id !== undefined) return id;
+        throw new InputError(`version ${format.version} needs the control token ${token}, which ${source} lacks`);
+      },
+    });
+  }
+
+  /**
+   * Takes a model's answer apart into text and the calls of tools in it. In ids, only control tokens mark calls; what the
+   * text spells stays text. In a text (decoded with special tokens) what is spelled is taken for the token.
+   * @param answer - the new tokens of an answer, without its prompt, or their text
+   * @returns a message of the assistant's: `{ role, content, tool_calls, error? }`
+   */
+  parse_tool_calls(answer: string | TokenIds, options: ParseToolCallsOptions = {}): ParsedAnswer {
+    if (typeof answer === "string") return parse_tool_calls(answer, options);
+    const rows = toRows(answer, "answer");
+    if (rows.length > 1) throw new InputError(`answer: expected one row of ids, found ${rows.length}`);
+    const ids = Array.from(rows[0] ?? []);
+    const control = new Map(MARKS.map((token) => [this.controlId(token) ?? Number.NaN, token]));
+    if (this.controlId(MARKS[0]) === undefined) return parse_tool_calls(this.decode(ids), options);
+    const marks: Mark[] = [];
+    let text = "";
+    let from = 0;
+    for (let to = 0; to <= ids.length; to++) {
+      const token = to < ids.length ? control.get(ids[to]) : "";
+      if (token === undefined) continue;
+      text += this.decode(ids.slice(from, to), { skip_special_tokens: true });
+      if (token !== "") marks.push({ token, at: text.length });
+      text += token;
+      from = to + 1;
+    }
+    return parseMarked(text, marks, options);
+  }
+
+  private controlId(token: string): number | undefined {
+    const id = this.table.ids.get(token);
+    return id !== undefined && this.table.special.has(id) ? id : undefined;
   }
 }

@@ -1,7 +1,7 @@
 // What every tokenizer file comes down to, whatever its form: tokens and ids, merges with ranks, the text forms before
 // and after, and the literals that stand for themselves. The three readers make it, the tokenizer runs it.
 import { TokenizerError } from "../errors.ts";
-import type { DecoderForm } from "./decoder.ts";
+import type { Decoder } from "./decoder.ts";
 import type { MergeTable } from "./merges.ts";
 import type { SequenceTemplate } from "./sequence_template.ts";
 import type { TextForm } from "./text_form.ts";
@@ -26,9 +26,13 @@ export interface AddedToken {
 export interface Vocabulary {
   /** The file, for messages. */
   readonly source: string;
+  /** The version of Mistral's format of conversations, e.g. `v3`, where the file tells it. */
+  readonly version?: string | undefined;
   /** The model's own tokens, without those only added. */
   readonly ids: ReadonlyMap<string, number>;
   readonly merges: MergeTable;
+  /** The id of a whole stretch that is a token, which is not merged then; absent where all are merged. */
+  readonly whole?: ((stretch: string) => number | undefined) | undefined;
   /** Symbols beyond all ids, for characters that longer tokens hold and that are none: bytes, where they stay alone. */
   readonly characters?: ReadonlyMap<string, number> | undefined;
   /** Byte → id of its `<0xNN>` token, or undefined where the vocabulary cannot spell bytes. */
@@ -37,6 +41,8 @@ export interface Vocabulary {
   /** Whether a run of unknown characters becomes one unknown token. */
   readonly fuse_unk: boolean;
   readonly added_tokens: readonly AddedToken[];
+  /** Whether the texts of added tokens are as they stand, though the model's own are spelled byte by byte. */
+  readonly plain_added?: boolean;
   /** Fields of tokenizer_config.json that the file has, for where that one is silent. */
   readonly defaults?: Readonly<Record<string, unknown>>;
   /** Whether ids that other files give to added tokens count; else these have the next. */
@@ -45,7 +51,7 @@ export interface Vocabulary {
   readonly longest_first?: boolean;
   readonly text_form: TextForm;
   readonly template: SequenceTemplate;
-  readonly decoder: DecoderForm;
+  readonly decoder: Decoder;
 }
 
 /** Largest id a file may use: a bound on what is plausible; nothing is allocated by it. */

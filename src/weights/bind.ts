@@ -35,7 +35,7 @@ export function bind(checkpoint: Checkpoint, head: HeadName | null): MixtralWeig
   const { vocab_size, hidden_size, num_hidden_layers } = config;
   const names = namesOf(checkpoint);
   if (checkpoint.kind === "gguf") refuseUnheeded(checkpoint);
-  const embed_tokens = matrix(checkpoint, names.embed_tokens, vocab_size, hidden_size);
+  const embed_tokens = whole(find(checkpoint, names.embed_tokens, [vocab_size, hidden_size]));
   const layers: LayerWeights[] = [];
   for (let i = 0; i < num_hidden_layers; i++) layers.push(bindLayer(checkpoint, names.layer(i)));
   return {
@@ -47,10 +47,13 @@ export function bind(checkpoint: Checkpoint, head: HeadName | null): MixtralWeig
   };
 }
 
-function namesOf({ layout, tensors, foreign }: Checkpoint): ModelNames {
+function namesOf(checkpoint: Checkpoint): ModelNames {
+  const { layout, foreign } = checkpoint;
   if (layout === "gguf") return ggufNames;
-  return layout === "mistral" ? mistralNames : huggingFaceNames((name) => tensors.has(name) || foreign.has(name));
+  return layout === "mistral" ? mistralNames : huggingFaceNames((name) => has(checkpoint, name) || foreign.has(name));
 }
+
+const has = ({ tensors, packed }: Checkpoint, name: string): boolean => tensors.has(name) || packed.has(name);
 
 const heads: readonly [suffix: string, head: HeadName][] = [
   ["ForCausalLM", "lm_head"],
@@ -60,11 +63,10 @@ const heads: readonly [suffix: string, head: HeadName][] = [
 
 /** The head of the class that a checkpoint was saved as; where it does not say, that of a language model if it is there. */
 export function headOf(checkpoint: Checkpoint): HeadName | null {
-  const { config, tensors } = checkpoint;
-  const { architectures, tie_word_embeddings } = config;
+  const { architectures, tie_word_embeddings } = checkpoint.config;
   if (architectures) return heads.find(([suffix]) => architectures.some((name) => name.endsWith(suffix)))?.[1] ?? null;
   const names = namesOf(checkpoint);
-  return tie_word_embeddings || tensors.has(`${names.heads.lm_head}.weight`) ? "lm_head" : null;
+  return tie_word_embeddings || has(checkpoint, `${names.heads.lm_head}.weight`) ? "lm_head" : null;
 }
 
 function bindHead(checkpoint: Checkpoint, head: HeadName, name: string, embed_tokens: MatrixRef): HeadWeights {
@@ -99,8 +101,8 @@ function bindFeedForward(checkpoint: Checkpoint, names: LayerNames): Pick<LayerW
   if (!(config instanceof MixtralConfig)) return { router: null, experts: [bindExpert(checkpoint, names.dense)] };
   const { num_local_experts, hidden_size } = config;
   return {
-    // Of any format: it is small, and loaded as f32.
-    router: whole(find(checkpoint, names.router, [num_local_experts, hidden_size])),
+    // Of any format: it is small, and loaded as f32, unless its products want quantized activations (memory/plan.ts).
+    router: matrix(checkpoint, names.router, num_local_experts, hidden_size),
     experts: bindExperts(checkpoint, config, names),
   };
 }
@@ -118,7 +120,7 @@ function bindExperts(
   const list = <T>(make: (j: number) => T): T[] => Array.from({ length: E }, (_, j) => make(j));
   // One matrix an expert, as files of before April 2024 (GGUF) and transformers 4 (safetensors) have.
   const first = expert(0).w1;
-  if (checkpoint.tensors.has(first) || (checkpoint.kind === "safetensors" && !checkpoint.tensors.has(merged.w2)))
+  if (has(checkpoint, first) || (checkpoint.kind === "safetensors" && !checkpoint.tensors.has(merged.w2)))
     return list((j) => bindExpert(checkpoint, expert(j)));
   const down = find(checkpoint, merged.w2, [E, H, I]);
   if ("w1w3" in merged) {
@@ -138,8 +140,16 @@ function bindExperts(
   }));
 }
 
-const matrix = (checkpoint: Checkpoint, name: string, count: number, cols: number): MatrixRef =>
-  whole(find(checkpoint, name, [count, cols]));
+function matrix(checkpoint: Checkpoint, name: string, rows: number, cols: number): MatrixRef {
+  const packed = checkpoint.packed.get(name);
+  if (!packed) return whole(find(checkpoint, name, [rows, cols]));
+  const { format, shape, recipe } = packed;
+  if (shape[0] !== rows || shape[1] !== cols)
+    throw new CheckpointError(
+      `${name}: expected [${rows}, ${cols}], found ${format.name} [${shape.join(", ")}] in ${fileName(recipe.parts[0].file.path)}`,
+    );
+  return { name, format, rows, cols, bytes: rows * rowBytes(format, cols), recipe };
+}
 
 const vector = (checkpoint: Checkpoint, name: string, size: number): MatrixRef =>
   unquantized(whole(find(checkpoint, name, [size])));

@@ -1,58 +1,82 @@
-// The option `dtype`: every matrix of a model in one format, whatever the file has.
+// The option `dtype`: a model's matrices in other formats than the file has, encoded while it loads.
 import { showName } from "../config/show.ts";
 import { InputError } from "../errors.ts";
-import { type FileFormat, type FormatName, formats, rowBytes } from "../quant/formats.ts";
+import { formats, rowBytes } from "../quant/formats.ts";
+import {
+  type FileType,
+  fileTypeOf,
+  fileTypes,
+  fitting,
+  formatIn,
+  type MixShape,
+  needsImportance,
+  type TensorKind,
+} from "../quant/mixes.ts";
 import type { MatrixRef, MixtralWeights } from "./weights.ts";
 
 /** Hugging Face's names of plain floats. */
-const aliases: Readonly<Record<string, FormatName>> = { float32: "F32", float16: "F16", bfloat16: "BF16" };
+const aliases: Readonly<Record<string, string>> = { float32: "F32", float16: "F16", bfloat16: "BF16" };
 
-/** The format that a dtype names, in any case; undefined where none does. */
-export const formatOfDtype = (dtype: string): FileFormat | undefined =>
-  formats[(aliases[dtype.toLowerCase()] ?? dtype.toUpperCase()) as FormatName];
+/** The file type that a dtype names, in any case; undefined where none does. */
+export const typeOfDtype = (dtype: string): FileType | undefined =>
+  /^\d/.test(dtype) ? undefined : fileTypeOf(aliases[dtype.toLowerCase()] ?? dtype);
 
 /** What may be given as a dtype, for messages. */
-export const dtypes: readonly string[] = ["auto", ...Object.keys(formats).map((name) => name.toLowerCase())];
+export const dtypes: readonly string[] = ["auto", ...fileTypes.map(({ name }) => name.toLowerCase())];
 
 /**
- * A model's weights with every matrix in the format that a dtype names; norms and routers are f32 in any case.
- * @throws {@link InputError} when a matrix is quantized already, or its columns are no whole blocks
+ * A model's weights, each matrix in the format that a GGUF of the type would have it in; norms and routers are f32 in any
+ * case.
+ * @throws {@link InputError} when a matrix is quantized already, or would need an importance matrix
  */
-export function withDtype(weights: MixtralWeights, dtype: string | undefined): MixtralWeights {
+export function withDtype(weights: MixtralWeights, dtype: string | undefined, shape: MixShape): MixtralWeights {
   if (dtype === undefined || dtype === "auto") return weights;
-  const format = formatOfDtype(dtype)!;
-  const known = new Map<MatrixRef, MatrixRef>();
-  // A matrix that has two roles is one matrix still.
-  const encoded = (matrix: MatrixRef): MatrixRef => {
-    let made = known.get(matrix);
-    if (!made) known.set(matrix, (made = encodedAs(format, matrix)));
-    return made;
-  };
+  const type = typeOfDtype(dtype)!;
+  const encoded = (matrix: MatrixRef, kind: TensorKind, layer = 0): MatrixRef =>
+    encodedAs(type, matrix, kind, layer, shape);
+  const embed_tokens = encoded(weights.embed_tokens, "token_embd");
+  const { head } = weights;
+  // A matrix that has two roles is one matrix still; heads of classifiers are small, and stay.
+  const outputs =
+    head?.weight === weights.embed_tokens
+      ? embed_tokens
+      : head?.name === "lm_head"
+        ? encoded(head.weight, "output")
+        : head?.weight;
   return {
     ...weights,
-    embed_tokens: encoded(weights.embed_tokens),
-    head: weights.head && { ...weights.head, weight: encoded(weights.head.weight) },
-    layers: weights.layers.map((layer) => ({
+    embed_tokens,
+    head: head && { ...head, weight: outputs! },
+    layers: weights.layers.map((layer, i) => ({
       ...layer,
-      q_proj: encoded(layer.q_proj),
-      k_proj: encoded(layer.k_proj),
-      v_proj: encoded(layer.v_proj),
-      o_proj: encoded(layer.o_proj),
-      experts: layer.experts.map(({ w1, w3, w2 }) => ({ w1: encoded(w1), w3: encoded(w3), w2: encoded(w2) })),
+      q_proj: encoded(layer.q_proj, "attn_q", i),
+      k_proj: encoded(layer.k_proj, "attn_k", i),
+      v_proj: encoded(layer.v_proj, "attn_v", i),
+      o_proj: encoded(layer.o_proj, "attn_output", i),
+      experts: layer.experts.map(({ w1, w3, w2 }) => ({
+        w1: encoded(w1, "ffn_gate", i),
+        w3: encoded(w3, "ffn_up", i),
+        w2: encoded(w2, "ffn_down", i),
+      })),
     })),
   };
 }
 
-function encodedAs(format: FileFormat, matrix: MatrixRef): MatrixRef {
-  if (matrix.format === format) return matrix;
+function encodedAs(type: FileType, matrix: MatrixRef, kind: TensorKind, layer: number, shape: MixShape): MatrixRef {
   const { name, rows, cols } = matrix;
+  const wanted = fitting(formatIn(type, { kind, layer, cols }, shape, false), cols);
+  const format = formats[wanted];
+  // What a library has quantized stays so beside floats of any kind, as in transformers.
+  if (matrix.format === format || (matrix.recipe && !format.quantized)) return matrix;
   const where = `${showName(name)}: ${matrix.format.name} [${rows}, ${cols}]`;
   if (matrix.recipe || (matrix.format.quantized && format.quantized))
     throw new InputError(
-      `dtype: ${where} is quantized already, and as ${format.name} it would be so twice: take the model in full precision`,
+      `dtype: ${where} is quantized already, and as ${wanted} would be so twice: take the model in full precision`,
     );
-  if (cols % format.block_values !== 0)
-    throw new InputError(`dtype: ${where}: ${format.name} needs rows of whole blocks of ${format.block_values}`);
+  if (needsImportance(wanted, kind) || type.name === "Q2_K_S")
+    throw new InputError(
+      `dtype: ${where}: ${wanted} needs an importance matrix: quantize the model to a file with one`,
+    );
   const { file, offset, bytes, format: from } = matrix;
   const recipe = { maker: "encode", parts: [{ file, offset, bytes }], from } as const;
   return { name, format, rows, cols, bytes: rows * rowBytes(format, cols), recipe };

@@ -263,8 +263,8 @@ test("configs beside them", async () => {
     [config({ model_type: "llama" }), /model_type: expected "mixtral" or "mistral", found "llama" in \/m\/config.json/],
     [config({ num_hidden_layers: 2 }), /model.layers.1.* missing/],
     [config({ num_hidden_layers: 1e9 }), /num_hidden_layers: expected an integer of 1 to 1024/],
-    [config({ quantization_config: { quant_method: "bitsandbytes" } }), /quant_method "bitsandbytes"/],
-    [config({ quantization_config: { quant_method: "gptq" } }), /quant_method "gptq"/],
+    [config({ quantization_config: { quant_method: "hqq" } }), /quant_method "hqq"/],
+    [config({ quantization_config: { quant_method: "fp8" } }), /quant_method "fp8"/],
     [
       model({ "generation_config.json": '{"top_k":"many"}' }),
       /top_k: expected .* found "many" in \/m\/generation_config.json/,

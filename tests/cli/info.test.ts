@@ -63,6 +63,19 @@ test("info tells a licence and metadata, each in its line whatever it says", asy
   assert.ok(!gguf.includes("chat_template  "));
 });
 
+(hasFixture("fixtures/bnb/nf4") ? test : test.skip)("info of a folder that bitsandbytes has quantized", async () => {
+  const path = fixture("fixtures/bnb/nf4");
+  const text = (await tramontane(["info", path])).stdout;
+  assert.match(text, /5\.15 bits each/);
+  assert.match(text, /formats {3}BF16 × 2, BNB_NF4 × 32/);
+  assert.match(text, /387 kB of them made while it loads/);
+  const facts = JSON.parse((await tramontane(["info", path, "--json", "--tensors"])).stdout);
+  const codes = facts.tensors.filter(({ format }: { format: string }) => format === "BNB_NF4");
+  assert.is(codes.length, 34); // the routers, too, which are f32 in memory
+  // Bytes of the files that nothing is mapped of are counted once.
+  assert.is(facts.needed_bytes, facts.private_bytes + facts.cache.f32 + 2 * 160 * 128 * 2 * (facts.mapped ? 1 : 0));
+});
+
 test("info of a GGUF file", async () => {
   const { status, stdout } = await tramontane(["info", fixture("fixtures/gguf/models/Q4_K_M.gguf")]);
   assert.is(status, 0);

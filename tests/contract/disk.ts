@@ -10,6 +10,8 @@ export interface Disk {
   /** Puts another file in a file's place. */
   replace(name: string, bytes: Uint8Array): Promise<void>;
   makeFolder(name: string): Promise<string>;
+  /** Removes a folder with what is in it. */
+  remove(name: string): Promise<void>;
   bytes(path: string): Promise<Uint8Array>;
 }
 

@@ -22,9 +22,10 @@ export interface SourceTensor {
 /** [RMSE, weighted RMSE or null, largest error, SHA-256 or its beginning]. */
 export type Entry = readonly [rmse: number, weighted: number | null, largest: number, sha256: string];
 
-export const errors: Record<string, Record<string, Record<string, Partial<Record<"none" | "imatrix", Entry>>>>> = json(
-  "fixtures/quantize/errors.json",
-);
+/** Source → tensor → format → with or without importance. */
+type Errors = Record<string, Record<string, Record<string, Partial<Record<"none" | "imatrix", Entry>>>>>;
+
+export const readErrors = (): Errors => json("fixtures/quantize/errors.json");
 
 /** Importance by the name of the weight: mean squares of each expert's columns, 1 where an expert saw nothing. */
 async function readImportance(path: string): Promise<Map<string, Float32Array>> {

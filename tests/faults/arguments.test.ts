@@ -50,6 +50,8 @@ const odd: readonly unknown[] = [
   Object.create(null),
 ];
 
+const adapterOptions = ["adapter_name", "scale", "signal", "none"];
+
 type Call = (...args: never[]) => unknown;
 
 let calls = 0;
@@ -135,8 +137,18 @@ test("models", async () => {
   await everyArgument("model()", (inputs) => model(inputs), [{ input_ids: ids }]);
   const forward = [...forwardArguments, "output_router_logits", "labels", "logits_to_keep", "none"];
   await everyOption("model()", (inputs) => model(inputs), { input_ids: ids }, forward);
-  for (const call of ["create_cache", "load_cache", "_call"] as const)
+  for (const call of ["create_cache", "load_cache", "_call", "load_adapter", "set_adapter", "delete_adapter"] as const)
     await everyArgument(`model.${call}`, (model[call] as Call).bind(model), [1]);
+  // No adapter is there: nothing is written.
+  await everyArgument("merge", api.merge, [demo, ["no such folder"], "merged", {}]);
+  await everyOption("merge", (options) => api.merge(demo, ["no such folder"], "merged", options), {}, [
+    "dtype",
+    "max_shard_bytes",
+    "signal",
+    "progress_callback",
+    "none",
+  ]);
+  await everyOption("load_adapter", (options) => model.load_adapter("no such folder", options), {}, adapterOptions);
   const output = await model.generate({
     input_ids: ids,
     max_new_tokens: 2,

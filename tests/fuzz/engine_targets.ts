@@ -5,11 +5,12 @@ import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import type { Repository } from "../../src/checkpoint/repository.ts";
 import { EngineError, TramontaneError } from "../../src/errors.ts";
-import { MixtralForCausalLM } from "../../src/index.ts";
+import { type LoadOptions, MixtralForCausalLM } from "../../src/index.ts";
 import type { KeyValueCache } from "../../src/model/cache.ts";
 import { readCache, writeCache } from "../../src/model/cache_file.ts";
 import { memoryFile } from "../../src/platform/files.ts";
 import { formats } from "../../src/quant/formats.ts";
+import { bnbConfig, bnbFile, bnbTensors, state, stateName } from "../checkpoint/bnb_small.ts";
 import { smallConfig, smallShapes, zeros } from "../checkpoint/safetensors.ts";
 import { fixture } from "../fixtures.ts";
 import { memoryFiles } from "../repositories.ts";
@@ -18,11 +19,11 @@ import { type Draw, mutateBytes, mutateJSON } from "./mutate.ts";
 import type { Target } from "./targets.ts";
 
 /** Loads, runs four tokens at once and two more one by one, as a chunk and as single tokens take different kernels. */
-async function answers(repository: Repository, threads = 1): Promise<string | null> {
+async function answers(repository: Repository, threads = 1, options: LoadOptions = {}): Promise<string | null> {
   let checkpoint: Checkpoint | undefined;
   try {
     checkpoint = await openCheckpoint(repository);
-    await using model = await MixtralForCausalLM.from_checkpoint(checkpoint, { threads });
+    await using model = await MixtralForCausalLM.from_checkpoint(checkpoint, { threads, ...options });
     const { logits } = await model({ input_ids: [1, 2, 3, 4], use_cache: false, output_router_logits: true });
     if (logits.dims.length !== 3) throw new Error(`logits of ${logits.dims}`);
     await model.generate({ input_ids: [1, 2, 3, 4], max_new_tokens: 3 });
@@ -50,6 +51,12 @@ const small = zeros(smallShapes());
 const view = new DataView(small.buffer);
 for (let at = small.length - 4, i = 0; at >= 8 + Number(view.getBigUint64(0, true)); at -= 4, i++)
   view.setFloat32(at, ((i * 37) % 21) / 10 - 1, true);
+
+/** The small model with a matrix of bitsandbytes' in 4 bits and one in int8. */
+const bnb = bnbFile(bnbTensors());
+const bnbHeader = 8 + Number(new DataView(bnb.buffer).getBigUint64(0, true));
+const openBnb = (weights: Uint8Array, config: string = JSON.stringify(bnbConfig)) =>
+  answers(memoryFiles({ "config.json": config, "model.safetensors": weights }));
 
 /** Halves and singles that are not numbers, infinite or huge, laid over scales and values alike. */
 const extremes = [0x7c00, 0xfc00, 0x7e00, 0xffff, 0x7bff, 0x0001, 0x8000];
@@ -99,6 +106,34 @@ async function extend(data: Uint8Array): Promise<string | null> {
   }
 }
 
+// One model for all adapters, and two good ones: of each expert, and of head and embedding.
+const adapted = await MixtralForCausalLM.from_pretrained(fixture("fixtures/lora/base"), { threads: 2 });
+const adapters = ["w2_and_gate_v4", "head_and_embedding_lora"].map((name) => ({
+  config: readFileSync(fixture(`fixtures/lora/${name}/adapter_config.json`), "utf8"),
+  weights: read(`fixtures/lora/${name}/adapter_model.safetensors`),
+}));
+const headerOf = (weights: Uint8Array) => 8 + Number(new DataView(weights.buffer).getBigUint64(0, true));
+
+/** Loads an adapter, computes with it, and deletes it; whatever comes of that, none stays. */
+async function adapts(config: Uint8Array | string, weights: Uint8Array): Promise<string | null> {
+  const message = await compute(memoryFiles({ "adapter_config.json": config, "adapter_model.safetensors": weights }));
+  await adapted.delete_adapter(adapted.active_adapters());
+  if (adapted.info().adapters.length > 0) throw new Error("an adapter is left");
+  return message;
+}
+
+async function compute(adapter: Repository): Promise<string | null> {
+  try {
+    await adapted.engine.adapters.loadFrom(adapter, {});
+    await adapted({ input_ids: [[1, 2, 3, 4]], use_cache: false });
+    await adapted.generate({ input_ids: [1, 2, 3], max_new_tokens: 2 });
+    return null;
+  } catch (error) {
+    if (error instanceof TramontaneError && !(error instanceof EngineError)) return error.message;
+    throw error;
+  }
+}
+
 /** Bun counts whole WebAssembly memories, of which a small model touches a few pages; V8 counts none. */
 const memory = 2 ** 31;
 
@@ -132,6 +167,58 @@ export const engineTargets: readonly Target[] = [
     memory,
     mutant: (draw) => mutateJSON(JSON.stringify({ ...smallConfig, sliding_window: 4, rope_theta: 10000 }), draw),
     open: (mutant) => answers(memoryFiles({ "config.json": mutant, "model.safetensors": small })),
+  },
+  {
+    name: "run: bitsandbytes' tensors",
+    memory,
+    mutant: (draw) => (draw(3) ? mutateBytes(bnb, bnbHeader, draw) : spoilWeights(bnb, bnbHeader, draw)),
+    open: (mutant) => openBnb(mutant as Uint8Array),
+  },
+  {
+    name: "run: bitsandbytes' quant_state",
+    memory,
+    mutant: (draw) => mutateJSON(JSON.stringify(state), draw),
+    open(mutant) {
+      const bytes = new TextEncoder().encode(mutant as string);
+      return openBnb(bnbFile({ ...bnbTensors(), [stateName]: { dtype: "U8", shape: [bytes.length], bytes } }));
+    },
+  },
+  {
+    name: "run: bitsandbytes' config",
+    memory,
+    mutant: (draw) => mutateJSON(JSON.stringify(bnbConfig), draw),
+    open: (mutant) => openBnb(bnb, mutant as string),
+  },
+  {
+    name: "run: weights quantized while they load",
+    memory,
+    mutant: (draw) => spoilWeights(small, small.length - 200, draw),
+    open: (mutant) =>
+      answers(memoryFiles({ "config.json": JSON.stringify(smallConfig), "model.safetensors": mutant }), 1, {
+        quantization_config: {
+          load_in_8bit: (mutant as Uint8Array).at(-1)! % 2 === 0,
+          load_in_4bit: (mutant as Uint8Array).at(-1)! % 2 === 1,
+          bnb_4bit_use_double_quant: true,
+        },
+      }),
+  },
+  {
+    name: "adapter",
+    memory,
+    mutant: (draw) => mutateBytes(adapters[0].weights, headerOf(adapters[0].weights), draw),
+    open: (mutant) => adapts(adapters[0].config, mutant as Uint8Array),
+  },
+  {
+    name: "adapter's values",
+    memory,
+    mutant: (draw) => spoilWeights(adapters[1].weights, headerOf(adapters[1].weights), draw),
+    open: (mutant) => adapts(adapters[1].config, mutant as Uint8Array),
+  },
+  {
+    name: "adapter_config.json",
+    memory,
+    mutant: (draw) => mutateJSON(adapters[1].config, draw),
+    open: (mutant) => adapts(mutant, adapters[1].weights),
   },
   {
     name: "cache",

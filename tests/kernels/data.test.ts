@@ -8,6 +8,7 @@ import * as assert from "uvu/assert";
 import { DATA_END, DATA_START, instantiate, stackTop } from "../../src/kernels/abi.ts";
 import { formats } from "../../src/quant/formats.ts";
 import { root } from "../fixtures.ts";
+import type { DataTask } from "./data_thread.ts";
 import { builds } from "./harness.ts";
 
 const modules = builds.map(
@@ -28,6 +29,9 @@ for (const [i, module] of modules.entries()) {
     assert.ok(first >= DATA_START && last < DATA_END, `bytes ${first} to ${last}`);
     // Of the largest grid 2048 entries of 8 bytes.
     assert.ok(last - first > 16384);
+    // Where the kernels look for it, without asking.
+    const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+    assert.is((exports.tables as WebAssembly.Global).value, DATA_START);
     console.log(`# ${builds[i]}: constant data in bytes ${first} to ${last}`);
   });
 
@@ -43,19 +47,6 @@ for (const [i, module] of modules.entries()) {
   });
 }
 
-/** Instantiates as soon as the others are there, too, and tells what a block of zeros with the scale 1 becomes. */
-const thread = `
-  const { parentPort, workerData } = require("node:worker_threads");
-  const { module, memory, gate, count, stack, at } = workerData;
-  const arrived = new Int32Array(gate);
-  Atomics.add(arrived, 0, 1);
-  while (Atomics.load(arrived, 0) < count);
-  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-  exports.__stack_pointer.value = stack;
-  exports.dequantize_iq2_s(at, at + 1024, 256);
-  parentPort.postMessage([...new Float32Array(memory.buffer, at + 1024, 256)]);
-`;
-
 test("threads that begin at once on one memory all find it", async () => {
   // A block of IQ2_S whose bytes are 0 but for d, 8: all values are those of entry 0, eight bytes of 8.
   const block = new Uint8Array(formats.IQ2_S.block_bytes);
@@ -68,8 +59,8 @@ test("threads that begin at once on one memory all find it", async () => {
       Array.from({ length: count }, (_, i) => {
         const at = 2 ** 20 + 4096 * i;
         new Uint8Array(memory.buffer).set(block, at);
-        const workerData = { module: modules[0], memory, gate, count, stack: stackTop(i), at };
-        const worker = new Worker(thread, { eval: true, workerData });
+        const task: DataTask = { module: modules[0], memory, gate, count, stack_top: stackTop(i), at };
+        const worker = new Worker(new URL("./data_thread.js", import.meta.url), { workerData: task });
         return new Promise<number[]>((resolve, reject) => {
           worker.on("message", resolve);
           worker.on("error", reject);

@@ -16,8 +16,16 @@ export function putLast(k: Kernels, weights: Uint8Array): number {
 /**
  * The address of x (tokens, cols), packed in two ranges of tokens and of columns, as several threads would pack it. Between
  * its rows x has NaN, and the packed copy had all bits set.
+ * @param threshold - of formats whose products need whole rows
  */
-export function pack(k: Kernels, kind: number, x: Float32Array, cols: number, grain: number): number {
+export function pack(
+  k: Kernels,
+  kind: number,
+  x: Float32Array,
+  cols: number,
+  grain: number,
+  threshold?: number,
+): number {
   const tokens = x.length / cols;
   const stride = cols + 3;
   const source = k.alloc(4 * tokens * stride);
@@ -29,7 +37,8 @@ export function pack(k: Kernels, kind: number, x: Float32Array, cols: number, gr
   k.u8(dst, bytes).fill(255);
   k.u32(dst + bytes, 1)[0] = MARK;
   const first_tokens = Math.min(tokens, grain * Math.ceil(tokens / 2 / grain));
-  const first_cols = Math.min(cols, 128 * Math.ceil(cols / 256));
+  // What has a threshold is packed by whole rows.
+  const first_cols = threshold === undefined ? Math.min(cols, 128 * Math.ceil(cols / 256)) : cols;
   for (const [from, to] of [
     [0, first_tokens],
     [first_tokens, tokens],
@@ -39,7 +48,12 @@ export function pack(k: Kernels, kind: number, x: Float32Array, cols: number, gr
       [first_cols, cols],
     ])
       if (from < to && col0 < col1)
-        k.fn.pack(k.struct(packArgs, { kind, x: source, stride, tokens, dst, cols, col0, col1, from, to }));
+        k.fn.pack(
+          k.struct(packArgs, {
+            ...{ kind, x: source, stride, tokens, dst, cols, col0, col1, from, to },
+            threshold: threshold ?? 0,
+          }),
+        );
   assert.is(k.u32(dst + bytes, 1)[0], MARK, "pack wrote beyond its copy");
   return dst;
 }
@@ -54,6 +68,7 @@ function multiply(
   cols: number,
   dot: Dot,
   read_ahead: number,
+  threshold?: number,
 ): Float32Array {
   k.reset();
   const rows = weights.length / rowBytes(f, cols);
@@ -66,7 +81,7 @@ function multiply(
   const scratch = k.alloc(k.fn.matmul_scratch(cols) + 4);
   const guard = k.u32(scratch + k.fn.matmul_scratch(cols), 1);
   guard[0] = MARK;
-  const packed = pack(k, kind, x, cols, grain);
+  const packed = pack(k, kind, x, cols, grain, threshold);
   const args = { w: putLast(k, weights), x: packed, out, cols, rows, tokens, out_stride, scratch, dot, read_ahead };
   k.fn[`${form}_${f.name.toLowerCase()}`](k.struct(productArgs, args));
   assert.is(guard[0], MARK, `${form} wrote beyond its scratch`);
@@ -89,7 +104,8 @@ export const byToken = (
   x: Float32Array,
   cols: number,
   read_ahead = 0,
-) => multiply(k, "matvec", f, weights, x, cols, dots.i16, read_ahead);
+  threshold?: number,
+) => multiply(k, "matvec", f, weights, x, cols, dots.i16, read_ahead, threshold);
 
 export const byTiles = (
   k: Kernels,
@@ -99,4 +115,5 @@ export const byTiles = (
   cols: number,
   dot: Dot = dots.i16,
   read_ahead = 0,
-) => multiply(k, "matmul", f, weights, x, cols, dot, read_ahead);
+  threshold?: number,
+) => multiply(k, "matmul", f, weights, x, cols, dot, read_ahead, threshold);

@@ -3,7 +3,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { dots } from "../../src/kernels/abi.ts";
-import { type BlockFormat, formats, repackedFormats, rowBytes } from "../../src/quant/formats.ts";
+import { type BlockFormat, formats, ownFormats, repackedFormats, rowBytes } from "../../src/quant/formats.ts";
 import { fixture, fixturesFrom, hasFixture, safetensors } from "../fixtures.ts";
 import { power, setScale } from "../quant/scales.ts";
 import { byTiles, byToken, pack, putLast } from "./forms.ts";
@@ -11,7 +11,9 @@ import { type Build, bits, builds, Kernels } from "./harness.ts";
 import { decodeRow, makeRows, NEGLIGIBLE, product, quantize, random } from "./twin.ts";
 
 const inFiles = Object.values(formats).filter((f) => f.quantized);
-const quantized: BlockFormat[] = [...inFiles, ...Object.values(repackedFormats)];
+/** Of GPTQ, AWQ and compressed-tensors: their values are compared with the libraries' in tests/model/grouped.test.ts. */
+const grouped = [ownFormats.INT4_32, ownFormats.INT4_128, ownFormats.INT8_32];
+const quantized: BlockFormat[] = [...inFiles, ...Object.values(repackedFormats), ...grouped];
 const kernels = Object.fromEntries(builds.map((b) => [b, new Kernels(b)])) as Record<Build, Kernels>;
 const SENTINEL = 0xdeadbeef;
 /** The i32 dot in Node 20, where relaxed SIMD was experimental; the engine does not use it there. */
@@ -133,10 +135,10 @@ function againstFixtures(f: BlockFormat, file: BlockFormat, name: string): void 
 }
 
 for (const f of quantized) {
-  const file = inFiles.find(({ name }) => name === f.name || repackedFormats[name] === f)!;
-  for (const folder of ["gguf", "gguf_iq"]) {
-    const name = `fixtures/${folder}/blocks/${file.name}.safetensors`;
-    if (hasFixture(name)) againstFixtures(f, file, name);
+  const file = inFiles.find(({ name }) => name === f.name || repackedFormats[name] === f);
+  for (const folder of file ? ["gguf", "gguf_iq"] : []) {
+    const name = `fixtures/${folder}/blocks/${file!.name}.safetensors`;
+    if (hasFixture(name)) againstFixtures(f, file!, name);
   }
 
   const widths = { 32: [32, 64, 96, 128, 160, 224, 384], 128: [128, 256, 384] }[f.block_values] ?? [256, 512, 768];

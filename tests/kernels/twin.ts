@@ -2,18 +2,11 @@
 // addition that every kernel keeps. Also the makers of blocks that no quantizer would write.
 import { type BlockFormat, rowBytes } from "../../src/quant/formats.ts";
 import { fixture, safetensors } from "../fixtures.ts";
-import { power, setScale } from "../quant/scales.ts";
+import { half, power, setScale } from "../quant/scales.ts";
+
+export { half } from "../quant/scales.ts";
 
 const f32 = Math.fround;
-
-/** The value of an f16's bits, exactly. The kernels take the exponent of infinities and NaN for one more. */
-export function half(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
-}
 
 /** gguf-py's grids and tables, entry by entry. */
 const grids = safetensors(fixture("fixtures/gguf_iq/blocks/grids.safetensors")).tensors;
@@ -63,6 +56,8 @@ const eights = (b: number, values: (k: number) => number[]): number[] => range(4
 /** Eight magnitudes with their signs. */
 const signed = (values: number[], sign: number): number[] => values.map((v, j) => (sign & (1 << j) ? -v : v));
 
+const float = (p: Uint8Array, at: number): number => new DataView(p.buffer, p.byteOffset).getFloat32(at, true);
+
 /** Decodes one block of 32 values, or a super-block into its eight. */
 const decoders: Record<string, (p: Uint8Array) => Block[]> = {
   Q8_0: (p) => [{ scale: at(p, 0), code: range(32).map((i) => (p[2 + i] << 24) >> 24) }],
@@ -76,6 +71,23 @@ const decoders: Record<string, (p: Uint8Array) => Block[]> = {
   // Repacked: the fours of values stand block beside block.
   Q4_0_R: (p) =>
     range(4).map((b) => ({ scale: at(p, 2 * b), code: range(32).map((i) => dwordNibble(p, 8, b, i) - 8) })),
+  INT4_32: (p) =>
+    range(4).map((b) => {
+      const scale = float(p, 4 * b);
+      return { scale, minimum: f32(-scale * p[16 + b]), code: range(32).map((i) => dwordNibble(p, 20, b, i)) };
+    }),
+  INT4_128: (p) =>
+    range(4).map((b) => ({
+      scale: float(p, 0),
+      minimum: float(p, 4),
+      code: range(32).map((i) => dwordNibble(p, 8, b, i)),
+    })),
+  INT8_32: (p) =>
+    range(4).map((b) => ({
+      scale: float(p, 4 * b),
+      minimum: float(p, 16 + 4 * b),
+      code: range(32).map((i) => (p[32 + 32 * b + i] << 24) >> 24),
+    })),
   Q4_K_R: (p) => range(8).map((b) => withMinimum(p, b, (i) => dwordNibble(p, 16 + 64 * (b >> 2), b % 4, i))),
   Q5_K: (p) => range(8).map((b) => withMinimum(p, b, (i) => pairNibble(p, 48, b, i) + 16 * ((p[16 + i] >> b) & 1))),
   Q6_K: (p) =>

@@ -358,4 +358,26 @@ test("a chunk that pauses again and again gives the bits of one that does not", 
   assert.is(model.info().cache_bytes, 0);
 });
 
+test("a cache whose window has passed its first pages is saved without them, and goes on", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tramontane-"));
+  const path = join(folder, "cache");
+  try {
+    await using model = await load({}, fixture("fixtures/hf/window_8"));
+    const cache = (await model({ input_ids: [ids(300), ids(300, 41)] })).past_key_values!;
+    const held = model.info().cache_bytes;
+    await cache.save(path);
+    const loaded = await model.load_cache(path);
+    assert.is(model.info().cache_bytes, 2 * held);
+    assert.ok(readFileSync(path).length < held + 4096, "no page that the window has passed");
+    const [a, b] = [
+      await model({ input_ids: [[1], [2]], past_key_values: cache }),
+      await model({ input_ids: [[1], [2]], past_key_values: loaded }),
+    ];
+    assert.ok(sameBits(a.logits.data as Float32Array, b.logits.data as Float32Array));
+    for (const each of [cache, loaded]) each.dispose();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test.run();

@@ -5,13 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { MixtralForCausalLM } from "../../src/generation/causal_lm.ts";
 import { fixture, fixturesFrom, json, safetensors } from "../fixtures.ts";
-import { largestDifference, sameBits } from "./compare.ts";
-
-function logSoftmax(row: Float32Array): Float64Array {
-  const top = row.reduce((a, b) => Math.max(a, b), -Infinity);
-  const sum = row.reduce((a, b) => a + Math.exp(b - top), 0);
-  return Float64Array.from(row, (x) => x - top - Math.log(sum));
-}
+import { largestDifference, logProbErrors, sameBits } from "./compare.ts";
 
 /** Absolute, of log-probabilities and logits, where the activations stay f32. */
 const FLOAT_TOLERANCE = 2e-5;
@@ -42,19 +36,7 @@ function testModel(set: string, type: string, entry: any): void {
     const truth = tensors.logits.data as Float32Array;
     const found = logits.data as Float32Array;
     const vocab = logits.dims[2];
-    let max = 0;
-    let squares = 0;
-    let kl = 0;
-    for (let at = 0; at < truth.length; at += vocab) {
-      const [p, q] = [truth, found].map((values) => logSoftmax(values.slice(at, at + vocab)));
-      p.forEach((value, i) => {
-        max = Math.max(max, Math.abs(value - q[i]));
-        squares += (value - q[i]) ** 2;
-        kl += Math.exp(value) * (value - q[i]);
-      });
-    }
-    const rms = Math.sqrt(squares / truth.length);
-    kl /= truth.length / vocab;
+    const { max_abs: max, rms, mean_kl: kl } = logProbErrors(found, truth, vocab);
     const floats = /^(B?F)/.test(type);
     const allowance = floats ? { max_abs: FLOAT_TOLERANCE } : entry.allowance.int8_activations_per_32;
     console.log(

@@ -15,6 +15,7 @@ const sizes = {
   head_size: 100,
   pages: 8,
   logits_scratch: 0,
+  whole_rows: true,
 };
 
 for (const build of builds)
@@ -63,6 +64,7 @@ test("regions have the rows of the last tile, and stand apart", () => {
       add("xn", lane.xn, lane.rows * 64 * 4);
       add("rotated", lane.rotated, lane.rows * state.q_stride * 4);
       add("rope", lane.rope, lane.rows * 16 * 4);
+      add("gated", lane.gated, lane.rows * layers.layers[0].experts_per_token * 96 * 4);
     }
     for (const [i, own] of state.own.entries())
       for (const name of ["strip", "strip2"] as const)

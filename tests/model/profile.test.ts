@@ -1,6 +1,7 @@
 // What a profile makes of the threads' records: means of their times, rates of all of them, a trace.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { MixtralForCausalLM } from "../../src/generation/causal_lm.ts";
 import type { PhaseName, PhaseRecord } from "../../src/model/phases.ts";
 import { Profile } from "../../src/model/profile.ts";
 import type { Job, JobResult } from "../../src/model/step.ts";
@@ -74,6 +75,30 @@ test("the trace: microseconds from the first phase on, each phase and the wait b
   ]);
   for (let i = 0; i < 250; i++) profile.add(step(1, 1), results([record("o", 0, 2000, 1, 0)]));
   assert.is((profile.trace() as { traceEvents: unknown[] }).traceEvents.length, 4 + 199 * 2);
+});
+
+test("a token multiplies by every weight once: bytes and products of a model whose experts are all picked", async () => {
+  const shape = {
+    vocab_size: 64,
+    hidden_size: 32,
+    intermediate_size: 48,
+    num_hidden_layers: 3,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    num_local_experts: 2,
+    num_experts_per_tok: 2,
+  };
+  await using model = await MixtralForCausalLM.from_config(shape, { threads: 2, profile: true });
+  await model({ input_ids: [[5]], use_cache: false });
+  const { traceEvents } = model.profile!.trace() as {
+    traceEvents: { name: string; args?: { layer: number; bytes: number; macs: number } }[];
+  };
+  const phases = traceEvents.flatMap(({ name, args }) => (args ? [{ name, ...args }] : []));
+  const sum = (of: "bytes" | "macs") => phases.reduce((total, phase) => total + phase[of], 0);
+  const weights = 3 * (2 * 32 * 32 + 2 * 32 * 16 + 2 * 3 * 32 * 48) + 64 * 32;
+  assert.equal([sum("bytes"), sum("macs")], [4 * weights, weights]);
+  for (const { name, layer } of phases)
+    assert.is(layer < 0, ["embed", "head", "head norm", "outputs"].includes(name), `${name}: layer ${layer}`);
 });
 
 test.run();

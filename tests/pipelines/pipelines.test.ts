@@ -185,6 +185,7 @@ test("feature-extraction: hidden states, pooled and scaled", async () => {
   }
   assert.instance(await failure(extract(texts, { pooling: "max" as never })), InputError);
   assert.equal((await extract([])).dims[0], 0);
+  assert.is(model.info().cache_bytes, 0, "nobody could give a cache back");
 });
 
 test("pipeline() loads the class of its task, or says which task is none", async () => {

@@ -5,21 +5,21 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { firstNotFinite } from "../../src/quant/finite.ts";
-import { formats, repackedFormats } from "../../src/quant/formats.ts";
+import { formats, ownFormats, repackedFormats } from "../../src/quant/formats.ts";
 import { root } from "../fixtures.ts";
 import { decodeRow } from "../kernels/twin.ts";
 
 test("formats.ts lists what formats.def lists, in its order", () => {
   const lines = readFileSync(join(root, "cpp", "formats.def"), "utf8").split("\n");
   const listed = lines
-    .filter((line) => /^(FLOAT|BLOCK)_FORMAT\(/.test(line))
+    .filter((line) => /^(FLOAT|BLOCK|ROW)_FORMAT\(/.test(line))
     .map((line) => line.replace(/, \w+\)$/, ""));
-  const expected = [...Object.values(formats), ...Object.values(repackedFormats)].map(
-    ({ name, id, block_values, block_bytes, quantized }) => {
-      const kind = quantized ? "BLOCK" : "FLOAT";
+  const expected = [formats, repackedFormats, ownFormats]
+    .flatMap((table) => Object.values(table))
+    .map(({ name, id, block_values, block_bytes, quantized, row_head }) => {
+      const kind = row_head ? "ROW" : quantized ? "BLOCK" : "FLOAT";
       return `${kind}_FORMAT(${name.toLowerCase()}, ${name}, ${id}, ${block_values}, ${block_bytes}`;
-    },
-  );
+    });
   assert.equal(listed, expected);
   for (const [key, { name }] of Object.entries(formats)) assert.is(name, key);
 });

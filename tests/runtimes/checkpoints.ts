@@ -5,12 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { type GGUFPair, type GGUFTensor, writeGGUF } from "../../src/checkpoint/gguf_writer.ts";
+import { BitsAndBytesConfig, type BitsAndBytesOptions, type LoadOptions } from "../../src/index.ts";
 import { type FormatName, formats, rowBytes } from "../../src/quant/formats.ts";
 import { blocksOf, fixture, hasFixture, safetensors } from "../fixtures.ts";
 
-/** Name and path of each. */
-export async function checkpoints(): Promise<[name: string, path: string][]> {
-  const found: [string, string][] = [];
+/** Name and path of each, and options. */
+export async function checkpoints(): Promise<[name: string, path: string, options?: LoadOptions][]> {
+  const found: [string, string, LoadOptions?][] = [];
   for (const name of Object.keys(formats) as FormatName[]) {
     const [model] = [`gguf/models/${name}`, `gguf_iq/models/${name}`, `gguf/forms/tiny-${name}`]
       .map((path) => `fixtures/${path}.gguf`)
@@ -23,6 +24,17 @@ export async function checkpoints(): Promise<[name: string, path: string][]> {
   found.push(["Hugging Face F32", fixture("fixtures/hf/base")]);
   for (const name of ["f16", "bf16"])
     if (hasFixture(`fixtures/hf/${name}`)) found.push([`Hugging Face ${name}`, fixture(`fixtures/hf/${name}`)]);
+  for (const name of ["nf4_double", "int8"])
+    if (hasFixture(`fixtures/bnb/${name}`)) found.push([`bitsandbytes ${name}`, fixture(`fixtures/bnb/${name}`)]);
+  const quantized: BitsAndBytesOptions[] = [
+    { load_in_4bit: true, bnb_4bit_quant_type: "nf4", bnb_4bit_use_double_quant: true },
+    { load_in_4bit: true },
+    { load_in_8bit: true, llm_int8_threshold: 1 },
+  ];
+  for (const quantization_config of quantized) {
+    const kind = new BitsAndBytesConfig(quantization_config).quantization_method();
+    found.push([`Hugging Face F32 as ${kind}`, fixture("fixtures/hf/base"), { quantization_config }]);
+  }
   return found;
 }
 

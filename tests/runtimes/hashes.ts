@@ -3,7 +3,7 @@
 // those of all runtimes with each other, and with hashes.json: the bits of version 0.1.0, which no rebuilding may change
 // unawares. What the logits should be is compared with the references elsewhere.
 import { createHash } from "node:crypto";
-import { AutoTokenizer, MixtralForCausalLM } from "../../src/index.ts";
+import { AutoTokenizer, type LoadOptions, MixtralForCausalLM } from "../../src/index.ts";
 import { currentPlatform } from "../../src/platform/index.ts";
 import { demo, fixturesFrom } from "../fixtures.ts";
 import { checkpoints } from "./checkpoints.ts";
@@ -31,12 +31,13 @@ async function each(
   path: string,
   run: (model: MixtralForCausalLM, way: string) => Promise<void>,
   all_threads: readonly number[] = THREADS,
+  options: LoadOptions = {},
 ): Promise<void> {
   for (const simd of ["plain", "relaxed"] as const) {
     for (const mmap of unmapped ? [false] : [true, false]) {
       for (const threads of all_threads) {
         const way = `${simd}, ${threads} thread${threads > 1 ? "s" : ""}, ${mmap ? "mapped" : "read"}`;
-        await using model = await MixtralForCausalLM.from_pretrained(path, { simd, threads, mmap });
+        await using model = await MixtralForCausalLM.from_pretrained(path, { ...options, simd, threads, mmap });
         const info = model.info();
         if (info.simd !== simd || info.threads !== threads || info.mapped !== mmap)
           throw new Error(`${path}: expected ${way}, found ${JSON.stringify(info)}`);
@@ -47,17 +48,22 @@ async function each(
 }
 
 const hashes: Found["hashes"] = {};
-for (const [name, path] of await checkpoints()) {
+for (const [name, path, options] of await checkpoints()) {
   hashes[name] = {};
-  await each(path, async (model, way) => {
-    const { logits } = await model({ input_ids: IDS, use_cache: false });
-    const data = logits.data as Float32Array;
-    if (!data.every(Number.isFinite)) throw new Error(`${name}: expected finite logits`);
-    const hash = createHash("sha256")
-      .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-      .digest("hex");
-    (hashes[name][hash] ??= []).push(way);
-  });
+  await each(
+    path,
+    async (model, way) => {
+      const { logits } = await model({ input_ids: IDS, use_cache: false });
+      const data = logits.data as Float32Array;
+      if (!data.every(Number.isFinite)) throw new Error(`${name}: expected finite logits`);
+      const hash = createHash("sha256")
+        .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+        .digest("hex");
+      (hashes[name][hash] ??= []).push(way);
+    },
+    THREADS,
+    options,
+  );
 }
 
 const answers: Found["answers"] = {};

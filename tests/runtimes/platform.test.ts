@@ -50,6 +50,7 @@ async function makeDisk(): Promise<Disk> {
       mkdirSync(path(name));
       return path(name);
     },
+    remove: async (name) => rmSync(path(name), { recursive: true }),
     bytes: async (path) => Uint8Array.from(readFileSync(path)),
   };
 }

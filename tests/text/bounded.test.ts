@@ -13,6 +13,7 @@ import { MergeTable } from "../../src/text/merges.ts";
 import { PairMap } from "../../src/text/pair_map.ts";
 import { PieceCuts } from "../../src/text/piece_cuts.ts";
 import { readConfig } from "../../src/text/special_tokens.ts";
+import { replaceAll } from "../../src/text/text_form.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { readTokenizerJSON } from "../../src/text/tokenizer_json.ts";
 import type { AddedToken } from "../../src/text/vocabulary.ts";
@@ -274,7 +275,9 @@ test("cuts of pieces are those that trying finds", () => {
       const tried = Array.from({ length: piece.length - 1 }, (_, i) => i + 1);
       assert.equal(
         cuts.of(piece),
-        tried.filter((cut) => pieces.has(piece.slice(0, cut)) && pieces.has(piece.slice(cut))),
+        tried
+          .map((cut) => [piece.slice(0, cut), piece.slice(cut)])
+          .filter((parts) => parts.every((part) => pieces.has(part))),
       );
     }
   }
@@ -290,6 +293,18 @@ test("a map of pairs is a map", () => {
   }
   for (const [key, value] of twin) assert.is(map.get(...(key.split(",").map(Number) as [number, number])), value);
   for (let left = 0; left < 1000; left++) assert.is(map.get(left, 50), -1);
+});
+
+test("a replacement that would make too much is refused before it is made, one that just fits is not", () => {
+  const ten = { pattern: "a", content: "bbbbbbbbbb" };
+  assert.is(replaceAll("a".repeat(100), ten, 1000, "here"), "b".repeat(1000));
+  for (const most of [999, 500, 101])
+    assert.throws(
+      () => replaceAll("a".repeat(100), ten, most, "here"),
+      (error: Error) => error instanceof TokenizerError && error.message.includes(`at most ${most} characters`),
+    );
+  assert.is(replaceAll("aaab".repeat(100), ten, 3100, "here").length, 3100);
+  assert.throws(() => replaceAll("aaab".repeat(100), ten, 3099, "here"), /here: expected rules/);
 });
 
 test.run();

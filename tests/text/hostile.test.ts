@@ -30,12 +30,16 @@ const fresh = (): any => JSON.parse(readFileSync(join(demo, "tokenizer.json"), "
 const sequence = (part: object, key: string, depth: number): object =>
   depth === 0 ? part : { type: "Sequence", [key]: [sequence(part, key, depth - 1)] };
 
+const bytes = { type: "ByteLevel", add_prefix_space: false, use_regex: false };
+const split = (Regex: string) => ({ type: "Split", pattern: { Regex }, behavior: "Isolated", invert: false });
+const pretokenizers = (...parts: object[]) => ({ type: "Sequence", pretokenizers: parts });
+
 test("tokenizer.json: parts that are wrong or not supported are named", () => {
   const cases: [(file: any) => void, RegExp][] = [
     [(f) => (f.model = null), /model: expected an object, found null/],
     [(f) => (f.model.type = "Unigram"), /model.type: expected "BPE", found "Unigram"/],
     [(f) => (f.model.dropout = 0.1), /model.dropout: expected none, found 0.1/],
-    [(f) => (f.model.ignore_merges = true), /model.ignore_merges: expected false/],
+    [(f) => (f.model.ignore_merges = 1), /model.ignore_merges: expected true or false, found 1/],
     [(f) => (f.model.end_of_word_suffix = "</w>"), /model.end_of_word_suffix: expected none/],
     [(f) => (f.model.continuing_subword_prefix = "##"), /model.continuing_subword_prefix: expected none/],
     [(f) => (f.model.vocab = []), /model.vocab: expected an object, found a list of 0/],
@@ -70,7 +74,26 @@ test("tokenizer.json: parts that are wrong or not supported are named", () => {
       (f) => (f.normalizer = sequence({ type: "Prepend", prepend: "▁" }, "normalizers", 5)),
       /expected at most 4 levels of Sequence/,
     ],
-    [(f) => (f.pre_tokenizer = { type: "ByteLevel" }), /pre_tokenizer.type: expected Metaspace, found "ByteLevel"/],
+    [
+      (f) => (f.pre_tokenizer = { type: "Digits" }),
+      /pre_tokenizer.type: expected Metaspace alone, Split or ByteLevel, found "Digits"/,
+    ],
+    [(f) => (f.pre_tokenizer = { type: "ByteLevel" }), /pre_tokenizer.add_prefix_space: expected false, found true/],
+    [
+      (f) => (f.pre_tokenizer = { type: "ByteLevel", add_prefix_space: false }),
+      /pre_tokenizer.use_regex: expected false, found true/,
+    ],
+    [(f) => (f.pre_tokenizer = pretokenizers(bytes, bytes)), /pretokenizers\[1\]: expected nothing behind ByteLevel/],
+    [(f) => (f.pre_tokenizer = pretokenizers({ type: "Metaspace" }, bytes)), /found "Metaspace"/],
+    [
+      (f) => (f.pre_tokenizer = { ...split("a"), pattern: { String: "a" } }),
+      /pre_tokenizer.pattern: expected a Regex, found an object/,
+    ],
+    [
+      (f) => (f.pre_tokenizer = { ...split("a"), behavior: "MergedWithNext" }),
+      /pre_tokenizer.behavior: expected Isolated, or Removed with invert, found "MergedWithNext"/,
+    ],
+    [(f) => (f.pre_tokenizer = split("(?i:'s)")), /pre_tokenizer.pattern: "\(\?i" is not supported, at character 1 of/],
     [
       (f) => (f.pre_tokenizer = { type: "Metaspace", replacement: "" }),
       /pre_tokenizer.replacement: expected one character/,
@@ -79,7 +102,11 @@ test("tokenizer.json: parts that are wrong or not supported are named", () => {
       (f) => (f.pre_tokenizer = { type: "Metaspace", prepend_scheme: "last" }),
       /prepend_scheme: expected first, always or never, found "last"/,
     ],
-    [(f) => (f.post_processor = { type: "ByteLevel" }), /post_processor.type: expected TemplateProcessing/],
+    [(f) => (f.post_processor = { type: "BertProcessing" }), /post_processor.type: expected TemplateProcessing/],
+    [
+      (f) => (f.post_processor = { type: "Sequence", processors: [bytes, f.post_processor, f.post_processor] }),
+      /processors\[2\]: expected one post-processor beside ByteLevel/,
+    ],
     [
       (f) => (f.post_processor.special_tokens = {}),
       /post_processor.single\[0\]: expected a name of special_tokens, found "<s>"/,
@@ -90,10 +117,10 @@ test("tokenizer.json: parts that are wrong or not supported are named", () => {
       (f) => (f.post_processor.single[1] = { Text: {} }),
       /post_processor.single\[1\]: expected a SpecialToken or a Sequence/,
     ],
-    [(f) => (f.decoder = null), /decoder: expected a Sequence that holds Fuse, found none/],
+    [(f) => (f.decoder = null), /decoder: expected ByteLevel, or a Sequence that holds Fuse, found none/],
     [
-      (f) => (f.decoder = { type: "ByteLevel" }),
-      /decoder.type: expected Sequence, Replace, ByteFallback, Fuse, Strip, found "ByteLevel"/,
+      (f) => (f.decoder = { type: "WordPiece" }),
+      /decoder.type: expected Sequence, Replace, ByteFallback, Fuse, Strip, or ByteLevel alone, found "WordPiece"/,
     ],
     [(f) => f.decoder.decoders.reverse(), /expected/],
     [(f) => (f.decoder.decoders[3].stop = 1), /stop: expected 0, found 1/],
@@ -281,7 +308,8 @@ test("GGUF metadata of the wrong kinds is refused by key", () => {
   untyped.set("tokenizer.ggml.unknown_token_id", 0);
   assert.equal(tokenizer_from_gguf(untyped, "x.gguf").encode("abb a<s>"), [1, 5, 0, 5, 1]);
   const cases: [string, unknown, RegExp][] = [
-    ["model", "gpt2", /tokenizer.ggml.model: expected "llama" \(SentencePiece\), found "gpt2"/],
+    ["model", "bert", /tokenizer.ggml.model: expected "llama" \(SentencePiece\) or "gpt2" \(Tekken\), found "bert"/],
+    ["model", "gpt2", /tokenizer.ggml.pre: expected "tekken" for a model "gpt2", found nothing/],
     ["model", undefined, /found nothing/],
     ["tokens", undefined, /tokens: expected tokens, found none/],
     ["tokens", 5, /tokens: expected an array of strings, found number/],

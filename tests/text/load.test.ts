@@ -225,7 +225,7 @@ test("chat templates: chat_template.jinja wins, a list has names", async () => {
 test("what is not there or not right is said", async () => {
   await rejects(
     AutoTokenizer.from_pretrained(files([], {})),
-    /expected tokenizer.json, tokenizer.model or a .gguf file, found an empty folder/,
+    /expected tokenizer.json, tekken.json, tokenizer.model or a .gguf file, found an empty folder/,
   );
   await rejects(AutoTokenizer.from_pretrained(files([], { "README.md": "hi" })), /found README.md/);
   await rejects(AutoTokenizer.from_pretrained(demo, { file: "tokenizer_other.json" }), /expected tokenizer_other.json/);

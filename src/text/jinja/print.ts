@@ -20,7 +20,7 @@ import {
 } from "./values.ts";
 
 /** Python's repr of a float: the shortest digits, an exponent from 1e16 and below 1e-4. */
-function floatText(x: number): string {
+export function floatText(x: number): string {
   if (!Number.isFinite(x)) return Number.isNaN(x) ? "nan" : x > 0 ? "inf" : "-inf";
   if (x !== 0 && (Math.abs(x) >= 1e16 || Math.abs(x) < 1e-4)) {
     const [digits, exponent] = x.toExponential().split("e");

@@ -1,0 +1,98 @@
+// Long files that are written over hours, by way of node:fs: PATH.partial, and beside it PATH.partial.json, which says what
+// it will be and how much of it is safe, so that a later run goes on where one was cut short.
+import { promises as fs } from "node:fs";
+import { WriteError } from "../errors.ts";
+import type { ResumableSink } from "./platform.ts";
+
+/** One write call takes at most this many bytes. */
+const WRITE_BYTES = 1 << 26;
+
+interface Note {
+  readonly identity: string;
+  readonly bytes: number;
+}
+
+async function readNote(path: string): Promise<Note | undefined> {
+  try {
+    const note = JSON.parse(await fs.readFile(path, "utf8")) as Note;
+    return typeof note.identity === "string" && Number.isSafeInteger(note.bytes) && note.bytes >= 0 ? note : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** `resume` of a platform. */
+export async function resumeFile(path: string, identity: string): Promise<ResumableSink> {
+  const place = await fs.realpath(path).catch(() => path);
+  const [partial, beside] = [`${place}.partial`, `${place}.partial.json`];
+  const failure = (cause: unknown) =>
+    new WriteError(`${path}: cannot be written: ${(cause as Error).message}`, { cause });
+
+  /** The note is replaced whole: a cut leaves the one before. */
+  async function writeNote(bytes: number): Promise<void> {
+    await fs.writeFile(`${beside}.new`, JSON.stringify({ identity, bytes } satisfies Note));
+    await fs.rename(`${beside}.new`, beside);
+  }
+
+  let file: fs.FileHandle;
+  let kept = 0;
+  try {
+    const note = await readNote(beside);
+    const there = await fs.stat(partial).catch(() => undefined);
+    if (note?.identity === identity && there?.isFile() && there.size >= note.bytes) kept = note.bytes;
+    file = await fs.open(partial, kept > 0 ? "r+" : "w");
+    await file.truncate(kept);
+    await writeNote(kept);
+  } catch (cause) {
+    throw failure(cause);
+  }
+  let at = kept;
+  let marked = kept;
+  let open = true;
+
+  async function stop(): Promise<void> {
+    if (!open) return;
+    open = false;
+    await file.close().catch(() => {});
+    // Nothing to go on with.
+    if (marked === 0) await Promise.all([partial, beside].map((name) => fs.rm(name, { force: true }).catch(() => {})));
+  }
+
+  async function attempt(operation: () => Promise<void>): Promise<void> {
+    if (!open) throw failure(new Error("it was given up"));
+    try {
+      await operation();
+    } catch (cause) {
+      await stop();
+      throw failure(cause);
+    }
+  }
+
+  return {
+    kept,
+    write: (bytes) =>
+      attempt(async () => {
+        for (let done = 0; done < bytes.length; ) {
+          const part = bytes.subarray(done, done + WRITE_BYTES);
+          const { bytesWritten } = await file.write(part, 0, part.length, at);
+          done += bytesWritten;
+          at += bytesWritten;
+        }
+      }),
+    mark: () =>
+      attempt(async () => {
+        await file.datasync();
+        await writeNote(at);
+        marked = at;
+      }),
+    close: () =>
+      attempt(async () => {
+        await file.sync();
+        await file.close();
+        await fs.rename(partial, place);
+        await fs.rm(beside, { force: true });
+        open = false;
+      }),
+    abort: stop,
+  };
+}

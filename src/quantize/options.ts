@@ -1,0 +1,138 @@
+// The options of `quantize`, checked. What they mean is what llama-quantize's of the same names mean.
+import { checkSignal } from "../abort.ts";
+import { functionArgument, givenArguments, textArgument } from "../arguments.ts";
+import type { GGUFScalarType, GGUFValue } from "../checkpoint/gguf_types.ts";
+import { nearest } from "../config/nearest.ts";
+import { show } from "../config/show.ts";
+import { InputError } from "../errors.ts";
+import { type FormatName, formats } from "../quant/formats.ts";
+import { type FileType, fileTypeOf, fileTypes } from "../quant/mixes.ts";
+
+/** What `progress_callback` is told. */
+export interface QuantizeProgress {
+  status: "progress" | "done";
+  /** The tensor that is being written. */
+  name: string;
+  /** Bytes of the source that are done, and of all. */
+  loaded: number;
+  total: number;
+  /** A percentage. */
+  progress: number;
+}
+
+export interface QuantizeOptions {
+  /** A file type, as `Q4_K_M`, in any case or by number; `COPY` leaves every tensor as it is. */
+  type: string;
+  /** An importance matrix, llama.cpp's in either form. */
+  imatrix?: string;
+  /** Only these entries of the importance matrix, or all but these: parts of names. One or the other. */
+  include_weights?: readonly string[];
+  exclude_weights?: readonly string[];
+  /** Every tensor in the file type's base format. */
+  pure?: boolean;
+  /** The format of `output.weight`, and of `token_embd.weight`. */
+  output_tensor_type?: string;
+  token_embedding_type?: string;
+  /** Formats of tensors whose names in lower case match a regular expression; the first that matches holds. */
+  tensor_types?: readonly (readonly [pattern: string, type: string])[];
+  /** Leaves `output.weight` as it is. */
+  leave_output_tensor?: boolean;
+  /** Tensors that are quantized already may become another format. */
+  allow_requantize?: boolean;
+  /** A split source becomes a split set. */
+  keep_split?: boolean;
+  /** Metadata to be put in, or in place of what there is. */
+  override_kv?: readonly (readonly [key: string, type: GGUFScalarType, value: GGUFValue])[];
+  /** Layers to be left out. */
+  prune_layers?: readonly number[];
+  /** Tells what would be done, and writes nothing. */
+  dry_run?: boolean;
+  /** A file of that name may be replaced. */
+  overwrite?: boolean;
+  /** As many as cores by default. */
+  threads?: number;
+  progress_callback?: (progress: QuantizeProgress) => void;
+  /** Stops it; what is written so far is gone on with when the same is asked for again. */
+  signal?: AbortSignal;
+}
+
+export interface CheckedOptions
+  extends Omit<QuantizeOptions, "type" | "output_tensor_type" | "token_embedding_type" | "tensor_types"> {
+  /** Undefined for COPY. */
+  readonly type: FileType | undefined;
+  readonly output_tensor_type?: FormatName;
+  readonly token_embedding_type?: FormatName;
+  readonly tensor_types: readonly { readonly pattern: RegExp; readonly format: FormatName }[];
+}
+
+const known = [
+  ...["type", "imatrix", "include_weights", "exclude_weights", "pure", "output_tensor_type", "token_embedding_type"],
+  ...["tensor_types", "leave_output_tensor", "allow_requantize", "keep_split", "override_kv", "prune_layers"],
+  ...["dry_run", "overwrite", "threads", "progress_callback", "signal"],
+];
+
+/** @throws {@link InputError} naming the option that is wrong; the signal's reason where it is aborted already */
+export function checkQuantizeOptions(given: QuantizeOptions): CheckedOptions {
+  const options = givenArguments<QuantizeOptions>(given, "the options");
+  for (const name of Object.keys(options))
+    if (!known.includes(name))
+      throw new InputError(`${name}: quantize has no such option; did you mean ${nearest(name, known)}?`);
+  const { imatrix, include_weights, exclude_weights, threads, prune_layers, override_kv, signal } = options;
+  if (imatrix !== undefined) textArgument(imatrix, "imatrix");
+  texts("include_weights", include_weights);
+  texts("exclude_weights", exclude_weights);
+  if (include_weights?.length && exclude_weights?.length)
+    throw new InputError("include_weights, exclude_weights: expected one of them, found both");
+  if (threads !== undefined && (!Number.isInteger(threads) || threads < 1 || threads > 256))
+    throw new InputError(`threads: expected an integer from 1 to 256, found ${show(threads)}`);
+  for (const layer of prune_layers ?? [])
+    if (!Number.isInteger(layer) || layer < 0)
+      throw new InputError(`prune_layers: expected numbers of layers, found ${show(layer)}`);
+  for (const pair of override_kv ?? [])
+    if (!Array.isArray(pair) || pair.length !== 3 || typeof pair[0] !== "string" || typeof pair[1] !== "string")
+      throw new InputError(`override_kv: expected lists of key, type and value, found ${show(pair)}`);
+  for (const name of ["pure", "leave_output_tensor", "allow_requantize", "keep_split", "dry_run", "overwrite"] as const)
+    if (options[name] !== undefined && typeof options[name] !== "boolean")
+      throw new InputError(`${name}: expected true or false, found ${show(options[name])}`);
+  functionArgument(options.progress_callback, "progress_callback");
+  checkSignal(signal);
+  signal?.throwIfAborted();
+  return {
+    ...options,
+    type: readType(options.type),
+    output_tensor_type: readFormat(options.output_tensor_type, "output_tensor_type"),
+    token_embedding_type: readFormat(options.token_embedding_type, "token_embedding_type"),
+    tensor_types: (options.tensor_types ?? []).map(([pattern, type]) => {
+      return { pattern: readPattern(pattern), format: readFormat(type, `tensor_types: ${show(pattern)}`)! };
+    }),
+  };
+}
+
+function texts(name: string, list: readonly string[] | undefined): void {
+  if (list !== undefined && (!Array.isArray(list) || list.some((text) => typeof text !== "string" || text === "")))
+    throw new InputError(`${name}: expected a list of parts of names, found ${show(list)}`);
+}
+
+function readType(type: string): FileType | undefined {
+  if (typeof type === "string" && type.toUpperCase() === "COPY") return undefined;
+  const found = typeof type === "string" ? fileTypeOf(type) : undefined;
+  if (found) return found;
+  throw new InputError(
+    `type: expected one of ${fileTypes.map(({ name }) => name).join(", ")}, COPY, found ${show(type)}`,
+  );
+}
+
+function readFormat(name: string | undefined, what: string): FormatName | undefined {
+  if (name === undefined) return undefined;
+  const upper = typeof name === "string" ? (name.toUpperCase() as FormatName) : undefined;
+  if (upper && Object.hasOwn(formats, upper)) return upper;
+  throw new InputError(`${what}: expected one of ${Object.keys(formats).join(", ")}, found ${show(name)}`);
+}
+
+function readPattern(pattern: string): RegExp {
+  try {
+    return new RegExp(textArgument(pattern, "tensor_types"));
+  } catch (cause) {
+    throw new InputError(`tensor_types: expected a regular expression, found ${show(pattern)}`, { cause });
+  }
+}

@@ -1,0 +1,87 @@
+// The command in a terminal: a pseudo-terminal that util-linux's `script` gives. Elsewhere there is nothing to test with.
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { demo, root } from "../fixtures.ts";
+import { main, rambling } from "./command.ts";
+
+const { greedy } = JSON.parse(readFileSync(join(demo, "expected", "expected.json"), "utf8"));
+const { messages, text } = greedy.find((c: { name: string }) => c.name === "chat_2_1");
+const [first, answer, next] = messages.map((m: { content: string }) => m.content);
+
+const there = /util-linux/.test(spawnSync("script", ["--version"], { encoding: "utf8" }).stdout ?? "");
+if (!there) console.log("# no util-linux script: terminals are not tested");
+
+/** A run of the command whose three streams are one terminal. */
+class Terminal {
+  shown = "";
+  readonly process: ChildProcessWithoutNullStreams;
+  readonly ended: Promise<number | null>;
+  private seen = 0;
+
+  constructor(args: readonly string[]) {
+    const command = [process.execPath, main, ...args].map((word) => `'${word}'`).join(" ");
+    this.process = spawn("script", ["--quiet", "--flush", "--return", "--command", command, "/dev/null"], {
+      cwd: root,
+      env: { ...process.env, TERM: "dumb" },
+    });
+    this.process.stdout.setEncoding("utf8").on("data", (piece: string) => (this.shown += piece));
+    this.ended = new Promise((resolve) => this.process.on("close", resolve));
+  }
+
+  type(keys: string): void {
+    this.process.stdin.write(keys);
+  }
+
+  /** Waits for a text behind what was waited for before. @throws when it does not come within a minute */
+  async until(wanted: string): Promise<void> {
+    const deadline = Date.now() + 60_000;
+    for (let at = -1; at < 0; at = this.shown.indexOf(wanted, this.seen)) {
+      if (Date.now() > deadline) {
+        this.process.kill("SIGKILL");
+        throw new Error(`waiting for ${JSON.stringify(wanted)}: ${JSON.stringify(this.shown.slice(this.seen))}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    this.seen = this.shown.indexOf(wanted, this.seen) + wanted.length;
+  }
+}
+
+test("a chat in a terminal prompts, answers and keeps the conversation", async () => {
+  if (!there) return;
+  const chat = new Terminal(["chat", "-m", "models/demo"]);
+  await chat.until("/exit ends it");
+  await chat.until("> ");
+  chat.type(`${first}\r`);
+  await chat.until(answer);
+  await chat.until("tokens/s");
+  await chat.until("> ");
+  chat.type(`${next}\r`);
+  await chat.until(text);
+  await chat.until("> ");
+  chat.type("/exit\r");
+  assert.is(await chat.ended, 0);
+});
+
+test("Ctrl-C stops an answer, and at the prompt tells how to end; Ctrl-D ends", async () => {
+  if (!there) return;
+  const chat = new Terminal(["chat", "-m", "models/demo", "--quiet", ...rambling]);
+  await chat.until("> ");
+  chat.type(`${first}\r`);
+  await chat.until(first);
+  const echoed = chat.shown.length;
+  while (chat.shown.length < echoed + 40) await new Promise((resolve) => setTimeout(resolve, 20));
+  chat.type("\x03");
+  await chat.until("(stopped)");
+  await chat.until("> ");
+  chat.type("\x03");
+  await chat.until("/exit ends it");
+  await chat.until("> ");
+  chat.type("\x04");
+  assert.is(await chat.ended, 0);
+});
+
+test.run();
