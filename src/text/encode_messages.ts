@@ -7,17 +7,8 @@ import { InputError } from "../errors.ts";
 import { type ChatMessage, checkMessages } from "./chat_template.ts";
 import type { Format } from "./mistral_formats.ts";
 import { jsonList, jsonObject, toPythonJSON } from "./python_json.ts";
-import {
-  type AssistantTurn,
-  type Call,
-  type Chunk,
-  type ResultTurn,
-  readTurns,
-  systemPrompt,
-  type Turn,
-  textOf,
-  toolsJSON,
-} from "./turns.ts";
+import { type AssistantTurn, type Call, type Chunk, type ResultTurn, type Turn, textOf, toolsJSON } from "./turn.ts";
+import { readTurns, systemPrompt } from "./turns.ts";
 
 export interface EncodeMessagesOptions {
   /** Functions that the model may call, as JSON schemas. */

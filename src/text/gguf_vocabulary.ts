@@ -77,7 +77,7 @@ export function readGGUFVocabulary(metadata: Metadata, special: GGUFSpecialToken
   );
 }
 
-/** Of a `llama` vocabulary. @throws {@link TokenizerError} when it is missing or damaged */
+/** The pieces of a vocabulary of SentencePiece's kind. @throws {@link TokenizerError} when it is damaged */
 export function readSentencePieces(metadata: Metadata, special: GGUFSpecialTokens, source: string): SentencePieces {
   const pieces = readPieces(metadata, source);
   const kinds = numbers(metadata, "token_type", pieces.length, source) ?? guessKinds(pieces, special);

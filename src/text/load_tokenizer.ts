@@ -46,7 +46,9 @@ export async function loadTokenizer(
   let vocabulary: Vocabulary;
   if (name.endsWith(".json")) {
     const json = readJSON(bytes, where);
-    vocabulary = isTekken(json) ? readTekken(json, where) : readTokenizerJSON(json, where);
+    vocabulary = isTekken(json)
+      ? readTekken(json, where, aroundText(files.tokenizer_config))
+      : readTokenizerJSON(json, where);
   } else {
     const model = readTokenizerModel(bytes, where, aroundText(files.tokenizer_config));
     vocabulary = { ...fromSentencePieces(model), version: versioned.exec(name)?.[1] };

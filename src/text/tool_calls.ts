@@ -57,6 +57,29 @@ export function parse_tool_calls(answer: string, options: ParseToolCallsOptions 
   return parseMarked(text, marks, options);
 }
 
+/**
+ * The text of ids in which only control tokens are marks.
+ * @param tokens - those that mark, with their ids where the vocabulary has them
+ */
+export function markedText(
+  ids: readonly number[],
+  tokens: readonly { readonly token: string; readonly id: number | undefined }[],
+  decode: (ids: number[]) => string,
+): { text: string; marks: Mark[] } {
+  const marks: Mark[] = [];
+  let text = "";
+  let from = 0;
+  for (let to = 0; to < ids.length; to++) {
+    const found = tokens.find(({ id }) => id === ids[to]);
+    if (!found) continue;
+    text += decode(ids.slice(from, to));
+    marks.push({ token: found.token, at: text.length });
+    text += found.token;
+    from = to + 1;
+  }
+  return { text: text + decode(ids.slice(from)), marks };
+}
+
 /** The same of a text whose control tokens are known: others that it spells are text. */
 export function parseMarked(text: string, marks: readonly Mark[], given: ParseToolCallsOptions): ParsedAnswer {
   const { add_ids = false, ...others } = givenArguments(given, "the options");

@@ -66,10 +66,17 @@ else
     console.log(`# ${equal} equal, ${refused} refused by both, ${lenient} refused by mistral-common alone`);
   });
 
-test("every version on a small Tekken vocabulary", async () => {
+test("every version on a small Tekken vocabulary, and v1 on its own", async () => {
   const { cases, tools } = JSON.parse(readFileSync(join(folder, "messages.json"), "utf8"));
   assert.is(cases.length, 48);
   let [equal, refused] = [0, 0];
+  const v1 = await load("mixtral/tokenizer.model");
+  for (const c of cases) {
+    const got = outcome(v1, c.messages, { continue_final_message: c.continue_final_message, tools: tools[c.tools] });
+    const { ids } = c.expected.v1;
+    if (ids) assert.equal(got, ids, JSON.stringify(c.messages));
+    else assert.type(got, "string");
+  }
   for (const version of ["v1", "v2", "v3", "v7", "v11", "v13"]) {
     const told = await tekken(version);
     const given = await loadTokenizer(await repositoryAt(join(folder, "tokenizer.json")));
