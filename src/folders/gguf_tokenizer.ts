@@ -78,8 +78,7 @@ function mergesOf({ pieces, scores, kinds }: SentencePieces, ids: ReadonlyMap<st
   const cuts = new PieceCuts(scored, TEXT_LIMITS.token);
   const merges: { score: number; pair: [string, string] }[] = [];
   for (const [piece, score] of scored) {
-    const pairs = [...cuts.of(piece)];
-    pairs.sort(([a, b], [c, d]) => ids.get(a)! - ids.get(c)! || ids.get(b)! - ids.get(d)!);
+    const pairs = cuts.of(piece).sort(([a, b], [c, d]) => ids.get(a)! - ids.get(c)! || ids.get(b)! - ids.get(d)!);
     for (const pair of pairs) merges.push({ score, pair });
   }
   return merges.sort((a, b) => b.score - a.score).map(({ pair }) => pair);
