@@ -66,6 +66,7 @@ export interface CacheResult {
   readonly rms: number;
   readonly largest: number;
   readonly other_choices: number;
+  readonly compared: number;
   /** The root mean square of the logits themselves, around each token's mean. */
   readonly spread: number;
 }
@@ -140,6 +141,7 @@ async function ofCaches(request: CachesRequest): Promise<CacheResult[]> {
       position_bytes,
       ...(await scored(model, tokenizer, request)),
       ...differences(values, exact, input_ids[0].length),
+      compared: input_ids[0].length,
     });
   }
   return results;

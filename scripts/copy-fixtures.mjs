@@ -63,8 +63,12 @@ const chosen = {
   "tokenizers/mixtral": "Mixtral's tokenizer in its four forms, with ids, decodings, streams and padding",
 };
 
-/** These are in gguf_iq, too. */
-const leftOut = /\/gguf\/blocks\/IQ4_(NL|XS)\.safetensors$/;
+/** Blocks that are in gguf_iq, too, and the largest forms of files that smaller ones show as well. */
+const leftOut = /\/gguf\/(?:blocks\/IQ4_(?:NL|XS)\.safetensors|forms\/(?:alignment_4096|trailing_bytes)\.gguf)$/;
+
+/** Of a tokenizer's second form only what is not in the first: tests/text/sources.ts puts the model back. */
+const metaspace = /\/mixtral\/tokenizer_metaspace\.json$/;
+const withoutModel = (bytes) => JSON.stringify({ ...JSON.parse(bytes), model: "tokenizer.json" });
 
 /** The tensors that are kept of files that have more than is tested. */
 const cuts = [
@@ -111,7 +115,7 @@ function copy(source, target) {
     mkdirSync(dirname(target), { recursive: true });
     const bytes = readFileSync(source);
     const cut = cuts.find(({ file }) => file.test(source));
-    writeFileSync(target, cut ? cutTensors(bytes, cut.keep) : bytes);
+    writeFileSync(target, cut ? cutTensors(bytes, cut.keep) : metaspace.test(source) ? withoutModel(bytes) : bytes);
   }
 }
 

@@ -31,7 +31,7 @@ export const caches: Part = {
           String(each.position_bytes),
           `${each.rms.toExponential(1)} (${((100 * each.rms) / spread).toFixed(3)} % of their spread)`,
           each.largest.toExponential(1),
-          `${each.other_choices} of ${compared}`,
+          `${each.other_choices} of ${each.compared}`,
           each.perplexity.toFixed(4),
           `${(100 * (each.perplexity / exact - 1)).toFixed(3)} %`,
         ]),
@@ -39,7 +39,7 @@ export const caches: Part = {
     }
     return {
       notes: [
-        `Errors are those of the logits of the first 2048 tokens of ${basename(text.text)}, against those with a cache in f32; perplexity is that of the whole text in windows of ${text.context} moved by ${text.stride}. A router that decides otherwise moves single logits far.`,
+        `Errors are those of the logits of the first ${context.quick ? 64 : 2048} tokens of ${basename(text.text)}, against those with a cache in f32; perplexity is that of the whole text in windows of ${text.context} moved by ${text.stride}. A router that decides otherwise moves single logits far.`,
       ],
       tables,
       charts: [],

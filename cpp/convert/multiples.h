@@ -26,7 +26,7 @@ INLINE Lanes furthest(const Four<n>& x) {
 template <bool weighted, int n, class Code>
 INLINE Lanes fit_multiples(const Four<n>& x, const Four<n>& w, const Code& code, Trials trials, int refinements) {
   const Lanes per_far = inverse(furthest(x));
-  // Not for what rounding adds: the first scale is a power of two's part of the furthest value, exact where all are equal.
+  // What rounding adds is no reason to leave the first scale, which is exact for equal values: a power of two is their part.
   const Lanes more = loop_lanes(1 + 0x1p-20f);
   Lanes gained = lanes(0), best = lanes(0);
   const auto attempt = [&](Lanes factor) {

@@ -7,6 +7,7 @@ import { AutoModelForCausalLM } from "../generation/auto.ts";
 import { type PerplexityOptions, perplexity } from "../generation/perplexity.ts";
 import { AutoTokenizer } from "../text/load_tokenizer.ts";
 import { interruptible, readInput, say, write } from "./io.ts";
+import { loadAdapters } from "./lora.ts";
 import { count, loadOptions, type ModelFlags, withModel } from "./options.ts";
 import { drawBar, eraseLine, progressBar } from "./report.ts";
 
@@ -40,6 +41,7 @@ async function run({ file, stride, convention, ...flags }: Flags): Promise<void>
       progress_callback: progressBar(quiet),
       signal,
     });
+    await loadAdapters(model, flags, signal);
     const start = performance.now();
     const shown = !quiet && process.stderr.isTTY;
     const found = await perplexity(model, tokenizer, text, {

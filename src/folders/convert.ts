@@ -55,7 +55,8 @@ export interface Converted {
  * @throws InputError for what was passed, or where there is nothing to do; CheckpointError or ConfigError when the source
  *   cannot be read or is quantized; WriteError; the signal's reason when aborted
  * @example
- * const { changes } = await convert("mixtral-native", "mixtral-hf", { num_key_value_heads: 8 });
+ * const options = { num_key_value_heads: 2, max_shard_size: "2GB" };
+ * const { changes } = await convert("tests/fixtures/small/pooled", "build/examples/grouped", options);
  * Source: grouped-query attention, section 2.1, and transformers' documentation of `num_key_value_heads`.
  */
 export async function convert(source: string, out: string, options: ConvertOptions = {}): Promise<Converted> {
@@ -70,6 +71,7 @@ export async function convert(source: string, out: string, options: ConvertOptio
     const wanted = folderTensors(checkpoint, kv_heads);
     const changes = changesOf(checkpoint, wanted, kv_heads, max_shard_size !== undefined);
     const total = wanted.tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+    checkFiles(total, max_shard_size);
     let loaded = 0;
     const tell = (status: ConvertProgress["status"], name: string) =>
       told.add(progress_callback?.({ status, name, loaded, total, progress: (100 * loaded) / total }));
@@ -86,7 +88,7 @@ export async function convert(source: string, out: string, options: ConvertOptio
         },
       }),
     );
-    const files = await saveFolder(platform, out, async (folder) => {
+    const made = await saveFolder(platform, out, async (folder) => {
       const config = folderConfig(checkpoint, wanted.head, tensors, kv_heads);
       const beside = await writeFiles(platform, folder, repository, checkpoint, config, signal);
       const shards = await writeShards(platform, folder, tensors, max_shard_size);
@@ -95,7 +97,11 @@ export async function convert(source: string, out: string, options: ConvertOptio
       signal?.throwIfAborted();
       return [...beside, ...shards];
     });
-    return { changes, files: files.sort(), bytes: total };
+    const files = made.sort();
+    const vocabulary = checkpoint.metadata.get("tokenizer.ggml.model");
+    if (vocabulary !== undefined && !files.some((name) => /^tokenizer\.(json|model)$/.test(name)))
+      changes.push(`the vocabulary, of kind ${show(vocabulary)}, was left out: the folder has no tokenizer`);
+    return { changes, files, bytes: total };
   } finally {
     await checkpoint.close();
   }
@@ -132,6 +138,18 @@ function readSize(size: number | string): number {
   const bytes = typeof size === "number" ? size : Math.floor(Number(digits) * units[unit?.toUpperCase()]);
   if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
   throw new InputError(`max_shard_size: expected bytes, or a text such as "5GB" or "200MiB", found ${show(size)}`);
+}
+
+/** Files that a folder may have: readers open them all. */
+const MOST_FILES = 1000;
+
+/** @throws {@link InputError} when there would be too many; twice as many as bytes ask for may be needed */
+function checkFiles(total: number, most_bytes = Infinity): void {
+  const least = Math.ceil((2 * total) / MOST_FILES);
+  if (most_bytes < least)
+    throw new InputError(
+      `max_shard_size: expected at least ${least} bytes, so that ${total} bytes are in no more than ${MOST_FILES} files, found ${most_bytes}`,
+    );
 }
 
 /** The heads that are wanted; those that there are where nothing is said. @throws {@link InputError} */

@@ -8,6 +8,7 @@ import { saveFile } from "../platform/files.ts";
 import type { Files } from "../platform/platform.ts";
 import type { HeadName } from "../weights/weights.ts";
 import { configJSON } from "./config_json.ts";
+import { ggufTokenizerFiles } from "./gguf_tokenizer.ts";
 import { copied } from "./pieces.ts";
 
 /** The files that go along as they are. */
@@ -67,12 +68,13 @@ export async function writeFiles(
   // What stands beside a file that was named may belong to another model.
   const names = repository.file === undefined ? (await repository.list()).map(({ name }) => name) : [];
   const along = names.filter((name) => kept.test(name));
-  const made: Record<string, Record<string, unknown>> = { "config.json": config };
-  if (!along.includes("generation_config.json")) made["generation_config.json"] = generationConfig(checkpoint);
-  for (const [name, contents] of Object.entries(made)) {
-    const text = `${configJSON(contents)}\n`;
-    await saveFile(files, files.join(folder, name), (sink) => sink.write(new TextEncoder().encode(text)));
-  }
+  const text = (contents: unknown) => new TextEncoder().encode(`${configJSON(contents)}\n`);
+  const made: Record<string, Uint8Array> = { "config.json": text(config) };
+  if (!along.includes("generation_config.json")) made["generation_config.json"] = text(generationConfig(checkpoint));
+  if (checkpoint.kind === "gguf" && !along.some((name) => /^tokenizer\.(json|model)$/.test(name)))
+    Object.assign(made, ggufTokenizerFiles(checkpoint));
+  for (const [name, bytes] of Object.entries(made))
+    await saveFile(files, files.join(folder, name), (sink) => sink.write(bytes));
   for (const name of along) {
     const file = await repository.open(name);
     try {
@@ -86,5 +88,5 @@ export async function writeFiles(
       await file.close();
     }
   }
-  return [...Object.keys(made), ...along];
+  return [...new Set([...Object.keys(made), ...along])];
 }

@@ -6,6 +6,7 @@ import { CallerPromises } from "../callbacks.ts";
 import { nearest } from "../config/nearest.ts";
 import { show, showName } from "../config/show.ts";
 import { InputError } from "../errors.ts";
+import type { ExactMath } from "../model/probabilities.ts";
 import type { CausalLM } from "./causal_lm.ts";
 
 /** What `progress_callback` is told. */
@@ -54,11 +55,12 @@ export interface PerplexityTokenizer {
 /** As many tokens as llama.cpp takes, and a prompt's chunk has. */
 const CONTEXT = 512;
 
-/** Some tokens of the text; those from index `scored` on are to be foreseen. */
+/** Tokens [begin, end) of the text, of which those from `scored` on are to be foreseen. */
 interface TextWindow {
-  readonly ids: readonly number[];
+  readonly begin: number;
+  readonly end: number;
   readonly scored: number;
-  /** Tokens of the text that no window before had. */
+  /** How many of them no window before had. */
   readonly fresh: number;
 }
 
@@ -66,7 +68,8 @@ interface TextWindow {
  * The perplexity of a text. Its special tokens are those that `tokenizer.encode` gives: a BOS at the text's start.
  * @throws {@link InputError} naming the argument that is wrong, or where the text is too short; the signal's reason when aborted
  * @example
- * const { perplexity: found, tokens } = await perplexity(model, tokenizer, "Pesto is made of basil.", { context: 128 });
+ * const found = await perplexity(model, tokenizer, "Pesto is made of basil.", { context: 128 });
+ * found.tokens // 6
  * Source: transformers' "Perplexity of fixed-length models"; llama.cpp's llama-perplexity.
  */
 export async function perplexity(
@@ -75,7 +78,12 @@ export async function perplexity(
   text: string,
   options: PerplexityOptions = {},
 ): Promise<Perplexity> {
-  const { windows, total, context, signal, progress_callback } = readArguments(model, tokenizer, text, options);
+  const { ids, first, windows, total, context, signal, progress_callback } = readArguments(
+    model,
+    tokenizer,
+    text,
+    options,
+  );
   const { math } = model;
   const sums = new Float64Array(windows.length);
   const told = new CallerPromises();
@@ -87,17 +95,15 @@ export async function perplexity(
         loaded: done.loaded,
         total,
         progress: (100 * done.loaded) / total,
-        perplexity: math.exp(done.nll / done.tokens),
+        perplexity: power(math, done.nll / done.tokens),
       }),
     );
-  await eachOf(windows, windowsAtOnce(model, context), signal, async ({ ids, scored, fresh }, i, stop) => {
-    const { loss } = await model({
-      input_ids: [ids as number[]],
-      labels: [ids.map((id, at) => (at < scored ? -100 : id))],
-      ...alone(model),
-      signal: stop,
-    });
-    const tokens = ids.length - scored;
+  await eachOf(windows, windowsAtOnce(model, context), signal, async ({ begin, end, scored, fresh }, i, stop) => {
+    const window = ids.slice(begin, end);
+    if (first !== undefined) window[0] = first;
+    const labels = window.map((id, at) => (begin + at < scored ? -100 : id));
+    const { loss } = await model({ input_ids: [window], labels: [labels], ...alone(model), signal: stop });
+    const tokens = end - scored;
     sums[i] = loss! * tokens;
     done.loaded += fresh;
     done.nll += sums[i];
@@ -109,8 +115,11 @@ export async function perplexity(
   await told.settled();
   // In the windows' order, whichever was done first: the same bits each time.
   const nll = sums.reduce((a, b) => a + b, 0) / done.tokens;
-  return { perplexity: math.exp(nll), nll, tokens: done.tokens };
+  return { perplexity: power(math, nll), nll, tokens: done.tokens };
 }
+
+/** e^x; `exp` itself means nothing beyond the range of doubles. */
+const power = ({ exp }: ExactMath, x: number): number => (x > 709 ? Infinity : exp(x));
 
 /** What keeps a call's loss, whatever the config asks for besides, that of the tokens, and its outputs small. */
 const alone = ({ config }: CausalLM) => ({
@@ -179,14 +188,16 @@ function readArguments(model: CausalLM, tokenizer: PerplexityTokenizer, text: st
         `stride: llama.cpp's chunks stand side by side; expected none, found ${show(options.stride)}`,
       );
     const ids = tokenizer.encode(text.replace(/\n$/, ""));
-    const windows = chunks(ids, context, tokenizer.bos_token_id);
-    return { windows, total: windows.length * context, context, signal, progress_callback };
+    const windows = chunks(ids.length, context);
+    const first = ids[0] === tokenizer.bos_token_id ? ids[0] : undefined;
+    return { ids, first, windows, total: windows.length * context, context, signal, progress_callback };
   }
   const stride = count("stride", options.stride ?? Math.max(1, context >> 1), 1, context);
   const ids = tokenizer.encode(text);
   if (ids.length < 2)
     throw new InputError(`text: expected at least two tokens, the first of which is never scored, found ${ids.length}`);
-  return { windows: strided(ids, context, stride), total: ids.length, context, signal, progress_callback };
+  const windows = strided(ids.length, context, stride);
+  return { ids, windows, total: ids.length, context, signal, progress_callback };
 }
 
 /** Positions that a window can have. */
@@ -201,28 +212,25 @@ function count(name: string, value: unknown, least: number, most: number): numbe
 }
 
 /** Hugging Face's: up to the window that reaches the text's end. */
-function strided(ids: readonly number[], context: number, stride: number): TextWindow[] {
+function strided(length: number, context: number, stride: number): TextWindow[] {
   const windows: TextWindow[] = [];
-  for (let begin = 0, seen = 0; seen < ids.length; begin += stride) {
-    const window = ids.slice(begin, begin + context);
-    const end = begin + window.length;
-    const scored = Math.max(1, seen - begin);
-    if (scored < window.length) windows.push({ ids: window, scored, fresh: end - seen });
+  for (let begin = 0, seen = 0; seen < length; begin += stride) {
+    const end = Math.min(begin + context, length);
+    const scored = Math.max(begin + 1, seen);
+    if (scored < end) windows.push({ begin, end, scored, fresh: end - seen });
     seen = end;
   }
   return windows;
 }
 
-/** llama.cpp's: whole chunks, begun with BOS where the text is. */
-function chunks(ids: readonly number[], context: number, bos: number | undefined): TextWindow[] {
-  if (ids.length < 2 * context)
+/** llama.cpp's: whole chunks. */
+function chunks(length: number, context: number): TextWindow[] {
+  if (length < 2 * context)
     throw new InputError(
-      `text: expected two chunks of ${context} tokens or more, which llama.cpp asks for, found ${ids.length} tokens`,
+      `text: expected two chunks of ${context} tokens or more, which llama.cpp asks for, found ${length} tokens`,
     );
-  const begun = ids[0] === bos ? [ids[0]] : [];
-  return Array.from({ length: Math.floor(ids.length / context) }, (_, i) => ({
-    ids: [...begun, ...ids.slice(i * context + begun.length, (i + 1) * context)],
-    scored: (context >> 1) + 1,
-    fresh: context,
-  }));
+  return Array.from({ length: Math.floor(length / context) }, (_, i) => {
+    const begin = i * context;
+    return { begin, end: begin + context, scored: begin + (context >> 1) + 1, fresh: context };
+  });
 }

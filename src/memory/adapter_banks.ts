@@ -1,6 +1,5 @@
 // The memories of adapters: banks that are made when adapters come and given back when the last one in them goes. Several
 // share one, because every memory takes gigabytes of addresses, and an instance of the kernels in every thread.
-
 import { MemoryError } from "../errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { alignUp, createBank, MAX_BANK_BYTES, WASM_PAGE } from "./bank.ts";
@@ -63,13 +62,17 @@ export class AdapterBanks {
 
   /**
    * Gives a range back, whose pages are the system's again where it can be told so; with the last one, the bank.
-   * @param told - is told before its memory is anybody's: whether the bank is gone
+   * @param told - is told before its memory is anybody's: which bank is gone, if it is
    */
-  async give({ bank: number, memory, address, bytes }: AdapterRoom, told: (gone: boolean) => void): Promise<void> {
-    const bank = this.banks.get(number)!;
+  async give(
+    { bank: number, memory, address, bytes }: AdapterRoom,
+    told: (gone_bank: number | undefined) => void,
+  ): Promise<void> {
+    const bank = this.banks.get(number);
+    if (!bank) return; // all were disposed of
     const gone = --bank.adapters === 0;
     if (gone) this.banks.delete(number);
-    told(gone);
+    told(gone ? number : undefined);
     if (gone) return emptyBanks(this.platform, [memory], true);
     const mapper = await this.platform.mapper();
     if (!("reason" in mapper)) mapper.unmap(memory, address, bytes);

@@ -1,6 +1,5 @@
 // Adapters in memory: where A and B of each matrix stand, in banks of their own that come and go with them. An adapters'
 // bank begins with the low region of all banks; behind it are buffers for what adapters compute, then the adapters.
-
 import { MOST_RANK } from "../adapters/adapter_config.ts";
 import { type ModelShape, widest } from "../config/shape.ts";
 import type { KernelExports } from "../kernels/abi.ts";

@@ -1,6 +1,5 @@
 // Brings an adapter into a bank: every matrix in the file's own floats, cut out of the tensors that hold several and turned
 // round where the file has it otherwise, so that products find whole rows.
-
 import type { Adapter, Factor, LowRank } from "../adapters/adapter.ts";
 import { copyFactor, interleavedRow, readTensor, transpose } from "../adapters/factor.ts";
 import type { ModelShape } from "../config/shape.ts";

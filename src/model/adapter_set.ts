@@ -17,8 +17,10 @@ export interface AdapterSet {
 export const noAdapters: AdapterSet = { ids: [], marks: [] };
 
 /** Whether two sets give the same keys, whatever they are called. */
-export const sameAdapters = (a: readonly AdapterMark[], b: readonly AdapterMark[]): boolean =>
-  a.length === b.length && a.every(({ fingerprint }) => b.some((other) => other.fingerprint === fingerprint));
+export function sameAdapters(a: readonly AdapterMark[], b: readonly AdapterMark[]): boolean {
+  const [kept, wanted] = [a, b].map((marks) => marks.map(({ fingerprint }) => fingerprint).sort());
+  return kept.length === wanted.length && kept.every((fingerprint, i) => fingerprint === wanted[i]);
+}
 
 /** The set in words. */
 export const nameAdapters = (marks: readonly AdapterMark[]): string =>

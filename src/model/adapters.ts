@@ -4,7 +4,7 @@ import { type Adapter, type AdapterTarget, openAdapter } from "../adapters/adapt
 import { textArgument } from "../arguments.ts";
 import { openRepository, type Repository } from "../checkpoint/repository.ts";
 import { show, showName } from "../config/show.ts";
-import { InputError } from "../errors.ts";
+import { InputError, MemoryError } from "../errors.ts";
 import { AdapterBanks, type AdapterRoom } from "../memory/adapter_banks.ts";
 import type { AdapterState } from "../memory/adapter_layout.ts";
 import { loadFactors, placeAdapter, planAdapter } from "../memory/adapter_load.ts";
@@ -78,6 +78,7 @@ export class Adapters {
   private readonly coming = new Set<string>();
   private active: readonly string[] = [];
   private enabled = true;
+  private disposed = false;
   private next = 0;
 
   constructor(host: AdapterHost) {
@@ -126,6 +127,13 @@ export class Adapters {
     const { low_rank, replacements, path } = adapter;
     const scaled = low_rank.map((one) => ({ ...one, scale: one.scale * scale }));
     const plan = planAdapter({ low_rank: scaled, replacements }, host.target.shape, host.state, host.interleaved);
+    const available = host.platform.available_memory();
+    if (available !== undefined && plan.weight_bytes > available)
+      throw new MemoryError(
+        `${path}: its matrices take ${plan.weight_bytes} bytes of memory, ${available} are free`,
+        plan.weight_bytes,
+        available,
+      );
     const room = banks.take(plan.bytes, `${path}: an adapter`);
     try {
       const about = JSON.stringify([
@@ -141,15 +149,16 @@ export class Adapters {
       const info = { name, path, rank, scale, bytes: room.bytes, targets: [...new Set(names)] };
       return { id, name, fingerprint, room, info, whole: replacements.map(({ role }) => role), calls: 0 };
     } catch (error) {
-      await banks.give(room, () => {});
+      await banks.give(room, (gone_bank) => host.notify({ type: "forget_adapter", gone_bank }));
       throw error;
     }
   }
 
   /** Makes these the adapters of calls that say nothing. */
   set(names: unknown): void {
-    this.active = this.namesOf(names, "set_adapter");
-    this.setOf(this.active, "set_adapter");
+    const known = this.namesOf(names, "set_adapter");
+    this.setOf(known, "set_adapter"); // whether they go together
+    this.active = known;
   }
 
   enable(enabled: boolean): void {
@@ -171,7 +180,7 @@ export class Adapters {
       gone.map(async (one) => {
         if (one.calls > 0) await new Promise<void>((resolve) => (one.free = resolve));
         if (this.disposed) return;
-        await banks.give(one.room, (bank_gone) => host.notify({ type: "forget_adapter", id: one.id, bank_gone }));
+        await banks.give(one.room, (gone_bank) => host.notify({ type: "forget_adapter", id: one.id, gone_bank }));
       }),
     );
   }
@@ -245,11 +254,10 @@ export class Adapters {
     return [...this.loaded.values()].map(({ info }) => ({ ...info, active: active.has(info.name) }));
   }
 
-  private disposed = false;
-
   /** Gives all memory back. @param unused - no thread can write to it any more */
   async dispose(unused: boolean): Promise<void> {
     this.disposed = true;
-    await this.banks.dispose(unused);
+    // What is being loaded is written until its loading hears of this.
+    await this.banks.dispose(unused && this.coming.size === 0);
   }
 }

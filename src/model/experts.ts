@@ -6,22 +6,14 @@ import { STRIP, TILE_FROM } from "../memory/layout.ts";
 import type { BankedLayer } from "../memory/plan.ts";
 import type { BlockFormat } from "../quant/formats.ts";
 import { share } from "../threads/barrier.ts";
-import { type Lora, type LoraTask, LoraTasks, noTasks } from "./lora.ts";
+import { type Assignment, downTasks, keepGated, upTasks } from "./expert_tasks.ts";
+import type { Lora } from "./lora.ts";
+import { type LoraTask, noTasks } from "./lora_tasks.ts";
 import type { Norm } from "./norm.ts";
 import type { Phases } from "./phases.ts";
 import type { PackedRows, Products, Unit } from "./products.ts";
 import type { StepView } from "./step_view.ts";
 import type { BankView, ThreadMemory } from "./thread_memory.ts";
-
-/** The rows of one expert in a step. */
-interface Assignment {
-  readonly expert: number;
-  /** Index of its first pair in the thread's pairs. */
-  readonly start: number;
-  readonly tokens: number;
-  /** Tiles of 4 rows before its own in the packed regions. */
-  readonly first_tile: number;
-}
 
 export class Experts {
   private readonly memory: ThreadMemory;
@@ -149,7 +141,7 @@ export class Experts {
       STRIP,
     );
     const adapted = view.adapters.length > 0;
-    const [w1, w3] = adapted ? this.upTasks(view, index, assignments) : [noTasks, noTasks];
+    const [w1, w3] = adapted ? upTasks(view, index, assignments) : [noTasks, noTasks];
     if (w1.length + w3.length > 0) {
       const x = { bank: view.home, address: view.buffers.xn, stride: hidden };
       yield* lora.inner(view, index, [...w1, ...w3], hidden, () => x);
@@ -170,7 +162,18 @@ export class Experts {
       }
       const gate = act === "gelu" ? bank.kernels.gelu_mul : bank.kernels.silu_mul;
       gate(strip, strip2, tokens, to - from, stride);
-      if (adapted) this.keepGated(view, layer, index, assignment, bank, from, to, stride);
+      if (adapted)
+        keepGated(
+          memory,
+          lora,
+          view,
+          index,
+          assignment,
+          { bank, address: strip, stride },
+          layer.shape.intermediate,
+          from,
+          to,
+        );
       if (wantsWholeRows(layer, expert)) this.keepStrip(view, bank, assignment, intermediate, units[unit], stride);
       else {
         // The strip holds columns `from` to `to` of h: its address is taken back to where column 0 would be.
@@ -209,60 +212,6 @@ export class Experts {
     }
   }
 
-  /** What adapters add to w1 and w3, for each expert that the router picked. */
-  private upTasks(view: StepView, index: number, assignments: readonly Assignment[]): [w1: LoraTask[], w3: LoraTask[]] {
-    const tasks = new LoraTasks(view.step.lane);
-    const of = (name: "w1" | "w3") => {
-      const before = tasks.list.length;
-      for (const group of view.adapters) {
-        const pairs = group.adapter.layers[index][name];
-        for (const [part, assignment] of pairs ? assignments.entries() : []) {
-          const { own, rows } = pairsOf(view, assignment, group.has);
-          tasks.add(group, pairs![assignment.expert], part, rows, own);
-        }
-      }
-      return tasks.list.slice(before);
-    };
-    return [of("w1"), of("w3")];
-  }
-
-  /** And to w2. */
-  private downTasks(view: StepView, index: number, assignments: readonly Assignment[]): LoraTask[] {
-    const tasks = new LoraTasks(view.step.lane);
-    for (const group of view.adapters) {
-      const pairs = group.adapter.layers[index].w2;
-      for (const [part, assignment] of pairs ? assignments.entries() : []) {
-        const { own, rows } = pairsOf(view, assignment, group.has);
-        const gated = own.map((t) => assignment.start + t);
-        const weights = Float32Array.from(gated, (at) => view.home.f32[view.pairs.weights / 4 + at]);
-        tasks.add(group, pairs![assignment.expert], part, gated, rows, weights);
-      }
-    }
-    return tasks.list;
-  }
-
-  /** Copies columns [from, to) of h to where adapters multiply it by A of w2, for the rows that have one. */
-  private keepGated(
-    view: StepView,
-    { shape }: BankedLayer,
-    index: number,
-    assignment: Assignment,
-    bank: BankView,
-    from: number,
-    to: number,
-    stride: number,
-  ): void {
-    const { memory, lora } = this;
-    for (const group of view.adapters) {
-      if (!group.adapter.layers[index].w2?.[assignment.expert]) continue;
-      const { bank: target, address } = lora.gated(group, view.step.lane, shape.intermediate);
-      for (const t of pairsOf(view, assignment, group.has).own) {
-        const at = address + ((assignment.start + t) * shape.intermediate + from) * 4;
-        memory.copy(bank, memory.own.strip + t * stride * 4, target, at, to - from);
-      }
-    }
-  }
-
   /** The rows of an expert, of few that stand packed in their own order: once, or where experts differ for each. */
   private fewInput(view: StepView, layer: BankedLayer, { start, tokens, first_tile }: Assignment): PackedRows {
     const first = view.home.u32[view.pairs.rows / 4 + start];
@@ -285,7 +234,7 @@ export class Experts {
     const { strip } = memory.own;
     const { home, lane, pairs, rows } = view;
     const { intermediate } = layer.shape;
-    const added = view.adapters.length > 0 ? this.downTasks(view, index, assignments) : noTasks;
+    const added = view.adapters.length > 0 ? downTasks(view, index, assignments) : noTasks;
     if (added.length > 0) {
       const gated = ({ group }: LoraTask) => lora.gated(group, view.step.lane, intermediate);
       yield* lora.inner(view, index, added, intermediate, gated);
@@ -315,10 +264,3 @@ const wantsWholeRows = ({ w2: { weights } }: BankedLayer, expert: number): boole
 /** Whether experts want the columns of x in orders of their own. */
 const reordered = ({ w1, w3 }: BankedLayer): boolean =>
   [w1, w3].some(({ weights }) => weights.orders.some((order) => order !== 0));
-
-/** Which of an expert's pairs are of rows that have an adapter, counted from its first; and their rows. */
-function pairsOf({ home, pairs }: StepView, { start, tokens }: Assignment, has: Uint8Array) {
-  const rows = home.u32.subarray(pairs.rows / 4 + start, pairs.rows / 4 + start + tokens);
-  const own = Uint32Array.from(rows.keys()).filter((t) => has[rows[t]]);
-  return { own, rows: own.map((t) => rows[t]) };
-}

@@ -49,7 +49,7 @@ export class Forward {
     else if (notice.type === "sampler") this.head.samplers.set(notice.sampler.id, notice.sampler);
     else if (notice.type === "forget_sampler") this.head.samplers.delete(notice.id);
     else if (notice.type === "adapter") this.lora.add(notice.adapter, notice.memory);
-    else this.lora.forget(notice.id, notice.bank_gone);
+    else this.lora.forget(notice.id, notice.gone_bank);
   }
 
   start(step: Step): JobResult {

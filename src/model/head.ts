@@ -3,7 +3,8 @@
 import { type LogitsExports, loadLogits } from "../kernels/logits.ts";
 import { FEW_ROWS } from "../memory/layout.ts";
 import type { Linear } from "../memory/linear.ts";
-import { type Lora, LoraTasks, noTasks } from "./lora.ts";
+import type { Lora } from "./lora.ts";
+import { LoraTasks, noTasks } from "./lora_tasks.ts";
 import { type HeadWants, put } from "./outputs.ts";
 import type { Phases } from "./phases.ts";
 import type { Products, Unit } from "./products.ts";

@@ -68,8 +68,8 @@ export type Notice =
   | { readonly type: "forget_sampler"; readonly id: number }
   /** An adapter, and the memory that it is in. */
   | { readonly type: "adapter"; readonly adapter: TeamAdapter; readonly memory: WebAssembly.Memory }
-  /** No later job has it. @param bank_gone - nor any in the same memory */
-  | { readonly type: "forget_adapter"; readonly id: number; readonly bank_gone: boolean };
+  /** No later job has it, nor any adapter in a bank that is gone. */
+  | { readonly type: "forget_adapter"; readonly id?: number; readonly gone_bank: number | undefined };
 
 /** What every thread is set up with. */
 export interface Setup {

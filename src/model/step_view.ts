@@ -7,7 +7,7 @@ import {
   type RunState,
   type ThreadBuffers,
 } from "../memory/layout.ts";
-import type { AdapterRows } from "./lora.ts";
+import type { AdapterRows } from "./lora_tasks.ts";
 import { put, type Target, type Wants } from "./outputs.ts";
 import type { PackedRows } from "./products.ts";
 import type { SequenceRows, Step } from "./step.ts";

@@ -5,19 +5,11 @@ import { nearest } from "../config/nearest.ts";
 import { showName } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { type ChatMessage, checkMessages } from "./chat_template.ts";
+import { stripEnd } from "./jinja/strings.ts";
 import type { Format } from "./mistral_formats.ts";
 import { jsonList, jsonObject, toPythonJSON } from "./python_json.ts";
-import {
-  type AssistantTurn,
-  type Call,
-  type Chunk,
-  type ResultTurn,
-  readTurns,
-  systemPrompt,
-  type Turn,
-  textOf,
-  toolsJSON,
-} from "./turns.ts";
+import { type AssistantTurn, type Call, type Chunk, type ResultTurn, type Turn, textOf, toolsJSON } from "./turn.ts";
+import { readTurns, systemPrompt } from "./turns.ts";
 
 export interface EncodeMessagesOptions {
   /** Functions that the model may call, as JSON schemas. */
@@ -91,7 +83,7 @@ class MessageEncoder {
   }
 
   ids(): number[] {
-    const ids = [this.encoder.control("<s>")];
+    const parts = [[this.encoder.control("<s>")]];
     let results = 0; // since the last calls
     for (const [i, turn] of this.turns.entries()) {
       if (turn.role === "assistant" && turn.calls.length > 0) results = 0;
@@ -99,19 +91,19 @@ class MessageEncoder {
       // v2 forgets what was called before the last question.
       const forgotten = this.format.result === "list" && i < this.lastUser;
       if (turn.role === "system")
-        ids.push(...this.between("[SYSTEM_PROMPT]", this.chunks(turn.content), "[/SYSTEM_PROMPT]"));
-      else if (turn.role === "user") ids.push(...this.user(turn.content, i));
+        parts.push(this.between("[SYSTEM_PROMPT]", this.chunks(turn.content), "[/SYSTEM_PROMPT]"));
+      else if (turn.role === "user") parts.push(this.user(turn.content, i));
       else if (turn.role === "assistant") {
-        if (!(forgotten && turn.calls.length > 0)) ids.push(...this.assistant(turn));
+        if (!(forgotten && turn.calls.length > 0)) parts.push(this.assistant(turn));
       } else if (turn.role === "tool" && !forgotten) {
         if (this.format.result === "list" && results > 1)
           throw new InputError(
             `messages: expected one result of a tool in a turn in ${this.format.version}, found more`,
           );
-        ids.push(...this.between("[TOOL_RESULTS]", this.result(turn), "[/TOOL_RESULTS]"));
+        parts.push(this.between("[TOOL_RESULTS]", this.result(turn), "[/TOOL_RESULTS]"));
       }
     }
-    return ids;
+    return parts.flat();
   }
 
   private between(begin: string, ids: readonly number[], end: string): number[] {
@@ -141,7 +133,7 @@ class MessageEncoder {
     return [
       ...(text === undefined
         ? this.chunks(content)
-        : this.encoder.encode(this.format.calls === undefined ? text : text.replace(/ +$/, ""))),
+        : this.encoder.encode(this.format.calls === undefined ? text : stripEnd(text, " "))),
       ...this.calls(calls),
       ...(open ? [] : [this.encoder.control("</s>")]),
     ];

@@ -77,7 +77,8 @@ export function readGGUFVocabulary(metadata: Metadata, special: GGUFSpecialToken
   );
 }
 
-function readSentencePieces(metadata: Metadata, special: GGUFSpecialTokens, source: string): SentencePieces {
+/** The pieces of a vocabulary of SentencePiece's kind. @throws {@link TokenizerError} when it is damaged */
+export function readSentencePieces(metadata: Metadata, special: GGUFSpecialTokens, source: string): SentencePieces {
   const pieces = readPieces(metadata, source);
   const kinds = numbers(metadata, "token_type", pieces.length, source) ?? guessKinds(pieces, special);
   return {

@@ -46,7 +46,9 @@ export async function loadTokenizer(
   let vocabulary: Vocabulary;
   if (name.endsWith(".json")) {
     const json = readJSON(bytes, where);
-    vocabulary = isTekken(json) ? readTekken(json, where) : readTokenizerJSON(json, where);
+    vocabulary = isTekken(json)
+      ? readTekken(json, where, aroundText(files.tokenizer_config))
+      : readTokenizerJSON(json, where);
   } else {
     const model = readTokenizerModel(bytes, where, aroundText(files.tokenizer_config));
     vocabulary = { ...fromSentencePieces(model), version: versioned.exec(name)?.[1] };
@@ -115,7 +117,7 @@ export function tokenizer_from_gguf(metadata: Metadata, source: string): Tokeniz
   for (const [token, id] of vocabulary.ids) for (const role of ROLES) if (special[role] === id) tokens[role] = token;
   const templates = gguf_templates(metadata, source);
   // llama.cpp's name of a template of its own, which converters write where a model has none; it tells the version.
-  const version = named.exec(typeof templates?.default === "string" ? templates.default : "")?.[1];
+  const version = builtIn.exec(typeof templates?.default === "string" ? templates.default : "")?.[1];
   if (version) delete templates!.default;
   return new Tokenizer(
     { ...vocabulary, version },
@@ -139,7 +141,7 @@ function specialTokens(metadata: Metadata, source: string): GGUFSpecialTokens {
   }
 }
 
-const named = /^mistral-(v\d+)(?:-tekken)?$/;
+const builtIn = /^mistral-(v\d+)(?:-tekken)?$/;
 
 /** `tokenizer.chat_template`, and further ones as `tokenizer.chat_template.NAME`. */
 function gguf_templates(metadata: Metadata, source: string): Record<string, string> | undefined {

@@ -3,6 +3,7 @@
 // Source: mistral-common 1.13, instruct.py.
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
+import type { Vocabulary } from "./vocabulary.ts";
 
 export interface Format {
   readonly version: string;
@@ -72,12 +73,19 @@ export function formatOf(version: string): Format {
 }
 
 /**
- * The version that a vocabulary's control tokens show; undefined where several have them.
+ * The version that a file tells, or that the vocabulary's control tokens show.
  * @param has - whether a text is a control token
- * @param byte_level - whether it is a Tekken vocabulary: its files name tokens of later versions, too
+ * @throws {@link InputError} when several versions have these tokens
  */
-export function versionByTokens(has: (token: string) => boolean, byte_level: boolean): string | undefined {
-  if (!has("[INST]")) return byte_level ? undefined : "v1";
-  if (byte_level) return has("[SYSTEM_PROMPT]") ? undefined : "v3";
-  return has("[SYSTEM_PROMPT]") ? "v7" : has("[PREFIX]") ? "v3" : "v2";
+export function versionOf({ version, decoder, source }: Vocabulary, has: (token: string) => boolean): string {
+  const found = version ?? (decoder === "ByteLevel" ? tekkenVersion(has) : pieceVersion(has));
+  if (found !== undefined) return found;
+  throw new InputError(`${source}: does not tell which version of Mistral's format it is for; pass version, e.g. "v3"`);
 }
+
+/** v3's own tokenizer.json has no tokens of later versions; but those made of a tekken.json have. */
+const tekkenVersion = (has: (token: string) => boolean): string | undefined =>
+  has("[INST]") && !has("[SYSTEM_PROMPT]") ? "v3" : undefined;
+
+const pieceVersion = (has: (token: string) => boolean): string =>
+  !has("[INST]") ? "v1" : !has("[PREFIX]") ? "v2" : !has("[SYSTEM_PROMPT]") ? "v3" : "v7";

@@ -40,9 +40,14 @@ export const isTekken = (json: unknown): boolean =>
 /**
  * @param json - the parsed file; keys beside `vocab`, `special_tokens` and `config` are for other tools
  * @param source - its path, for messages
+ * @param options - which special tokens are put around a text
  * @throws {@link TokenizerError} naming the part that is damaged or not supported
  */
-export function readTekken(json: unknown, source: string): Vocabulary {
+export function readTekken(
+  json: unknown,
+  source: string,
+  options: { add_bos_token: boolean; add_eos_token: boolean },
+): Vocabulary {
   const file = object(json, source);
   const config = object(file.config, `${source}: config`);
   const version = string(config.version, `${source}: config.version`);
@@ -87,7 +92,10 @@ export function readTekken(json: unknown, source: string): Vocabulary {
       normalizer: [],
       pre_tokenizer: { splits: [new PatternSplitter(pattern, false, `${source}: config.pattern`)], byte_level: true },
     },
-    template: surround(ids.get("<s>"), undefined),
+    template: surround(
+      options.add_bos_token ? ids.get("<s>") : undefined,
+      options.add_eos_token ? ids.get("</s>") : undefined,
+    ),
     decoder: "ByteLevel",
   };
 }

@@ -5,7 +5,6 @@ import { Callable } from "../callable.ts";
 import { show } from "../config/show.ts";
 import { InputError, TokenizerError } from "../errors.ts";
 import { Tensor, type TokenIds, toRows } from "../tensor.ts";
-import { BytePairEncoder } from "./bpe.ts";
 import { type ChatMessage, renderChatTemplate } from "./chat_template.ts";
 import { tokenBytes, tokenStream } from "./decoder.ts";
 import { type EncodeMessagesOptions, encodeMessages, messageOptions } from "./encode_messages.ts";
@@ -21,7 +20,7 @@ import {
   encodeOptions,
   toTensor,
 } from "./encoding.ts";
-import { formatOf, versionByTokens } from "./mistral_formats.ts";
+import { formatOf, versionOf } from "./mistral_formats.ts";
 import { checkLengths, pad, truncate } from "./padding.ts";
 import { addedCount, applyTemplate, BARE, type Row, type TemplateItem } from "./sequence_template.ts";
 import {
@@ -32,11 +31,11 @@ import {
   type Side,
   type TokenizerConfig,
 } from "./special_tokens.ts";
-import { normalize, oneStretch, preTokenize } from "./text_form.ts";
+import { TextIds } from "./text_ids.ts";
 import { type TokenTable, tokenTable } from "./token_table.ts";
 import {
   MARKS,
-  type Mark,
+  markedText,
   type ParsedAnswer,
   type ParseToolCallsOptions,
   parse_tool_calls,
@@ -67,7 +66,7 @@ export class Tokenizer extends Callable {
   /** The template of `apply_chat_template`, or several by name. */
   chat_template: ChatTemplates | undefined;
   private readonly vocabulary: Vocabulary;
-  private readonly encoder: BytePairEncoder;
+  private readonly texts: TextIds;
   private readonly table: TokenTable;
   private readonly roles: Partial<Record<Role, string>> = {};
 
@@ -75,8 +74,8 @@ export class Tokenizer extends Callable {
   constructor(vocabulary: Vocabulary, config: TokenizerConfig) {
     super();
     this.vocabulary = vocabulary;
-    this.encoder = new BytePairEncoder(vocabulary);
     this.table = tokenTable(vocabulary, config);
+    this.texts = new TextIds(vocabulary, this.table);
     for (const role of ROLES) this.setRole(role, config.tokens[role]);
     this.padding_side = config.padding_side;
     this.truncation_side = config.truncation_side;
@@ -135,53 +134,11 @@ export class Tokenizer extends Callable {
     return [...this.table.special].sort((a, b) => a - b);
   }
 
-  /** The ids of a text alone, without special tokens around it. */
-  private textIds(text: string, spell_special: boolean): number[] {
-    const out: number[] = [];
-    const { source, text_form } = this.vocabulary;
-    const { normalizer, pre_tokenizer } = text_form;
-    for (const piece of this.table.literals.split(text, spell_special)) {
-      if ("id" in piece) {
-        out.push(piece.id);
-        continue;
-      }
-      for (const part of this.table.normalizedLiterals.split(
-        normalize(piece.text, normalizer, `${source}: normalizer`),
-        spell_special,
-      )) {
-        if ("id" in part) out.push(part.id);
-        else
-          for (const word of preTokenize(part.text, pre_tokenizer, piece.start + part.start === 0))
-            this.encoder.encode(word, out);
-      }
-    }
-    return out;
-  }
-
-  /**
-   * The ids of a message as SentencePiece gives them, whatever the form of the file: one ▁ before the whole text, then what
-   * users may define. No special token is found.
-   */
-  private pieceIds(text: string): number[] {
-    const { source, text_form } = this.vocabulary;
-    const { metaspace } = text_form.pre_tokenizer;
-    const form = metaspace && text !== "" ? oneStretch(text, metaspace) : text;
-    const normalized = normalize(form, text_form.normalizer, `${source}: normalizer`);
-    const out: number[] = [];
-    for (const piece of this.table.literals.split(normalized, true))
-      if ("id" in piece) out.push(piece.id);
-      else
-        for (const part of this.table.normalizedLiterals.split(piece.text, true))
-          if ("id" in part) out.push(part.id);
-          else this.encoder.encode(part.text, out);
-    return out;
-  }
-
   private row(text: string, second: string | undefined, options: EncodeOptions): Row {
     const { add_special_tokens = true, split_special_tokens = this.split_special_tokens } = options;
     const template = second === undefined ? this.vocabulary.template.single : this.vocabulary.template.pair;
     const items = add_special_tokens ? template : template.filter((item) => "text" in item);
-    const ids = (t: string) => this.textIds(t, split_special_tokens);
+    const ids = (t: string) => this.texts.of(t, split_special_tokens);
     return this.around(items, ids(text), second === undefined ? undefined : ids(second), options);
   }
 
@@ -365,6 +322,8 @@ export class Tokenizer extends Callable {
       Object.fromEntries(Object.entries(rest).filter(([name]) => encodeOptions.has(name) === of)),
     );
     const untold = chat_template === undefined && this.chat_template === undefined && this.vocabulary.version;
+    if (split_special_tokens && chat_template !== undefined)
+      throw new InputError("chat_template, split_special_tokens: messages by themselves have no template, found both");
     if (split_special_tokens || untold) {
       const ids = this.encode_messages(messages, messageOptions(chat));
       if (!tokenize) return this.decode(ids);
@@ -392,22 +351,17 @@ export class Tokenizer extends Callable {
    */
   encode_messages(messages: readonly ChatMessage[], options: EncodeMessagesOptions = {}): number[] {
     const given = messageOptions(givenArguments(options, "the options"));
-    const { source, decoder, version } = this.vocabulary;
-    const known =
-      given.version ??
-      version ??
-      versionByTokens((token) => this.controlId(token) !== undefined, decoder === "ByteLevel");
-    if (known === undefined)
-      throw new InputError(
-        `${source}: does not tell which version of Mistral's format it is for; pass version, e.g. "v3"`,
-      );
-    const format = formatOf(known);
+    const format = formatOf(
+      given.version ?? versionOf(this.vocabulary, (token) => this.controlId(token) !== undefined),
+    );
     return encodeMessages(messages, given, format, {
-      encode: (text) => (decoder === "ByteLevel" ? this.textIds(text, true) : this.pieceIds(text)),
+      encode: (text) => this.texts.ofMessage(text),
       control: (token) => {
         const id = this.controlId(token);
         if (id !== undefined) return id;
-        throw new InputError(`version ${format.version} needs the control token ${token}, which ${source} lacks`);
+        throw new InputError(
+          `version ${format.version} needs the control token ${token}, which ${this.vocabulary.source} lacks`,
+        );
       },
     });
   }
@@ -423,22 +377,13 @@ export class Tokenizer extends Callable {
     const rows = toRows(answer, "answer");
     if (rows.length > 1) throw new InputError(`answer: expected one row of ids, found ${rows.length}`);
     const ids = Array.from(rows[0] ?? []);
-    const control = new Map(MARKS.map((token) => [this.controlId(token) ?? Number.NaN, token]));
-    if (this.controlId(MARKS[0]) === undefined) return parse_tool_calls(this.decode(ids), options);
-    const marks: Mark[] = [];
-    let text = "";
-    let from = 0;
-    for (let to = 0; to <= ids.length; to++) {
-      const token = to < ids.length ? control.get(ids[to]) : "";
-      if (token === undefined) continue;
-      text += this.decode(ids.slice(from, to), { skip_special_tokens: true });
-      if (token !== "") marks.push({ token, at: text.length });
-      text += token;
-      from = to + 1;
-    }
+    const tokens = MARKS.map((token) => ({ token, id: this.controlId(token) }));
+    if (tokens[0].id === undefined) return parse_tool_calls(this.decode(ids), options);
+    const { text, marks } = markedText(ids, tokens, (some) => this.decode(some, { skip_special_tokens: true }));
     return parseMarked(text, marks, options);
   }
 
+  /** The id of a special token by its text. */
   private controlId(token: string): number | undefined {
     const id = this.table.ids.get(token);
     return id !== undefined && this.table.special.has(id) ? id : undefined;

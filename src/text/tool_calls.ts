@@ -17,14 +17,14 @@ export interface ToolCall {
 }
 
 /** An answer taken apart: a message of the assistant's, to be put behind the conversation. */
-export interface ParsedAnswer {
+export type ParsedAnswer = {
   role: "assistant";
   /** What is no call, broken calls among it. */
   content: string;
   tool_calls: ToolCall[];
   /** What is wrong with the first call that was not understood. Its text is in `content`, from its mark on. */
   error?: string;
-}
+};
 
 export interface ParseToolCallsOptions {
   /** Give calls without an id one of nine random letters and digits, which templates of v3 ask for. Default false. */
@@ -57,6 +57,29 @@ export function parse_tool_calls(answer: string, options: ParseToolCallsOptions 
   return parseMarked(text, marks, options);
 }
 
+/**
+ * The text of ids in which only control tokens are marks.
+ * @param tokens - those that mark, with their ids where the vocabulary has them
+ */
+export function markedText(
+  ids: readonly number[],
+  tokens: readonly { readonly token: string; readonly id: number | undefined }[],
+  decode: (ids: number[]) => string,
+): { text: string; marks: Mark[] } {
+  const marks: Mark[] = [];
+  let text = "";
+  let from = 0;
+  for (let to = 0; to < ids.length; to++) {
+    const found = tokens.find(({ id }) => id === ids[to]);
+    if (!found) continue;
+    text += decode(ids.slice(from, to));
+    marks.push({ token: found.token, at: text.length });
+    text += found.token;
+    from = to + 1;
+  }
+  return { text: text + decode(ids.slice(from)), marks };
+}
+
 /** The same of a text whose control tokens are known: others that it spells are text. */
 export function parseMarked(text: string, marks: readonly Mark[], given: ParseToolCallsOptions): ParsedAnswer {
   const { add_ids = false, ...others } = givenArguments(given, "the options");
@@ -77,7 +100,7 @@ export function parseMarked(text: string, marks: readonly Mark[], given: ParseTo
     const end = marks[next]?.at ?? text.length;
     const reader = new CallReader(text, at + MARK.length, end, inner);
     try {
-      tool_calls.push(...reader.calls());
+      for (const call of reader.calls()) tool_calls.push(call);
       done = reader.at;
     } catch (caught) {
       if (!(caught instanceof Malformed)) throw caught;

@@ -32,6 +32,7 @@ test("forms of one model have equal config, shapes, formats and bytes", async ()
   for (const [name, { equals }] of Object.entries<{ equals: string | null }>(
     json("fixtures/gguf/forms/forms.json").forms,
   )) {
+    if (fixturesFrom !== "../shared" && !hasFixture(`fixtures/gguf/forms/${name}`)) continue; // two of the largest
     const form = await load(join(forms, name));
     if (equals) {
       const base = await load(join(forms, equals));

@@ -81,12 +81,13 @@ test("what is wrong is said, with the status of its kind", async () => {
 });
 
 test("Ctrl-C ends it", async () => {
-  const long = join(folder, "long.txt");
-  writeFileSync(long, "Pesto is made of basil, pine nuts, garlic and olive oil. ".repeat(2000));
-  const command = new Command(["perplexity", "-m", "models/demo", "-f", long]);
-  setTimeout(() => command.interrupt(), 4000);
-  const { status, stdout } = await command.ended;
-  assert.is(status, 130);
+  const command = new Command(["perplexity", "-m", "models/demo", "-f", "-"]);
+  // More than a pipe holds: when it is gone the command runs, and reads.
+  const text = "Pesto is made of basil, pine nuts, garlic and olive oil. ".repeat(4000);
+  await new Promise<void>((resolve) => command.process.stdin.end(text, resolve));
+  setTimeout(() => command.interrupt(), 500);
+  const { status, stdout, stderr } = await command.ended;
+  assert.is(status, 130, stderr);
   assert.is(stdout, "");
 });
 

@@ -27,9 +27,25 @@ function encode(format: FormatName, { cols, experts, values, importance }: Sourc
   return Uint8Array.from(Buffer.concat(parts));
 }
 
+/** Not where nothing was compared: llama.cpp has no such tensor without importance. */
+const told = (ratio: number): string => (ratio ? ratio.toFixed(4) : "–");
+
 const there = hasFixture("fixtures/quantize");
 if (!there) console.log("# fixtures/quantize is not there: no tensor is compared");
 const errors = there ? readErrors() : {};
+
+test("errors are weighted by importance scaled to a mean of one in each expert", () => {
+  // Two experts of one row: the first is off by 3 where it weighs 1.5 of its mean, the second by 4 where it weighs 0.
+  const tensor: SourceTensor = {
+    cols: 2,
+    experts: 2,
+    values: Float32Array.of(1, 2, 3, 4),
+    importance: Float32Array.of(30, 10, 0, 5),
+  };
+  const { rmse, weighted } = errorsOf(tensor, Float32Array.of(4, 2, 7, 4));
+  assert.is(rmse, Math.sqrt((9 + 16) / 4));
+  assert.is(weighted, Math.sqrt((1.5 * 9) / 4));
+});
 
 for (const source of Object.keys(errors)) {
   const tensors = await readSource(source, shop);
@@ -66,7 +82,7 @@ for (const source of Object.keys(errors)) {
         }
       }
       console.log(
-        `# ${source} ${format}: ${equal} of ${seen} equal; worst ratio ${worst.none.toFixed(4)}, with importance ${worst.imatrix.toFixed(4)}`,
+        `# ${source} ${format}: ${equal} of ${seen} equal; worst ratio ${told(worst.none)}, with importance ${told(worst.imatrix)}`,
       );
       assert.ok(worst.none <= ALLOWED && worst.imatrix <= ALLOWED, JSON.stringify(worst));
     });

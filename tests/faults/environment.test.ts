@@ -109,10 +109,11 @@ if (process.platform === "linux") {
     });
 
   test("few open files", () => {
-    const { answer, error } = run("nothing", "ulimit -n 64");
+    // Node opens some 70 of the library's own files at once, before any of it runs.
+    const { answer, error } = run("nothing", "ulimit -n 96");
     if (error) assert.ok(["CHECKPOINT", "ENGINE", "MEMORY"].includes(error.code), JSON.stringify(error));
     else assert.equal(answer, expected);
-    console.log(`# 64 open files: ${error ? error.message.slice(0, 70) : "it answers"}`);
+    console.log(`# 96 open files: ${error ? error.message.slice(0, 70) : "it answers"}`);
   });
 }
 

@@ -6,7 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { configJSON } from "../../src/folders/config_json.ts";
+import { ggufTokenizerFiles } from "../../src/folders/gguf_tokenizer.ts";
 import {
   AutoConfig,
   AutoModelForCausalLM,
@@ -23,6 +25,7 @@ import { fileOf, native, params } from "../checkpoint/native.ts";
 import { failure } from "../failure.ts";
 import { type Array_, demo, fixture, fixturesFrom, json, safetensors } from "../fixtures.ts";
 import { largestDifference } from "../model/compare.ts";
+import { repositoryAt } from "../repositories.ts";
 
 const TOLERANCE = 1e-4;
 
@@ -227,13 +230,43 @@ test("fused experts to one tensor each, in the hub's names", async () => {
 test("a GGUF of plain floats, to the bit", async () => {
   const found = await converted(fixture("fixtures/gguf/forms/tiny-F32.gguf"));
   sameTensors(tensorsOf(found.folder), tensorsOf(fixture("fixtures/gguf/forms/tiny-hf")));
+  assert.equal(found.files, [
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+  ]);
+  const [ours, theirs] = await Promise.all(
+    [found.folder, fixture("fixtures/gguf/forms/tiny-F32.gguf")].map((path) => AutoTokenizer.from_pretrained(path)),
+  );
+  for (const text of ["the cat", "  a\n</s> <s>", "é 🍋", ""]) {
+    const ids = ours.encode(text);
+    assert.equal(ids, theirs.encode(text), text);
+    assert.is(ours.decode(ids), theirs.decode(ids));
+  }
+  assert.equal([ours.bos_token_id, ours.eos_token_id, ours.unk_token_id], [1, 2, 0]);
   assert.equal(found.changes, [
     "GGUF became Hugging Face's layout: names, config, order of rows in q and k",
     "tensors of all experts of a layer became one for each expert",
   ]);
 });
 
-if (fixturesFrom === "../shared")
+if (fixturesFrom === "../shared") {
+  test("a GGUF's vocabulary becomes the tokenizer.json that it was made of", async () => {
+    const path = fixture("models/demo/demo-Q8_0.gguf");
+    const checkpoint = await openCheckpoint(await repositoryAt(path));
+    await checkpoint.close();
+    const made = ggufTokenizerFiles(checkpoint);
+    const text = (name: string) => new TextDecoder().decode(made[name]);
+    assert.equal(JSON.parse(text("tokenizer.json")), JSON.parse(readFileSync(join(demo, "tokenizer.json"), "utf8")));
+    assert.is(text("chat_template.jinja"), readFileSync(join(demo, "chat_template.jinja"), "utf8"));
+    const { bos_token, eos_token, unk_token } = JSON.parse(text("tokenizer_config.json"));
+    assert.equal([bos_token, eos_token, unk_token], ["<s>", "</s>", "<unk>"]);
+    const other = { ...checkpoint, metadata: new Map([...checkpoint.metadata, ["tokenizer.ggml.model", "gpt2"]]) };
+    assert.equal(ggufTokenizerFiles(other as typeof checkpoint), {});
+  });
+
   test("GGUF files of F32, F16 and BF16: transformers' logits; one without an output of its own", async () => {
     for (const format of ["F32", "F16", "BF16"]) {
       const { folder } = await converted(fixture(`fixtures/gguf/models/${format}.gguf`));
@@ -245,6 +278,7 @@ if (fixturesFrom === "../shared")
     assert.is(read(folder).tie_word_embeddings, true);
     assert.not.ok("lm_head.weight" in tensorsOf(folder));
   });
+}
 
 // ------------------------------------------------------------------------------------------------ files
 
@@ -345,6 +379,15 @@ test("what cannot be is refused by name, and leaves nothing", async () => {
     });
   for (const wrong of [0, -1, "5", "5 parsecs", "0KB", {}])
     await refused(InputError, /max_shard_size: expected bytes, or a text such as/, pooled, { max_shard_size: wrong });
+  await refused(
+    InputError,
+    /max_shard_size: expected at least \d+ bytes, .* no more than 1000 files, found 40/,
+    pooled,
+    {
+      ...some,
+      max_shard_size: 40,
+    },
+  );
   await refused(InputError, /unknown option kv_heads/, pooled, { kv_heads: 2 });
   await refused(InputError, /nothing|expected something to convert/, pooled);
   await refused(InputError, /progress_callback: expected a function/, pooled, { ...some, progress_callback: 5 });

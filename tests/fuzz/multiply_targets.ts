@@ -98,6 +98,13 @@ const tokenizerShapes: ((file: TokenizerFile, draw: Draw) => void)[] = [
     for (const run of runs) file.model.vocab[run] = Object.keys(file.model.vocab).length;
     file.model.merges.push(...runs.map((run) => [run.slice(1), "c"]));
   },
+  // Patterns that try the same stretch in many ways.
+  (file, draw) => {
+    const part = () => ["a+", "a*", "[ab]*", "a{0,1000}", "[^c]+", "a?"][draw(6)];
+    const regex = list(size(draw, 4), () => `${list(size(draw, 100), part).join("")}${draw(2) ? "" : "!"}`).join("|");
+    const split = { type: "Split", pattern: { Regex: regex }, behavior: "Isolated" };
+    file.pre_tokenizer = { type: "Sequence", pretokenizers: list(size(draw, 40), () => split) };
+  },
   (file, draw) => {
     for (let i = size(draw, 3000); i > 0; i--) file.model.vocab[`d${i}`] = 2 ** 20 + i * (1 + draw(3));
   },

@@ -132,7 +132,7 @@ test("what is wrong names itself, and changes nothing", async () => {
     assert.instance(error, InputError, String(error));
     assert.match(error.message, words);
   }
-  await assert.is(model.info().adapters.length, 2);
+  assert.is(model.info().adapters.length, 2);
   assert.ok(sameBits(await logitsOf(model), expected));
   const gone = new AbortController();
   gone.abort(new Error("not wanted"));
@@ -192,6 +192,11 @@ test("an abort lets go of the adapter; the model is disposed with adapters loade
   assert.instance(await cut, EngineError);
   await waits;
   assert.instance(await failure(model.load_adapter(A)), EngineError);
+
+  const other = await MixtralForCausalLM.from_pretrained(base, { threads: 1 });
+  const loading = failure(other.load_adapter(B));
+  await other.dispose();
+  assert.instance(await loading, EngineError);
   assert.instance(await failure((async () => model.set_adapter("b"))()), EngineError);
 });
 

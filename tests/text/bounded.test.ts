@@ -13,11 +13,12 @@ import { MergeTable } from "../../src/text/merges.ts";
 import { PairMap } from "../../src/text/pair_map.ts";
 import { PieceCuts } from "../../src/text/piece_cuts.ts";
 import { readConfig } from "../../src/text/special_tokens.ts";
+import { readTekken } from "../../src/text/tekken.ts";
 import { replaceAll } from "../../src/text/text_form.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { readTokenizerJSON } from "../../src/text/tokenizer_json.ts";
 import type { AddedToken } from "../../src/text/vocabulary.ts";
-import { demo } from "../fixtures.ts";
+import { demo, root } from "../fixtures.ts";
 import { uniform } from "../kernels/random.ts";
 
 const fresh = (): any => JSON.parse(readFileSync(join(demo, "tokenizer.json"), "utf8"));
@@ -154,6 +155,26 @@ test("padding fills no more than a call may ask for", () => {
   tokenizer.model_max_length = 1e9;
   assert.throws(() => tokenizer("a", { padding: "max_length" }), /16777216 are allowed/);
   assert.is(tokenizer(["a", "b"], { padding: "max_length", max_length: 5000 }).input_ids.dims[1], 5000);
+});
+
+test("a stretch without an end is merged in time that grows little faster than it", () => {
+  const tokenizer = tokenizerOf(
+    (file) => (file.pre_tokenizer = { type: "Metaspace", prepend_scheme: "never", split: false }),
+  );
+  const small = JSON.parse(readFileSync(join(root, "tests", "text", "tekken_small", "tekken.json"), "utf8"));
+  const vocabulary = readTekken(small, "t", { add_bos_token: true, add_eos_token: false });
+  const tekken = new Tokenizer(vocabulary, readConfig({}, vocabulary));
+  for (const each of [tokenizer, tekken])
+    for (const letters of ["a", "the", "ab ", "é"]) {
+      const seconds = [50_000, 400_000].map((length) => {
+        const text = letters.repeat(length / letters.length);
+        const start = performance.now();
+        each.encode(text);
+        return performance.now() - start;
+      });
+      // Eight times the text; its square would be 64 times, and take minutes.
+      assert.ok(seconds[1] < 40 * seconds[0] + 2000, `${letters}: ${seconds}`);
+    }
 });
 
 test("pieces are made of pieces in no more ways than vocabularies have", () => {

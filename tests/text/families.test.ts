@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { loadTokenizer } from "../../src/text/load_tokenizer.ts";
+import { fromSentencePieces } from "../../src/text/sentencepiece.ts";
 import type { Tokenizer } from "../../src/text/tokenizer.ts";
+import { readTokenizerModel } from "../../src/text/tokenizer_model.ts";
 import { demo as demoFolder, fixture, hasFixture, json } from "../fixtures.ts";
 import { memoryFiles, repositoryAt } from "../repositories.ts";
 
@@ -57,6 +59,32 @@ else
         assert.equal(encode(sources.gguf, c.text, true), c.plain, `llama.cpp, literals as text: ${c.name}`);
       }
     });
+
+for (const [name, model, file] of [
+  ["v1", "tokenizers/mixtral/tokenizer.model", "tokenizers/mixtral/tokenizer.json"],
+  ["v2", `${folder}/tokenizer_v2.model`, `${folder}/tokenizer_v2.json`],
+  ["v3", `${folder}/tokenizer_v3.model`, `${folder}/tokenizer_v3.json`],
+])
+  test(`${name}: tokenizer.model merges by score, in the order of tokenizer.json`, () => {
+    if (!hasFixture(model)) return console.log(`# ${model} is not among the copied fixtures`);
+    const options = { add_bos_token: true, add_eos_token: false };
+    const pieces = readTokenizerModel(new Uint8Array(readFileSync(fixture(model))), model, options);
+    const { ids, merges } = fromSentencePieces(pieces);
+    const listed: [string, string][] = json(file).model.merges.map((m: any) => (Array.isArray(m) ? m : m.split(" ")));
+    assert.is(merges.size, listed.length);
+    if (name === "v1") assert.is(listed.length, 58_980);
+    let [last, byId] = [-1, true];
+    let lastId = -1;
+    for (const [left, right] of listed) {
+      const found = merges.find(ids.get(left)!, ids.get(right)!);
+      assert.ok(found >= 0, `${left} ${right}`);
+      assert.ok(merges.rank(found) >= last, `${left} ${right}`);
+      assert.is(merges.result(found), ids.get(left + right));
+      if (merges.result(found) < lastId) byId = false;
+      [last, lastId] = [merges.rank(found), merges.result(found)];
+    }
+    assert.not(byId, "the order of ids is another: pieces of spaces have low ids, and the lowest scores");
+  });
 
 test("split_special_tokens: what users write becomes no control token; by a call, by the tokenizer, never in a template", async () => {
   const config = { "tokenizer_config.json": JSON.stringify({ split_special_tokens: true }) };

@@ -2,7 +2,7 @@
 
 Run in this folder: python make_messages.py [--count N] [--seed N] [--out FILE] [--all] (mistral-common 1.13.1). `ids` are those
 of encode_chat_completion in its mode "test", or `error` its exception. The vocabulary is tekken_small/tekken.json with another
-`version`; with --all the files of mistral-common itself: SentencePiece v1, v2, v3, v7 and Tekken v3. Compared exactly.
+`version`, and SentencePiece v1; with --all also mistral-common's SentencePiece v2, v3, v7 and Tekken v3. Compared exactly.
 """
 import argparse
 import json
@@ -104,9 +104,8 @@ def main():
     ap.add_argument("--out", default=os.path.join(HERE, "tekken_small", "messages.json"))
     ap.add_argument("--all", action="store_true")
     a = ap.parse_args()
-    tokenizers = {}
-    if a.all:
-        tokenizers = {name: MistralTokenizer.from_file(os.path.join(DATA, file)) for name, file in REAL.items()}
+    names = REAL if a.all else ["v1"]
+    tokenizers = {name: MistralTokenizer.from_file(os.path.join(DATA, REAL[name])) for name in names}
     with tempfile.TemporaryDirectory() as folder:
         for version in VERSIONS:
             j = json.load(open(os.path.join(HERE, "tekken_small", "tekken.json"), encoding="utf-8"))

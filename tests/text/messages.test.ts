@@ -66,10 +66,17 @@ else
     console.log(`# ${equal} equal, ${refused} refused by both, ${lenient} refused by mistral-common alone`);
   });
 
-test("every version on a small Tekken vocabulary", async () => {
+test("every version on a small Tekken vocabulary, and v1 on its own", async () => {
   const { cases, tools } = JSON.parse(readFileSync(join(folder, "messages.json"), "utf8"));
   assert.is(cases.length, 48);
   let [equal, refused] = [0, 0];
+  const v1 = await load("mixtral/tokenizer.model");
+  for (const c of cases) {
+    const got = outcome(v1, c.messages, { continue_final_message: c.continue_final_message, tools: tools[c.tools] });
+    const { ids } = c.expected.v1;
+    if (ids) assert.equal(got, ids, JSON.stringify(c.messages));
+    else assert.type(got, "string");
+  }
   for (const version of ["v1", "v2", "v3", "v7", "v11", "v13"]) {
     const told = await tekken(version);
     const given = await loadTokenizer(await repositoryAt(join(folder, "tokenizer.json")));
@@ -186,6 +193,17 @@ test("apply_chat_template: messages by themselves where they are to be, or where
     () => none.apply_chat_template([user]),
     (e: unknown) => e instanceof TokenizerError && /expected a chat template/.test(e.message),
   );
+});
+
+test("a long message, and many, take little time", async () => {
+  const v3 = await tekken("v3");
+  const start = performance.now();
+  assert.ok(v3.encode_messages([{ role: "user", content: "a b ".repeat(100_000) }]).length > 200_000);
+  const spaces = `${" ".repeat(200_000)}x`;
+  v3.encode_messages([user, { role: "assistant", content: spaces }]);
+  const turns = Array.from({ length: 20_000 }, (_, i) => ({ role: i % 2 ? "assistant" : "user", content: "a" }));
+  v3.encode_messages(turns);
+  assert.ok(performance.now() - start < 20_000);
 });
 
 test("JSON as Python writes it", () => {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { TokenizerError } from "../../src/errors.ts";
+import { TextOutput } from "../../src/generation/text_output.ts";
 import { AutoTokenizer, loadTokenizer, tokenizer_from_gguf } from "../../src/text/load_tokenizer.ts";
 import { isTekken, readTekken } from "../../src/text/tekken.ts";
 import type { Tokenizer } from "../../src/text/tokenizer.ts";
@@ -97,6 +98,12 @@ else {
           const pieces = [...c.ids.map((id: number) => stream.push(id)), stream.end()];
           assert.equal(pieces, c.pieces, `${source}: ${c.name}`);
         }
+      // What streamers, model.stream and sessions show.
+      for (const c of cases) {
+        const output = new TextOutput(tokenizer, { decode: { skip_special_tokens: c.skip } });
+        const pieces = [...c.ids.map((id: number) => output.push(id)), output.end()];
+        assert.equal(pieces, c.pieces, `${source}: ${c.name}, output`);
+      }
     }
   });
 }
@@ -152,6 +159,9 @@ test("a small vocabulary from its three kinds of files", async () => {
       [..."[INST]"].map((c) => c.charCodeAt(0)),
     );
   }
+  const config = JSON.stringify({ add_bos_token: false, add_eos_token: true });
+  const files = { "tekken.json": readFileSync(join(small, "tekken.json")), "tokenizer_config.json": config };
+  assert.equal((await loadTokenizer(memoryFiles(files))).encode("a"), [64 + 97, 2]);
   // Roles without a file that tells them; the name of a template is none, and tells the version.
   const { "tekken.json": told, gguf } = sources;
   assert.equal([told.bos_token, told.eos_token, told.unk_token, told.pad_token], ["<s>", "</s>", "<unk>", "<pad>"]);
@@ -175,6 +185,8 @@ test("names of special tokens that spell bytes otherwise are text", async () => 
   assert.is(tokenizer.decode([30, 64 + 97]), "é Ġ 字a");
   assert.is(tokenizer.decode([30], { skip_special_tokens: true }), "");
 });
+
+const around = { add_bos_token: true, add_eos_token: false };
 
 test("what is damaged is named", () => {
   const token = (bytes: string, rank: number) => ({ rank, token_bytes: bytes, token_str: null });
@@ -213,7 +225,7 @@ test("what is damaged is named", () => {
     const file = readSmall("tekken.json");
     spoil(file);
     assert.throws(
-      () => readTekken(file, "tekken.json"),
+      () => readTekken(file, "tekken.json", around),
       (error: unknown) => error instanceof TokenizerError && pattern.test(error.message),
       `${pattern}`,
     );
@@ -221,7 +233,7 @@ test("what is damaged is named", () => {
   // Beyond the vocabulary nothing is looked at, and keys for other tools are theirs.
   const file = { ...readSmall("tekken.json"), audio: {}, multimodal: null };
   file.vocab[760] = "broken";
-  assert.is(readTekken(file, "t").ids.size, 804);
+  assert.is(readTekken(file, "t", around).ids.size, 804);
   assert.ok(isTekken(file) && !isTekken(readSmall("tokenizer.json")) && !isTekken([]));
   const gguf = (key: string, value: unknown, pattern: RegExp) =>
     assert.throws(

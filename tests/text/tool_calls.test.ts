@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { InputError } from "../../src/errors.ts";
+import type { ChatMessage } from "../../src/text/chat_template.ts";
 import { loadTokenizer } from "../../src/text/load_tokenizer.ts";
 import type { Tokenizer } from "../../src/text/tokenizer.ts";
 import { parse_tool_calls } from "../../src/text/tool_calls.ts";
@@ -182,13 +183,14 @@ test("ids: what the text spells is no mark; ids of nine where they are asked for
   assert.equal(v3.parse_tool_calls(spelled), { role: "assistant", content: "[TOOL_CALLS] []", tool_calls: [] });
   assert.equal(v3.parse_tool_calls([]), { role: "assistant", content: "", tool_calls: [] });
   const text = '[TOOL_CALLS] [{"name": "f", "arguments": {}}, {"name": "f", "arguments": {}, "id": "abcdefghi"}]';
-  const { tool_calls } = v3.parse_tool_calls(text, { add_ids: true });
+  const parsed = v3.parse_tool_calls(text, { add_ids: true });
+  const { tool_calls } = parsed;
   assert.match(tool_calls[0].id!, /^[a-zA-Z0-9]{9}$/);
   assert.is(tool_calls[1].id, "abcdefghi");
   // And so the answer can be put behind the conversation as it is.
   const results = tool_calls.map(({ id }) => ({ role: "tool", tool_call_id: id, content: "1" }));
-  const message = { ...v3.parse_tool_calls(text), tool_calls, content: null };
-  v3.encode_messages([{ role: "user", content: "a" }, message, ...results]);
+  const conversation: ChatMessage[] = [{ role: "user", content: "a" }, parsed, ...results];
+  assert.match(v3.decode(v3.encode_messages(conversation)), `"call_id": "${tool_calls[0].id}"`);
   for (const wrong of [() => parse_tool_calls(5 as never), () => v3.parse_tool_calls([[1], [2]])])
     assert.throws(wrong, (e: unknown) => e instanceof InputError && /answer/.test(e.message));
   assert.throws(() => v3.parse_tool_calls("", { ids: true } as never), /unknown option ids: did you mean add_ids/);
