@@ -119,6 +119,15 @@ void take_awq(const uint32_t* words, uint32_t columns, uint32_t n, uint32_t from
   }
 }
 
+// Words [from, from + 16) of each of n rows, one row after the other: what a line of the cache holds, for what takes less of
+// one at a time would find its page 8 times. Beyond the last word whatever follows is read.
+EXPORT(cut_words)
+void cut_words(const uint32_t* words, uint32_t row_words, uint32_t n, uint32_t from, uint32_t* out) {
+  for (uint32_t i = 0; i < n; i++) {
+    for (int k = 0; k < 4; k++) wasm_v128_store(out + 16 * i + 4 * k, wasm_v128_load(words + i * row_words + from + 4 * k));
+  }
+}
+
 // Streams of bits along the rows, whose codes, of 2, 4 or 8 bits, cross no byte. Rows [0, rows), at most 16, as lines; `flip`
 // is the bits of a code that are turned round.
 EXPORT(take_rows)

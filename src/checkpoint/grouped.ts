@@ -201,7 +201,7 @@ function readAll(
         throw new CheckpointError(
           `${showName(matrix)}: expected it plain or as ${name}, found both in ${fileName(file.path)}`,
         );
-      await entries.zeroBias(module);
+      await entries.zeroBias(module, groups.shape[0]);
       found.set(matrix, await packedMatrix(matrix, groups, orders));
     }
     if (found.size === 0)

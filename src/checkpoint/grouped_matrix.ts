@@ -23,6 +23,8 @@ export interface CodeGroups extends Pick<GroupedRecipe, "layout" | "bits" | "gro
   readonly in_order?: boolean;
 }
 
+const floats = "F16 or BF16 or F32";
+
 export const typeOf = ({ dtype, shape }: SafetensorsEntry): string => `${dtype} [${shape.join(", ")}]`;
 
 /** The tensors of a checkpoint, asked for by name and type. A size that is null in a shape may be any but 0. */
@@ -52,7 +54,7 @@ export class Entries {
   }
 
   scales(name: string, shape: readonly (number | null)[]): SafetensorsEntry {
-    return this.need(name, "F16 or BF16 or F32", shape);
+    return this.need(name, floats, shape);
   }
 
   async read({ file, offset, bytes }: SafetensorsEntry): Promise<Uint8Array<ArrayBuffer>> {
@@ -65,8 +67,8 @@ export class Entries {
    * Older writers give every matrix a bias; no model of this family has one.
    * @throws {@link CheckpointError} when it is not all zeros
    */
-  async zeroBias(module: string): Promise<void> {
-    const bias = this.all.get(`${module}.bias`);
+  async zeroBias(module: string, rows: number): Promise<void> {
+    const bias = this.optional(`${module}.bias`, floats, [rows]);
     if (bias && (await this.read(bias)).some((byte) => (byte & 0x7f) !== 0))
       throw new CheckpointError(
         `${showName(bias.name)}: no model of this family has a bias there, and its effect would be lost: found ${typeOf(bias)} in ${fileName(bias.file.path)}`,

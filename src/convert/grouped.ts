@@ -16,6 +16,9 @@ type PostedRecipe = Omit<GroupedRecipe, "parts">;
 /** Rows whose codes are taken out at a time. */
 const LINE = 16;
 
+/** Rows of AWQ whose words are cut out at a time. */
+const CUT = 128;
+
 /** Bytes that lines are read beyond the words of the last rows, at most. */
 const BEYOND = LINE * 4;
 
@@ -25,7 +28,7 @@ export const grouped: Maker<GroupedRecipe> = {
     const { groups, parts } = recipe;
     const read = parts.reduce((sum, { bytes }) => sum + bytes, 0);
     const scales = (rows + LINE) * groups * (4 + 1) + LINE * Math.max(rows, groups);
-    const columns = LINE * cols + 4 * cols;
+    const columns = (LINE + 4 + CUT / 2) * cols;
     return read + scales + columns + rows * rowBytes(format, cols) + BEYOND + 2 * ROOM;
   },
   make(shop, matrix, from, to) {
@@ -37,6 +40,7 @@ export const grouped: Maker<GroupedRecipe> = {
     const zero = recipe.zeros ? takeZeros(shop, recipe, parts[2], rows) : 0;
     const order = recipe.reordered ? readOrder(shop, matrix, parts[parts.length - 1]) : 0;
     const lines = shop.take(LINE * cols);
+    const cut = layout === "awq" ? shop.take((CUT / 2) * cols) : 0;
     const args = shop.take(groupedArgs.bytes);
     const row_bytes = rowBytes(format, cols);
     const out = shop.take((to - from) * row_bytes);
@@ -47,7 +51,7 @@ export const grouped: Maker<GroupedRecipe> = {
     const store = shop.converters.grouped.store(format);
     for (let first = from; first < to; first += LINE) {
       const count = Math.min(LINE, to - first);
-      takeLines(shop, recipe, parts[0], rows, cols, first, count, lines);
+      takeLines(shop, recipe, parts[0], cut, rows, cols, first, count, lines);
       writeStruct(shop, args, groupedArgs, {
         scale: scale + 4 * first * scale_row,
         zero: zero && zero + first,
@@ -65,6 +69,7 @@ function takeLines(
   { converters: { grouped: kernels } }: Workshop,
   { layout, bits }: PostedRecipe,
   words: number,
+  cut: number,
   rows: number,
   cols: number,
   first: number,
@@ -72,8 +77,10 @@ function takeLines(
   lines: number,
 ): void {
   if (layout === "gptq") kernels.take_columns(words, rows, cols, bits, first, lines);
-  else if (layout === "awq") kernels.take_awq(words, rows, cols, first, lines);
-  else kernels.take_rows(words + (first * cols * bits) / 8, cols, bits, count, layout === "int8" ? 0x80 : 0, lines);
+  else if (layout === "awq") {
+    if (first % CUT === 0) kernels.cut_words(words, rows / 8, cols, first / 8, cut);
+    kernels.take_awq(cut, CUT, cols, first % CUT, lines);
+  } else kernels.take_rows(words + (first * cols * bits) / 8, cols, bits, count, layout === "int8" ? 0x80 : 0, lines);
 }
 
 function readScales(shop: Workshop, { scale_format, groups }: PostedRecipe, stored: number, rows: number): number {

@@ -63,6 +63,7 @@ export const groupedArgs = struct({
 export interface GroupedExports {
   take_columns(words: number, columns: number, n: number, bits: number, from: number, lines: number): void;
   take_awq(words: number, columns: number, n: number, from: number, lines: number): void;
+  cut_words(words: number, row_words: number, n: number, from: number, out: number): void;
   take_rows(words: number, n: number, bits: number, rows: number, flip: number, lines: number): void;
   take_stream(words: number, n: number, bits: number, codes: number): void;
   /** What stores lines as rows of a format. @param args - address of `groupedArgs` */

@@ -107,6 +107,7 @@ test("GPTQ's tensors", () =>
       part("bias", { dtype: "F16", shape: [128], bytes: new Uint8Array(256).fill(60) }),
       /q_proj\.bias: no model of this family has a bias there, and its effect would be lost: found F16 \[128\]/,
     ],
+    [resized("bias", "F16", [1, 128], 256), /q_proj\.bias: expected F16 or BF16 or F32 \[128\], found F16 \[1, 128\]/],
     [
       (_, tensors) => {
         for (const name of ["qweight", "qzeros", "scales", "g_idx"])

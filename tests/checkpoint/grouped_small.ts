@@ -13,6 +13,8 @@ export interface GroupedCase {
   /** Inputs of a group, or -1. */
   group: number;
   symmetric?: boolean;
+  /** Scales as F32, with all digits that it has; else of the halves that the library writes. */
+  singles?: boolean;
   /** The inputs' groups, where they are not in order. */
   index?: readonly number[];
 }
@@ -66,7 +68,7 @@ export function groupedMatrix(
   of: GroupedCase,
   seed: number,
 ): { tensors: Tensors; values: Float32Array } {
-  const { layout, bits, rows, cols, symmetric = false, index } = of;
+  const { layout, bits, rows, cols, symmetric = false, singles = false, index } = of;
   const draw = numbers(seed);
   const group = of.group === -1 ? cols : of.group;
   const groups = Math.ceil(cols / group);
@@ -77,14 +79,19 @@ export function groupedMatrix(
   const least = layout === "gptq" ? 1 : 0;
   const zeros = range(rows).map(() => range(groups).map(() => (symmetric ? middle : least + draw(2 ** bits - least))));
   const by_row = layout === "packed" || layout === "int8";
-  const scales = range(rows).map(() => range(groups).map(() => scaleOf(draw, !by_row)));
+  const single = (): [number, number] => {
+    const value = Math.fround((1 + draw(2 ** 23) / 2 ** 23) / 64);
+    return [new Uint32Array(Float32Array.of(value).buffer)[0], value];
+  };
+  const scales = range(rows).map(() => range(groups).map(() => (singles ? single() : scaleOf(draw, !by_row))));
   const values = Float32Array.from(
     codes.flatMap((row, o) => row.map((q, i) => scales[o][groupOf(i)][1] * (q - zeros[o][groupOf(i)]))),
   );
   const scaleBits = scales.map((row) => row.map(([bits]) => bits));
-  const scale = (dtype: string, shape: number[]): SmallTensor => {
-    const halves = Uint16Array.from((by_row ? scaleBits : transposed(scaleBits)).flat());
-    return { dtype, shape, bytes: new Uint8Array(halves.buffer) };
+  const scale = (half: string, shape: number[]): SmallTensor => {
+    const list = (by_row ? scaleBits : transposed(scaleBits)).flat();
+    const bytes = new Uint8Array((singles ? Uint32Array.from(list) : Uint16Array.from(list)).buffer);
+    return { dtype: singles ? "F32" : half, shape, bytes };
   };
   const list = index && i32([cols], new Uint8Array(Int32Array.from(index).buffer));
   const words = (n: number) => Math.ceil((n * bits) / 32);

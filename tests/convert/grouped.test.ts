@@ -106,6 +106,18 @@ test("more than 16 groups have zeros of their own", async () => {
   assert.ok(sameBits(found, truth));
 });
 
+test("scales of F32 have products with codes and zeros that are rounded: as F32 once, as blocks each", async () => {
+  const of = { ...gptq, group: 32, singles: true } as const;
+  const decoded = await make({ ...of, cols: 160 }, 5);
+  assert.ok(sameBits(decoded.found, decoded.truth));
+  for (const each of [of, { ...of, bits: 8, group: 128 }]) {
+    const { found, truth } = await make(each, 6);
+    // A scale is below 1/32, a code and a zero are below 2^bits: two products and a sum, half of a last place each.
+    const tolerance = (3 / 2) * 2 ** -24 * 2 * (2 ** each.bits / 32);
+    assert.ok(found.every((value, i) => Math.abs(value - truth[i]) <= tolerance));
+  }
+});
+
 test("the struct has the fields of its twin, in order", () => {
   const source = readFileSync(join(root, "cpp", "convert", "grouped.cpp"), "utf8").replace(/\/\/.*$/gm, "");
   const body = /struct GroupedArgs \{([^}]*)\}/.exec(source)![1];
