@@ -11,7 +11,7 @@ type Kind = keyof typeof smallGrouped;
 const q_proj = "model.layers.0.self_attn.q_proj";
 
 const models = new Map<unknown, ReturnType<typeof groupedModel>>();
-function model(of: Kind | Omit<GroupedCase, "rows" | "cols">): ReturnType<typeof groupedModel> {
+function model(of: Kind | Omit<GroupedCase, "rows" | "cols">): { config: object; tensors: Tensors } {
   let made = models.get(of);
   if (!made) models.set(of, (made = groupedModel(typeof of === "string" ? smallGrouped[of] : of)));
   return { config: made.config, tensors: { ...made.tensors } };

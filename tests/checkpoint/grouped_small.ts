@@ -180,22 +180,32 @@ export function quantizationConfig({ layout, bits, group, symmetric = false, ind
   };
 }
 
-/** A Mixtral with rows of 128 and 256, whose attention and experts are of one case; its shape is the model's. */
-export function groupedModel(of: Omit<GroupedCase, "rows" | "cols">): { config: object; tensors: Tensors } {
+export interface SmallModel {
+  config: object;
+  tensors: Tensors;
+  /** The same model of plain F32. */
+  plain: { config: object; tensors: Tensors };
+}
+
+/** A Mixtral with rows of 128 and 256, whose attention and experts are of one case; each matrix has an order of its own. */
+export function groupedModel(of: Omit<GroupedCase, "rows" | "cols">): SmallModel {
   const [H, I, KV, V, E] = [128, 256, 64, 40, 2];
   const tensors: Tensors = {};
+  const same: Tensors = {};
   const draw = numbers(7);
+  const float = (shape: number[], values: Float32Array): SmallTensor => {
+    return { dtype: "F32", shape, bytes: new Uint8Array(values.buffer) };
+  };
   const plain = (name: string, ...shape: number[]) => {
     const size = shape.reduce((a, b) => a * b);
     const values = Float32Array.from({ length: size }, () => (shape.length === 1 ? 1 : draw(201) / 100 - 1));
-    tensors[name] = { dtype: "F32", shape, bytes: new Uint8Array(values.buffer) };
+    tensors[name] = same[name] = float(shape, values);
   };
   const quantized = (name: string, rows: number, cols: number) => {
-    const index = of.index && shuffledGroups(cols, of.group, cols + rows);
-    Object.assign(
-      tensors,
-      groupedMatrix(name, { ...of, rows, cols, ...(index && { index }) }, 1 + draw(2 ** 30)).tensors,
-    );
+    const index = of.index && shuffledGroups(cols, of.group, 1 + draw(2 ** 30));
+    const matrix = groupedMatrix(name, { ...of, rows, cols, ...(index && { index }) }, 1 + draw(2 ** 30));
+    Object.assign(tensors, matrix.tensors);
+    same[`${name}.weight`] = float([rows, cols], matrix.values);
   };
   const layer = "model.layers.0";
   plain("model.embed_tokens.weight", V, H);
@@ -211,11 +221,10 @@ export function groupedModel(of: Omit<GroupedCase, "rows" | "cols">): { config: 
     quantized(`${expert}.w3`, I, H);
     quantized(`${expert}.w2`, H, I);
   }
-  const config = {
-    ...{ ...smallConfig, vocab_size: V, hidden_size: H, intermediate_size: I, num_attention_heads: 4 },
-    ...{ num_key_value_heads: 2, quantization_config: quantizationConfig({ ...of, rows: 0, cols: 0 }) },
-  };
-  return { config, tensors };
+  const shape = { vocab_size: V, hidden_size: H, intermediate_size: I, num_attention_heads: 4, num_key_value_heads: 2 };
+  const config = { ...smallConfig, ...shape };
+  const quantization_config = quantizationConfig({ ...of, rows: 0, cols: 0 });
+  return { config: { ...config, quantization_config }, tensors, plain: { config, tensors: same } };
 }
 
 export const groupedFile = bnbFile;
