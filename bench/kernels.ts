@@ -180,6 +180,7 @@ function pack(path: number, kind: number, tokens: number): number {
     from: 0,
     to: tokens,
     threshold: 0,
+    order: 0,
   };
   writeStruct(views, structs, packArgs, args);
   kernels[path].pack(structs);
