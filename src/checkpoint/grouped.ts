@@ -35,7 +35,7 @@ export function gptqReader(settings: Settings, where: string): PackedReader {
   only(settings, where, { is_marlin_format: [false], pack_dtype: ["int32"], lm_head: [false] });
   if (dynamic && Object.keys(dynamic).length) throw fail(where, "dynamic", "one setting for all modules", dynamic);
   const size = groupSize(group_size, where);
-  return readAll(".qweight", async (entries, module) => {
+  return readAll(where, ".qweight", async (entries, module) => {
     const codes = entries.need(`${module}.qweight`, "I32", [null, null]);
     const [words, out] = codes.shape;
     const cols = (words * 32) / bits;
@@ -69,7 +69,7 @@ export function awqReader(settings: Settings, where: string): PackedReader {
   if (bits !== 4) throw fail(where, "bits", "4", bits);
   if (String(version).toLowerCase() !== "gemm") throw fail(where, "version", '"gemm"', version);
   const group_size = groupSize(settings.group_size ?? settings.q_group_size, where);
-  return readAll(".qweight", async (entries, module) => {
+  return readAll(where, ".qweight", async (entries, module) => {
     const codes = entries.need(`${module}.qweight`, "I32", [null, null]);
     const [cols, words] = codes.shape;
     const scales = entries.scales(`${module}.scales`, [null, words * 8]);
@@ -113,8 +113,8 @@ export function compressedReader(settings: Settings, where: string): PackedReade
     );
   };
   return format === "int-quantized"
-    ? readAll(".weight_scale", async (entries, module) => fitting(int8(entries, module), 8))
-    : readAll(".weight_packed", async (entries, module) => {
+    ? readAll(where, ".weight_scale", async (entries, module) => fitting(int8(entries, module), 8))
+    : readAll(where, ".weight_packed", async (entries, module) => {
         const groups = await packedRows(entries, module);
         return fitting(groups, groups.bits);
       });
@@ -179,7 +179,11 @@ function int8(entries: Entries, module: string): CodeGroups {
   return { codes, shape: [out, cols], layout: "int8", bits: 8, groups: scales.shape[1], scales, add: 128 };
 }
 
-function readAll(suffix: string, read: (entries: Entries, module: string) => Promise<CodeGroups>): PackedReader {
+function readAll(
+  where: string,
+  suffix: string,
+  read: (entries: Entries, module: string) => Promise<CodeGroups>,
+): PackedReader {
   return async (all) => {
     const entries = new Entries(all);
     const orders = new Orders(entries);
@@ -201,7 +205,9 @@ function readAll(suffix: string, read: (entries: Entries, module: string) => Pro
       found.set(matrix, await packedMatrix(matrix, groups, orders));
     }
     if (found.size === 0)
-      throw new CheckpointError(`expected quantized matrices, as quantization_config says, found no tensor …${suffix}`);
+      throw new CheckpointError(
+        `${where}: quantization_config: expected quantized matrices, found no tensor …${suffix}`,
+      );
     return found;
   };
 }

@@ -4,6 +4,9 @@ import { printable, show } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
 import type { Repository } from "./repository.ts";
 
+/** Bytes that a file of settings has at most. */
+export const configLimit = 2 ** 20;
+
 const deepest = 64;
 /** Keys of all objects, and values, of a file: a quarter of these is what the largest vocabularies in use have. */
 const mostKeys = 2 ** 20;

@@ -1,20 +1,17 @@
 // Opens a checkpoint: a repository as Hugging Face lays it out (config.json and safetensors) or as Mistral does (params.json
 // and consolidated safetensors), one with a GGUF, or a named .gguf file. All headers are read and checked; of the weights not a byte.
-import { BitsAndBytesConfig } from "../config/bitsandbytes_config.ts";
 import { GenerationConfig } from "../config/generation_config.ts";
 import { PreTrainedConfig } from "../config/pretrained_config.ts";
 import { type ConfigClass, readConfig } from "../config/read_config.ts";
-import { show } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
 import type { SourceFile } from "../platform/platform.ts";
 import { type FileFormat, formats } from "../quant/formats.ts";
-import { readBnb } from "./bnb.ts";
 import type { Checkpoint, TensorRef } from "./checkpoint.ts";
 import { ggufConfig, ggufGenerationConfig, type RopeDivisors } from "./gguf_config.ts";
 import { ggufCheckpoints, readGGUFSet } from "./gguf_split.ts";
-import { awqReader, compressedReader, gptqReader, type PackedReader } from "./grouped.ts";
-import { readJSONObject } from "./json.ts";
+import { configLimit, readJSONObject } from "./json.ts";
 import { consolidatedParts, mistralConfig, paramsName } from "./mistral_native.ts";
+import { packedReader } from "./quantization.ts";
 import { hasFile, type Opener, type Repository } from "./repository.ts";
 import type { SafetensorsEntry } from "./safetensors.ts";
 import { indexName, readShards, type Shards, singleName } from "./shards.ts";
@@ -25,8 +22,6 @@ export interface OpenOptions {
   /** What a config without a model_type is. */
   readonly config_class?: ConfigClass;
 }
-
-const configLimit = 2 ** 20;
 
 /**
  * Opens a checkpoint for reading its weights.
@@ -166,29 +161,6 @@ async function readSafetensorsCheckpoint(
     metadata: new Map(),
     qk_interleaved: false,
   };
-}
-
-/** GPTQ's settings where config.json is older than they are. */
-const settingsName = "quantize_config.json";
-
-/** What reads the matrices that a library has quantized. @throws {@link CheckpointError} when it is none that this version knows */
-async function packedReader(config: PreTrainedConfig, repository: Repository): Promise<PackedReader | undefined> {
-  const older = !config.quantization_config && (await hasFile(repository, settingsName));
-  const settings = older ? await readJSONObject(repository, settingsName, configLimit) : config.quantization_config;
-  if (!settings) return undefined;
-  const where = repository.where(older ? settingsName : "config.json");
-  const { quant_method = older ? "gptq" : undefined, load_in_4bit, load_in_8bit } = settings;
-  if (quant_method === "gptq") return gptqReader(settings, where);
-  if (quant_method === "awq") return awqReader(settings, where);
-  if (quant_method === "compressed-tensors") return compressedReader(settings, where);
-  // bitsandbytes' first checkpoints do not say so.
-  if (quant_method === "bitsandbytes" || (quant_method === undefined && (load_in_4bit || load_in_8bit))) {
-    BitsAndBytesConfig.from_dict(settings, where);
-    return readBnb;
-  }
-  throw new CheckpointError(
-    `${repository.name}: quantization_config.quant_method ${show(quant_method)}: this version reads full-precision safetensors (F32, F16, BF16), those of bitsandbytes, GPTQ, AWQ and compressed-tensors, and GGUF, not checkpoints quantized this way`,
-  );
 }
 
 /** Mistral's own layout. */

@@ -17,6 +17,7 @@ export function putLast(k: Kernels, weights: Uint8Array): number {
  * The address of x (tokens, cols), packed in two ranges of tokens and of columns, as several threads would pack it. Between
  * its rows x has NaN, and the packed copy had all bits set.
  * @param threshold - of formats whose products need whole rows
+ * @param order - which of x's columns each column is; empty: its own
  */
 export function pack(
   k: Kernels,
@@ -25,8 +26,11 @@ export function pack(
   cols: number,
   grain: number,
   threshold?: number,
+  order: readonly number[] = [],
 ): number {
   const tokens = x.length / cols;
+  const places = k.alloc(4 * order.length + 4);
+  k.u32(places, order.length).set(order);
   const stride = cols + 3;
   const source = k.alloc(4 * tokens * stride);
   k.f32(source, tokens * stride).fill(NaN);
@@ -52,7 +56,7 @@ export function pack(
           k.struct(packArgs, {
             ...{ kind, x: source, stride, tokens, dst, cols, col0, col1, from, to },
             threshold: threshold ?? 0,
-            order: 0,
+            order: order.length && places,
           }),
         );
   assert.is(k.u32(dst + bytes, 1)[0], MARK, "pack wrote beyond its copy");

@@ -12,7 +12,7 @@ import { decodeRow, makeRows, NEGLIGIBLE, product, quantize, random } from "./tw
 
 const inFiles = Object.values(formats).filter((f) => f.quantized);
 /** Of GPTQ, AWQ and compressed-tensors: their values are compared with the libraries' in tests/model/grouped.test.ts. */
-const grouped = [ownFormats.INT4_32, ownFormats.INT4_128, ownFormats.INT8_32];
+const grouped = [ownFormats.INT4_32, ownFormats.INT4_128, ownFormats.INT8_32, ownFormats.INT8_128];
 const quantized: BlockFormat[] = [...inFiles, ...Object.values(repackedFormats), ...grouped];
 const kernels = Object.fromEntries(builds.map((b) => [b, new Kernels(b)])) as Record<Build, Kernels>;
 const SENTINEL = 0xdeadbeef;
@@ -276,6 +276,35 @@ test("what is packed has no subnormal scales and sums, whatever the activations"
           }
         }
         assert.ok(zeros > (tokens * cols) / 64 / 2, "many blocks are negligible");
+      }
+    }
+  }
+});
+
+test("columns in an order of their own are packed as rows that have them in that order", () => {
+  const next = random(11);
+  for (const cols of [32, 160, 384]) {
+    const order = Array.from({ length: cols }, (_, i) => i);
+    for (let i = cols - 1; i > 0; i--) {
+      const j = next() % (i + 1);
+      [order[i], order[j]] = [order[j], order[i]];
+    }
+    const x = new Float32Array(6 * cols).map(() => next() / 2 ** 31 - 1);
+    const gathered = x.map((_, at) => x[at - (at % cols) + order[at % cols]]);
+    for (const build of builds) {
+      const k = kernels[build];
+      const kinds = new Map(
+        quantized.flatMap(({ id }): [number, number][] => [
+          [k.fn.vec_kind(id), 1],
+          [k.fn.tile_kind(id), 4],
+        ]),
+      );
+      for (const [kind, grain] of kinds) {
+        const packed = (values: Float32Array, places: readonly number[]) => {
+          k.reset();
+          return k.u8(pack(k, kind, values, cols, grain, undefined, places), k.fn.packed_bytes(kind, cols, 6)).slice();
+        };
+        assert.equal(packed(x, order), packed(gathered, []), `${build}, kind ${kind}, ${cols} columns`);
       }
     }
   }

@@ -88,6 +88,12 @@ const decoders: Record<string, (p: Uint8Array) => Block[]> = {
       minimum: float(p, 16 + 4 * b),
       code: range(32).map((i) => (p[32 + 32 * b + i] << 24) >> 24),
     })),
+  INT8_128: (p) =>
+    range(4).map((b) => ({
+      scale: float(p, 0),
+      minimum: float(p, 4),
+      code: range(32).map((i) => (p[8 + 32 * b + i] << 24) >> 24),
+    })),
   Q4_K_R: (p) => range(8).map((b) => withMinimum(p, b, (i) => dwordNibble(p, 16 + 64 * (b >> 2), b % 4, i))),
   Q5_K: (p) => range(8).map((b) => withMinimum(p, b, (i) => pairNibble(p, 48, b, i) + 16 * ((p[16 + i] >> b) & 1))),
   Q6_K: (p) =>
