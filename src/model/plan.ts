@@ -203,7 +203,8 @@ function kvSizes(
 
 /** The part of `ModelInfo` that is known before loading. */
 export function describePlan({ state, build, source, weights, kv, formats: used }: EnginePlan) {
-  const constants = weights.constants.reduce((sum, { from }) => sum + from.rows * from.cols * 4, 0);
+  const orders = weights.orders.reduce((sum, { order }) => sum + order.byteLength, 0);
+  const constants = weights.constants.reduce((sum, { from }) => sum + from.rows * from.cols * 4, orders);
   return {
     threads: state.threads,
     simd: build.simd,

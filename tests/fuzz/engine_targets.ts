@@ -11,6 +11,7 @@ import { readCache, writeCache } from "../../src/model/cache_file.ts";
 import { memoryFile } from "../../src/platform/files.ts";
 import { formats } from "../../src/quant/formats.ts";
 import { bnbConfig, bnbFile, bnbTensors, state, stateName } from "../checkpoint/bnb_small.ts";
+import { groupedFile, groupedModel, smallGrouped } from "../checkpoint/grouped_small.ts";
 import { smallConfig, smallShapes, zeros } from "../checkpoint/safetensors.ts";
 import { fixture } from "../fixtures.ts";
 import { memoryFiles } from "../repositories.ts";
@@ -57,6 +58,14 @@ const bnb = bnbFile(bnbTensors());
 const bnbHeader = 8 + Number(new DataView(bnb.buffer).getBigUint64(0, true));
 const openBnb = (weights: Uint8Array, config: string = JSON.stringify(bnbConfig)) =>
   answers(memoryFiles({ "config.json": config, "model.safetensors": weights }));
+
+/** Small models of GPTQ's, AWQ's and compressed-tensors' kinds: their config.json and their weights. */
+const grouped = Object.values(smallGrouped).map((of) => {
+  const { config, tensors } = groupedModel(of);
+  const weights = groupedFile(tensors);
+  const header = 8 + Number(new DataView(weights.buffer).getBigUint64(0, true));
+  return { config: JSON.stringify(config), weights, header };
+});
 
 /** Halves and singles that are not numbers, infinite or huge, laid over scales and values alike. */
 const extremes = [0x7c00, 0xfc00, 0x7e00, 0xffff, 0x7bff, 0x0001, 0x8000];
@@ -189,6 +198,23 @@ export const engineTargets: readonly Target[] = [
     mutant: (draw) => mutateJSON(JSON.stringify(bnbConfig), draw),
     open: (mutant) => openBnb(bnb, mutant as string),
   },
+  ...grouped.flatMap(({ config, weights, header }, i): Target[] => {
+    const kind = Object.keys(smallGrouped)[i];
+    return [
+      {
+        name: `run: ${kind} tensors`,
+        memory,
+        mutant: (draw) => (draw(3) ? mutateBytes(weights, header, draw) : spoilWeights(weights, header, draw)),
+        open: (mutant) => answers(memoryFiles({ "config.json": config, "model.safetensors": mutant })),
+      },
+      {
+        name: `run: ${kind} config`,
+        memory,
+        mutant: (draw) => mutateJSON(config, draw),
+        open: (mutant) => answers(memoryFiles({ "config.json": mutant, "model.safetensors": weights })),
+      },
+    ];
+  }),
   {
     name: "run: weights quantized while they load",
     memory,

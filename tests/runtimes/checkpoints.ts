@@ -26,6 +26,8 @@ export async function checkpoints(): Promise<[name: string, path: string, option
     if (hasFixture(`fixtures/hf/${name}`)) found.push([`Hugging Face ${name}`, fixture(`fixtures/hf/${name}`)]);
   for (const name of ["nf4_double", "int8"])
     if (hasFixture(`fixtures/bnb/${name}`)) found.push([`bitsandbytes ${name}`, fixture(`fixtures/bnb/${name}`)]);
+  for (const name of ["gptq_4_32_desc", "gptq_3_128", "gptq_8_128", "awq_4_32", "ct_w4_128", "ct_int8"])
+    if (hasFixture(`fixtures/gptq_awq/${name}`)) found.push([name, fixture(`fixtures/gptq_awq/${name}`)]);
   const quantized: BitsAndBytesOptions[] = [
     { load_in_4bit: true, bnb_4bit_quant_type: "nf4", bnb_4bit_use_double_quant: true },
     { load_in_4bit: true },

@@ -53,7 +53,8 @@ for (const [name, path, options] of await checkpoints()) {
   await each(
     path,
     async (model, way) => {
-      const { logits } = await model({ input_ids: IDS, use_cache: false });
+      const input_ids = IDS.map((id) => id % model.config.vocab_size);
+      const { logits } = await model({ input_ids, use_cache: false });
       const data = logits.data as Float32Array;
       if (!data.every(Number.isFinite)) throw new Error(`${name}: expected finite logits`);
       const hash = createHash("sha256")
