@@ -68,7 +68,7 @@ for (const name of names) {
   });
 }
 test("formats that were compared", () => {
-  // The copies leave out IQ4_NL and IQ4_XS of the first folder, and may leave out the second.
+  // The copies have the source of ten.
   assert.is(compared, fixturesFrom === "../shared" ? names.length : 10);
 });
 
