@@ -178,9 +178,9 @@ function pack(path: number, kind: number, tokens: number): number {
     col0: 0,
     col1: cols,
     from: 0,
-    order: 0,
     to: tokens,
     threshold: 0,
+    order: 0,
   };
   writeStruct(views, structs, packArgs, args);
   kernels[path].pack(structs);

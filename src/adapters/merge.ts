@@ -2,6 +2,7 @@
 // Tensors stream through memory, some rows at a time.
 import { checkSignal } from "../abort.ts";
 import { functionArgument, givenArguments, textArgument } from "../arguments.ts";
+import { copyBeside, filesBeside } from "../checkpoint/beside.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { readGGUF } from "../checkpoint/gguf.ts";
 import { type GGUFPair, writeGGUF } from "../checkpoint/gguf_writer.ts";
@@ -48,12 +49,7 @@ const torchNames: Readonly<Record<string, string>> = { F32: "float32", F16: "flo
 /** GGUF's general.file_type. */
 const fileTypes: Readonly<Record<string, number>> = { F32: 0, F16: 1, BF16: 32 };
 
-/** What stands beside weights and is the same with adapters in them. */
-const beside =
-  /^(generation_config\.json|tokenizer.*\.json|tokenizer\.model.*|special_tokens_map\.json|added_tokens\.json|chat_template\.(json|jinja)|vocab\.json|merges\.txt|tekken\.json|LICENSE.*)$/;
-
 const configLimit = 2 ** 20;
-const COPY_BYTES = 2 ** 22;
 
 /**
  * Writes a checkpoint with LoRA adapters merged into its weights: W + scale · B A for each, and whole matrices (modules_to_save)
@@ -152,8 +148,7 @@ class Writing {
     });
     this.total = tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
     await writeShards(platform, folder, tensors, options.max_shard_bytes);
-    for (const { name } of await repository.list())
-      if (beside.test(name)) await this.copy(name, platform.join(folder, name));
+    await copyBeside(platform, repository, await filesBeside(repository), folder, options.signal);
     const config = await this.config();
     await saveFile(platform, platform.join(folder, "config.json"), (file) =>
       file.write(new TextEncoder().encode(config)),
@@ -173,21 +168,6 @@ class Writing {
       text = withField(text, config, field, torchNames[dtypes[options.dtype].name]);
     }
     return text;
-  }
-
-  private async copy(name: string, to: string): Promise<void> {
-    const file = await this.repository.open(name);
-    try {
-      await saveFile(this.platform, to, async (sink) => {
-        for (let at = 0; at < file.size; at += COPY_BYTES) {
-          const part = new Uint8Array(Math.min(COPY_BYTES, file.size - at));
-          await file.read(at, part);
-          await sink.write(part);
-        }
-      });
-    } finally {
-      await file.close();
-    }
   }
 
   private async writeGGUF(file: ByteWriter): Promise<void> {

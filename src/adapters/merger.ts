@@ -161,6 +161,8 @@ export class Merger {
       col1: rank,
       from: 0,
       to: count,
+      threshold: 0,
+      order: 0,
     };
     writeStruct(views, ARGS, packArgs, all);
     kernels.pack(ARGS);

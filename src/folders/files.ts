@@ -1,4 +1,5 @@
 // What stands beside the weights in a Hugging Face folder: configs, made or copied; the tokenizer's files and the licence.
+import { copyBeside, filesBeside } from "../checkpoint/beside.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Repository } from "../checkpoint/repository.ts";
 import type { SafetensorsTensor } from "../checkpoint/safetensors_writer.ts";
@@ -9,11 +10,6 @@ import type { Files } from "../platform/platform.ts";
 import type { HeadName } from "../weights/weights.ts";
 import { configJSON } from "./config_json.ts";
 import { ggufTokenizerFiles } from "./gguf_tokenizer.ts";
-import { copied } from "./pieces.ts";
-
-/** The files that go along as they are. */
-const kept =
-  /^(tokenizer(\.json|_config\.json|\.model(\.v\d\w*)?)|tekken\.json|special_tokens_map\.json|added_tokens\.json|chat_template\.(jinja|json)|generation_config\.json|(licen[cs]e|notice|use_policy)(\.\w+)?)$/i;
 
 const classSuffixes: Readonly<Record<HeadName, string>> = {
   lm_head: "ForCausalLM",
@@ -65,9 +61,7 @@ export async function writeFiles(
   config: Record<string, unknown>,
   signal: AbortSignal | undefined,
 ): Promise<string[]> {
-  // What stands beside a file that was named may belong to another model.
-  const names = repository.file === undefined ? (await repository.list()).map(({ name }) => name) : [];
-  const along = names.filter((name) => kept.test(name));
+  const along = await filesBeside(repository);
   const text = (contents: unknown) => new TextEncoder().encode(`${configJSON(contents)}\n`);
   const made: Record<string, Uint8Array> = { "config.json": text(config) };
   if (!along.includes("generation_config.json")) made["generation_config.json"] = text(generationConfig(checkpoint));
@@ -75,18 +69,6 @@ export async function writeFiles(
     Object.assign(made, ggufTokenizerFiles(checkpoint));
   for (const [name, bytes] of Object.entries(made))
     await saveFile(files, files.join(folder, name), (sink) => sink.write(bytes));
-  for (const name of along) {
-    const file = await repository.open(name);
-    try {
-      await saveFile(files, files.join(folder, name), async (sink) => {
-        for await (const piece of copied({ file, offset: 0, bytes: file.size })) {
-          signal?.throwIfAborted();
-          await sink.write(piece);
-        }
-      });
-    } finally {
-      await file.close();
-    }
-  }
+  await copyBeside(files, repository, along, folder, signal);
   return [...new Set([...Object.keys(made), ...along])];
 }

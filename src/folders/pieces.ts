@@ -19,7 +19,7 @@ export interface HeadsChange {
 }
 
 /** The bytes as they are. */
-export async function* copied({ file, offset, bytes }: Pick<StoredMatrix, "file" | "offset" | "bytes">): Pieces {
+export async function* copied({ file, offset, bytes }: StoredMatrix): Pieces {
   for (let done = 0; done < bytes; done += PIECE_BYTES)
     yield await read(file, offset + done, Math.min(PIECE_BYTES, bytes - done));
 }

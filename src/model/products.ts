@@ -248,7 +248,10 @@ export class Products {
   ): void {
     const { args } = this.memory.own;
     const kind = this.packing(bank.kernels, format, tokens);
-    writeStruct(bank, args, packArgs, { kind, x, stride, tokens, dst, cols, col0: 0, col1: cols, from, to });
+    writeStruct(bank, args, packArgs, {
+      ...{ kind, x, stride, tokens, dst, cols, col0: 0, col1: cols, from, to },
+      ...{ threshold: 0, order: 0 },
+    });
     bank.kernels.pack(args);
   }
 

@@ -61,6 +61,7 @@ test("what is wrong is said, with the status of its kind", async () => {
   await refused(2, /required option '-f, --file <path>'/);
   await refused(2, /expected a whole number above 0, found "0"/, "-f", path, "--stride", "0");
   await refused(2, /Allowed choices are huggingface, llama.cpp/, "-f", path, "--convention", "gguf");
+  await refused(1, /none: expected a checkpoint.s folder/, "-f", path, "--lora", join(folder, "none"));
   await refused(1, /no such file/, "-f", join(folder, "none"));
   await refused(
     1,

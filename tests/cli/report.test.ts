@@ -88,7 +88,7 @@ test("the bar: on a terminal alone, after 300 ms, and taken away at the end", ()
       at(301);
       bar(told("initiate"));
       bar(told("progress", 1500));
-      assert.equal(shown, [`\rloading ${"█".repeat(23)}${"░".repeat(7)} 1.5 kB of 2.0 kB`]);
+      assert.equal(shown, [`\rloading ${"█".repeat(23)}${"░".repeat(7)} 1.5 kB of 2.0 kB\x1b[K`]);
       shown = [];
       bar(told("done"));
       assert.equal(shown, []);

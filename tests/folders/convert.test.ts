@@ -399,6 +399,12 @@ test("what cannot be is refused by name, and leaves nothing", async () => {
     /token_embd\.weight: expected F32, F16 or BF16, which a Hugging Face folder holds as they are, found Q8_0/,
     fixture("fixtures/gguf/forms/tiny-Q8_0.gguf"),
   );
+  if (fixturesFrom === "../shared")
+    await refused(
+      CheckpointError,
+      /q_proj\.weight: expected F32, F16 or BF16.*found BNB_NF4/,
+      fixture("fixtures/bnb/nf4"),
+    );
   await refused(
     WriteError,
     /expected nothing, where a folder is to be made, found a folder/,
