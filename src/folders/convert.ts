@@ -51,7 +51,7 @@ export interface Converted {
  * stand in one tensor a layer, or of one with more heads of keys and values than are wanted. Values keep their type, F32, F16
  * or BF16; a mean is computed in double precision and rounded to it, ties to even.
  * @param source - a folder, or a .gguf file
- * @param out - the new folder, where nothing must be. It comes into being at the end, whole.
+ * @param out - the new folder, where nothing must be but an empty one. It comes into being at the end, whole.
  * @throws InputError for what was passed, or where there is nothing to do; CheckpointError or ConfigError when the source
  *   cannot be read or is quantized; WriteError; the signal's reason when aborted
  * @example

@@ -1,6 +1,7 @@
 // Folders that are made whole or not at all, by way of node:fs: under another name first.
 import { promises as fs } from "node:fs";
 import { resolve } from "node:path";
+import { showName } from "../config/show.ts";
 import { WriteError } from "../errors.ts";
 import type { FolderSink } from "./platform.ts";
 
@@ -21,6 +22,8 @@ export async function createFolder(path: string): Promise<FolderSink> {
       ended ??= (async () => {
         try {
           await refuseExisting(path, place);
+          // An empty folder makes room; Windows would not replace it.
+          await fs.rmdir(place).catch(() => {});
           await fs.rename(target, place);
         } catch (cause) {
           await giveUp();
@@ -39,8 +42,9 @@ export async function createFolder(path: string): Promise<FolderSink> {
 async function refuseExisting(path: string, place: string): Promise<void> {
   // A link that leads nowhere is something, too.
   const there = await fs.lstat(place).catch(() => undefined);
-  if (there)
-    throw new WriteError(
-      `${path}: expected nothing, where a folder is to be made, found ${there.isDirectory() ? "a folder" : "a file"}`,
-    );
+  if (!there) return;
+  const [first] = there.isDirectory() ? await fs.readdir(place).catch(() => ["what cannot be listed"]) : [];
+  if (there.isDirectory() && first === undefined) return;
+  const found = there.isDirectory() ? `a folder with ${showName(first)} in it` : "a file";
+  throw new WriteError(`${path}: expected nothing, where a folder is to be made, found ${found}`);
 }

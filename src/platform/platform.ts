@@ -103,7 +103,7 @@ export interface Files {
   resume(path: string, identity: string): Promise<ResumableSink>;
   /** Bytes that can still be written beside a path, or undefined where the system does not tell. */
   free_space(path: string): Promise<number | undefined>;
-  /** Begins a folder, to be closed or aborted. @throws WriteError when something is there already, or it cannot be made */
+  /** Begins a folder, to be closed or aborted. An empty one may be there. @throws WriteError when something else is, or it cannot be made */
   createFolder(path: string): Promise<FolderSink>;
 }
 
