@@ -1,7 +1,7 @@
 // What must be the same bits everywhere, computed in the runtime that runs this: the hash of a checkpoint's logits for every
 // build, number of threads and way of loading, and a sampled answer. Prints one JSON object; scripts/runtimes.mjs compares
-// those of all runtimes with each other, and with hashes.json: the bits of version 0.1.0, which no rebuilding may change
-// unawares. What the logits should be is compared with the references elsewhere.
+// those of all runtimes with each other, and with hashes.json: the bits of version 0.1.0, and of formats as they came later,
+// which no rebuilding may change unawares. What the logits should be is compared with the references elsewhere.
 import { createHash } from "node:crypto";
 import { AutoTokenizer, type LoadOptions, MixtralForCausalLM } from "../../src/index.ts";
 import { currentPlatform } from "../../src/platform/index.ts";
