@@ -81,6 +81,11 @@ test("info of a GGUF file", async () => {
   assert.is(status, 0);
   assert.match(stdout, /Mixtral, gguf/);
   for (const format of ["Q4_K", "Q6_K", "Q8_0"]) assert.match(stdout, new RegExp(`${format} × \\d`));
+  const below = "fixtures/gguf_iq/models/IQ2_XXS_mix.gguf";
+  if (!hasFixture(below)) return;
+  const low = (await tramontane(["info", fixture(below)])).stdout;
+  // The query's, and three of each of three experts.
+  assert.match(low, /IQ2_XXS × 10, /);
 });
 
 const ids = "1,20,300,7,7,1000,45,12,9,600,33";
