@@ -14,7 +14,7 @@ import { bind } from "../../src/weights/bind.ts";
 import type { MadeMatrix } from "../../src/weights/weights.ts";
 import { groupedFile, groupedModel, smallGrouped, type Tensors } from "../checkpoint/grouped_small.ts";
 import { Shop } from "../convert/shop.ts";
-import { fixture, hasFixture, json, safetensors } from "../fixtures.ts";
+import { fixture, fixturesFrom, hasFixture, json, safetensors } from "../fixtures.ts";
 import { memoryFiles, repositoryAt } from "../repositories.ts";
 import { logProbErrors, sameBits } from "./compare.ts";
 
@@ -43,8 +43,10 @@ const SET = "fixtures/gptq_awq";
 const folders = hasFixture(SET)
   ? readdirSync(fixture(SET), { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
   : [];
-if (folders.length === 0) console.log(`# ${SET} is not there`);
-else test("every folder is known", () => assert.equal(folders.sort(), Object.keys(made).sort()));
+if (folders.length === 0) console.log(`# ${SET} is not there: weights/column_orders makes small ones`);
+test("every folder is known", () => {
+  assert.equal(folders.sort(), fixturesFrom === "../shared" ? Object.keys(made).sort() : []);
+});
 
 const shop = new Shop();
 
