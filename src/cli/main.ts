@@ -6,6 +6,7 @@ import { Command, CommanderError } from "commander";
 import { chatCommand } from "./chat.ts";
 import { convertCommand } from "./convert.ts";
 import { generateCommand } from "./generate.ts";
+import { imatrixCommand } from "./imatrix.ts";
 import { infoCommand } from "./info.ts";
 import { INTERRUPTED, Interrupted, say } from "./io.ts";
 import { logitsCommand } from "./logits.ts";
@@ -18,7 +19,7 @@ const { version } = JSON.parse(readFileSync(new URL("../../../package.json", imp
 const program = new Command("tramontane").description("Mixtral in WebAssembly on the CPU").version(version);
 for (const command of [
   ...[generateCommand, chatCommand, infoCommand, logitsCommand],
-  ...[perplexityCommand, quantizeCommand, convertCommand, mergeCommand],
+  ...[perplexityCommand, quantizeCommand, imatrixCommand, convertCommand, mergeCommand],
 ])
   program.addCommand(command());
 for (const command of [program, ...program.commands])
