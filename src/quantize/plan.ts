@@ -2,8 +2,17 @@
 import { showName } from "../config/show.ts";
 import { CheckpointError, InputError } from "../errors.ts";
 import { type FileFormat, type FormatName, formats } from "../quant/formats.ts";
-import { type FileType, fitting, formatIn, type MixShape, needsImportance, type TensorKind } from "../quant/mixes.ts";
+import {
+  type FileType,
+  fileTypes,
+  fitting,
+  formatIn,
+  type MixShape,
+  needsImportance,
+  type TensorKind,
+} from "../quant/mixes.ts";
 import type { Imatrix } from "./imatrix.ts";
+import type { NamePattern } from "./name_pattern.ts";
 import type { CheckedOptions } from "./options.ts";
 import type { QuantizeSource, SourceTensor } from "./source.ts";
 
@@ -21,6 +30,8 @@ export interface QuantizePlan {
   readonly warnings: readonly string[];
   /** Entries of the importance matrix that count. */
   readonly entries: number;
+  /** `general.file_type`: what was asked for, or what options have made of most weights. Undefined for COPY. */
+  readonly file_type: number | undefined;
 }
 
 /** @throws {@link InputError} when a tensor cannot become what was asked for: nothing is written then */
@@ -32,7 +43,7 @@ export function planTensors(
   const warnings: string[] = [];
   const entries = new Map([...(imatrix?.entries ?? [])].filter(([name]) => counts(name, options)));
   const used = new Set<string>();
-  const matched = new Set<RegExp>();
+  const matched = new Set<NamePattern>();
   const tensors = kept(source, options).map((tensor): PlannedTensor => {
     const from = tensor.matrices[0].format;
     const to = formats[formatOf(tensor, from, source.shape, options, imatrix !== undefined, matched, warnings)];
@@ -57,7 +68,34 @@ export function planTensors(
   for (const name of entries.keys())
     if (!names.has(name)) warnings.push(`${imatrix!.file}: ${showName(name)} is no tensor of this model`);
   if (imatrix && used.size === 0) warnings.push(`${imatrix.file}: no entry is of a tensor that is quantized`);
-  return { tensors, warnings, entries: entries.size };
+  return { tensors, warnings, entries: entries.size, file_type: fileType(source, tensors, options, imatrix) };
+}
+
+/** llama-quantize has what was asked for, even where options leave no tensor of it. */
+function fileType(
+  source: QuantizeSource,
+  tensors: readonly PlannedTensor[],
+  options: CheckedOptions,
+  imatrix: Imatrix | undefined,
+): number | undefined {
+  const { type } = options;
+  if (!type) return undefined;
+  const plain = { ...options, tensor_types: [], output_tensor_type: undefined, token_embedding_type: undefined };
+  const asked = (tensor: PlannedTensor): FormatName =>
+    formatOf(tensor, tensor.from, source.shape, plain, imatrix !== undefined, new Set(), []);
+  const most = mostOf(tensors, ({ to }) => to.name);
+  if (most === mostOf(tensors, asked)) return type.id;
+  return (fileTypes.find(({ name }) => name === most) ?? fileTypes.find(({ base }) => base === most) ?? type).id;
+}
+
+/** The format of most weights. */
+function mostOf(tensors: readonly PlannedTensor[], formatOf: (tensor: PlannedTensor) => FormatName): FormatName {
+  const weights = new Map<FormatName, number>();
+  for (const tensor of tensors) {
+    const format = formatOf(tensor);
+    weights.set(format, (weights.get(format) ?? 0) + tensor.shape.reduce((a, b) => a * b, 1));
+  }
+  return [...weights].reduce((best, each) => (each[1] > best[1] ? each : best))[0];
 }
 
 /** Q2_K_S is all Q2_K, which is of no use without an importance matrix, but for the embedding. */
@@ -105,7 +143,7 @@ function formatOf(
   shape: MixShape,
   options: CheckedOptions,
   imatrix: boolean,
-  matched: Set<RegExp>,
+  matched: Set<NamePattern>,
   warnings: string[],
 ): FormatName {
   const { kind, name } = tensor;
@@ -130,7 +168,7 @@ function overridden(
   { base }: FileType,
   { tied }: MixShape,
   { output_tensor_type, token_embedding_type, tensor_types }: CheckedOptions,
-  matched: Set<RegExp>,
+  matched: Set<NamePattern>,
 ): FormatName | undefined {
   const plain = base === "F32" || base === "F16" || base === "BF16";
   const lower = name.toLowerCase();
