@@ -8,7 +8,7 @@ import { InputError, WriteError } from "../errors.ts";
 import { currentPlatform } from "../platform/index.ts";
 import type { Platform } from "../platform/platform.ts";
 import { rowBytes } from "../quant/formats.ts";
-import { blocksOf, isCopied, slicesOf } from "./blocks.ts";
+import { BlockMemory, blocksOf, isCopied, slicesOf } from "./blocks.ts";
 import { type Imatrix, readImatrix } from "./imatrix.ts";
 import { type CheckedOptions, checkQuantizeOptions, type QuantizeOptions } from "./options.ts";
 import { type PlannedTensor, planTensors, type QuantizePlan } from "./plan.ts";
@@ -110,6 +110,7 @@ async function writeAll(
   let loaded = 0;
   const tell = (name: string, status: "progress" | "done" = "progress") =>
     told.add(progress_callback?.({ status, name, loaded, total, progress: total ? (100 * loaded) / total : 100 }));
+  const memory = new BlockMemory();
   result.bytes = 0;
   for (const output of outputs) {
     const sink = await platform.resume(output.path, await identityOf(source, output, imatrix));
@@ -129,7 +130,7 @@ async function writeAll(
           done = at + 1;
           const before = loaded;
           let made = 0;
-          for await (const piece of blocksOf(tensor, converters, signal)) {
+          for await (const piece of blocksOf(tensor, converters, memory, signal)) {
             signal?.throwIfAborted();
             yield piece;
             made += piece.length;
