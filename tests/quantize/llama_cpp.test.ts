@@ -2,7 +2,7 @@
 // (NODE_LLAMA_CPP names a folder that has it among its node_modules; .ci/run installs it). Answers are tokens of greedy
 // search. llama.cpp rounds activations to the weights' own format and so may part from us where two tokens are nearly even:
 // answers are asked for whose margins are wide, the demo model's facts.
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,11 +10,14 @@ import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { type GGUFPair, writeGGUF } from "../../src/checkpoint/gguf_writer.ts";
 import { AutoModelForCausalLM } from "../../src/generation/auto.ts";
 import { imatrix } from "../../src/quantize/collect.ts";
 import { quantize } from "../../src/quantize/quantize.ts";
-import { AutoTokenizer } from "../../src/text/load_tokenizer.ts";
+import { vocabularyMetadata } from "../../src/quantize/vocabulary.ts";
+import { AutoTokenizer, loadTokenizer } from "../../src/text/load_tokenizer.ts";
 import { demo, root } from "../fixtures.ts";
+import { memoryFiles } from "../repositories.ts";
 
 /** node-llama-cpp's binding, or undefined where there is none. */
 async function loadLlama(): Promise<any> {
@@ -104,6 +107,29 @@ if (!llama) {
     assert.is(model.tokens.eos, tokenizer.eos_token_id);
     assert.is(model.fileInfo.metadata.tokenizer.chat_template, readFileSync(join(demo, "chat_template.jinja"), "utf8"));
     await model.dispose();
+  });
+
+  test("its ids of Tekken's vocabularies are ours", async () => {
+    for (const name of ["tekken.json", "tokenizer.json"]) {
+      const files = memoryFiles({ [name]: readFileSync(join(root, "tests", "text", "tekken_small", name)) });
+      const own = await loadTokenizer(files);
+      const path = join(folder, "tekken.gguf");
+      const pairs = await vocabularyMetadata(files, own.vocab_size + 1);
+      const parts: Uint8Array[] = [];
+      const architecture: GGUFPair = ["general.architecture", "string", "llama"];
+      await writeGGUF({ write: async (bytes) => void parts.push(bytes.slice()) }, [architecture, ...pairs], []);
+      writeFileSync(path, Buffer.concat(parts));
+      const model = await llama.loadModel({ modelPath: path, vocabOnly: true });
+      // ASCII and marks that stand in one character: llama.cpp cuts others by another pattern.
+      for (const text of ["What is pesto made of?", "  two\n\n\tlines ", "It's 12345.67 USD/kg", "Été", "[INST] <s>"])
+        assert.equal(
+          [...model.tokenize(text, false)],
+          own.encode(text, { add_special_tokens: false, split_special_tokens: true }),
+          `${name}: ${text}`,
+        );
+      assert.is(model.tokens.bos, 1);
+      await model.dispose();
+    }
   });
 
   test("the importance matrix is a GGUF that it reads", async () => {
