@@ -1,6 +1,7 @@
 // What becomes of each tensor: its format, and why it is not the one that was asked for.
+import { type Imatrix, importanceOf } from "../checkpoint/imatrix.ts";
 import { showName } from "../config/show.ts";
-import { CheckpointError, InputError } from "../errors.ts";
+import { InputError } from "../errors.ts";
 import { type FileFormat, type FormatName, formats } from "../quant/formats.ts";
 import {
   type FileType,
@@ -11,7 +12,6 @@ import {
   needsImportance,
   type TensorKind,
 } from "../quant/mixes.ts";
-import type { Imatrix } from "./imatrix.ts";
 import type { NamePattern } from "./name_pattern.ts";
 import type { CheckedOptions } from "./options.ts";
 import type { QuantizeSource, SourceTensor } from "./source.ts";
@@ -42,6 +42,7 @@ export function planTensors(
 ): QuantizePlan {
   const warnings: string[] = [];
   const entries = new Map([...(imatrix?.entries ?? [])].filter(([name]) => counts(name, options)));
+  const matrix = imatrix && { ...imatrix, entries };
   const used = new Set<string>();
   const matched = new Set<NamePattern>();
   const tensors = kept(source, options).map((tensor): PlannedTensor => {
@@ -52,15 +53,14 @@ export function planTensors(
       throw new InputError(
         `${showName(name)}: it is ${from.name} already, and as ${to.name} would be quantized twice: take the model in full precision, or allow_requantize`,
       );
-    const importance = tensor.kind && entries.get(name);
-    if (importance) {
-      used.add(name);
-      checkSize(tensor, importance.values.length, imatrix!.file);
-    } else if (tensor.kind && to !== from && needed(to.name, tensor.kind, options, imatrix))
+    const [{ cols }] = tensor.matrices;
+    const importance = tensor.kind && matrix && importanceOf(matrix, name, tensor.matrices.length, cols);
+    if (importance) used.add(name);
+    else if (tensor.kind && to !== from && needed(to.name, tensor.kind, options, imatrix))
       throw new InputError(
         `${showName(name)}: ${to.name} needs an importance matrix, ${imatrix ? `which ${imatrix.file} does not have for it` : "and none was given"}`,
       );
-    return { ...tensor, from, to, importance: importance?.values };
+    return { ...tensor, from, to, importance };
   });
   for (const { pattern } of options.tensor_types)
     if (!matched.has(pattern)) warnings.push(`tensor_types: ${pattern.source} matches no tensor that is quantized`);
@@ -109,15 +109,6 @@ const needed = (
 function counts(name: string, { include_weights, exclude_weights }: CheckedOptions): boolean {
   if (include_weights?.length) return include_weights.some((part) => name.includes(part));
   return !exclude_weights?.some((part) => name.includes(part));
-}
-
-function checkSize({ name, matrices }: SourceTensor, found: number, file: string): void {
-  const [{ cols }] = matrices;
-  const expected = cols * matrices.length;
-  if (found === expected || name === "token_embd.weight") return;
-  throw new CheckpointError(
-    `${file}: ${showName(name)}: expected a size of ${expected} (${matrices.length} experts of ${cols} columns), found ${found}`,
-  );
 }
 
 /** The tensors of the layers that stay, numbered anew. */

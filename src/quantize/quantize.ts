@@ -2,6 +2,7 @@
 import { textArgument } from "../arguments.ts";
 import { CallerPromises } from "../callbacks.ts";
 import { type GGUFPair, writeGGUF } from "../checkpoint/gguf_writer.ts";
+import { type Imatrix, readImatrix } from "../checkpoint/imatrix.ts";
 import { show } from "../config/show.ts";
 import { Converters } from "../convert/converters.ts";
 import { InputError, WriteError } from "../errors.ts";
@@ -9,7 +10,6 @@ import { currentPlatform } from "../platform/index.ts";
 import type { Platform } from "../platform/platform.ts";
 import { rowBytes } from "../quant/formats.ts";
 import { BlockMemory, blocksOf, isCopied, slicesOf } from "./blocks.ts";
-import { type Imatrix, readImatrix } from "./imatrix.ts";
 import { type CheckedOptions, checkQuantizeOptions, type QuantizeOptions } from "./options.ts";
 import { type PlannedTensor, planTensors, type QuantizePlan } from "./plan.ts";
 import { openSource, type QuantizeSource } from "./source.ts";

@@ -9,11 +9,12 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { readGGUF } from "../../src/checkpoint/gguf.ts";
-import { InputError, WriteError } from "../../src/errors.ts";
+import { writeGGUF } from "../../src/checkpoint/gguf_writer.ts";
+import { readImatrix } from "../../src/checkpoint/imatrix.ts";
+import { CheckpointError, InputError, WriteError } from "../../src/errors.ts";
 import { AutoModelForCausalLM } from "../../src/generation/auto.ts";
 import { currentPlatform } from "../../src/platform/index.ts";
 import { imatrix } from "../../src/quantize/collect.ts";
-import { readImatrix } from "../../src/quantize/imatrix.ts";
 import { quantize } from "../../src/quantize/quantize.ts";
 import { AutoTokenizer } from "../../src/text/load_tokenizer.ts";
 import { failure } from "../failure.ts";
@@ -254,6 +255,41 @@ test("quantize takes what was made, in both forms, to the same bytes but for wha
     assert.equal(
       ["file", "dataset", "entries_count", "chunks_count"].map((key) => metadata.get(`quantize.imatrix.${key}`)),
       ["matrix", "text", 48, Math.floor(tokenizer.encode(prose).length / 40)],
+    );
+  }));
+
+test("an entry of an embedding that does not fit is passed over, as llama.cpp does; of another weight it is refused", () =>
+  inFolder(async (folder) => {
+    const { hidden_size } = JSON.parse(readFileSync(join(demo, "config.json"), "utf8"));
+    const file = async (name: string, columns: number): Promise<string> => {
+      const parts: Uint8Array[] = [];
+      const [sums, counts] = [columns, 1].map((length) => new Uint8Array(new Float32Array(length).fill(2).buffer));
+      await writeGGUF(
+        { write: async (bytes) => void parts.push(bytes.slice()) },
+        [
+          ["imatrix.datasets", "string[]", ["a"]],
+          ["imatrix.chunk_count", "u32", 1],
+        ],
+        [
+          { name: `${name}.in_sum2`, format: "F32", shape: [columns], data: () => [sums] },
+          { name: `${name}.counts`, format: "F32", shape: [1], data: () => [counts] },
+        ],
+      );
+      const path = join(folder, "matrix.gguf");
+      writeFileSync(path, Buffer.concat(parts));
+      return path;
+    };
+    const out = join(folder, "out.gguf");
+    for (const columns of [hidden_size / 2, hidden_size, hidden_size * 3]) {
+      const matrix = await file("token_embd.weight", columns);
+      await quantize(demo, out, { type: "Q4_0", imatrix: matrix, overwrite: true });
+    }
+    const matrix = await file("blk.0.attn_q.weight", hidden_size / 2);
+    const error = await failure(quantize(demo, out, { type: "Q4_0", imatrix: matrix, overwrite: true }));
+    assert.instance(error, CheckpointError);
+    assert.match(
+      error.message,
+      /matrix\.gguf: blk\.0\.attn_q\.weight: expected a size of 256 \(1 experts of 256 columns\), found 128/,
     );
   }));
 
