@@ -53,8 +53,7 @@ export function planTensors(
       throw new InputError(
         `${showName(name)}: it is ${from.name} already, and as ${to.name} would be quantized twice: take the model in full precision, or allow_requantize`,
       );
-    const [{ cols }] = tensor.matrices;
-    const importance = tensor.kind && matrix && importanceOf(matrix, name, tensor.matrices.length, cols);
+    const importance = tensor.kind && matrix && importanceFor(matrix, tensor, source.shape.experts);
     if (importance) used.add(name);
     else if (tensor.kind && to !== from && needed(to.name, tensor.kind, options, imatrix))
       throw new InputError(
@@ -64,11 +63,26 @@ export function planTensors(
   });
   for (const { pattern } of options.tensor_types)
     if (!matched.has(pattern)) warnings.push(`tensor_types: ${pattern.source} matches no tensor that is quantized`);
-  const names = new Set(tensors.map(({ name }) => name));
+  const names = new Set(source.tensors.map(({ name }) => entryOf(name).entry));
   for (const name of entries.keys())
     if (!names.has(name)) warnings.push(`${imatrix!.file}: ${showName(name)} is no tensor of this model`);
   if (imatrix && used.size === 0) warnings.push(`${imatrix.file}: no entry is of a tensor that is quantized`);
   return { tensors, warnings, entries: entries.size, file_type: fileType(source, tensors, options, imatrix) };
+}
+
+/** The entry of an importance matrix that a tensor is in: all experts of a layer are in one, though they may stand apart. */
+function entryOf(name: string): { entry: string; expert?: number } {
+  const apart = /^(blk\.\d+\.ffn_(?:gate|up|down))\.(\d+)\.weight$/.exec(name);
+  return apart ? { entry: `${apart[1]}_exps.weight`, expert: Number(apart[2]) } : { entry: name };
+}
+
+function importanceFor(matrix: Imatrix, { source_name, matrices }: KeptTensor, experts: number) {
+  const { entry, expert } = entryOf(source_name);
+  const [{ cols }] = matrices;
+  if (expert === undefined) return importanceOf(matrix, entry, matrices.length, cols);
+  return expert < experts
+    ? importanceOf(matrix, entry, experts, cols)?.subarray(expert * cols, (expert + 1) * cols)
+    : undefined;
 }
 
 /** llama-quantize has what was asked for, even where options leave no tensor of it. */
@@ -111,8 +125,13 @@ function counts(name: string, { include_weights, exclude_weights }: CheckedOptio
   return !exclude_weights?.some((part) => name.includes(part));
 }
 
+/** A tensor whose layer may have another number than in the source, which an importance matrix names it by. */
+interface KeptTensor extends SourceTensor {
+  readonly source_name: string;
+}
+
 /** The tensors of the layers that stay, numbered anew. */
-function kept({ tensors, shape }: QuantizeSource, { prune_layers = [] }: CheckedOptions): SourceTensor[] {
+function kept({ tensors, shape }: QuantizeSource, { prune_layers = [] }: CheckedOptions): KeptTensor[] {
   const gone = new Set(prune_layers);
   for (const layer of gone)
     if (layer >= shape.layers)
@@ -124,7 +143,7 @@ function kept({ tensors, shape }: QuantizeSource, { prune_layers = [] }: Checked
     .filter(({ layer }) => !gone.has(layer))
     .map((tensor) => {
       const layer = numbers.get(tensor.layer) ?? tensor.layer;
-      return { ...tensor, layer, name: tensor.name.replace(/^blk\.\d+\./, `blk.${layer}.`) };
+      return { ...tensor, source_name: tensor.name, layer, name: tensor.name.replace(/^blk\.\d+\./, `blk.${layer}.`) };
     });
 }
 

@@ -258,6 +258,58 @@ test("quantize takes what was made, in both forms, to the same bytes but for wha
     );
   }));
 
+async function tensorBytes(path: string): Promise<Map<string, Uint8Array>> {
+  const file = await (await currentPlatform()).open(path);
+  const found = new Map<string, Uint8Array>();
+  for (const { name, offset, bytes } of (await readGGUF(file)).tensors) {
+    const data = new Uint8Array(bytes);
+    await file.read(offset, data);
+    found.set(name, data);
+  }
+  await file.close();
+  return found;
+}
+
+test("layers that stay behind pruned ones keep their own entries", () =>
+  inFolder(async (folder) => {
+    const [matrix, whole, pruned] = ["matrix", "whole", "pruned"].map((name) => join(folder, `${name}.gguf`));
+    const tokenizer = await AutoTokenizer.from_pretrained(demo);
+    await using model = await AutoModelForCausalLM.from_pretrained(demo, { threads: 2 });
+    await imatrix(model, tokenizer, prose, matrix, { context: 40 });
+    await quantize(demo, whole, { type: "Q4_0", imatrix: matrix });
+    const { warnings } = await quantize(demo, pruned, { type: "Q4_0", imatrix: matrix, prune_layers: [0, 3] });
+    assert.equal(warnings, []);
+    const [all, left] = [await tensorBytes(whole), await tensorBytes(pruned)];
+    assert.is(left.size, 3 + 4 * ((all.size - 3) / 6));
+    for (const [i, layer] of [1, 2, 4, 5].entries())
+      for (const kind of ["attn_q", "attn_v", "attn_output", "ffn_gate_exps", "ffn_down_exps"])
+        assert.is(
+          Buffer.compare(left.get(`blk.${i}.${kind}.weight`)!, all.get(`blk.${layer}.${kind}.weight`)!),
+          0,
+          `${kind} of layer ${layer}`,
+        );
+  }));
+
+test("experts that stand apart, as an older form of GGUF has them, have their parts of their layer's entry", () =>
+  inFolder(async (folder) => {
+    const [together, apart] = ["tiny-Q8_0", "per_expert"].map((name) => fixture(`fixtures/gguf/forms/${name}.gguf`));
+    const matrix = join(folder, "matrix.gguf");
+    await using model = await AutoModelForCausalLM.from_pretrained(together, { threads: 1 });
+    const ids = Array.from({ length: 64 }, (_, i) => (i * 48271) % model.config.vocab_size);
+    await imatrix(model, { encode: () => ids } as any, "any", matrix, { context: 16 });
+    const made: Map<string, Uint8Array>[] = [];
+    for (const source of [together, apart]) {
+      const out = join(folder, `out${made.length}.gguf`);
+      const options = { type: "Q4_0", imatrix: matrix, allow_requantize: true, leave_output_tensor: true } as const;
+      assert.equal((await quantize(source, out, options)).warnings, []);
+      made.push(await tensorBytes(out));
+    }
+    for (const kind of ["gate", "up", "down"]) {
+      const experts = [0, 1].map((e) => made[1].get(`blk.0.ffn_${kind}.${e}.weight`)!);
+      assert.is(Buffer.compare(Buffer.concat(experts), made[0].get(`blk.0.ffn_${kind}_exps.weight`)!), 0, kind);
+    }
+  }));
+
 test("an entry of an embedding that does not fit is passed over, as llama.cpp does; of another weight it is refused", () =>
   inFolder(async (folder) => {
     const { hidden_size } = JSON.parse(readFileSync(join(demo, "config.json"), "utf8"));
