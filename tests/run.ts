@@ -10,15 +10,18 @@ import { parseArgs } from "node:util";
 import { fixturesFrom } from "./fixtures.ts";
 
 const LIMIT_MS = 600_000;
+/** They start Node, whatever runtime they run in: there is nothing to learn from others. */
+const NODE_ALONE = ["bench.test.js"];
 const here = dirname(fileURLToPath(import.meta.url));
 const { values: options, positionals: wanted } = parseArgs({
-  options: { runtime: { type: "string", default: process.execPath }, jobs: { type: "string", default: "2" } },
+  options: { runtime: { type: "string" }, jobs: { type: "string", default: "2" } },
   allowPositionals: true,
 });
-const [command, ...given] = options.runtime.split(" ");
+const [command, ...given] = options.runtime?.split(" ") ?? [process.execPath];
 
 const files = readdirSync(here, { recursive: true, encoding: "utf8" })
   .filter((name) => name.endsWith(".test.js"))
+  .filter((name) => !(options.runtime && NODE_ALONE.includes(name)))
   .filter((name) => wanted.length === 0 || wanted.some((part) => name.includes(part)))
   .sort();
 
