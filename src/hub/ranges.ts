@@ -46,7 +46,8 @@ export function readRanges(given: unknown, end: number): Ranges | undefined {
   const ranges = new Ranges();
   for (const range of given) {
     const [from, to] = Array.isArray(range) ? range : [];
-    if (!(Number.isSafeInteger(from) && Number.isSafeInteger(to) && 0 <= from && from < to && to <= end)) return undefined;
+    if (!(Number.isSafeInteger(from) && Number.isSafeInteger(to) && 0 <= from && from < to && to <= end))
+      return undefined;
     ranges.add(from, to);
   }
   return ranges;

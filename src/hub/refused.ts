@@ -29,7 +29,8 @@ export function refusedByHub({ id, revision, file, settings }: Wanted, { status,
     );
   if (code === "RevisionNotFound")
     return error(`has no revision ${showName(revision)}: its branches and tags are listed at ${page}/tree/main`);
-  if (code === "EntryNotFound") return error(`has no file ${showName(file ?? "")}; ${page}/tree/${revision} lists them`);
+  if (code === "EntryNotFound")
+    return error(`has no file ${showName(file ?? "")}; ${page}/tree/${revision} lists them`);
   if (said === "Access to this resource is disabled.") return error("is disabled there");
   if (status === 401 && token !== undefined && code !== "RepoNotFound")
     return error(`the token was refused: it is not valid, or no longer: pass ${get}`);
@@ -41,7 +42,9 @@ export function refusedByHub({ id, revision, file, settings }: Wanted, { status,
     );
   if (status === 403) return error("access is forbidden: the token lacks the right to read it");
   if (status === 429)
-    return error(`too many requests: try again later${token === undefined ? `, or pass ${get}: it raises the limit` : ""}`);
+    return error(
+      `too many requests: try again later${token === undefined ? `, or pass ${get}: it raises the limit` : ""}`,
+    );
   if (status >= 500) return error("the server is in trouble: try again later; what has been downloaded is kept");
   return error(`cannot be had from ${endpoint}`);
 }

@@ -45,6 +45,8 @@ export interface Settings {
   /** Whom it is for: the endpoint, unless the caller gave it for the URL at hand. */
   readonly token?: string;
   readonly token_given: boolean;
+  /** Whether no links are to be made in the cache. */
+  readonly linkless: boolean;
   /** How long a server may take to answer, and to send the next bytes, in milliseconds. */
   readonly answer_ms: number;
   readonly stall_ms: number;
@@ -71,11 +73,6 @@ export function readHubOptions(given: HubOptions | null | undefined): HubOptions
 /** @throws what {@link readHubOptions} does; HubError when a token is wanted and there is none */
 export async function readSettings(platform: Platform, given: HubOptions): Promise<Settings> {
   const options = readHubOptions(given);
-  const { endpoint, source } = options.endpoint
-    ? { endpoint: options.endpoint, source: "endpoint" }
-    : env.remoteHost
-      ? { endpoint: env.remoteHost, source: "env.remoteHost" }
-      : { endpoint: platform.environment("HF_ENDPOINT") || "https://huggingface.co", source: "HF_ENDPOINT" };
   const home = hubHome(platform);
   const offline = options.local_files_only
     ? "local_files_only is set"
@@ -87,14 +84,22 @@ export async function readSettings(platform: Platform, given: HubOptions): Promi
   return {
     revision: options.revision ?? "main",
     file: options.file,
-    endpoint: checkEndpoint(endpoint, source),
+    endpoint: hubEndpoint(platform, options),
     cache: cacheFolder(platform, options.cache_dir),
     offline,
     token: offline === undefined ? await findToken(platform, options.token, home) : undefined,
     token_given: typeof options.token === "string",
+    linkless: isTrue(platform.environment("HF_HUB_DISABLE_SYMLINKS")),
     answer_ms: seconds(platform, "HF_HUB_ETAG_TIMEOUT"),
     stall_ms: seconds(platform, "HF_HUB_DOWNLOAD_TIMEOUT"),
   };
+}
+
+/** The hub's address, without a slash at its end. @throws {@link InputError} when it is none */
+export function hubEndpoint(platform: Surroundings, { endpoint }: HubOptions): string {
+  if (endpoint !== undefined) return checkEndpoint(endpoint, "endpoint");
+  if (env.remoteHost) return checkEndpoint(env.remoteHost, "env.remoteHost");
+  return checkEndpoint(platform.environment("HF_ENDPOINT") || "https://huggingface.co", "HF_ENDPOINT");
 }
 
 /** The folder of the cache, as the Python client finds it. */

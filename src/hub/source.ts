@@ -4,9 +4,18 @@ import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 
 /** A model on a hub; or files at a URL, of which `url` is the folder. */
-export type Remote =
-  | { readonly id: string; readonly revision?: string; readonly file?: string }
-  | { readonly url: URL; readonly file?: string };
+export type Remote = HubModel | URLFolder;
+
+export interface HubModel {
+  readonly id: string;
+  readonly revision?: string;
+  readonly file?: string;
+}
+
+export interface URLFolder {
+  readonly url: URL;
+  readonly file?: string;
+}
 
 /** The name of a model of the Python client's rules, and behind a colon a file, or the type of one. */
 const hubId = /^([A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*)(?::(.+))?$/s;

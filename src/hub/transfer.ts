@@ -5,7 +5,7 @@ import { HubError, WriteError } from "../errors.ts";
 import { saveFile } from "../platform/files.ts";
 import type { PatchFile, Platform } from "../platform/platform.ts";
 import { type Answer, MOST_TRIES, NoAnswer, patiently } from "./http.ts";
-import { Ranges, readRanges } from "./ranges.ts";
+import { type Range, Ranges, readRanges } from "./ranges.ts";
 import { readSmall } from "./settings.ts";
 
 /** What a file is, as its server says before it is fetched. */
@@ -40,6 +40,7 @@ const READ_BYTES = 2 ** 22;
 const CONNECTIONS = 8;
 /** How often it is noted what has come. */
 const NOTE_MS = 2000;
+const MOST_NOTE_BYTES = 2 ** 23;
 
 interface Note {
   readonly etag: string;
@@ -54,6 +55,13 @@ export const partialNames = (place: string): [string, string] => [
   `${place}.tramontane.incomplete`,
   `${place}.tramontane.incomplete.json`,
 ];
+
+/** Bytes that an earlier run has left of a file. */
+export async function partialBytes(platform: Platform, place: string, facts: FileFacts): Promise<number> {
+  const [partial, beside] = partialNames(place);
+  if ((await platform.stat(partial))?.size !== facts.size) return 0;
+  return (await readNote(platform, beside, facts))?.ranges.size ?? 0;
+}
 
 /**
  * Fetches a file to its place.
@@ -89,7 +97,6 @@ class Transfer {
   private ranges = new Ranges();
   private validator: string | undefined;
   private readonly pinned: boolean;
-  private file!: PatchFile;
   private noted = 0;
   private noting: Promise<void> | undefined;
 
@@ -111,67 +118,64 @@ class Transfer {
   /** @returns whether the file is in its place; not when its bytes are wrong, and nothing of them is left */
   async run(signal: AbortSignal | undefined): Promise<boolean> {
     const [partial, beside] = partialNames(this.place);
-    await this.open(partial, beside);
     // Without a size it cannot be gone on with.
     let keep = this.facts.size !== undefined;
+    let file: PatchFile | undefined;
     try {
-      const check = new AlongHash(this.platform, this.facts, this.file);
-      await this.fetchAll(check, signal);
+      file = await this.open(partial, beside);
+      const check = new AlongHash(this.platform, this.facts, file);
+      await this.fetchAll(file, check, signal);
       const size = this.facts.size ?? this.ranges.size;
-      await this.file.truncate(size);
+      await file.truncate(size);
       await check.advance(size);
       if (!check.holds()) {
         keep = false;
         return false;
       }
-      await this.file.sync();
-      await this.file.close();
+      await file.sync();
+      await this.noting;
+      await file.close();
       await this.platform.rename(partial, this.place);
-      await this.platform.remove(beside);
       keep = false;
       return true;
     } finally {
       await this.noting;
       // A disk that is full has no room for a note either: the one before holds.
-      if (keep && this.ranges.size > 0) await this.note(beside).catch(() => {});
-      await this.file.close();
+      if (keep && file && this.ranges.size > 0) await this.note(file, beside).catch(() => {});
+      await file?.close();
       if (!keep || this.ranges.size === 0) for (const path of [partial, beside]) await this.platform.remove(path);
     }
   }
 
-  private async open(partial: string, beside: string): Promise<void> {
-    const note = parsed(await readSmall(this.platform, beside, 2 ** 23));
-    this.file = await this.platform.patch(partial);
-    const { etag, size } = this.facts;
-    const ranges =
-      note?.etag === etag && note.size === size && size !== undefined && this.file.size === size
-        ? readRanges(note.ranges, size)
-        : undefined;
-    this.resumed = ranges !== undefined && ranges.size > 0;
-    this.ranges = ranges ?? new Ranges();
-    this.validator = this.resumed ? note?.validator : undefined;
-    if (!this.resumed) await this.file.truncate(0);
-    if (size !== undefined) await this.file.truncate(size);
+  private async open(partial: string, beside: string): Promise<PatchFile> {
+    const { size } = this.facts;
+    const note = await readNote(this.platform, beside, this.facts);
+    const file = await this.platform.patch(partial);
+    this.resumed = note !== undefined && file.size === size && note.ranges.size > 0;
+    if (this.resumed) [this.ranges, this.validator] = [note!.ranges, note!.validator];
+    else await file.truncate(0);
+    if (size !== undefined) await file.truncate(size);
     this.loaded(this.ranges.size);
+    return file;
   }
 
-  private async fetchAll(check: AlongHash, signal: AbortSignal | undefined): Promise<void> {
+  private async fetchAll(file: PatchFile, check: AlongHash, signal: AbortSignal | undefined): Promise<void> {
     const { size } = this.facts;
     if (size !== undefined && size > 0) {
       try {
         return await eachOf(this.ranges.missing(size, PIECE_BYTES), CONNECTIONS, signal, async (piece, _, stop) => {
-          await this.fetchPiece(piece, stop);
+          await this.fetchPiece(file, piece, stop);
           await check.advance(this.ranges.prefix);
         });
       } catch (error) {
         if (!(error instanceof Whole)) throw error;
       }
     }
-    if (size !== 0) await this.fetchWhole(signal);
+    if (size !== 0) await this.fetchWhole(file, signal);
   }
 
   /** A range of the file; what was cut short is gone on with. */
-  private async fetchPiece([from, to]: readonly [number, number], stop: AbortSignal): Promise<void> {
+  private async fetchPiece(file: PatchFile, [from, to]: Range, stop: AbortSignal): Promise<void> {
     const { name } = this.source;
     let at = from;
     await patiently(MOST_TRIES, stop, async (progress) => {
@@ -192,7 +196,7 @@ class Transfer {
           throw this.changed(`expected ${this.facts.size} bytes, found ${end}`);
         throw new Whole();
       }
-      await this.write(answer, at, to, (written) => {
+      await this.write(file, answer, at, to, (written) => {
         at += written;
         progress();
       });
@@ -201,7 +205,7 @@ class Transfer {
   }
 
   /** The whole file in one piece, from its beginning each time. */
-  private async fetchWhole(signal: AbortSignal | undefined): Promise<void> {
+  private async fetchWhole(file: PatchFile, signal: AbortSignal | undefined): Promise<void> {
     const { name } = this.source;
     const { size } = this.facts;
     await patiently(MOST_TRIES, signal, async (progress) => {
@@ -209,7 +213,7 @@ class Transfer {
       this.checkSame(answer);
       const before = this.ranges.size;
       let at = 0;
-      await this.write(answer, 0, size ?? Number.POSITIVE_INFINITY, (written) => {
+      await this.write(file, answer, 0, size ?? Number.POSITIVE_INFINITY, (written) => {
         at += written;
         if (this.ranges.size > before) progress();
       });
@@ -219,20 +223,26 @@ class Transfer {
   }
 
   /** Writes what an answer brings to [from, to), in larger parts than it comes in. */
-  private async write(answer: Answer, from: number, to: number, written: (bytes: number) => void): Promise<void> {
+  private async write(
+    file: PatchFile,
+    answer: Answer,
+    from: number,
+    to: number,
+    written: (bytes: number) => void,
+  ): Promise<void> {
     let at = from;
     let parts: Uint8Array[] = [];
     let waiting = 0;
     const flush = async () => {
       for (const part of joined(parts, waiting)) {
-        await this.file.write(at, part);
+        await file.write(at, part);
         this.ranges.add(at, at + part.length);
         at += part.length;
         written(part.length);
       }
       [parts, waiting] = [[], 0];
       this.loaded(this.ranges.size);
-      this.noteSometimes();
+      this.noteSometimes(file);
     };
     try {
       for await (const chunk of answer.chunks()) {
@@ -263,12 +273,14 @@ class Transfer {
 
   /** What to do where the file seems to be another one. */
   private changed(how: string): Error {
-    return this.pinned ? new Whole() : new Changed(`${this.source.name}: it was changed on the server while it was downloaded: ${how}`);
+    return this.pinned
+      ? new Whole()
+      : new Changed(`${this.source.name}: it was changed on the server while it was downloaded: ${how}`);
   }
 
-  private noteSometimes(): void {
+  private noteSometimes(file: PatchFile): void {
     if (this.noting || performance.now() - this.noted < NOTE_MS || this.facts.size === undefined) return;
-    this.noting = this.note(partialNames(this.place)[1])
+    this.noting = this.note(file, partialNames(this.place)[1])
       .catch(() => {})
       .finally(() => {
         this.noting = undefined;
@@ -276,13 +288,13 @@ class Transfer {
   }
 
   /** Notes what there is, once that is on the disk. */
-  private async note(beside: string): Promise<void> {
+  private async note(file: PatchFile, beside: string): Promise<void> {
     this.noted = performance.now();
     const { etag, size } = this.facts;
     const note = { etag, size, validator: this.validator, ranges: this.ranges.list() } satisfies Note;
     const text = new TextEncoder().encode(JSON.stringify(note));
-    await this.file.sync();
-    await saveFile(this.platform, beside, (file) => file.write(text));
+    await file.sync();
+    await saveFile(this.platform, beside, (sink) => sink.write(text));
   }
 }
 
@@ -298,10 +310,17 @@ function joined(parts: readonly Uint8Array[], length: number): readonly Uint8Arr
   return [whole];
 }
 
-function parsed(text: string | undefined): Note | undefined {
+/** What is noted of a file, if it is still this one. */
+async function readNote(
+  platform: Platform,
+  beside: string,
+  { etag, size }: FileFacts,
+): Promise<{ ranges: Ranges; validator: string | undefined } | undefined> {
   try {
-    const note = JSON.parse(text ?? "");
-    return typeof note === "object" && note !== null ? note : undefined;
+    const note = JSON.parse((await readSmall(platform, beside, MOST_NOTE_BYTES)) ?? "null") as Note | null;
+    if (note?.etag !== etag || note.size !== size || size === undefined) return undefined;
+    const ranges = readRanges(note.ranges, size);
+    return ranges && { ranges, validator: typeof note.validator === "string" ? note.validator : undefined };
   } catch {
     return undefined;
   }

@@ -39,7 +39,10 @@ async function make(path: string, owner: string): Promise<boolean> {
     return true;
   } catch (cause) {
     // Windows says EPERM of a file that is just being removed.
-    if (["EEXIST", "EPERM"].includes((cause as { code?: string }).code ?? "") && (await fs.stat(path).catch(() => null)))
+    if (
+      ["EEXIST", "EPERM"].includes((cause as { code?: string }).code ?? "") &&
+      (await fs.stat(path).catch(() => null))
+    )
       return false;
     throw new WriteError(`${path}: cannot be written: ${(cause as Error).message}`, { cause });
   }

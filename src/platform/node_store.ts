@@ -70,6 +70,7 @@ export const nodeStore: Store = {
     }
   },
   rename: (from, to) => attempt(to, "written", () => fs.rename(from, to)),
+  copy: (from, to) => attempt(to, "written", () => fs.copyFile(from, to)),
   remove: (path) => attempt(path, "removed", () => fs.rm(path, { recursive: true, force: true })),
   entries: entriesOf,
   lock: lockFile,

@@ -141,6 +141,7 @@ export interface Store {
   /** Makes `path` a link to `target`, which is relative to its folder. @returns whether this disk has links */
   symlink(target: string, path: string): Promise<boolean>;
   rename(from: string, to: string): Promise<void>;
+  copy(from: string, to: string): Promise<void>;
   /** Removes a file, or a folder with all that is in it, where there is one. */
   remove(path: string): Promise<void>;
   /** A folder's entries: links are told apart from what they lead to. Nothing where there is no folder. */
