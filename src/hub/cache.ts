@@ -6,6 +6,7 @@
 //                      /.no_exist/COMMIT/PATH      what it is known not to hold
 //   .locks/models--owner--name/
 // Where there are no links (Windows without its developer mode), the file itself stands in the snapshot.
+import { WriteError } from "../errors.ts";
 import { saveFile } from "../platform/files.ts";
 import type { Platform } from "../platform/platform.ts";
 import { checkPath, isCommit, type Listing, MOST_FILES, readTree, type TreeEntry, treeText } from "./listing.ts";
@@ -39,8 +40,16 @@ export class RepositoryCache {
   }
 
   /** Whether a snapshot has a file; one of another size is none. @param size - 0 where it is not known */
-  async has(commit: string, path: string, size = 0): Promise<boolean> {
-    const found = await this.platform.stat(this.snapshot(commit, path));
+  has(commit: string, path: string, size = 0): Promise<boolean> {
+    return this.isFile(this.snapshot(commit, path), size);
+  }
+
+  hasBlob(etag: string, size = 0): Promise<boolean> {
+    return this.isFile(this.blob(etag), size);
+  }
+
+  private async isFile(path: string, size: number): Promise<boolean> {
+    const found = await this.platform.stat(path);
     return found?.kind === "file" && (size === 0 || found.size === size);
   }
 
@@ -112,10 +121,14 @@ export class RepositoryCache {
     else await platform.copy(this.blob(etag), place);
   }
 
-  /** Writes a small file, whole or not at all. */
+  /** Writes a note, whole or not at all. A cache that may only be read does without. */
   private async save(path: string, text: string): Promise<void> {
-    await this.platform.make_folder(this.platform.join(path, ".."));
-    await saveFile(this.platform, path, (file) => file.write(new TextEncoder().encode(text)));
+    try {
+      await this.platform.make_folder(this.platform.join(path, ".."));
+      await saveFile(this.platform, path, (file) => file.write(new TextEncoder().encode(text)));
+    } catch (error) {
+      if (!(error instanceof WriteError)) throw error;
+    }
   }
 }
 

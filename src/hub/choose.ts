@@ -41,13 +41,13 @@ export function choose(name: string, listing: Listing, purpose: Purpose, file?: 
     return purpose === "tokenizer" ? { files: [...new Set([...beside, named])] } : { files: [named], file: named };
   }
   if (purpose === "adapter") return { files: adapterOf(name, top) };
-  if (purpose === "config" && top.includes("config.json")) return { files: ["config.json"] };
   if (
     purpose === "tokenizer" &&
     top.some((path) => /^(tokenizer\.json|tekken\.json|tokenizer\.model(\.v\w+)?)$/.test(path))
   )
     return { files: beside };
   const weights = weightsOf(top);
+  if (purpose === "config" && weights && top.includes("config.json")) return { files: ["config.json"] };
   if (weights) return { ...weights, files: [...beside, ...weights.files] };
   const gguf = oneGGUF(name, listing);
   if (gguf) return gguf;

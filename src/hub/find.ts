@@ -1,12 +1,14 @@
 // What from_pretrained and the commands were given, and where it is: a path of this machine, a model on a hub, a URL. What is
 // not here is downloaded into the cache first.
+import { checkSignal } from "../abort.ts";
+import { givenArguments } from "../arguments.ts";
 import { openRepository, type Repository } from "../checkpoint/repository.ts";
 import { show } from "../config/show.ts";
 import { HubError } from "../errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { filesBelow } from "./cache.ts";
 import { choose, type Purpose } from "./choose.ts";
-import { type HubOptions, hubEndpoint } from "./settings.ts";
+import { type HubOptions, hubEndpoint, readHubOptions } from "./settings.ts";
 import { type Chooser, fetchSnapshot, type SnapshotOptions } from "./snapshot.ts";
 import { parseId, parseURL, type Remote } from "./source.ts";
 
@@ -22,8 +24,11 @@ export async function findRepository(
   platform: Platform,
   source: ModelSource,
   purpose: Purpose,
-  options: SnapshotOptions = {},
+  given: SnapshotOptions | null | undefined,
 ): Promise<Repository> {
+  const options = givenArguments<SnapshotOptions>(given, "the options");
+  readHubOptions(options);
+  checkSignal(options.signal);
   const url = asURL(source);
   if (url && url.protocol !== "file:") return openRemote(platform, remoteAt(platform, url, options), purpose, options);
   const path = url ? platform.path_of(url) : (source as string);

@@ -146,27 +146,31 @@ function renewing(
   refuse: (answer: Answer) => HubError,
 ): FileSource {
   let { url } = located;
-  let renewed: Promise<Located> | undefined;
+  let renewed: Promise<void> | undefined;
+  const renew = async () => {
+    ({ url } = await locate());
+    renewed = undefined;
+  };
   return {
     name,
     async get(headers, stop) {
       const asked = url;
       const answer = await ask(caller, "GET", asked, headers, stop);
-      if (answer.status === 200 || answer.status === 206 || answer.status === 416) return answer;
-      if ([401, 403, 404, 410].includes(answer.status) && new URL(asked).origin !== caller.origin) {
-        if (url === asked) {
-          renewed ??= locate();
-          ({ url } = await renewed.finally(() => {
-            renewed = undefined;
-          }));
-        }
-        answer.cancel();
-        if (url !== asked) return this.get(headers, stop);
-      }
-      throw refuse(answer);
+      if (isOfFile(answer)) return answer;
+      if (![401, 403, 404, 410].includes(answer.status) || new URL(asked).origin === caller.origin)
+        throw refuse(answer);
+      // Several requests may hear of it at once.
+      if (url === asked) await (renewed ??= renew());
+      if (url === asked) throw refuse(answer);
+      answer.cancel();
+      const second = await ask(caller, "GET", url, headers, stop);
+      if (!isOfFile(second)) throw refuse(second);
+      return second;
     },
   };
 }
+
+const isOfFile = ({ status }: Answer): boolean => status === 200 || status === 206 || status === 416;
 
 /** What a folder of a model may hold, where nothing lists it. */
 const candidates = [

@@ -18,8 +18,8 @@ import { Changed, partialBytes, partialNames, transfer } from "./transfer.ts";
 
 export interface SnapshotOptions extends HubOptions {
   /** Told of each part that has come in. Where it returns promises, the call ends when they are settled. */
-  progress_callback?: (info: DownloadProgress) => void;
-  signal?: AbortSignal;
+  progress_callback?: ((info: DownloadProgress) => void) | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 /** Chooses files of a listing. @param file - the one that was named. @throws CheckpointError when they are not in it */
@@ -97,9 +97,12 @@ class Fetching {
       return snapshot;
     } catch (error) {
       this.signal?.throwIfAborted();
-      const failure = this.explained(error);
+      const failure = this.explained(
+        error,
+        kept ? "what was downloaded before is used" : "try again: what has come is kept",
+      );
       if (!kept || !(failure instanceof HubError)) throw failure;
-      return { ...kept, warning: `${failure.message}; what was downloaded before is used` };
+      return { ...kept, warning: failure.message };
     }
   }
 
@@ -212,9 +215,9 @@ class Fetching {
   private async checkSpace(files: readonly Located[]): Promise<void> {
     let needed = 0;
     for (const facts of files) {
-      const place = this.cache.blob(facts.etag);
-      if ((await this.platform.stat(place)) === null)
-        needed += (facts.size ?? 0) - (await partialBytes(this.platform, place, facts));
+      const { etag, size = 0 } = facts;
+      if (!(await this.cache.hasBlob(etag, size)))
+        needed += size - (await partialBytes(this.platform, this.cache.blob(etag), facts));
     }
     const free = await this.platform.free_space(this.cache.blob("any"));
     if (free === undefined || needed <= free) return;
@@ -242,8 +245,8 @@ class Fetching {
         const now = await this.files.locate(commit, path);
         const same = now.etag === located.etag;
         if (!same) for (const one of partialNames(this.cache.blob(located.etag))) await this.platform.remove(one);
-        // The hub has not changed it: the servers that have the bytes do not agree on its ETag. Its hash tells.
-        located = { ...now, size: now.size ?? located.size, pinned: same && now.hash !== undefined };
+        // Where it is the same, the servers that have the bytes do not agree on what it is.
+        located = { ...now, size: now.size ?? located.size, pinned: same };
       }
     }
   }
@@ -255,32 +258,28 @@ class Fetching {
     loaded: (bytes: number) => void,
     stop: AbortSignal,
   ): Promise<void> {
-    const { etag } = located;
+    const { etag, size } = located;
     const unlock = await this.cache.lock(etag, stop);
     try {
       // Another call or process may have fetched it meanwhile.
+      if (await this.cache.has(commit, path, size)) return;
+      const fresh = !(await this.cache.hasBlob(etag, size));
       const blob = this.cache.blob(etag);
-      const fresh = (await this.platform.stat(blob)) === null;
-      if (fresh) {
-        // Without links the file itself is in the snapshot.
-        if (await this.cache.has(commit, path, located.size)) return;
-        await transfer(this.platform, this.files.source(commit, path, located), located, blob, loaded, stop);
-      }
+      if (fresh) await transfer(this.platform, this.files.source(commit, path, located), located, blob, loaded, stop);
       await this.cache.place(etag, commit, path, this.settings.linkless, fresh);
     } finally {
       await unlock();
     }
   }
 
-  private explained(error: unknown): unknown {
+  /** @param then - what follows where there is no answer */
+  private explained(error: unknown, then: string): unknown {
     if (!(error instanceof NoAnswer)) return error;
     const { name } = this.files;
     const host = new URL(this.files.url ?? this.settings.endpoint).host;
-    return new HubError(
-      `${name}: ${host} cannot be reached: ${printable(error.message, 200)}; try again: what has come is kept`,
-      undefined,
-      { cause: error },
-    );
+    return new HubError(`${name}: ${host} cannot be reached: ${printable(error.message, 200)}; ${then}`, undefined, {
+      cause: error,
+    });
   }
 
   private refuseOffline(reason: string): never {

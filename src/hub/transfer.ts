@@ -15,7 +15,10 @@ export interface FileFacts {
   readonly size?: number;
   /** What its bytes must hash to, where it is known: SHA-256, or git's SHA-1 of a blob. */
   readonly hash?: { readonly algorithm: "sha256" | "git-sha1"; readonly hex: string };
-  /** It is known to be the same as before: that the servers which have the bytes seem to have changed it means nothing. */
+  /**
+   * It is the same as before, though the servers that have the bytes do not agree on that: its hash tells, or else it is taken
+   * in one piece.
+   */
   readonly pinned?: boolean;
 }
 
@@ -89,11 +92,16 @@ export async function transfer(
 
 class Transfer {
   resumed = false;
+  /** Whether what has come can be gone on with another time. */
+  private keep: boolean;
+  /** Whether the server has sent ranges. */
+  private ranged = false;
   private readonly platform: Platform;
   private readonly source: FileSource;
   private readonly facts: FileFacts;
   private readonly place: string;
   private readonly loaded: (bytes: number) => void;
+  private check!: AlongHash;
   private ranges = new Ranges();
   private validator: string | undefined;
   private readonly pinned: boolean;
@@ -110,6 +118,7 @@ class Transfer {
     this.platform = platform;
     this.source = source;
     this.facts = facts;
+    this.keep = facts.size !== undefined;
     this.pinned = facts.pinned === true;
     this.place = place;
     this.loaded = loaded;
@@ -118,60 +127,63 @@ class Transfer {
   /** @returns whether the file is in its place; not when its bytes are wrong, and nothing of them is left */
   async run(signal: AbortSignal | undefined): Promise<boolean> {
     const [partial, beside] = partialNames(this.place);
-    // Without a size it cannot be gone on with.
-    let keep = this.facts.size !== undefined;
-    let file: PatchFile | undefined;
+    const file = await this.platform.patch(partial);
     try {
-      file = await this.open(partial, beside);
-      const check = new AlongHash(this.platform, this.facts, file);
-      await this.fetchAll(file, check, signal);
+      await this.begin(file, beside);
+      await this.fetchAll(file, signal);
       const size = this.facts.size ?? this.ranges.size;
       await file.truncate(size);
-      await check.advance(size);
-      if (!check.holds()) {
-        keep = false;
+      await this.check.advance(size);
+      if (!this.check.holds()) {
+        this.keep = false;
         return false;
       }
       await file.sync();
       await this.noting;
       await file.close();
       await this.platform.rename(partial, this.place);
-      keep = false;
+      this.keep = false;
       return true;
     } finally {
       await this.noting;
       // A disk that is full has no room for a note either: the one before holds.
-      if (keep && file && this.ranges.size > 0) await this.note(file, beside).catch(() => {});
-      await file?.close();
-      if (!keep || this.ranges.size === 0) for (const path of [partial, beside]) await this.platform.remove(path);
+      if (this.keep && this.ranges.size > 0) await this.note(file, beside).catch(() => {});
+      await file.close();
+      if (!this.keep || this.ranges.size === 0) for (const path of [partial, beside]) await this.platform.remove(path);
     }
   }
 
-  private async open(partial: string, beside: string): Promise<PatchFile> {
+  /** Takes up what an earlier run has left. */
+  private async begin(file: PatchFile, beside: string): Promise<void> {
     const { size } = this.facts;
+    this.check = new AlongHash(this.platform, this.facts, file);
     const note = await readNote(this.platform, beside, this.facts);
-    const file = await this.platform.patch(partial);
     this.resumed = note !== undefined && file.size === size && note.ranges.size > 0;
     if (this.resumed) [this.ranges, this.validator] = [note!.ranges, note!.validator];
     else await file.truncate(0);
     if (size !== undefined) await file.truncate(size);
     this.loaded(this.ranges.size);
-    return file;
   }
 
-  private async fetchAll(file: PatchFile, check: AlongHash, signal: AbortSignal | undefined): Promise<void> {
-    const { size } = this.facts;
-    if (size !== undefined && size > 0) {
+  private async fetchAll(file: PatchFile, signal: AbortSignal | undefined): Promise<void> {
+    const { size, hash } = this.facts;
+    if (size !== undefined && size > 0 && !(this.pinned && !hash)) {
       try {
         return await eachOf(this.ranges.missing(size, PIECE_BYTES), CONNECTIONS, signal, async (piece, _, stop) => {
           await this.fetchPiece(file, piece, stop);
-          await check.advance(this.ranges.prefix);
+          await this.check.advance(this.ranges.prefix);
         });
       } catch (error) {
         if (!(error instanceof Whole)) throw error;
       }
     }
-    if (size !== 0) await this.fetchWhole(file, signal);
+    if (size === 0) return;
+    // What comes from the beginning each time is not gone on with; a note would be of what is written over.
+    this.keep = false;
+    await this.noting;
+    await this.platform.remove(partialNames(this.place)[1]);
+    this.check = new AlongHash(this.platform, this.facts, file);
+    await this.fetchWhole(file, signal);
   }
 
   /** A range of the file; what was cut short is gone on with. */
@@ -182,20 +194,12 @@ class Transfer {
       const headers: Record<string, string> = { range: `bytes=${at}-${to - 1}` };
       if (this.validator !== undefined && !this.pinned) headers["if-range"] = this.validator;
       const answer = await this.source.get(headers, stop);
-      this.checkSame(answer);
-      if (answer.status === 416) throw this.changed("a range of it is not there any more");
-      const encoding = answer.headers.get("content-encoding") ?? "identity";
-      if (answer.status !== 206 || encoding !== "identity") {
+      const failure = this.changeIn(answer) ?? this.faultOf(answer, at);
+      if (failure) {
         answer.cancel();
-        throw new Whole();
+        throw failure;
       }
-      const [, first, end] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.headers.get("content-range") ?? "") ?? [];
-      if (Number(first) !== at || (end !== "*" && Number(end) !== this.facts.size)) {
-        answer.cancel();
-        if (end !== undefined && end !== "*" && Number(end) !== this.facts.size)
-          throw this.changed(`expected ${this.facts.size} bytes, found ${end}`);
-        throw new Whole();
-      }
+      this.ranged = true;
       await this.write(file, answer, at, to, (written) => {
         at += written;
         progress();
@@ -208,14 +212,16 @@ class Transfer {
   private async fetchWhole(file: PatchFile, signal: AbortSignal | undefined): Promise<void> {
     const { name } = this.source;
     const { size } = this.facts;
+    let furthest = 0;
     await patiently(MOST_TRIES, signal, async (progress) => {
       const answer = await this.source.get({}, signal);
-      this.checkSame(answer);
-      const before = this.ranges.size;
+      this.ranges = new Ranges();
       let at = 0;
       await this.write(file, answer, 0, size ?? Number.POSITIVE_INFINITY, (written) => {
         at += written;
-        if (this.ranges.size > before) progress();
+        if (at <= furthest) return;
+        furthest = at;
+        progress();
       });
       if (size !== undefined && at < size)
         throw new NoAnswer(`${name}: expected ${size} bytes, found the end of the answer after ${at}`);
@@ -260,15 +266,25 @@ class Transfer {
     }
   }
 
-  /** @throws {@link Changed} when the answer is of another file than those before */
-  private checkSame(answer: Answer): void {
-    const etag = answer.headers.get("etag");
-    if (this.pinned || etag === null || etag.startsWith("W/")) return;
-    if (answer.status !== 200 && answer.status !== 206) return;
-    this.validator ??= etag;
-    if (etag === this.validator) return;
-    answer.cancel();
-    throw this.changed("its ETag has become another");
+  /** What an answer says that is of another file than those before. */
+  private changeIn({ status, headers }: Answer): Error | undefined {
+    if (status === 416) return this.changed("a range of it is not there any more");
+    const etag = headers.get("etag");
+    const version = etag === null || etag.startsWith("W/") ? headers.get("last-modified") : etag;
+    if (this.pinned || version === null) return undefined;
+    this.validator ??= version;
+    return version === this.validator ? undefined : this.changed("its ETag or date has become another");
+  }
+
+  /** What is wrong with an answer that is to be a range from `at` on. */
+  private faultOf({ status, headers }: Answer, at: number): Error | undefined {
+    const encoding = headers.get("content-encoding") ?? "identity";
+    const [, first, end = "*"] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("content-range") ?? "") ?? [];
+    if (status === 206 && encoding === "identity" && Number(first) === at) {
+      const size = end === "*" ? this.facts.size : Number(end);
+      return size === this.facts.size ? undefined : this.changed(`expected ${this.facts.size} bytes, found ${size}`);
+    }
+    return this.ranged ? new NoAnswer(`${this.source.name}: expected a range, found the whole file`) : new Whole();
   }
 
   /** What to do where the file seems to be another one. */
@@ -279,7 +295,7 @@ class Transfer {
   }
 
   private noteSometimes(file: PatchFile): void {
-    if (this.noting || performance.now() - this.noted < NOTE_MS || this.facts.size === undefined) return;
+    if (this.noting || performance.now() - this.noted < NOTE_MS || !this.keep) return;
     this.noting = this.note(file, partialNames(this.place)[1])
       .catch(() => {})
       .finally(() => {

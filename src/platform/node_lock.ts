@@ -18,8 +18,7 @@ export async function lockFile(path: string, signal?: AbortSignal): Promise<() =
   const owner = JSON.stringify({ host: os.hostname(), pid: process.pid, call: crypto.randomUUID() });
   signal?.throwIfAborted();
   while (!(await make(path, owner))) {
-    if (await isDead(path)) await fs.rm(path, { force: true });
-    else await pause(LOOK_MS, signal);
+    if (!((await isDead(path)) && (await bury(path)))) await pause(LOOK_MS, signal);
   }
   const beat = setInterval(() => {
     const now = new Date();
@@ -38,20 +37,39 @@ async function make(path: string, owner: string): Promise<boolean> {
     await fs.writeFile(path, owner, { flag: "wx" });
     return true;
   } catch (cause) {
+    const { code } = cause as { code?: string };
     // Windows says EPERM of a file that is just being removed.
-    if (
-      ["EEXIST", "EPERM"].includes((cause as { code?: string }).code ?? "") &&
-      (await fs.stat(path).catch(() => null))
-    )
-      return false;
+    if (code === "EEXIST" || (code === "EPERM" && (await fs.stat(path).catch(() => null)))) return false;
     throw new WriteError(`${path}: cannot be written: ${(cause as Error).message}`, { cause });
   }
 }
 
+/**
+ * Removes a dead lock. One alone may: a second would remove the lock that the first has made since.
+ * @returns whether it was the one
+ */
+async function bury(path: string): Promise<boolean> {
+  const grave = `${path}.dead`;
+  if (!(await make(grave, ""))) {
+    if (await isOld(grave)) await fs.rm(grave, { force: true });
+    return false;
+  }
+  try {
+    if (await isDead(path)) await fs.rm(path, { force: true });
+    return true;
+  } finally {
+    await fs.rm(grave, { force: true });
+  }
+}
+
+async function isOld(path: string): Promise<boolean> {
+  const stat = await fs.stat(path).catch(() => undefined);
+  return stat !== undefined && Date.now() - stat.mtimeMs > DEAD_MS;
+}
+
 async function isDead(path: string): Promise<boolean> {
   try {
-    const { mtimeMs } = await fs.stat(path);
-    if (Date.now() - mtimeMs > DEAD_MS) return true;
+    if (await isOld(path)) return true;
     const { host, pid } = JSON.parse(await fs.readFile(path, "utf8"));
     return host === os.hostname() && !isRunning(pid);
   } catch {
