@@ -113,10 +113,13 @@ function nameOf(name: string, listing: Listing, file: string): string {
     throw new CheckpointError(
       `${name}: ${showName(file)} is ${found.length} files: name one\n${sizes(found, listing)}`,
     );
-  throw new CheckpointError(
-    `${name}: expected ${showName(file)}, found ${all.length > 0 ? `these GGUF files\n${sizes(all, listing)}` : [...listing.keys()].slice(0, 20).map(showName).join(", ") || "no files"}`,
-  );
+  const instead = all.length > 0 ? `these GGUF files\n${sizes(all, listing)}` : someNames(listing);
+  throw new CheckpointError(`${name}: expected ${showName(file)}, found ${instead}`);
 }
+
+/** Some of the files that there are, for messages. */
+export const someNames = (listing: Listing): string =>
+  [...listing.keys()].sort().slice(0, 20).map(showName).join(", ") || "no files";
 
 /** GGUF files in lines, with their sizes, all parts together. */
 const sizes = (paths: readonly string[], listing: Listing): string =>

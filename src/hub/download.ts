@@ -6,7 +6,7 @@ import { nearest } from "../config/nearest.ts";
 import { show, showName } from "../config/show.ts";
 import { CheckpointError, InputError } from "../errors.ts";
 import { currentPlatform } from "../platform/index.ts";
-import { choose } from "./choose.ts";
+import { choose, someNames } from "./choose.ts";
 import { asURL, type ModelSource, remoteAt } from "./find.ts";
 import { hubOptions } from "./settings.ts";
 import { type Chooser, fetchSnapshot, type SnapshotOptions } from "./snapshot.ts";
@@ -47,7 +47,7 @@ export async function download(source: ModelSource, options: DownloadOptions = {
     const files = [...listing.keys()].filter((path) => patterns.some((pattern) => pattern.test(path)));
     if (files.length === 0)
       throw new CheckpointError(
-        `${name}: expected files of ${show([given.files].flat().join(", "))}, found ${[...listing.keys()].slice(0, 20).map(showName).join(", ")}`,
+        `${name}: expected files of ${show([given.files].flat().join(", "))}, found ${someNames(listing)}`,
       );
     return { files };
   };

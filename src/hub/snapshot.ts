@@ -8,7 +8,7 @@ import { CheckpointError, HubError, WriteError } from "../errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { RepositoryCache } from "./cache.ts";
 import type { Choice } from "./choose.ts";
-import { MOST_TRIES, NoAnswer } from "./http.ts";
+import { NoAnswer } from "./http.ts";
 import { checkPath, isPlainPath, type Listing } from "./listing.ts";
 import { type DownloadProgress, Progress } from "./progress.ts";
 import { type Located, openRemote, type RemoteFiles } from "./remote.ts";
@@ -35,6 +35,8 @@ export interface Snapshot {
 /** Files up to this size come side by side; larger ones one after the other, each by several connections. */
 const SMALL_BYTES = 2 ** 24;
 const SIDE_BY_SIDE = 8;
+/** How often the first questions are asked: who is offline hears of it within seconds. */
+const FIRST_TRIES = 4;
 /** How often a file is begun anew that changes while it comes. */
 const MOST_CHANGES = 3;
 
@@ -74,7 +76,7 @@ class Fetching {
     this.signal = signal;
     this.chooser = chooser;
     this.callback = progress_callback;
-    this.files = openRemote(platform, remote, settings, signal, MOST_TRIES);
+    this.files = openRemote(platform, remote, settings, signal, FIRST_TRIES);
     this.once = openRemote(platform, remote, settings, signal, 1);
     this.cache = new RepositoryCache(platform, settings.cache, this.files.folder);
     this.wanted = this.files.file ?? ("id" in remote ? settings.file : undefined);
@@ -97,12 +99,10 @@ class Fetching {
       return snapshot;
     } catch (error) {
       this.signal?.throwIfAborted();
-      const failure = this.explained(
-        error,
-        kept ? "what was downloaded before is used" : "try again: what has come is kept",
-      );
-      if (!kept || !(failure instanceof HubError)) throw failure;
-      return { ...kept, warning: failure.message };
+      if (!(error instanceof HubError || error instanceof NoAnswer)) throw error;
+      if (kept) return { ...kept, warning: `${this.explained(error)}; what was downloaded before is used` };
+      if (error instanceof HubError) throw error;
+      throw new HubError(`${this.explained(error)}; try again: what has come is kept`, undefined, { cause: error });
     }
   }
 
@@ -272,14 +272,10 @@ class Fetching {
     }
   }
 
-  /** @param then - what follows where there is no answer */
-  private explained(error: unknown, then: string): unknown {
-    if (!(error instanceof NoAnswer)) return error;
-    const { name } = this.files;
-    const host = new URL(this.files.url ?? this.settings.endpoint).host;
-    return new HubError(`${name}: ${host} cannot be reached: ${printable(error.message, 200)}; ${then}`, undefined, {
-      cause: error,
-    });
+  private explained(error: Error): string {
+    if (error instanceof HubError) return error.message;
+    const { host } = new URL(this.files.url ?? this.settings.endpoint);
+    return `${this.files.name}: ${host} cannot be reached: ${printable(error.message, 200)}`;
   }
 
   private refuseOffline(reason: string): never {

@@ -108,11 +108,16 @@ test("without a hub what is in the cache is used, or it is said what lacks", asy
   assert.equal(hub.seen, []);
   // A hub that does not answer is as good as none, said in a warning.
   const warned = warnings();
-  hub.fault(() => "cut");
+  hub.fault(() => ({ status: 503 }));
   assert.is(await download("owner/model", { cache_dir }), folder);
   assert.is(hub.seen.length, 1, "and is not asked again and again");
+  hub.fault(() => "cut");
+  assert.is(await download("owner/model", { cache_dir }), folder);
   await settle();
-  assert.match(warned(), /cannot be reached.*what was downloaded before is used/);
+  assert.match(
+    warned(),
+    /answered 503.*what was downloaded before is used.*cannot be reached.*what was downloaded before/s,
+  );
 });
 
 test("files by name and by pattern; a file that is named gives its path", async () => {
