@@ -10,6 +10,7 @@ import { currentPlatform } from "../platform/index.ts";
 import type { Platform } from "../platform/platform.ts";
 import { filesBelow } from "./cache.ts";
 import { cacheFolder, readSmall } from "./settings.ts";
+import { partialBytes } from "./transfer.ts";
 
 export interface CachedModel {
   /** Its id on the hub, or its URL. */
@@ -89,7 +90,12 @@ async function describe(platform: Platform, cache: string, folder: string): Prom
   const commit = (snapshots.find(({ name }) => name === main) ?? snapshots[0])?.name;
   const path = commit === undefined ? at() : at("snapshots", commit);
   let bytes = 0;
-  for (const { size } of blobs) bytes += size;
+  for (const { name, kind, size } of blobs) {
+    const [, place] = /^(.+)\.tramontane\.incomplete$/.exec(name) ?? [];
+    if (place !== undefined) bytes += await partialBytes(platform, at("blobs", place));
+    // A blob of the Python client's may stand in a store that caches share.
+    else bytes += kind === "link" ? ((await platform.stat(at("blobs", name)))?.size ?? 0) : size;
+  }
   for (const { name } of snapshots) bytes += await ownBytes(platform, at("snapshots", name));
   const cut = blobs.some(({ name }) => name.endsWith(".incomplete"));
   return {

@@ -59,12 +59,15 @@ export const partialNames = (place: string): [string, string] => [
   `${place}.tramontane.incomplete.json`,
 ];
 
-/** Bytes that an earlier run has left of a file. */
-export async function partialBytes(platform: Platform, place: string, facts: FileFacts): Promise<number> {
+/** Bytes that an earlier run has left of a file, whatever its facts are or as they are now. */
+export async function partialBytes(platform: Platform, place: string, facts?: FileFacts): Promise<number> {
   const [partial, beside] = partialNames(place);
-  if ((await platform.stat(partial))?.size !== facts.size) return 0;
-  return (await readNote(platform, beside, facts))?.ranges.size ?? 0;
+  const note = await readNote(platform, beside);
+  if (!note || (facts && !isOf(note, facts)) || (await platform.stat(partial))?.size !== note.size) return 0;
+  return note.read.size;
 }
+
+const isOf = (note: Note, { etag, size }: FileFacts): boolean => note.etag === etag && note.size === size;
 
 /**
  * Fetches a file to its place.
@@ -157,10 +160,12 @@ class Transfer {
   private async begin(file: PatchFile, beside: string): Promise<void> {
     const { size } = this.facts;
     this.check = new AlongHash(this.platform, this.facts, file);
-    const note = await readNote(this.platform, beside, this.facts);
-    this.resumed = note !== undefined && file.size === size && note.ranges.size > 0;
-    if (this.resumed) [this.ranges, this.validator] = [note!.ranges, note!.validator];
-    else await file.truncate(0);
+    const note = await readNote(this.platform, beside);
+    if (note && isOf(note, this.facts) && file.size === size && note.read.size > 0) {
+      this.resumed = true;
+      this.ranges = note.read;
+      this.validator = typeof note.validator === "string" ? note.validator : undefined;
+    } else await file.truncate(0);
     if (size !== undefined) await file.truncate(size);
     this.loaded(this.ranges.size);
   }
@@ -326,17 +331,12 @@ function joined(parts: readonly Uint8Array[], length: number): readonly Uint8Arr
   return [whole];
 }
 
-/** What is noted of a file, if it is still this one. */
-async function readNote(
-  platform: Platform,
-  beside: string,
-  { etag, size }: FileFacts,
-): Promise<{ ranges: Ranges; validator: string | undefined } | undefined> {
+/** What is noted of a file, where it is a note. */
+async function readNote(platform: Platform, beside: string): Promise<(Note & { read: Ranges }) | undefined> {
   try {
     const note = JSON.parse((await readSmall(platform, beside, MOST_NOTE_BYTES)) ?? "null") as Note | null;
-    if (note?.etag !== etag || note.size !== size || size === undefined) return undefined;
-    const ranges = readRanges(note.ranges, size);
-    return ranges && { ranges, validator: typeof note.validator === "string" ? note.validator : undefined };
+    const read = readRanges(note?.ranges, note?.size ?? 0);
+    return note && read ? { ...note, read } : undefined;
   } catch {
     return undefined;
   }
