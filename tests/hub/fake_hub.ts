@@ -124,7 +124,8 @@ export class FakeHub {
   private answer(request: Request): Response {
     const [, api, id = "", kind, rest] =
       /^\/(api\/models\/|)([^/]+\/[^/]+?)(?:\/(revision|tree|resolve)\/(.*))?$/.exec(request.path) ?? [];
-    if (request.path.startsWith("/api/resolve-cache/")) return this.blob(request, request.path.split("/")[3]);
+    const [, cached, of_commit] = /^\/api\/resolve-cache\/(\w+)\/(\w+)$/.exec(request.path) ?? [];
+    if (cached) return this.blob(request, cached, { "x-repo-commit": of_commit });
     const token = /^Bearer (.*)$/.exec(request.headers["authorization"] ?? "")?.[1];
     const refuse = (status: number, code: string, message: string): Response => ({
       status,
@@ -185,10 +186,10 @@ export class FakeHub {
     return json(all.slice(from, next), more);
   }
 
-  private blob({ headers }: Request, etag: string): Response {
+  private blob({ headers }: Request, etag: string, more: Record<string, string> = {}): Response {
     const bytes = this.blobs.get(etag);
     if (!bytes) return { status: 403 };
-    return rangeOf(bytes, headers["range"], { etag: `"${etag}"` });
+    return rangeOf(bytes, headers["range"], { ...more, etag: `"${etag}"` });
   }
 }
 
