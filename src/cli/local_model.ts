@@ -36,7 +36,7 @@ export async function withDownloadLine<T>(
   try {
     return await run(({ status, name, loaded, total, rate, remaining }) => {
       if (status !== "progress_total") return;
-      if (!begun) say(`downloading ${name}: ${bytes(total - loaded)}${loaded > 0 ? ` of ${bytes(total)}` : ""}`);
+      if (!begun) say(`downloading ${name}: ${amount(total - loaded, total)}`);
       begun = true;
       if (!process.stderr.isTTY || performance.now() - drawn < DRAW_MS) return;
       drawn = performance.now();
@@ -48,6 +48,10 @@ export async function withDownloadLine<T>(
     if (drawn > 0) eraseLine();
   }
 }
+
+/** Bytes of a total, which is left out where it is the same as they are shown. */
+const amount = (some: number, total: number): string =>
+  bytes(some) === bytes(total) ? bytes(total) : `${bytes(some)} of ${bytes(total)}`;
 
 /** Seconds as people say them. `200` is 3 min 20 s. */
 export function duration(seconds: number): string {
