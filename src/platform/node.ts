@@ -37,6 +37,12 @@ async function loadMapper(): Promise<Mapper | { reason: string }> {
   }
 }
 
+/** The program's environment without NODE_OPTIONS, which is for its own thread as the options of its command are. */
+function threadEnvironment(): NodeJS.ProcessEnv {
+  const { NODE_OPTIONS: _, ...env } = process.env;
+  return env;
+}
+
 export const node: Platform = {
   name: "node",
   version: process.version,
@@ -50,7 +56,7 @@ export const node: Platform = {
   wasm: readWasm,
   // Node 20 has relaxed SIMD behind a flag of V8's; later ones need none and do not know it.
   enable_relaxed_simd: () => v8.setFlagsFromString("--experimental-wasm-relaxed-simd"),
-  spawn: spawnThread,
+  spawn: (name) => spawnThread(name, threadEnvironment()),
   host_port: threadPort,
   next_turn: nextTurn,
   write_stdout: (text) => void process.stdout.write(text),
