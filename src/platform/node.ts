@@ -1,4 +1,5 @@
 // Node 20 and newer: files by node:fs, threads by node:worker_threads, mapping by koffi (optional).
+import { createRequire } from "node:module";
 import os from "node:os";
 import process from "node:process";
 import v8 from "node:v8";
@@ -10,13 +11,25 @@ import { nextTurn, spawnThread, threadPort } from "./threads.ts";
 
 let mapper: Promise<Mapper | { reason: string }> | undefined;
 
+type Koffi = typeof import("koffi").default;
+
+async function loadKoffi(): Promise<Koffi> {
+  try {
+    // Bundlers are to leave it to be found, or not, where the program runs.
+    return (await import(/* webpackIgnore: true */ /* @vite-ignore */ "koffi")).default;
+  } catch (error) {
+    // A single executable of newer Nodes imports nothing but what is built in; it may lie in a folder that has koffi.
+    if (!process.getBuiltinModule?.("node:sea")?.isSea()) throw error;
+    return createRequire(process.execPath)("koffi");
+  }
+}
+
 async function loadMapper(): Promise<Mapper | { reason: string }> {
   const refused = unmappableSystem(process.platform);
   if (refused) return { reason: refused };
-  let koffi: typeof import("koffi").default;
+  let koffi: Koffi;
   try {
-    // Bundlers are to leave it to be found, or not, where the program runs.
-    koffi = (await import(/* webpackIgnore: true */ /* @vite-ignore */ "koffi")).default;
+    koffi = await loadKoffi();
   } catch (error) {
     return {
       reason: `koffi, the optional package that maps files in Node, cannot be loaded: ${(error as Error).message}`,
