@@ -5,13 +5,21 @@
 import { spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, posix } from "node:path";
+import { fetchMusl } from "./fetch-musl.mjs";
 import { fetchRuntimes, root } from "./fetch-runtimes.mjs";
+import { checkSingleFiles } from "./packages/single_files.mjs";
 
-const TOOLS = ["esbuild@0.28", "vite@8", "webpack@5", "typescript@5", "publint@0.3", "@arethetypeswrong/cli@0.18"];
+const TOOLS = [
+  ...["esbuild@0.28", "vite@8", "webpack@5", "typescript@5", "publint@0.3", "@arethetypeswrong/cli@0.18"],
+  "postject@1.0.0-alpha.6",
+];
 
-/** Bytes of the packed package at most. */
-const LARGEST = 1_000_000;
+/**
+ * Bytes of the packed package at most. The binaries are in it twice, as files and within the code (0.25 MB): programs of
+ * one file have them from there. The documents, which README refers to, take 0.1 MB.
+ */
+const LARGEST = 1_500_000;
 
 const model = join(root, "models", "demo");
 const [fact] = JSON.parse(readFileSync(join(model, "expected", "expected.json"), "utf8")).facts;
@@ -93,6 +101,7 @@ const main = `
 const names = "{ AutoModelForCausalLM, AutoTokenizer, configure }";
 const esm = (specifier = "tramontane", before = "") =>
   `import process from "node:process";\nimport ${names} from "${specifier}";\n${before}${main}`;
+const for_cjs = `import ${names} from "tramontane";\n(async () => {${main}})();\n`;
 const commonjs = (load) => `const ${names} = ${load};\n(async () => {${main}})();\n`;
 
 const typed = `import {
@@ -141,9 +150,9 @@ const [packed] = JSON.parse(
 );
 const tarball = join(scratch, packed.filename);
 
-check("the package holds the compiled library, its types and binaries, and nothing else", () => {
+check("the package holds the compiled library, its types and binaries, the documents, and nothing else", () => {
   const expected =
-    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/src\/.*\.(js|d\.ts)|dist\/wasm\/[a-z-]+\.(wasm|json))$/;
+    /^(package\.json|[A-Z]+\.md|LICENSE|docs\/[\w/-]+\.(md|svg)|examples\/\w+\.ts|dist\/src\/.*\.(c?js|d\.c?ts)|dist\/wasm\/[a-z-]+\.(wasm|json))$/;
   const paths = packed.files.map(({ path }) => path);
   const others = paths.filter((path) => !expected.test(path));
   must(others.length === 0, `found ${others.join(", ")}`);
@@ -155,6 +164,18 @@ check("the package holds the compiled library, its types and binaries, and nothi
 check("the package is small", () => {
   must(packed.size <= LARGEST, `expected at most ${LARGEST} bytes, found ${packed.size}`);
   return `${packed.size} bytes, ${packed.unpackedSize} unpacked`;
+});
+
+check("what the package's documents link to is in it", () => {
+  const paths = packed.files.map(({ path }) => path);
+  const dead = paths
+    .filter((path) => path.endsWith(".md"))
+    .flatMap((path) => {
+      const links = readFileSync(join(root, path), "utf8").matchAll(/\]\((?![a-z]+:|#)([^)#\s]+)/g);
+      return [...links].map(([, link]) => [path, posix.join(posix.dirname(path), link)]);
+    })
+    .filter(([, target]) => !paths.some((path) => path === target || path.startsWith(`${target.replace(/\/$/, "")}/`)));
+  must(dead.length === 0, dead.map(([path, target]) => `${path} links to ${target}`).join(", "));
 });
 
 check("package.json and jsr.json name one version", () => {
@@ -220,7 +241,7 @@ const plain = project("plain", {
 const cli = join("node_modules", "tramontane", "dist", "src", "cli", "main.js");
 const maps = ["linux", "darwin"].includes(process.platform);
 
-for (const { name, version, command, skipped } of Object.values(runtimes)) {
+for (const { name, version, command, skipped } of [...Object.values(runtimes), ...fetchMusl()]) {
   if (!command) {
     console.log(`skip ${name}: ${skipped}`);
     continue;
@@ -274,14 +295,15 @@ for (const [compiler, typescript] of [
 
 // ---- bundles ---------------------------------------------------------------------------------------------------
 
-const esbuild = (folder, ...args) =>
+const bundle = (folder, platform, ...args) =>
   run(folder, [
     join(tools, "node_modules", ".bin", "esbuild"),
     ...args,
     "--bundle",
-    "--platform=node",
+    `--platform=${platform}`,
     "--log-level=warning",
   ]);
+const esbuild = (folder, ...args) => bundle(folder, "node", ...args);
 
 /** Puts a folder where no package is near. @returns where */
 function moved(folder, name) {
@@ -298,7 +320,7 @@ check("esbuild, an ES module", () => {
 });
 
 check("esbuild, minified CommonJS", () => {
-  writeFileSync(join(plain, "for-cjs.mjs"), `import ${names} from "tramontane";\n(async () => {${main}})();\n`);
+  writeFileSync(join(plain, "for-cjs.mjs"), for_cjs);
   esbuild(
     plain,
     "for-cjs.mjs",
@@ -322,16 +344,7 @@ check("esbuild, moved away from the package, with configure", () => {
   return answers(moved(out, "esbuild"), node("main.mjs"));
 });
 
-check("esbuild, moved away from the package, without configure, says what is missing", () => {
-  const folder = moved(join(plain, "esbuild"), "lost");
-  let said = "";
-  try {
-    run(folder, [...node("main.mjs"), model]);
-  } catch (error) {
-    said = error.message;
-  }
-  must(/EngineError: .*\.wasm: expected it .* configure\(\{ wasm_url, worker_url \}\)/.test(said), `found ${said}`);
-});
+checkSingleFiles({ check, run, must, answers, plain, esbuild, tools, runtimes, scratch }, { esm: esm(), for_cjs });
 
 check("webpack, moved away from the package", () => {
   const folder = project("webpack", { "main.mjs": esm(), "build.mjs": webpackBuild });
@@ -347,6 +360,28 @@ check("Vite, built for Node", () => {
   run(plain, [...tool("vite", "bin", "vite.js"), "build", "--logLevel", "warn"]);
   return answers(plain, node("vite/main.js"), { mapped: maps });
 });
+
+for (const [name, build, out] of [
+  ["esbuild", () => bundle(plain, "browser", "browser.mjs", "--outfile=browser/main.js"), "browser/main.js"],
+  [
+    "Vite",
+    () => run(plain, [...tool("vite", "bin", "vite.js"), "build", "-c", "browser.config.mjs"]),
+    "browser/vite.js",
+  ],
+])
+  check(`${name}, for a browser: builds, and says why it does not run`, () => {
+    writeFileSync(
+      join(plain, "browser.mjs"),
+      `import { AutoModelForCausalLM } from "tramontane";\nAutoModelForCausalLM.from_pretrained("models/demo");\n`,
+    );
+    writeFileSync(
+      join(plain, "browser.config.mjs"),
+      'export default { logLevel: "warn", build: { lib: { entry: "browser.mjs", formats: ["es"], fileName: () => "vite.js" }, outDir: "browser", emptyOutDir: false } };\n',
+    );
+    build();
+    const { status, stderr } = spawnSync(process.execPath, [out], { cwd: plain, encoding: "utf8" });
+    must(status !== 0 && /Error: Tramontane runs in Node, Deno and Bun/.test(stderr), `found ${stderr}`);
+  });
 
 rmSync(scratch, { recursive: true, force: true });
 console.log(`${passed} passed, ${failed} failed`);
