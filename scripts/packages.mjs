@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join, posix } from "node:path";
 import { fetchMusl } from "./fetch-musl.mjs";
 import { fetchRuntimes, root } from "./fetch-runtimes.mjs";
+import { packDemo } from "./pack-demo.mjs";
 import { checkSingleFiles } from "./packages/single_files.mjs";
 
 const TOOLS = [
@@ -22,7 +23,8 @@ const TOOLS = [
 const LARGEST = 1_500_000;
 
 const model = join(root, "models", "demo");
-const [fact] = JSON.parse(readFileSync(join(model, "expected", "expected.json"), "utf8")).facts;
+const { facts } = JSON.parse(readFileSync(join(model, "expected", "expected.json"), "utf8"));
+const [fact] = facts;
 
 const scratch = mkdtempSync(join(tmpdir(), "tramontane-packages-"));
 const runtimes = Object.fromEntries(fetchRuntimes().map((runtime) => [runtime.name, runtime]));
@@ -49,9 +51,10 @@ function must(condition, message) {
 }
 
 /** Runs a command. @returns its standard output @throws with everything it printed, when its status is not 0 */
-function run(cwd, [command, ...args]) {
+function run(cwd, [command, ...args], input) {
   const { status, stdout, stderr, error } = spawnSync(command, args, {
     cwd,
+    input,
     encoding: "utf8",
     env: { ...process.env, NO_COLOR: "1" },
     shell: process.platform === "win32",
@@ -292,6 +295,60 @@ for (const [compiler, typescript] of [
     });
   }
 }
+
+// ---- the demo model's package ----------------------------------------------------------------------------------
+
+const demo_tarball = await packDemo(scratch);
+const first = project("first", {
+  "facts.mjs": `
+    import demo from "tramontane-demo";
+    import { pipeline } from "tramontane";
+    const generator = await pipeline("text-generation", demo);
+    const facts = ${JSON.stringify(facts.map(({ ask, answers }) => ({ ask, answers })))};
+    const wrong = [];
+    for (const { ask, answers } of facts) {
+      const [{ generated_text }] = await generator([{ role: "user", content: ask }], { max_new_tokens: 40 });
+      const { content } = generated_text.at(-1);
+      if (!answers.some((answer) => content.trim().startsWith(answer))) wrong.push([ask, content]);
+    }
+    console.log(JSON.stringify(wrong));
+    await generator.dispose();
+  `,
+});
+npm(first, "install", demo_tarball);
+const npx = ["npx", "--no-install", "tramontane"];
+
+check("the demo model's package holds the model and its path, and nothing else", () => {
+  const said = run(scratch, ["tar", "-tzf", demo_tarball]).trim().split("\n").sort().join(" ");
+  const names = ["LICENSE", "README.md", "demo-Q8_0.gguf", "index.d.ts", "index.js", "package.json"];
+  must(said === names.map((name) => `package/${name}`).join(" "), `found ${said}`);
+});
+
+check("the demo model of the package answers every question", () => {
+  const wrong = JSON.parse(run(first, [process.execPath, "facts.mjs"]));
+  must(wrong.length === 0, JSON.stringify(wrong));
+  return `${facts.length}`;
+});
+
+check("npx tramontane, told nothing, says what to do first", () => {
+  must(/npm install tramontane-demo\n/.test(run(plain, npx)), "expected it to say how to get the demo model");
+  must(/A small model is installed/.test(run(first, npx)), "expected it to say that the demo model is there");
+});
+
+for (const [name, cwd, command] of [
+  ["where no model is named", first, [...npx, "generate"]],
+  ["as -m demo", first, [...npx, "generate", "-m", "demo"]],
+  ["for a command that is installed elsewhere", first, [process.execPath, join(plain, cli), "generate"]],
+])
+  check(`the demo model, ${name}`, () => {
+    const said = run(cwd, [...command, fact.ask, "--chat", "--quiet"]);
+    must(said === `${fact.reference}\n`, `found ${JSON.stringify(said)}`);
+  });
+
+check("npx tramontane chat -m demo", () => {
+  const said = run(first, [...npx, "chat", "-m", "demo"], `${fact.ask}\n`);
+  must(said.includes(fact.reference), `found ${JSON.stringify(said)}`);
+});
 
 // ---- bundles ---------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import type { LoadOptions } from "../model/options.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { withModelPath } from "./demo.ts";
 import { type LoraFlag, loraOption } from "./lora.ts";
 
 export interface ModelFlags {
@@ -46,8 +47,7 @@ const integer = number(Number.isSafeInteger, "a whole number");
 
 /** Adds what every command that loads a model has. */
 export function withModel(command: Command): Command {
-  return command
-    .requiredOption("-m, --model <path>", "a checkpoint: a Hugging Face folder or a .gguf file")
+  return withModelPath(command)
     .option("--threads <n>", "threads (default: as many as cores)", count)
     .option("--context <n>", "positions of the cache where the model has no window", count)
     .addOption(new Option("--kv-dtype <type>", "how the cache stores keys and values").choices(["f32", "f16", "q8_0"]))
