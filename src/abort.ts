@@ -43,6 +43,38 @@ export function onAbort(signal: AbortSignal | null | undefined, callback: () => 
 }
 
 /**
+ * Runs a job for each thing, `most` at once, begun in their order; after a failure or an abort no more begin, and those under
+ * way are stopped.
+ * @throws what the first job that fails does; the signal's reason when aborted
+ */
+export async function eachOf<T>(
+  things: readonly T[],
+  most: number,
+  signal: AbortSignal | undefined,
+  job: (thing: T, i: number, stop: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const stop = new AbortController();
+  const forget = onAbort(signal, () => stop.abort(signal!.reason));
+  let next = 0;
+  const worker = async () => {
+    while (next < things.length) {
+      stop.signal.throwIfAborted();
+      const i = next++;
+      await job(things[i], i, stop.signal).catch((error) => {
+        stop.abort(error);
+        throw error;
+      });
+    }
+  };
+  try {
+    await Promise.allSettled(Array.from({ length: most }, worker));
+    stop.signal.throwIfAborted();
+  } finally {
+    forget();
+  }
+}
+
+/**
  * The error of a call that was aborted: a copy of the signal's reason, which other calls may share, with what this call had
  * done. Its `cause` is the reason itself. What is no Error, a string say, becomes an AbortError.
  * @param partial - what was generated so far

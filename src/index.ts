@@ -91,6 +91,7 @@ export {
   type TokenEntity,
 } from "./pipelines/token_classification.ts";
 export { type AssetLocations, configure } from "./platform/assets.ts";
+export { type ImatrixOptions, type ImatrixProgress, type ImatrixResult, imatrix } from "./quantize/collect.ts";
 export type { QuantizeOptions, QuantizeProgress } from "./quantize/options.ts";
 export { type QuantizeResult, quantize } from "./quantize/quantize.ts";
 export { Tensor, type TokenIds } from "./tensor.ts";

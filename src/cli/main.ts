@@ -7,6 +7,7 @@ import { chatCommand } from "./chat.ts";
 import { convertCommand } from "./convert.ts";
 import { firstSteps } from "./demo.ts";
 import { generateCommand } from "./generate.ts";
+import { imatrixCommand } from "./imatrix.ts";
 import { infoCommand } from "./info.ts";
 import { INTERRUPTED, Interrupted, say, write } from "./io.ts";
 import { logitsCommand } from "./logits.ts";
@@ -19,7 +20,7 @@ const { version } = JSON.parse(readFileSync(new URL("../../../package.json", imp
 const program = new Command("tramontane").description("Mixtral in WebAssembly on the CPU").version(version);
 for (const command of [
   ...[generateCommand, chatCommand, infoCommand, logitsCommand],
-  ...[perplexityCommand, quantizeCommand, convertCommand, mergeCommand],
+  ...[perplexityCommand, quantizeCommand, imatrixCommand, convertCommand, mergeCommand],
 ])
   program.addCommand(command());
 for (const command of [program, ...program.commands])

@@ -2,7 +2,6 @@
 import { readFile } from "node:fs/promises";
 import process from "node:process";
 import { Command, Option } from "commander";
-import { InputError } from "../errors.ts";
 import { AutoModelForCausalLM } from "../generation/auto.ts";
 import { type PerplexityOptions, perplexity } from "../generation/perplexity.ts";
 import { AutoTokenizer } from "../text/load_tokenizer.ts";
@@ -10,6 +9,7 @@ import { interruptible, readInput, say, write } from "./io.ts";
 import { loadAdapters } from "./lora.ts";
 import { count, loadOptions, type ModelFlags, withModel } from "./options.ts";
 import { drawBar, eraseLine, progressBar } from "./report.ts";
+import { readUTF8 } from "./text_file.ts";
 
 type Flags = ModelFlags & Pick<PerplexityOptions, "stride" | "convention"> & { file: string };
 
@@ -33,7 +33,7 @@ export function perplexityCommand(): Command {
 
 async function run({ file, stride, convention, ...flags }: Flags): Promise<void> {
   const { context, quiet, json } = flags;
-  const text = decode(file === "-" ? await readInput() : await readFile(file), file);
+  const text = readUTF8(file === "-" ? await readInput() : await readFile(file), file);
   await interruptible(async (signal) => {
     const tokenizer = await AutoTokenizer.from_pretrained(flags.model);
     await using model = await AutoModelForCausalLM.from_pretrained(flags.model, {
@@ -61,13 +61,4 @@ async function run({ file, stride, convention, ...flags }: Flags): Promise<void>
     const seconds = (performance.now() - start) / 1000;
     if (!quiet) say(`${seconds.toFixed(1)} s, ${(tokens / seconds).toFixed(0)} scored tokens/s`);
   });
-}
-
-/** Nothing is changed: line ends, a newline at the end and a byte order mark are tokens like others. */
-function decode(bytes: Uint8Array, file: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (cause) {
-    throw new InputError(`${file}: expected text in UTF-8, found bytes that are not`, { cause });
-  }
 }

@@ -44,7 +44,7 @@ export function quantizeCommand(): Command {
     .option("--output-tensor-type <format>", "the format of output.weight")
     .option("--token-embedding-type <format>", "the format of token_embd.weight")
     .option("--tensor-type <name=format>", "the format of tensors that match a regular expression; repeatable", pairs)
-    .option("--tensor-type-file <file>", "a file with a name=format on each line")
+    .option("--tensor-type-file <file>", "a file of name=format, separated by white space")
     .option("--leave-output-tensor", "leave output.weight as it is")
     .option("--allow-requantize", "quantize again what is quantized already")
     .option("--keep-split", "write as many parts as the source has")
@@ -92,8 +92,8 @@ function layers(text: string): number[] {
 async function run(source: string, out: string, flags: Flags): Promise<void> {
   const fromFile = flags.tensorTypeFile
     ? readText(await readFile(flags.tensorTypeFile))
-        .split("\n")
-        .flatMap((line) => (line.trim() ? pairs(line.trim()) : []))
+        .split(/\s+/)
+        .flatMap((text) => (text ? pairs(text) : []))
     : [];
   const tell = progressLine<QuantizeProgress>(flags.quiet, ({ name }) => name);
   const result = await interruptible((signal) =>
@@ -120,6 +120,7 @@ async function run(source: string, out: string, flags: Flags): Promise<void> {
   );
   if (flags.json) return write(`${JSON.stringify(result)}\n`);
   for (const warning of result.warnings) if (!flags.quiet) say(`warning: ${warning}`);
+  if (result.kept_bytes && !flags.quiet) say(`${bytes(result.kept_bytes)} were there from a run that was cut`);
   if (flags.dryRun)
     for (const { name, shape, from, to } of result.tensors)
       await write(`${name} [${shape.join(", ")}] ${from}${from === to ? "" : ` → ${to}`}\n`);

@@ -1,12 +1,13 @@
 // How well a language model foresees a text: exp of the mean of −log p over its tokens, each from what stands before it in a
 // window. The losses come from the team; windows that are short share its steps.
-import { checkSignal, onAbort } from "../abort.ts";
+import { checkSignal, eachOf } from "../abort.ts";
 import { functionArgument, givenArguments, methodsArgument } from "../arguments.ts";
 import { CallerPromises } from "../callbacks.ts";
 import { nearest } from "../config/nearest.ts";
 import { show, showName } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { ExactMath } from "../model/probabilities.ts";
+import { textChunks } from "../text/chunks.ts";
 import type { CausalLM } from "./causal_lm.ts";
 
 /** What `progress_callback` is told. */
@@ -78,12 +79,7 @@ export async function perplexity(
   text: string,
   options: PerplexityOptions = {},
 ): Promise<Perplexity> {
-  const { ids, first, windows, total, context, signal, progress_callback } = readArguments(
-    model,
-    tokenizer,
-    text,
-    options,
-  );
+  const { ids, windows, total, context, signal, progress_callback } = readArguments(model, tokenizer, text, options);
   const { math } = model;
   const sums = new Float64Array(windows.length);
   const told = new CallerPromises();
@@ -98,18 +94,22 @@ export async function perplexity(
         perplexity: power(math, done.nll / done.tokens),
       }),
     );
-  await eachOf(windows, windowsAtOnce(model, context), signal, async ({ begin, end, scored, fresh }, i, stop) => {
-    const window = ids.slice(begin, end);
-    if (first !== undefined) window[0] = first;
-    const labels = window.map((id, at) => (begin + at < scored ? -100 : id));
-    const { loss } = await model({ input_ids: [window], labels: [labels], ...alone(model), signal: stop });
-    const tokens = end - scored;
-    sums[i] = loss! * tokens;
-    done.loaded += fresh;
-    done.nll += sums[i];
-    done.tokens += tokens;
-    tell("progress");
-  });
+  await eachOf(
+    windows,
+    model.engine.sequencesAtOnce(context),
+    signal,
+    async ({ begin, end, scored, fresh }, i, stop) => {
+      const window = ids.slice(begin, end);
+      const labels = window.map((id, at) => (begin + at < scored ? -100 : id));
+      const { loss } = await model({ input_ids: [window], labels: [labels], ...alone(model), signal: stop });
+      const tokens = end - scored;
+      sums[i] = loss! * tokens;
+      done.loaded += fresh;
+      done.nll += sums[i];
+      done.tokens += tokens;
+      tell("progress");
+    },
+  );
   done.loaded = total;
   tell("done");
   await told.settled();
@@ -130,40 +130,6 @@ const alone = ({ config }: CausalLM) => ({
   ...("num_local_experts" in config ? { output_router_logits: false } : {}),
 });
 
-/** As many windows as fill a chunk, and one to begin the next with; fewer where the caches have no room. */
-function windowsAtOnce({ engine }: CausalLM, context: number): number {
-  const { needed, all } = engine.pages(context);
-  return Math.max(1, Math.min(Math.ceil(engine.chunk_rows / context) + 1, Math.floor(all / needed)));
-}
-
-/** Runs a job for each thing, `most` at once; after a failure or an abort no more begin, and those under way are stopped. */
-async function eachOf<T>(
-  things: readonly T[],
-  most: number,
-  signal: AbortSignal | undefined,
-  job: (thing: T, i: number, stop: AbortSignal) => Promise<void>,
-): Promise<void> {
-  const stop = new AbortController();
-  const forget = onAbort(signal, () => stop.abort(signal!.reason));
-  let next = 0;
-  const worker = async () => {
-    while (next < things.length) {
-      stop.signal.throwIfAborted();
-      const i = next++;
-      await job(things[i], i, stop.signal).catch((error) => {
-        stop.abort(error);
-        throw error;
-      });
-    }
-  };
-  try {
-    await Promise.allSettled(Array.from({ length: most }, worker));
-    stop.signal.throwIfAborted();
-  } finally {
-    forget();
-  }
-}
-
 const known = ["context", "stride", "convention", "progress_callback", "signal"];
 
 function readArguments(model: CausalLM, tokenizer: PerplexityTokenizer, text: string, given: PerplexityOptions) {
@@ -179,7 +145,7 @@ function readArguments(model: CausalLM, tokenizer: PerplexityTokenizer, text: st
   functionArgument(progress_callback, "progress_callback");
   if (convention !== "huggingface" && convention !== "llama.cpp")
     throw new InputError(`convention: expected "huggingface" or "llama.cpp", found ${show(convention)}`);
-  const most = positions(model);
+  const most = model.positions;
   const context = count("context", options.context ?? Math.min(CONTEXT, most), 2, most);
   if (typeof text !== "string") throw new InputError(`text: expected a text, found ${show(text)}`);
   if (convention === "llama.cpp") {
@@ -187,10 +153,9 @@ function readArguments(model: CausalLM, tokenizer: PerplexityTokenizer, text: st
       throw new InputError(
         `stride: llama.cpp's chunks stand side by side; expected none, found ${show(options.stride)}`,
       );
-    const ids = tokenizer.encode(text.replace(/\n$/, ""));
-    const windows = chunks(ids.length, context);
-    const first = ids[0] === tokenizer.bos_token_id ? ids[0] : undefined;
-    return { ids, first, windows, total: windows.length * context, context, signal, progress_callback };
+    const chunks = textChunks(tokenizer, text, context);
+    const windows = chunks.map((_, i) => chunkWindow(i, context));
+    return { ids: chunks.flat(), windows, total: windows.length * context, context, signal, progress_callback };
   }
   const stride = count("stride", options.stride ?? Math.max(1, context >> 1), 1, context);
   const ids = tokenizer.encode(text);
@@ -199,11 +164,6 @@ function readArguments(model: CausalLM, tokenizer: PerplexityTokenizer, text: st
   const windows = strided(ids.length, context, stride);
   return { ids, windows, total: ids.length, context, signal, progress_callback };
 }
-
-/** Positions that a window can have. */
-const positions = ({ config, context }: CausalLM): number =>
-  // A sliding window makes any number possible; the model knows those that it was trained with.
-  config.sliding_window ? config.max_position_embeddings : context;
 
 function count(name: string, value: unknown, least: number, most: number): number {
   if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
@@ -223,14 +183,8 @@ function strided(length: number, context: number, stride: number): TextWindow[] 
   return windows;
 }
 
-/** llama.cpp's: whole chunks. */
-function chunks(length: number, context: number): TextWindow[] {
-  if (length < 2 * context)
-    throw new InputError(
-      `text: expected two chunks of ${context} tokens or more, which llama.cpp asks for, found ${length} tokens`,
-    );
-  return Array.from({ length: Math.floor(length / context) }, (_, i) => {
-    const begin = i * context;
-    return { begin, end: begin + context, scored: begin + (context >> 1) + 1, fresh: context };
-  });
-}
+/** llama.cpp's: the second half of a whole chunk. */
+const chunkWindow = (i: number, context: number): TextWindow => {
+  const begin = i * context;
+  return { begin, end: begin + context, scored: begin + (context >> 1) + 1, fresh: context };
+};

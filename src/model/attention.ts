@@ -18,6 +18,7 @@ import type { Norm } from "./norm.ts";
 import type { Phases } from "./phases.ts";
 import type { Products, Unit } from "./products.ts";
 import { project } from "./project.ts";
+import type { Squares } from "./squares.ts";
 import type { SequenceRows, Setup } from "./step.ts";
 import type { StepView } from "./step_view.ts";
 import type { BankView, ThreadMemory } from "./thread_memory.ts";
@@ -31,18 +32,28 @@ export class Attention {
   private readonly phases: Phases;
   private readonly norm: Norm;
   private readonly lora: Lora;
+  private readonly squares: Squares;
   private readonly state: RunState;
   private readonly kv: KvLayout;
   private readonly eager: boolean;
   private readonly interleaved: number;
   private readonly hidden: number;
 
-  constructor(memory: ThreadMemory, products: Products, phases: Phases, norm: Norm, lora: Lora, setup: Setup) {
+  constructor(
+    memory: ThreadMemory,
+    products: Products,
+    phases: Phases,
+    norm: Norm,
+    lora: Lora,
+    squares: Squares,
+    setup: Setup,
+  ) {
     this.memory = memory;
     this.products = products;
     this.phases = phases;
     this.norm = norm;
     this.lora = lora;
+    this.squares = squares;
     this.state = setup.state;
     this.kv = setup.kv;
     this.eager = setup.eager;
@@ -51,7 +62,7 @@ export class Attention {
   }
 
   *run(view: StepView, layer: BankedLayer, index: number): Generator<void, void, void> {
-    const { products, phases, state, hidden, lora } = this;
+    const { products, phases, state, hidden, lora, squares } = this;
     const { lane, buffers, rows, adapters } = view;
     const { q_proj, k_proj, v_proj, o_proj } = layer;
     const input = view.packed(hidden);
@@ -61,6 +72,7 @@ export class Attention {
     });
     view.home = this.memory.banks[layer.bank];
     const bank = view.home;
+    squares.rows(view, "attention", index, bank, buffers.xn, hidden, hidden);
     const wanted = [
       { linear: q_proj, out: { bank, address: lane.q, stride: state.q_stride } },
       { linear: k_proj, out: { bank, address: lane.k, stride: state.kv_stride } },
@@ -75,6 +87,7 @@ export class Attention {
     yield* project(view, products, phases, "q, k, v", index, input, wanted, after);
     yield* this.attend(view, layer, index);
     const attended = view.packed(o_proj.weights.cols);
+    squares.rows(view, "output", index, bank, lane.q, state.q_stride, o_proj.weights.cols);
     yield* phases.rows(view, "attention pack", index, (from, to) =>
       products.pack(view.home, [o_proj], 0, attended, lane.q, state.q_stride, from, to),
     );

@@ -181,6 +181,12 @@ export class Engine {
     return { needed, all: plan.kv.pages, bytes: pool.page_bytes };
   }
 
+  /** Sequences of so many tokens that fill a chunk, and one to begin the next with; fewer where the caches have no room. */
+  sequencesAtOnce(tokens: number): number {
+    const { needed, all } = this.pages(tokens);
+    return Math.max(1, Math.min(Math.ceil(this.chunk_rows / tokens) + 1, Math.floor(all / needed)));
+  }
+
   /** The cache of sequences that are there already. */
   cacheOf(rows: KeyValueCache["rows"], columns: number): KeyValueCache {
     return new KeyValueCache(this.owner, rows, columns);

@@ -12,6 +12,7 @@ import { type LoraTask, noTasks } from "./lora_tasks.ts";
 import type { Norm } from "./norm.ts";
 import type { Phases } from "./phases.ts";
 import type { PackedRows, Products, Unit } from "./products.ts";
+import type { Squares } from "./squares.ts";
 import type { StepView } from "./step_view.ts";
 import type { BankView, ThreadMemory } from "./thread_memory.ts";
 
@@ -21,19 +22,31 @@ export class Experts {
   private readonly phases: Phases;
   private readonly norm: Norm;
   private readonly lora: Lora;
+  private readonly squares: Squares;
   private readonly hidden: number;
 
-  constructor(memory: ThreadMemory, products: Products, phases: Phases, norm: Norm, lora: Lora, shape: ModelShape) {
+  constructor(
+    memory: ThreadMemory,
+    products: Products,
+    phases: Phases,
+    norm: Norm,
+    lora: Lora,
+    squares: Squares,
+    shape: ModelShape,
+  ) {
     this.memory = memory;
     this.products = products;
     this.phases = phases;
     this.norm = norm;
     this.lora = lora;
+    this.squares = squares;
     this.hidden = shape.hidden;
   }
 
   *run(view: StepView, layer: BankedLayer, index: number): Generator<void, void, void> {
     const assignments = this.assign(view, layer);
+    this.squares.rows(view, "router", index, view.home, view.buffers.xn, this.hidden, this.hidden);
+    this.squares.experts(view, index, assignments);
     if (view.few) yield* this.phases.rows(view, "experts pack", index, () => this.packFew(view, layer, assignments));
     else yield* this.phases.shared(view, "experts pack", index, () => this.packTiles(view, layer, assignments));
     yield* this.gateAndUp(view, layer, index, assignments);
@@ -162,6 +175,7 @@ export class Experts {
       }
       const gate = act === "gelu" ? bank.kernels.gelu_mul : bank.kernels.silu_mul;
       gate(strip, strip2, tokens, to - from, stride);
+      this.squares.gated(view, index, assignment, bank, strip, stride, from, to);
       if (adapted)
         keepGated(
           memory,

@@ -12,6 +12,7 @@ import { Phases } from "./phases.ts";
 import { Products } from "./products.ts";
 import { Router } from "./router.ts";
 import { slotOf, slotWords } from "./sampling.ts";
+import { Squares } from "./squares.ts";
 import type { JobResult, Notice, Setup, Step } from "./step.ts";
 import { StepView } from "./step_view.ts";
 import { ThreadMemory } from "./thread_memory.ts";
@@ -38,9 +39,10 @@ export class Forward {
     const norm = new Norm(memory, setup.shape.hidden, setup.shape.eps, thread);
     const lora = new Lora(memory, products, phases, setup);
     this.lora = lora;
-    this.attention = new Attention(memory, products, phases, norm, lora, setup);
+    const squares = new Squares(phases, setup.shape);
+    this.attention = new Attention(memory, products, phases, norm, lora, squares, setup);
     this.router = new Router(memory, products, phases, norm, lora, setup.shape);
-    this.experts = new Experts(memory, products, phases, norm, lora, setup.shape);
+    this.experts = new Experts(memory, products, phases, norm, lora, squares, setup.shape);
     this.head = new Head(memory, products, phases, lora, setup);
   }
 

@@ -21,6 +21,8 @@ export interface ForwardWants {
   /** And the loss by which experts are to be balanced. */
   readonly router_logits: boolean;
   readonly attentions: boolean;
+  /** Sums of squares that all rows are added to. */
+  readonly squares?: Float64Array;
 }
 
 export interface ForwardResults {
@@ -64,11 +66,13 @@ export class RowOutputs {
   readonly keys: number;
   private readonly shape: ModelShape;
   private readonly size: number;
+  private readonly squares: Float64Array | undefined;
 
   /** @param past - tokens of the sequence that came before */
   constructor(shape: ModelShape, batch_row: number, { columns, padding }: InputRow, past: number, wants: ForwardWants) {
     this.shape = shape;
     this.size = wants.size;
+    this.squares = wants.squares;
     this.batch_row = batch_row;
     this.columns = columns;
     this.padding = padding;
@@ -131,11 +135,12 @@ export class RowOutputs {
   }
 
   private captures(first: number): Captures {
-    const { hidden, router, attentions, shape, keys, first_key, columns } = this;
+    const { hidden, router, attentions, shape, keys, first_key, columns, squares } = this;
     return {
       hidden_states: hidden?.map((data) => data && { data, stride: shape.hidden, first }),
       router_logits: router?.map((data, l) => ({ data, stride: shape.layers[l].experts, first })),
       attentions: attentions?.map((data) => ({ data, stride: keys, first, rows: columns.length, first_key })),
+      squares,
     };
   }
 }

@@ -1,6 +1,6 @@
 // The options of from_pretrained, and what they mean where they are absent.
 import { checkSignal } from "../abort.ts";
-import { givenArguments } from "../arguments.ts";
+import { givenArguments, textArgument } from "../arguments.ts";
 import { type BitsAndBytesConfig, type BitsAndBytesOptions, readQuantization } from "../config/bitsandbytes_config.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
@@ -40,6 +40,8 @@ export interface LoadOptions {
    * `q4_0`, `q4_k_m`, …), encoded while the model loads. Norms and routers are f32 always.
    */
   dtype?: string;
+  /** An importance matrix for `dtype`: a file of `imatrix`, or of llama.cpp. */
+  imatrix?: string;
   /**
    * Quantizes the linear layers of a checkpoint in full precision as bitsandbytes does it, while they load; the embedding
    * and the head stay. A checkpoint that is quantized already needs none.
@@ -118,6 +120,9 @@ export function checkOptions(options: LoadOptions): void {
   const { dtype } = options;
   if (dtype !== undefined && dtype !== "auto" && !(typeof dtype === "string" && typeOfDtype(dtype)))
     throw new InputError(`dtype: expected one of ${dtypes.join(", ")}, found ${show(dtype)}`);
+  if (options.imatrix !== undefined) textArgument(options.imatrix, "imatrix");
+  if (options.imatrix !== undefined && (dtype === undefined || dtype === "auto"))
+    throw new InputError("imatrix: it is for encoding while the model loads: expected a dtype beside it, found none");
   choice("device", ["cpu"]);
   choice("profile", [true, false]);
   choice("simd", ["auto", "plain", "relaxed"]);

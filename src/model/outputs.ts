@@ -39,6 +39,8 @@ export interface Captures {
    * (layers) of (rows, heads, keys): the row of head h at `data[(first + i + h · rows) · stride]`, of eager attention.
    */
   readonly attentions?: readonly (Target & { readonly rows: number; readonly first_key: number })[];
+  /** Sums of squares that the rows are added to: see squares.ts. Shared. */
+  readonly squares?: Float64Array;
 }
 
 export interface Wants extends Captures {

@@ -1,5 +1,6 @@
 // What a model will be once it is loaded: decided from headers alone, and told before anything is taken.
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { readImatrix } from "../checkpoint/imatrix.ts";
 import { readQuantization } from "../config/bitsandbytes_config.ts";
 import type { PreTrainedConfig } from "../config/pretrained_config.ts";
 import type { RopeType } from "../config/rope_parameters.ts";
@@ -101,7 +102,8 @@ export async function planEngine(
   const bound = bind(checkpoint, head);
   // A checkpoint that is quantized already is as its tensors say.
   const quantized = given && bitsandbytes === given ? withBitsAndBytes(bound, given) : bound;
-  const weights = withDtype(quantized, options.dtype, mixShape(checkpoint.config, bound));
+  const imatrix = options.imatrix === undefined ? undefined : await readImatrix(platform, options.imatrix);
+  const weights = withDtype(quantized, options.dtype, mixShape(checkpoint.config, bound), imatrix);
   const build = await loadKernels(platform, options.simd);
   const matrices = matricesOf(weights);
   const context = contextOf(shape, options.context);

@@ -40,7 +40,8 @@ export interface ModelOutput {
 }
 
 /** What a class wants of a call beside what was asked for: of its head, and perhaps the last hidden states. */
-type HeadWanted = Pick<ForwardWants, "kept" | "size" | "labels"> & Partial<Pick<ForwardWants, "hidden_states">>;
+type HeadWanted = Pick<ForwardWants, "kept" | "size" | "labels"> &
+  Partial<Pick<ForwardWants, "hidden_states" | "squares">>;
 
 /** A class of models, with what its static methods need of each other. */
 type ModelClass<T> = Pick<typeof PreTrainedModel, "head" | "config_class" | "from_checkpoint"> & { prototype: T };
@@ -158,6 +159,14 @@ export abstract class PreTrainedModel extends Callable {
   /** Positions that a sequence can have, whatever a call asks for; a window makes any number possible. */
   get context(): number {
     return this.engine.context;
+  }
+
+  /**
+   * For the parts of this library: tokens of a text at a time. A sliding window makes any number possible; the model knows
+   * those that it was trained with.
+   */
+  get positions(): number {
+    return this.config.sliding_window ? this.config.max_position_embeddings : this.context;
   }
 
   /** A cache without tokens, for `rows` sequences. @throws EngineError after `dispose` */
@@ -284,6 +293,23 @@ export abstract class PreTrainedModel extends Callable {
       release();
       leave();
     }
+  }
+
+  /**
+   * For the parts of this library: reads a text from its first token, and adds the squares of what each matrix is multiplied
+   * by to `squares` (see squares.ts).
+   * @returns the last hidden states, float32 (1, ids, hidden), where `normed`: what the head is multiplied by
+   */
+  async sum_squares(
+    ids: readonly number[],
+    squares: Float64Array,
+    normed: boolean,
+    signal?: AbortSignal,
+  ): Promise<Tensor | undefined> {
+    const inputs = { input_ids: ids, signal, output_attentions: false, output_router_logits: false };
+    const hidden_states = normed && "last";
+    const results = await this.run(inputs, () => ({ kept: null, size: 0, hidden_states, squares }), false);
+    return results.hidden_states?.[0];
   }
 
   /** For the parts of this library. */

@@ -29,6 +29,8 @@ export class StepView {
   readonly pairs: ThreadBuffers["pairs"][number];
   /** The rows that have adapters, one adapter after the other. */
   readonly adapters: readonly AdapterRows[];
+  /** (rows) the sums that a row's squares are added to; undefined where no row has any. */
+  readonly squares: readonly (Float64Array | undefined)[] | undefined;
   /** The bank that x is in now: that of the layer that runs. */
   home: BankView;
 
@@ -48,6 +50,9 @@ export class StepView {
     this.few = step.rows <= FEW_ROWS;
     this.buffers = this.few ? own.few : this.lane;
     this.pairs = own.pairs[step.lane];
+    this.squares = step.sequences.some(({ wants }) => wants.squares)
+      ? step.sequences.flatMap(({ rows, wants }) => new Array<Float64Array | undefined>(rows).fill(wants.squares))
+      : undefined;
     this.home = home;
   }
 

@@ -36,11 +36,15 @@ export async function resumeFile(path: string, identity: string): Promise<Resuma
 
   let file: fs.FileHandle;
   let kept = 0;
+  let replaced = false;
   try {
     const note = await readNote(beside);
     const there = await fs.stat(partial).catch(() => undefined);
     if (note?.identity === identity && there?.isFile() && there.size >= note.bytes) kept = note.bytes;
-    file = await fs.open(partial, kept > 0 ? "r+" : "w");
+    replaced = there?.isFile() === true && note?.identity !== identity;
+    // Begun anew it is another file: a run that still writes to the one before must not write to this.
+    if (kept === 0) await fs.rm(partial, { force: true });
+    file = await fs.open(partial, kept > 0 ? "r+" : "wx");
     await file.truncate(kept);
     await writeNote(kept);
   } catch (cause) {
@@ -50,12 +54,23 @@ export async function resumeFile(path: string, identity: string): Promise<Resuma
   let marked = kept;
   let open = true;
 
+  /** Whether the name still means this file: another run may have begun it anew. */
+  async function isOwn(): Promise<boolean> {
+    const [own, there] = [await file.stat(), await fs.stat(partial).catch(() => undefined)];
+    return own.ino === there?.ino && own.dev === there.dev;
+  }
+
+  async function checkOwn(): Promise<void> {
+    if (!(await isOwn())) throw new Error(`${partial} was removed, or begun anew by another run`);
+  }
+
   async function stop(): Promise<void> {
     if (!open) return;
     open = false;
-    await file.close().catch(() => {});
     // Nothing to go on with.
-    if (marked === 0) await Promise.all([partial, beside].map((name) => fs.rm(name, { force: true }).catch(() => {})));
+    const gone = marked === 0 && (await isOwn().catch(() => false)) ? [partial, beside] : [];
+    await file.close().catch(() => {});
+    await Promise.all(gone.map((name) => fs.rm(name, { force: true }).catch(() => {})));
   }
 
   async function attempt(operation: () => Promise<void>): Promise<void> {
@@ -70,6 +85,7 @@ export async function resumeFile(path: string, identity: string): Promise<Resuma
 
   return {
     kept,
+    replaced,
     write: (bytes) =>
       attempt(async () => {
         for (let done = 0; done < bytes.length; ) {
@@ -82,12 +98,14 @@ export async function resumeFile(path: string, identity: string): Promise<Resuma
     mark: () =>
       attempt(async () => {
         await file.datasync();
+        await checkOwn();
         await writeNote(at);
         marked = at;
       }),
     close: () =>
       attempt(async () => {
         await file.sync();
+        await checkOwn();
         await file.close();
         await fs.rename(partial, place);
         await fs.rm(beside, { force: true });

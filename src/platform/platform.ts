@@ -65,6 +65,8 @@ export interface ByteSink extends ByteWriter {
 export interface ResumableSink extends ByteSink {
   /** Bytes that were there already, whole and safe: writing goes on behind them. */
   readonly kept: number;
+  /** Whether something else had been begun there, which is gone. */
+  readonly replaced: boolean;
   /** What was written so far is kept, whatever comes. */
   mark(): Promise<void>;
   /** Stops; what was marked is still there for another time. */

@@ -8,6 +8,23 @@ import type { PlannedTensor } from "./plan.ts";
 const SLICE = 1 << 24;
 const BATCH = 1 << 26;
 
+/**
+ * The memory that blocks are made in, two batches in turn, for all tensors of a call. Were each batch to have memory of its
+ * own, as much as the whole file would pile up: threads that it was shared with let go of it late, and no runtime counts it as
+ * a reason to collect.
+ */
+export class BlockMemory {
+  private readonly both = [new SharedArrayBuffer(0), new SharedArrayBuffer(0)];
+  private turn = 0;
+
+  /** Shared memory of at least so many bytes, which the call after the next gets again. */
+  take(bytes: number): SharedArrayBuffer {
+    this.turn = 1 - this.turn;
+    if (this.both[this.turn].byteLength < bytes) this.both[this.turn] = new SharedArrayBuffer(bytes);
+    return this.both[this.turn];
+  }
+}
+
 /** Whether a tensor's bytes stay as they are. */
 export const isCopied = ({ from, to, heads_of }: PlannedTensor): boolean => from === to && !heads_of;
 
@@ -30,20 +47,30 @@ export function slicesOf({ name, matrices, from, to, heads_of, importance }: Pla
   });
 }
 
-/** A tensor's bytes in the format that it is to have. @throws CheckpointError when the source cannot be read, or is no number */
+/**
+ * A tensor's bytes in the format that it is to have, in pieces that hold until the next is asked for.
+ * @throws CheckpointError when the source cannot be read, or is no number
+ */
 export function blocksOf(
   tensor: PlannedTensor,
   converters: Converters | undefined,
+  memory: BlockMemory,
   signal: AbortSignal | undefined,
 ): AsyncIterable<Uint8Array> {
-  return isCopied(tensor) ? copied(tensor.matrices, signal) : made(slicesOf(tensor), converters!, signal);
+  if (isCopied(tensor)) return copied(tensor.matrices, memory, signal);
+  return made(slicesOf(tensor), converters!, memory, signal);
 }
 
-async function* copied(matrices: readonly StoredMatrix[], signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+async function* copied(
+  matrices: readonly StoredMatrix[],
+  memory: BlockMemory,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
   for (const { file, offset, bytes } of matrices) {
     for (let at = 0; at < bytes; at += SLICE) {
       signal?.throwIfAborted();
-      const piece = new Uint8Array(Math.min(SLICE, bytes - at));
+      const length = Math.min(SLICE, bytes - at);
+      const piece = new Uint8Array(memory.take(length), 0, length);
       await file.read(offset + at, piece);
       yield piece;
     }
@@ -53,10 +80,12 @@ async function* copied(matrices: readonly StoredMatrix[], signal: AbortSignal | 
 async function* made(
   slices: readonly MadeMatrix[],
   converters: Converters,
+  memory: BlockMemory,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
   const make = async (batch: readonly MadeMatrix[]): Promise<Uint8Array> => {
-    const to = new SharedArrayBuffer(batch.reduce((sum, { bytes }) => sum + bytes, 0));
+    const length = batch.reduce((sum, { bytes }) => sum + bytes, 0);
+    const to = memory.take(length);
     let address = 0;
     const wanted = batch.map((matrix) => {
       const place = { matrix, memory_format: matrix.format, to, address };
@@ -64,7 +93,7 @@ async function* made(
       return place;
     });
     await converters.make(wanted, signal);
-    return new Uint8Array(to);
+    return new Uint8Array(to, 0, length);
   };
   let next: Promise<Uint8Array> | undefined;
   try {

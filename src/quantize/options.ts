@@ -7,6 +7,7 @@ import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { type FormatName, formats } from "../quant/formats.ts";
 import { type FileType, fileTypeOf, fileTypes } from "../quant/mixes.ts";
+import { NamePattern } from "./name_pattern.ts";
 
 /** What `progress_callback` is told. */
 export interface QuantizeProgress {
@@ -62,7 +63,7 @@ export interface CheckedOptions
   readonly type: FileType | undefined;
   readonly output_tensor_type?: FormatName;
   readonly token_embedding_type?: FormatName;
-  readonly tensor_types: readonly { readonly pattern: RegExp; readonly format: FormatName }[];
+  readonly tensor_types: readonly { readonly pattern: NamePattern; readonly format: FormatName }[];
 }
 
 const known = [
@@ -103,7 +104,10 @@ export function checkQuantizeOptions(given: QuantizeOptions): CheckedOptions {
     output_tensor_type: readFormat(options.output_tensor_type, "output_tensor_type"),
     token_embedding_type: readFormat(options.token_embedding_type, "token_embedding_type"),
     tensor_types: (options.tensor_types ?? []).map(([pattern, type]) => {
-      return { pattern: readPattern(pattern), format: readFormat(type, `tensor_types: ${show(pattern)}`)! };
+      return {
+        pattern: new NamePattern(textArgument(pattern, "tensor_types"), "tensor_types"),
+        format: readFormat(type, `tensor_types: ${show(pattern)}`)!,
+      };
     }),
   };
 }
@@ -127,12 +131,4 @@ function readFormat(name: string | undefined, what: string): FormatName | undefi
   const upper = typeof name === "string" ? (name.toUpperCase() as FormatName) : undefined;
   if (upper && Object.hasOwn(formats, upper)) return upper;
   throw new InputError(`${what}: expected one of ${Object.keys(formats).join(", ")}, found ${show(name)}`);
-}
-
-function readPattern(pattern: string): RegExp {
-  try {
-    return new RegExp(textArgument(pattern, "tensor_types"));
-  } catch (cause) {
-    throw new InputError(`tensor_types: expected a regular expression, found ${show(pattern)}`, { cause });
-  }
 }

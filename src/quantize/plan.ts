@@ -1,9 +1,18 @@
 // What becomes of each tensor: its format, and why it is not the one that was asked for.
+import { type Imatrix, importanceOf } from "../checkpoint/imatrix.ts";
 import { showName } from "../config/show.ts";
-import { CheckpointError, InputError } from "../errors.ts";
+import { InputError } from "../errors.ts";
 import { type FileFormat, type FormatName, formats } from "../quant/formats.ts";
-import { type FileType, fitting, formatIn, type MixShape, needsImportance, type TensorKind } from "../quant/mixes.ts";
-import type { Imatrix } from "./imatrix.ts";
+import {
+  type FileType,
+  fileTypes,
+  fitting,
+  formatIn,
+  type MixShape,
+  needsImportance,
+  type TensorKind,
+} from "../quant/mixes.ts";
+import type { NamePattern } from "./name_pattern.ts";
 import type { CheckedOptions } from "./options.ts";
 import type { QuantizeSource, SourceTensor } from "./source.ts";
 
@@ -21,6 +30,8 @@ export interface QuantizePlan {
   readonly warnings: readonly string[];
   /** Entries of the importance matrix that count. */
   readonly entries: number;
+  /** `general.file_type`: what was asked for, or what options have made of most weights. Undefined for COPY. */
+  readonly file_type: number | undefined;
 }
 
 /** @throws {@link InputError} when a tensor cannot become what was asked for: nothing is written then */
@@ -31,8 +42,9 @@ export function planTensors(
 ): QuantizePlan {
   const warnings: string[] = [];
   const entries = new Map([...(imatrix?.entries ?? [])].filter(([name]) => counts(name, options)));
+  const matrix = imatrix && { ...imatrix, entries };
   const used = new Set<string>();
-  const matched = new Set<RegExp>();
+  const matched = new Set<NamePattern>();
   const tensors = kept(source, options).map((tensor): PlannedTensor => {
     const from = tensor.matrices[0].format;
     const to = formats[formatOf(tensor, from, source.shape, options, imatrix !== undefined, matched, warnings)];
@@ -41,23 +53,63 @@ export function planTensors(
       throw new InputError(
         `${showName(name)}: it is ${from.name} already, and as ${to.name} would be quantized twice: take the model in full precision, or allow_requantize`,
       );
-    const importance = tensor.kind && entries.get(name);
-    if (importance) {
-      used.add(name);
-      checkSize(tensor, importance.values.length, imatrix!.file);
-    } else if (tensor.kind && to !== from && needed(to.name, tensor.kind, options, imatrix))
+    const importance = tensor.kind && matrix && importanceFor(matrix, tensor, source.shape.experts);
+    if (importance) used.add(name);
+    else if (tensor.kind && to !== from && needed(to.name, tensor.kind, options, imatrix))
       throw new InputError(
         `${showName(name)}: ${to.name} needs an importance matrix, ${imatrix ? `which ${imatrix.file} does not have for it` : "and none was given"}`,
       );
-    return { ...tensor, from, to, importance: importance?.values };
+    return { ...tensor, from, to, importance };
   });
   for (const { pattern } of options.tensor_types)
     if (!matched.has(pattern)) warnings.push(`tensor_types: ${pattern.source} matches no tensor that is quantized`);
-  const names = new Set(tensors.map(({ name }) => name));
+  const names = new Set(source.tensors.map(({ name }) => entryOf(name).entry));
   for (const name of entries.keys())
     if (!names.has(name)) warnings.push(`${imatrix!.file}: ${showName(name)} is no tensor of this model`);
   if (imatrix && used.size === 0) warnings.push(`${imatrix.file}: no entry is of a tensor that is quantized`);
-  return { tensors, warnings, entries: entries.size };
+  return { tensors, warnings, entries: entries.size, file_type: fileType(source, tensors, options, imatrix) };
+}
+
+/** The entry of an importance matrix that a tensor is in: all experts of a layer are in one, though they may stand apart. */
+function entryOf(name: string): { entry: string; expert?: number } {
+  const apart = /^(blk\.\d+\.ffn_(?:gate|up|down))\.(\d+)\.weight$/.exec(name);
+  return apart ? { entry: `${apart[1]}_exps.weight`, expert: Number(apart[2]) } : { entry: name };
+}
+
+function importanceFor(matrix: Imatrix, { source_name, matrices }: KeptTensor, experts: number) {
+  const { entry, expert } = entryOf(source_name);
+  const [{ cols }] = matrices;
+  if (expert === undefined) return importanceOf(matrix, entry, matrices.length, cols);
+  return expert < experts
+    ? importanceOf(matrix, entry, experts, cols)?.subarray(expert * cols, (expert + 1) * cols)
+    : undefined;
+}
+
+/** llama-quantize has what was asked for, even where options leave no tensor of it. */
+function fileType(
+  source: QuantizeSource,
+  tensors: readonly PlannedTensor[],
+  options: CheckedOptions,
+  imatrix: Imatrix | undefined,
+): number | undefined {
+  const { type } = options;
+  if (!type) return undefined;
+  const plain = { ...options, tensor_types: [], output_tensor_type: undefined, token_embedding_type: undefined };
+  const asked = (tensor: PlannedTensor): FormatName =>
+    formatOf(tensor, tensor.from, source.shape, plain, imatrix !== undefined, new Set(), []);
+  const most = mostOf(tensors, ({ to }) => to.name);
+  if (most === mostOf(tensors, asked)) return type.id;
+  return (fileTypes.find(({ name }) => name === most) ?? fileTypes.find(({ base }) => base === most) ?? type).id;
+}
+
+/** The format of most weights. */
+function mostOf(tensors: readonly PlannedTensor[], formatOf: (tensor: PlannedTensor) => FormatName): FormatName {
+  const weights = new Map<FormatName, number>();
+  for (const tensor of tensors) {
+    const format = formatOf(tensor);
+    weights.set(format, (weights.get(format) ?? 0) + tensor.shape.reduce((a, b) => a * b, 1));
+  }
+  return [...weights].reduce((best, each) => (each[1] > best[1] ? each : best))[0];
 }
 
 /** Q2_K_S is all Q2_K, which is of no use without an importance matrix, but for the embedding. */
@@ -73,17 +125,13 @@ function counts(name: string, { include_weights, exclude_weights }: CheckedOptio
   return !exclude_weights?.some((part) => name.includes(part));
 }
 
-function checkSize({ name, matrices }: SourceTensor, found: number, file: string): void {
-  const [{ cols }] = matrices;
-  const expected = cols * matrices.length;
-  if (found === expected || name === "token_embd.weight") return;
-  throw new CheckpointError(
-    `${file}: ${showName(name)}: expected a size of ${expected} (${matrices.length} experts of ${cols} columns), found ${found}`,
-  );
+/** A tensor whose layer may have another number than in the source, which an importance matrix names it by. */
+interface KeptTensor extends SourceTensor {
+  readonly source_name: string;
 }
 
 /** The tensors of the layers that stay, numbered anew. */
-function kept({ tensors, shape }: QuantizeSource, { prune_layers = [] }: CheckedOptions): SourceTensor[] {
+function kept({ tensors, shape }: QuantizeSource, { prune_layers = [] }: CheckedOptions): KeptTensor[] {
   const gone = new Set(prune_layers);
   for (const layer of gone)
     if (layer >= shape.layers)
@@ -95,7 +143,7 @@ function kept({ tensors, shape }: QuantizeSource, { prune_layers = [] }: Checked
     .filter(({ layer }) => !gone.has(layer))
     .map((tensor) => {
       const layer = numbers.get(tensor.layer) ?? tensor.layer;
-      return { ...tensor, layer, name: tensor.name.replace(/^blk\.\d+\./, `blk.${layer}.`) };
+      return { ...tensor, source_name: tensor.name, layer, name: tensor.name.replace(/^blk\.\d+\./, `blk.${layer}.`) };
     });
 }
 
@@ -105,7 +153,7 @@ function formatOf(
   shape: MixShape,
   options: CheckedOptions,
   imatrix: boolean,
-  matched: Set<RegExp>,
+  matched: Set<NamePattern>,
   warnings: string[],
 ): FormatName {
   const { kind, name } = tensor;
@@ -130,7 +178,7 @@ function overridden(
   { base }: FileType,
   { tied }: MixShape,
   { output_tensor_type, token_embedding_type, tensor_types }: CheckedOptions,
-  matched: Set<RegExp>,
+  matched: Set<NamePattern>,
 ): FormatName | undefined {
   const plain = base === "F32" || base === "F16" || base === "BF16";
   const lower = name.toLowerCase();

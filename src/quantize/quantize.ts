@@ -2,16 +2,16 @@
 import { textArgument } from "../arguments.ts";
 import { CallerPromises } from "../callbacks.ts";
 import { type GGUFPair, writeGGUF } from "../checkpoint/gguf_writer.ts";
+import { type Imatrix, readImatrix } from "../checkpoint/imatrix.ts";
 import { show } from "../config/show.ts";
 import { Converters } from "../convert/converters.ts";
 import { InputError, WriteError } from "../errors.ts";
 import { currentPlatform } from "../platform/index.ts";
 import type { Platform } from "../platform/platform.ts";
 import { rowBytes } from "../quant/formats.ts";
-import { blocksOf, isCopied, slicesOf } from "./blocks.ts";
-import { type Imatrix, readImatrix } from "./imatrix.ts";
+import { BlockMemory, blocksOf, isCopied, slicesOf } from "./blocks.ts";
 import { type CheckedOptions, checkQuantizeOptions, type QuantizeOptions } from "./options.ts";
-import { type PlannedTensor, planTensors } from "./plan.ts";
+import { type PlannedTensor, planTensors, type QuantizePlan } from "./plan.ts";
 import { openSource, type QuantizeSource } from "./source.ts";
 
 export interface QuantizeResult {
@@ -24,7 +24,9 @@ export interface QuantizeResult {
   /** Bits a weight, of all tensors. */
   bits_per_weight: number;
   tensors: { name: string; shape: number[]; from: string; to: string }[];
-  /** Fallbacks, and names that matched nothing. */
+  /** Bytes that a run which was cut had written, and this one has gone on from. */
+  kept_bytes: number;
+  /** Fallbacks, names that matched nothing, and beginnings of other files that were not gone on with. */
   warnings: string[];
 }
 
@@ -36,7 +38,7 @@ export interface QuantizeResult {
  * @throws {@link InputError} when a tensor cannot become what was asked for, or `out` is there already; CheckpointError when
  *   the source is damaged; {@link WriteError} when `out` cannot be written; the signal's reason when aborted
  * @example
- * await quantize("models/demo", "build/examples/demo.Q4_K_M.gguf", { type: "Q4_K_M" });
+ * await quantize("models/demo", "build/examples/demo.Q4_K_M.gguf", { type: "Q4_K_M", overwrite: true });
  */
 export async function quantize(source: string, out: string, options: QuantizeOptions): Promise<QuantizeResult> {
   const checked = checkQuantizeOptions(options);
@@ -66,8 +68,9 @@ async function run(
   options: CheckedOptions,
   imatrix: Imatrix | undefined,
 ): Promise<QuantizeResult> {
-  const { tensors, warnings, entries } = planTensors(source, options, imatrix);
-  const metadata = metadataOf(source, options, imatrix, entries);
+  const plan = planTensors(source, options, imatrix);
+  const { tensors, warnings } = plan;
+  const metadata = metadataOf(source, options, imatrix, plan);
   const outputs = outputsOf(source, out, metadata, tensors, options);
   const result: QuantizeResult = {
     files: outputs.map(({ path }) => path),
@@ -75,16 +78,17 @@ async function run(
     source_bytes: sum(tensors.map(sourceBytes)),
     bits_per_weight: (8 * sum(tensors.map(bytesOf))) / sum(tensors.map(valuesOf)),
     tensors: tensors.map(({ name, shape, from, to }) => ({ name, shape: [...shape], from: from.name, to: to.name })),
+    kept_bytes: 0,
     warnings: [...warnings],
   };
   if (options.dry_run) return result;
   for (const { path } of outputs) await checkPlace(platform, source, path, options);
-  await checkRoom(platform, out, result.bytes);
+  await checkRoom(platform, outputs, result.bytes);
   const slices = tensors.filter((tensor) => !isCopied(tensor)).flatMap(slicesOf);
   const threads = options.threads ?? platform.cores();
   const converters = slices.length ? await Converters.start(platform, threads, slices, options.signal) : undefined;
   try {
-    result.bytes = await writeAll(platform, source, outputs, options, converters, imatrix);
+    await writeAll(platform, source, outputs, options, converters, imatrix, result);
     return result;
   } finally {
     await converters?.dispose();
@@ -98,16 +102,21 @@ async function writeAll(
   options: CheckedOptions,
   converters: Converters | undefined,
   imatrix: Imatrix | undefined,
-): Promise<number> {
+  result: QuantizeResult,
+): Promise<void> {
   const { signal, progress_callback } = options;
   const told = new CallerPromises();
   const total = sum(outputs.flatMap(({ tensors }) => tensors.map(sourceBytes)));
   let loaded = 0;
   const tell = (name: string, status: "progress" | "done" = "progress") =>
     told.add(progress_callback?.({ status, name, loaded, total, progress: total ? (100 * loaded) / total : 100 }));
-  let written = 0;
+  const memory = new BlockMemory();
+  result.bytes = 0;
   for (const output of outputs) {
     const sink = await platform.resume(output.path, await identityOf(source, output, imatrix));
+    result.kept_bytes += sink.kept;
+    if (sink.replaced)
+      result.warnings.push(`${output.path}.partial: begun of another source, type or option: it was begun anew`);
     try {
       let done = 0;
       const tensors = output.tensors.map((tensor) => ({
@@ -121,7 +130,7 @@ async function writeAll(
           done = at + 1;
           const before = loaded;
           let made = 0;
-          for await (const piece of blocksOf(tensor, converters, signal)) {
+          for await (const piece of blocksOf(tensor, converters, memory, signal)) {
             signal?.throwIfAborted();
             yield piece;
             made += piece.length;
@@ -131,7 +140,7 @@ async function writeAll(
           loaded = before + sourceBytes(tensor);
         },
       }));
-      written += await writeGGUF(sink, output.metadata, tensors, sink);
+      result.bytes += await writeGGUF(sink, output.metadata, tensors, sink);
       loaded += sum(output.tensors.slice(done).map(sourceBytes));
       await checkUnchanged(source);
       await sink.close();
@@ -142,7 +151,6 @@ async function writeAll(
   }
   tell(outputs[outputs.length - 1].path, "done");
   await told.settled();
-  return written;
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
@@ -154,9 +162,9 @@ const bytesOf = ({ shape, to }: PlannedTensor): number =>
 /** The source's metadata with what quantizing adds, last. */
 function metadataOf(
   source: QuantizeSource,
-  { type, override_kv = [], prune_layers = [] }: CheckedOptions,
+  { override_kv = [], prune_layers = [] }: CheckedOptions,
   imatrix: Imatrix | undefined,
-  entries: number,
+  { entries, file_type }: QuantizePlan,
 ): GGUFPair[] {
   const pairs = new Map(source.metadata.map((pair) => [pair[0], pair]));
   const set = (...pair: GGUFPair) => void pairs.set(pair[0], pair);
@@ -164,9 +172,9 @@ function metadataOf(
     pairs.delete(pair[0]);
     set(...pair);
   };
-  if (type) {
+  if (file_type !== undefined) {
     add("general.quantization_version", "u32", 2);
-    add("general.file_type", "u32", type.id);
+    add("general.file_type", "u32", file_type);
   }
   if (imatrix) {
     add("quantize.imatrix.file", "string", imatrix.file);
@@ -215,11 +223,14 @@ async function checkPlace(platform: Platform, source: QuantizeSource, path: stri
   if (!overwrite) throw new InputError(`${path}: it is there already: give another name, or overwrite: true`);
 }
 
-/** @throws {@link WriteError} when the disk has not enough room */
-async function checkRoom(platform: Platform, out: string, bytes: number): Promise<void> {
-  const free = await platform.free_space(out);
-  if (free !== undefined && free < bytes)
-    throw new WriteError(`${out}: needs ${bytes} bytes on its disk, ${free} are free`);
+/** @throws {@link WriteError} when the disk has not enough room for what is not there yet */
+async function checkRoom(platform: Platform, outputs: readonly Output[], bytes: number): Promise<void> {
+  let needed = bytes;
+  for (const { path } of outputs) needed -= (await platform.stat(`${path}.partial`))?.size ?? 0;
+  const [{ path }] = outputs;
+  const free = await platform.free_space(path);
+  if (free !== undefined && free < needed)
+    throw new WriteError(`${path}: needs ${needed} bytes on its disk, ${free} are free`);
 }
 
 /** @throws InputError when a source file was changed while it was read */

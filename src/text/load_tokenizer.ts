@@ -57,10 +57,10 @@ export async function loadTokenizer(
 }
 
 /** Mistral's own repositories say the version in the name: `tokenizer.model.v3`; `v7m1` is v7 with images. */
-const versioned = /\.model\.(v\d+)(?:m\d+)?$/;
+export const versioned = /\.model\.(v\d+)(?:m\d+)?$/;
 
 /** The file that transformers takes, then those that only mistral-common does: of several versions the newest. */
-function bestFile(names: readonly string[]): string | undefined {
+export function bestFile(names: readonly string[]): string | undefined {
   const first = ["tokenizer.json", "tekken.json", "tokenizer.model"].find((name) => names.includes(name));
   const number = (name: string) => Number(versioned.exec(name)![1].slice(1));
   const versions = names.filter((name) => name.startsWith("tokenizer.model.") && versioned.test(name));

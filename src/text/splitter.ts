@@ -22,6 +22,8 @@ interface Step {
 }
 
 export class PatternSplitter {
+  /** The pattern's source. */
+  readonly pattern: string;
   private readonly where: string;
   private readonly alternatives: readonly (readonly Step[])[];
   private readonly classes: readonly RegExp[];
@@ -39,6 +41,7 @@ export class PatternSplitter {
    * @throws {@link TokenizerError} when it has a part that is not supported
    */
   constructor(pattern: string, between: boolean, where: string) {
+    this.pattern = pattern;
     this.where = where;
     this.between = between;
     const alternatives: Alternatives = parsePattern(pattern, where);

@@ -7,6 +7,7 @@ import { memoryFiles } from "../repositories.ts";
 import { engineTargets } from "./engine_targets.ts";
 import { multiplyTargets } from "./multiply_targets.ts";
 import { type Draw, mutateBytes, mutateJSON } from "./mutate.ts";
+import { quantizeTargets } from "./quantize_targets.ts";
 import { textTargets } from "./text_targets.ts";
 
 export interface Target {
@@ -75,6 +76,7 @@ export const targets: readonly Target[] = [
   jsonTarget("config", JSON.stringify(config), (text) => openFolder({ "config.json": text })),
   jsonTarget("generation config", JSON.stringify(generation), (text) => openFolder({ "generation_config.json": text })),
   ...textTargets,
+  ...quantizeTargets,
   ...engineTargets,
   ...multiplyTargets,
 ];

@@ -1,17 +1,28 @@
 // quantize beside llama-quantize: the same types, metadata and order for each type and option; files whole or not at all,
 // gone on with after a cut; and the models that come of it.
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { readGGUF } from "../../src/checkpoint/gguf.ts";
+import { readImatrix } from "../../src/checkpoint/imatrix.ts";
 import { InputError, TramontaneError, WriteError } from "../../src/errors.ts";
 import { currentPlatform } from "../../src/platform/index.ts";
-import { readImatrix } from "../../src/quantize/imatrix.ts";
 import type { QuantizeOptions } from "../../src/quantize/options.ts";
-import { type QuantizeResult, quantize } from "../../src/quantize/quantize.ts";
+import { quantize } from "../../src/quantize/quantize.ts";
 import { AutoTokenizer } from "../../src/text/load_tokenizer.ts";
+import { tramontane } from "../cli/command.ts";
 import { failure } from "../failure.ts";
 import { demo, fixture, hasFixture, json } from "../fixtures.ts";
 
@@ -38,7 +49,7 @@ async function headerOf(path: string) {
 type Types = Record<string, string | Record<string, number[]>>;
 
 /** The formats of a result as the fixtures have them: by kind, F32 left out, layers where they differ. */
-function typesOf({ tensors }: Pick<QuantizeResult, "tensors">): Types {
+function typesOf({ tensors }: { tensors: readonly { name: string; to: string }[] }): Types {
   const kinds: Record<string, Record<string, number[]>> = {};
   for (const { name, to } of tensors) {
     if (to === "F32") continue;
@@ -55,16 +66,17 @@ function typesOf({ tensors }: Pick<QuantizeResult, "tensors">): Types {
   );
 }
 
-/** llama-quantize's arguments as ours. */
-function optionsOf(args: readonly string[]): { source: string; options: QuantizeOptions } {
+/** llama-quantize's arguments as ours. @param at - where a file of that name is */
+function optionsOf(args: readonly string[], at: (name: string) => string) {
   const options: Record<string, unknown> = {};
   const rest: string[] = [];
   const add = (name: string, value: unknown) => ((options[name] ??= []) as unknown[]).push(value);
   for (let i = 0; i < args.length; i++) {
     const arg = args[i];
-    if (arg === "--imatrix") options.imatrix = at(`imatrix/${args[++i].replace("source-imatrix", "source")}`);
+    if (arg === "--imatrix") options.imatrix = at(args[++i]);
     else if (arg === "--include-weights") add("include_weights", args[++i]);
     else if (arg === "--exclude-weights") add("exclude_weights", args[++i]);
+    else if (arg === "--tensor-type-file") i++;
     else if (arg === "--tensor-type") add("tensor_types", args[++i].split("="));
     else if (arg === "--output-tensor-type") options.output_tensor_type = args[++i];
     else if (arg === "--token-embedding-type") options.token_embedding_type = args[++i];
@@ -72,37 +84,92 @@ function optionsOf(args: readonly string[]): { source: string; options: Quantize
       const [, key, kind, value] = /^(.*?)=(int|str):(.*)$/.exec(args[++i])!;
       add("override_kv", kind === "int" ? [key, "u32", Number(value)] : [key, "string", value]);
     } else if (arg === "--prune-layers") options.prune_layers = args[++i].split(",").map(Number);
-    else if (arg.startsWith("--"))
-      options[arg.slice(2).replaceAll("-", "_").replace("leave_output_tensor", "leave_output_tensor")] = true;
+    else if (arg.startsWith("--")) options[arg.slice(2).replaceAll("-", "_")] = true;
     else rest.push(arg);
   }
-  return { source: at(rest[0]), options: { ...(options as object), type: rest[2] } };
+  const [source, out, type] = rest;
+  return { source, out, options: { ...options, type } as QuantizeOptions };
 }
 
-/** Cases that are about files which are not among the fixtures, or told otherwise below. */
-const elsewhere = ["tensor_type_file", "same_file", "missing_source", "options_that_exist", "imatrix_missing_file"];
+/** What llama-quantize takes, too, though it does not look at the names: ours tells. */
+const warned = ["tensor_type_router", "tensor_type_of_f16_file", "tensor_type_matches_nothing"];
 
 if (truth) {
-  for (const [name, expected] of Object.entries(json("fixtures/quantize/options.json")) as [string, any][]) {
-    if (elsewhere.includes(name) || name.startsWith("requantize")) continue;
-    test(`option: ${name}`, async () => {
-      const { source, options } = optionsOf(expected.arguments);
-      const run = quantize(source, join(tmpdir(), "never"), { ...options, dry_run: true });
-      if (expected.status !== 0) {
-        const error = await failure(run);
-        assert.instance(error, TramontaneError);
-        return;
+  test("each option makes the file that llama-quantize makes, or none where that refuses", () =>
+    inFolder(async (folder) => {
+      const path = (name: string) => join(folder, name);
+      for (const name of ["source.gguf", "odd.gguf"]) copyFileSync(at(name), path(name));
+      copyFileSync(at("odd.gguf"), path("same.gguf"));
+      copyFileSync(at("imatrix/source.gguf"), path("source-imatrix.gguf"));
+      cpSync(at("split"), path("split"), { recursive: true });
+      writeFileSync(path("types.txt"), "attn_q=q5_k\nffn_down_exps=q6_k attn_v=q8_0\n");
+      await quantize(path("source.gguf"), path("q8.gguf"), { type: "Q8_0" });
+      const before = readdirSync(folder);
+      const cases = Object.entries(json("fixtures/quantize/options.json")) as [string, any][];
+      let seen = 0;
+      for (const [name, expected] of cases) {
+        if (name === "options_that_exist") continue;
+        seen++;
+        const { source, out, options } = optionsOf(expected.arguments, path);
+        if (name === "tensor_type_file") {
+          const args = [
+            "quantize",
+            path(source),
+            path(out),
+            "--type",
+            options.type,
+            "--tensor-type-file",
+            path("types.txt"),
+          ];
+          const { status, stderr } = await tramontane([...args, "--quiet"]);
+          assert.is(status, 0, stderr);
+        } else {
+          const run = quantize(path(source), path(out), options);
+          if (expected.status !== 0) {
+            assert.instance(await failure(run), TramontaneError, name);
+            assert.equal(readdirSync(folder), before, name);
+            continue;
+          }
+          const { warnings } = await run;
+          assert.is(
+            warnings.some((text) => text.includes("matches no tensor")),
+            warned.includes(name),
+            name,
+          );
+        }
+        const files = readdirSync(folder).filter((file) => !before.includes(file));
+        const ends = (names: readonly string[]) => names.map((file) => file.replace(/^[^.-]*/, ""));
+        assert.equal(ends(files), ends(expected.files ?? ["OUT.gguf"]), name);
+        const headers = await Promise.all(files.map((file) => headerOf(path(file))));
+        const tensors = headers
+          .flatMap(({ tensors }) => tensors)
+          .map(({ name, format }) => ({ name, to: format.name }));
+        const { metadata } = headers[0];
+        const types =
+          expected.types === "as without the options"
+            ? typesOf(
+                await quantize(path(source), "never", {
+                  type: options.type,
+                  imatrix: options.imatrix,
+                  prune_layers: options.prune_layers,
+                  allow_requantize: options.allow_requantize,
+                  dry_run: true,
+                }),
+              )
+            : expected.types;
+        assert.equal(typesOf({ tensors }), types, name);
+        assert.is(metadata.get("general.file_type"), expected.file_type, name);
+        for (const [key, value] of Object.entries(expected.metadata ?? {}))
+          assert.is(metadata.get(key), value, `${name}: ${key}`);
+        if (!expected.files)
+          assert.not.ok(
+            [...metadata.keys()].some((key) => key.startsWith("split.")),
+            name,
+          );
+        for (const file of files) rmSync(path(file));
       }
-      const result = await run;
-      const plain = await quantize(source, "never", {
-        type: options.type,
-        imatrix: options.imatrix,
-        prune_layers: options.prune_layers,
-        dry_run: true,
-      });
-      assert.equal(typesOf(result), expected.types === "as without the options" ? typesOf(plain) : expected.types);
-    });
-  }
+      assert.is(seen, 57);
+    }));
 
   for (const source of ["source", "demo"]) {
     test(`every file type of ${source}`, async () => {
@@ -141,7 +208,7 @@ if (truth) {
         );
         for (const [key, value] of Object.entries(expected.added))
           assert.equal(metadata.get(key), key === "quantize.imatrix.file" ? "source.gguf" : value, key);
-        assert.is(statSync(out).size, files.source.Q4_K_M[way].bytes - (way === "imatrix" ? 0 : 0));
+        assert.is(statSync(out).size, files.source.Q4_K_M[way].bytes);
       }
     });
   });
@@ -178,6 +245,26 @@ if (truth) {
     }
   });
 }
+
+test("general.file_type is what was made: what was asked for, unless options have made most of it another", () =>
+  inFolder(async (folder) => {
+    const out = join(folder, "out.gguf");
+    for (const [options, id] of [
+      [{ type: "Q4_K_M" }, 15],
+      [{ type: "Q4_K_M", pure: true }, 15],
+      [{ type: "Q4_K_M", output_tensor_type: "f16", token_embedding_type: "f16" }, 15],
+      [{ type: "Q4_K_M", tensor_types: [["attn", "q8_0"]] }, 15],
+      [{ type: "Q4_K_M", tensor_types: [["ffn_.*_exps", "q8_0"]] }, 7],
+      [{ type: "Q8_0", tensor_types: [[".", "q4_k"]] }, 14],
+      [{ type: "Q8_0", tensor_types: [[".", "iq3_s"]] }, 26],
+      [{ type: "Q8_0", tensor_types: [[".", "mxfp4"]] }, 38],
+      [{ type: "Q8_0", tensor_types: [["exps", "f16"]] }, 1],
+    ] as const) {
+      await quantize(demo, out, { ...options, overwrite: true } as QuantizeOptions);
+      const { metadata } = await headerOf(out);
+      assert.is(metadata.get("general.file_type"), id, JSON.stringify(options));
+    }
+  }));
 
 test("quantized again is refused by name, but to the same type, or where it is allowed", () =>
   inFolder(async (folder) => {
@@ -297,7 +384,10 @@ test("options are checked by name before anything is opened", async () => {
     [{}, /^type: expected one of F32, .*found nothing/],
     [{ type: "Q4_X" }, /^type: expected one of .*Q4_K_M.*found "Q4_X"/],
     [{ type: "Q8_0", imatirx: "x" }, /^imatirx: quantize has no such option; did you mean imatrix\?/],
-    [{ type: "Q8_0", tensor_types: [["(", "q8_0"]] }, /^tensor_types: expected a regular expression, found "\("/],
+    [
+      { type: "Q8_0", tensor_types: [["(", "q8_0"]] },
+      /^tensor_types: expected a regular expression whose groups are closed, found "\("/,
+    ],
     [{ type: "Q8_0", tensor_types: [["a", "q9_0"]] }, /^tensor_types: "a": expected one of/],
     [{ type: "Q8_0", threads: 0 }, /^threads/],
     [{ type: "Q8_0", include_weights: ["a"], exclude_weights: ["b"] }, /expected one of them, found both/],

@@ -1,12 +1,12 @@
 // Importance matrices: for each weight, the mean square of what its columns are multiplied by. Read in both forms that
 // llama.cpp writes: GGUF, and the older one of plain lists. Source: fixtures/quantize's README.
 
-import type { TensorRef } from "../checkpoint/checkpoint.ts";
-import { readGGUF } from "../checkpoint/gguf.ts";
 import { fileName, show, showName } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
 import type { Files, SourceFile } from "../platform/platform.ts";
 import { formats } from "../quant/formats.ts";
+import type { TensorRef } from "./checkpoint.ts";
+import { readGGUF } from "./gguf.ts";
 
 /** Mean squares of one weight. */
 export interface ImportanceEntry {
@@ -47,6 +47,26 @@ export async function readImatrix(files: Pick<Files, "open">, path: string): Pro
   } finally {
     await file.close();
   }
+}
+
+/**
+ * The mean squares of a weight's columns, if the matrix has them. Those of an embedding are passed over where they do not fit:
+ * llama.cpp does so, too.
+ * @returns (experts, columns), shared
+ * @throws {@link CheckpointError} when there are not as many as the weight has columns and experts
+ */
+export function importanceOf(
+  { file, entries }: Imatrix,
+  name: string,
+  experts: number,
+  columns: number,
+): Float32Array | undefined {
+  const values = entries.get(name)?.values;
+  if (values === undefined || values.length === experts * columns) return values;
+  if (name === "token_embd.weight") return undefined;
+  throw new CheckpointError(
+    `${file}: ${showName(name)}: expected a size of ${experts * columns} (${experts} experts of ${columns} columns), found ${values.length}`,
+  );
 }
 
 const fail = ({ path }: SourceFile, what: string) => new CheckpointError(`${path}: ${what}`);
