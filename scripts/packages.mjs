@@ -6,6 +6,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, posix } from "node:path";
+import { pathToFileURL } from "node:url";
 import { fetchMusl } from "./fetch-musl.mjs";
 import { fetchRuntimes, root } from "./fetch-runtimes.mjs";
 import { packDemo } from "./pack-demo.mjs";
@@ -36,10 +37,12 @@ let failed = 0;
 
 /** Counts one test; `run` throws where it fails, and may return a remark. */
 function check(name, run) {
+  const start = performance.now();
   try {
     const remark = run();
     passed++;
-    console.log(`ok   ${name}${typeof remark === "string" ? `: ${remark}` : ""}`);
+    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+    console.log(`ok   ${name}  ${seconds} s${typeof remark === "string" ? `: ${remark}` : ""}`);
   } catch (error) {
     failed++;
     console.log(`FAIL ${name}: ${error.message}`);
@@ -348,6 +351,13 @@ for (const [name, cwd, command] of [
 check("npx tramontane chat -m demo", () => {
   const said = run(first, [...npx, "chat", "-m", "demo"], `${fact.ask}\n`);
   must(said.includes(fact.reference), `found ${JSON.stringify(said)}`);
+});
+
+const { firstRun } = await import(pathToFileURL(join(root, "dist", "bench", "parts", "first_run.js")).href);
+const first_run = await firstRun.run({ quick: true, log() {} }).catch((error) => error);
+check("the bench of first runs", () => {
+  if (first_run instanceof Error) throw first_run;
+  must(first_run.tables[0].rows.length === 1, `found ${JSON.stringify(first_run.tables)}`);
 });
 
 // ---- bundles ---------------------------------------------------------------------------------------------------
