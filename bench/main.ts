@@ -31,7 +31,7 @@ import { assisted } from "./parts/assisted.ts";
 import { batches } from "./parts/batches.ts";
 import { caches } from "./parts/caches.ts";
 import { eager } from "./parts/eager.ts";
-import { files } from "./parts/files.ts";
+import { fileFormats, files } from "./parts/files.ts";
 import { firstRun } from "./parts/first_run.ts";
 import { formats as weightFormats } from "./parts/formats.ts";
 import { kernels } from "./parts/kernels.ts";
@@ -108,7 +108,8 @@ async function measureRoofs(): Promise<Context> {
   const team = Number(options.threads);
   const counts = team > 1 ? [1, team] : [1];
   const all = [formats, repackedFormats, ownFormats].flatMap((table) => Object.values(table)).map(({ name }) => name);
-  const wanted = options.quick || !(chosen.includes(kernels) || chosen.includes(files)) ? modelFormats : all;
+  const some = chosen.includes(files) ? [...new Set([...modelFormats, ...fileFormats])] : modelFormats;
+  const wanted = options.quick ? modelFormats : chosen.includes(kernels) ? all : some;
   const rates = await measureKernels(wanted, { build: "relaxed", repeats: options.quick ? 1 : 7, threads: counts });
   return {
     quick: options.quick,

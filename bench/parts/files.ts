@@ -3,10 +3,11 @@
 // them. docs/choosing.md has the table. Runs only when named: it writes files of up to memory's size, one after the other.
 import { rmSync } from "node:fs";
 import os from "node:os";
+import type { FormatName } from "../../src/quant/formats.ts";
 import { type FileType, fileTypeOf } from "../../src/quant/mixes.ts";
 import { type Context, measure, type Part, times } from "../part.ts";
 import { type Cell, figure } from "../report.ts";
-import { type Rates, ratesOf } from "../roofs.ts";
+import { ratesOf } from "../roofs.ts";
 import { type Shape, type ShapeName, shapes, sizesIn } from "../shapes.ts";
 import { synthesize } from "../synth.ts";
 
@@ -14,6 +15,15 @@ const typesOf: Partial<Record<ShapeName, readonly string[]>> = {
   "7b": ["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q3_K_M", "Q2_K"],
   "8x7b": ["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q3_K_M", "Q2_K", "IQ3_XXS", "IQ2_XS"],
 };
+
+/** All formats in them. */
+export const fileFormats: readonly FormatName[] = [
+  ...new Set(
+    (Object.entries(typesOf) as [ShapeName, string[]][]).flatMap(([name, types]) =>
+      types.flatMap((type) => [...sizesIn(fileTypeOf(type)!, shapes[name]).read.keys()]),
+    ),
+  ),
+];
 
 /** Of a generated token's time, what the products of `mid` take: the rest are attention, barriers, and shapes too small to be fast. */
 const PRODUCTS = 0.75;
@@ -45,7 +55,7 @@ async function row(context: Context, name: ShapeName, type: FileType): Promise<C
     key,
     `${(all / 1e9).toFixed(2)} GB`,
     `${([...read.values()].reduce((a, b) => a + b, 0) / 1e9).toFixed(2)} GB`,
-    figure(`${key} computed`, "tok/s", [computed(context.rates.all, read)]),
+    figure(`${key} computed`, "tok/s", [computedRate(read, (format) => ratesOf(context.rates.all, format).one)]),
   ];
   if (all > 0.8 * os.freemem()) return [...known, null, null, null, null];
   const path = await synthesize(name, type);
@@ -68,8 +78,12 @@ async function row(context: Context, name: ShapeName, type: FileType): Promise<C
   }
 }
 
-/** Tokens a second. */
-function computed(rates: Rates, read: ReadonlyMap<string, number>): number {
-  const seconds = [...read].map(([format, bytes]) => bytes / 1e9 / ratesOf(rates, format as never).one);
+/**
+ * Tokens a second.
+ * @param read - bytes that a token reads, by format
+ * @param rate - GB/s of a format's products of one token
+ */
+export function computedRate(read: ReadonlyMap<FormatName, number>, rate: (format: FormatName) => number): number {
+  const seconds = [...read].map(([format, bytes]) => bytes / 1e9 / rate(format));
   return PRODUCTS / seconds.reduce((a, b) => a + b, 0);
 }
