@@ -338,8 +338,17 @@ check("npx tramontane, told nothing, says what to do first", () => {
   must(/A small model is installed/.test(run(first, npx)), "expected it to say that the demo model is there");
 });
 
+check("README's first steps", () => {
+  const readme = readFileSync(join(root, "README.md"), "utf8").split("\n## ")[1];
+  const [, command, answer] = /\$ (npx tramontane generate .*)\n(.*)\n/.exec(readme);
+  const [, program] = /```javascript\n([\s\S]*?)```/.exec(readme);
+  writeFileSync(join(first, "readme.mjs"), program);
+  const words = command.match(/"[^"]*"|\S+/g).map((word) => word.replaceAll('"', ""));
+  for (const said of [run(first, [...words, "--quiet"]), run(first, [process.execPath, "readme.mjs"])])
+    must(said === `${answer}\n`, `found ${JSON.stringify(said)}`);
+});
+
 for (const [name, cwd, command] of [
-  ["where no model is named", first, [...npx, "generate"]],
   ["as -m demo", first, [...npx, "generate", "-m", "demo"]],
   ["for a command that is installed elsewhere", first, [process.execPath, join(plain, cli), "generate"]],
 ])

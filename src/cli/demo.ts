@@ -46,10 +46,11 @@ ${demo}
   npx tramontane generate --chat "What is pesto made of?"
   npx tramontane chat
 
-A GGUF file or a Hugging Face folder of a Mixtral or a Mistral:
+A Mixtral or a Mistral from Hugging Face's hub, here of 4.4 GB, or in a file or a folder:
 
-  npx tramontane info FILE       what it is, and whether it fits into memory
+  npx tramontane chat -m bartowski/Mistral-7B-Instruct-v0.3-GGUF:Q4_K_M
   npx tramontane chat -m FILE
+  npx tramontane info FILE       what it is, and whether it fits into memory
 
 npx tramontane --help tells all commands.
 `;
