@@ -6,6 +6,7 @@ import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import type { LoadOptions } from "../model/options.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { modelOrDemo } from "./demo.ts";
 import { localModel } from "./local_model.ts";
 import { type LoraFlag, loraOption } from "./lora.ts";
 
@@ -48,13 +49,13 @@ const integer = number(Number.isSafeInteger, "a whole number");
 /** Adds what every command that loads a model has. */
 export function withModel(command: Command): Command {
   return command
-    .requiredOption(
+    .option(
       "-m, --model <path>",
-      "a Hugging Face folder or a .gguf file, by path or URL; or owner/name, owner/name:Q4_K_M of a hub",
+      "a Hugging Face folder or a .gguf file, by path or URL; or owner/name, owner/name:Q4_K_M of a hub (default: tramontane-demo's)",
     )
     .hook("preAction", async (_, action) => {
-      const { model, quiet } = action.opts<ModelFlags>();
-      action.setOptionValue("model", await localModel(model, quiet));
+      const { model, quiet } = action.opts<Partial<ModelFlags>>();
+      action.setOptionValue("model", await localModel(modelOrDemo(action, model, quiet), quiet));
     })
     .option("--threads <n>", "threads (default: as many as cores)", count)
     .option("--context <n>", "positions of the cache where the model has no window", count)
