@@ -16,6 +16,7 @@ const layers = [
   "callable.ts",
   "tensor.ts",
   "platform",
+  "hub",
   "quant",
   "checkpoint",
   "weights",

@@ -41,7 +41,7 @@ export class AutoClass<Model extends PreTrainedModel> {
 
   /** As the class's own. @throws CheckpointError where the checkpoint has not the head, and what the class throws */
   async from_pretrained(path: string, options: LoadOptions = {}): Promise<Model> {
-    const given = readOptions(options);
+    const given = readOptions(options, "from_pretrained");
     const repository = await openRepository(await currentPlatform(), path);
     const checkpoint = await openCheckpoint(repository, { config: given.config as PreTrainedConfig | undefined });
     try {

@@ -3,6 +3,7 @@
 import { type Adapter, type AdapterTarget, openAdapter } from "../adapters/adapter.ts";
 import { textArgument } from "../arguments.ts";
 import { openRepository, type Repository } from "../checkpoint/repository.ts";
+import { namesOf } from "../config/option_names.ts";
 import { show, showName } from "../config/show.ts";
 import { InputError, MemoryError } from "../errors.ts";
 import { AdapterBanks, type AdapterRoom } from "../memory/adapter_banks.ts";
@@ -36,6 +37,8 @@ export interface LoadAdapterOptions {
   scale?: number;
   signal?: AbortSignal;
 }
+
+export const adapterOptions = namesOf<LoadAdapterOptions>({ adapter_name: true, scale: true, signal: true });
 
 /** What the adapters need of their model. */
 export interface AdapterHost {

@@ -1,9 +1,11 @@
 // The options of from_pretrained, and what they mean where they are absent.
 import { checkSignal } from "../abort.ts";
-import { givenArguments, textArgument } from "../arguments.ts";
+import { givenOptions, textArgument } from "../arguments.ts";
 import { type BitsAndBytesConfig, type BitsAndBytesOptions, readQuantization } from "../config/bitsandbytes_config.ts";
+import { namesOf } from "../config/option_names.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
+import { type HubOptions, hubOptions } from "../hub/settings.ts";
 import { type KvFormat, kvFormats } from "../memory/kv_pool.ts";
 import { dtypes, typeOfDtype } from "../weights/dtype.ts";
 
@@ -17,7 +19,7 @@ export interface ProgressInfo {
   progress: number;
 }
 
-export interface LoadOptions {
+export interface LoadOptions extends HubOptions {
   /** Replaces the checkpoint's config. */
   config?: object;
   /** Threads of the team; as many as cores by default. */
@@ -70,12 +72,45 @@ export interface LoadOptions {
   bank_bytes?: number;
 }
 
+/** The names of all of them. */
+export const loadOptionNames: readonly string[] = [
+  ...hubOptions,
+  ...namesOf<Omit<LoadOptions, keyof HubOptions>>({
+    config: true,
+    threads: true,
+    context: true,
+    kv_dtype: true,
+    attn_implementation: true,
+    mmap: true,
+    check_tensors: true,
+    dtype: true,
+    imatrix: true,
+    quantization_config: true,
+    device: true,
+    progress_callback: true,
+    signal: true,
+    kv_bytes: true,
+    chunk_size: true,
+    step_ms: true,
+    max_sequences: true,
+    simd: true,
+    profile: true,
+    bank_bytes: true,
+  }),
+];
+
 /**
  * The options that were given, checked.
+ * @param what - what is called, for messages
+ * @param more - names of options that it has beside these
  * @throws {@link InputError} naming the one that is wrong; the signal's reason where it is aborted already
  */
-export function readOptions<T extends LoadOptions>(given: T | null | undefined): T {
-  const options = givenArguments<T>(given, "the options");
+export function readOptions<T extends LoadOptions>(
+  given: T | null | undefined,
+  what: string,
+  more: readonly string[] = [],
+): T {
+  const options = givenOptions<T>(given, what, [...loadOptionNames, ...more]);
   const { progress_callback, config, signal } = options;
   if (progress_callback !== undefined && typeof progress_callback !== "function")
     throw new InputError(`progress_callback: expected a function, found ${show(progress_callback)}`);

@@ -1,7 +1,7 @@
 // What every class of models is: loading, the forward pass from inputs to results, info, caches and disposal. A class says
 // which head it has, what it wants of a call, and what it makes of the results.
 import { checkSignal, onAbort } from "../abort.ts";
-import { givenArguments } from "../arguments.ts";
+import { givenOptions } from "../arguments.ts";
 import { Callable } from "../callable.ts";
 import { CallerPromises } from "../callbacks.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
@@ -16,7 +16,7 @@ import { CheckpointError, InputError } from "../errors.ts";
 import { currentPlatform } from "../platform/index.ts";
 import type { Tensor } from "../tensor.ts";
 import type { HeadName } from "../weights/weights.ts";
-import type { LoadAdapterOptions } from "./adapters.ts";
+import { adapterOptions, type LoadAdapterOptions } from "./adapters.ts";
 import type { KeyValueCache } from "./cache.ts";
 import type { Engine, ModelInfo } from "./engine.ts";
 import { collectOutputs, type ForwardResults, type ForwardWants, RowOutputs } from "./forward_output.ts";
@@ -73,7 +73,7 @@ export abstract class PreTrainedModel extends Callable {
     path: string,
     options: LoadOptions = {},
   ): Promise<T> {
-    const given = readOptions(options);
+    const given = readOptions(options, "from_pretrained");
     const repository = await openRepository(await currentPlatform(), path);
     const checkpoint = await openCheckpoint(repository, {
       config: given.config as PreTrainedConfig | undefined,
@@ -100,7 +100,7 @@ export abstract class PreTrainedModel extends Callable {
     config: PreTrainedConfig | Readonly<Record<string, unknown>>,
     options: LoadOptions & { seed?: number | bigint } = {},
   ): Promise<T> {
-    const { seed = 0, ...load } = readOptions(options);
+    const { seed = 0, ...load } = readOptions(options, "from_config", ["seed"]);
     if (typeof seed !== "bigint" && !Number.isSafeInteger(seed))
       throw new InputError(`seed: expected an integer, found ${show(seed)}`);
     if (load.dtype !== undefined && !["auto", "f32", "float32"].includes(load.dtype.toLowerCase()))
@@ -144,7 +144,7 @@ export abstract class PreTrainedModel extends Callable {
     try {
       engine = await loadEngine(await currentPlatform(), checkpoint, { ...options, progress_callback }, this.head);
       tell("done");
-      const generation_config = new GenerationConfig(checkpoint.generation_config);
+      const generation_config = GenerationConfig.from_dict(checkpoint.generation_config);
       const Class = this as unknown as new (...args: unknown[]) => T;
       const model = new Class(engine, config, generation_config);
       tell("ready");
@@ -187,7 +187,7 @@ export abstract class PreTrainedModel extends Callable {
    *   {@link InputError} when the name is taken; the signal's reason when aborted
    */
   async load_adapter(path: string, options: LoadAdapterOptions = {}): Promise<void> {
-    const given = givenArguments<LoadAdapterOptions>(options, "load_adapter: the options");
+    const given = givenOptions<LoadAdapterOptions>(options, "load_adapter", adapterOptions);
     checkSignal(given.signal);
     await this.engine.adapters.load(path, given);
   }

@@ -1,11 +1,12 @@
 // Finds and reads a tokenizer: in a repository as on the hub (tokenizer.json, then tekken.json, then tokenizer.model with or
 // without a version, then a GGUF file), or in a named file of these kinds. Sizes are bounded before anything is read.
-import { givenArguments, textArgument } from "../arguments.ts";
+import { givenOptions, textArgument } from "../arguments.ts";
 import { readGGUF } from "../checkpoint/gguf.ts";
 import { type GGUFSpecialTokens, ggufSpecialTokens } from "../checkpoint/gguf_special_tokens.ts";
 import { firstPart, ggufCheckpoints } from "../checkpoint/gguf_split.ts";
 import { hasFile, openRepository, type Repository } from "../checkpoint/repository.ts";
 import { TokenizerError } from "../errors.ts";
+import { type HubOptions, hubOptions } from "../hub/settings.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { readJSON, string } from "./fields.ts";
 import { type Metadata, readGGUFVocabulary } from "./gguf_vocabulary.ts";
@@ -19,9 +20,9 @@ import { readTokenizerJSON } from "./tokenizer_json.ts";
 import { readTokenizerModel } from "./tokenizer_model.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
-export interface TokenizerOptions {
+export interface TokenizerOptions extends HubOptions {
   /** Which file of a folder, e.g. `tokenizer.model`; by default the first there is of its kinds. */
-  file?: string;
+  file?: string | undefined;
 }
 
 /** Bytes of the files beside a tokenizer; the largest in use have a tenth. */
@@ -167,7 +168,7 @@ export const AutoTokenizer: {
   from_pretrained(path: string, options?: TokenizerOptions): Promise<Tokenizer>;
 } = {
   async from_pretrained(path, given) {
-    const options = givenArguments<TokenizerOptions>(given, "the options");
+    const options = givenOptions<TokenizerOptions>(given, "AutoTokenizer.from_pretrained", hubOptions);
     if (options.file !== undefined) textArgument(options.file, "file");
     return loadTokenizer(await openRepository(await currentPlatform(), path), options);
   },

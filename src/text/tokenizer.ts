@@ -1,6 +1,6 @@
 // The tokenizer as callers use it: callable on texts, with the methods and option names of transformers.js. What a text
 // becomes is decided by the vocabulary it was read from; this file only puts the parts together.
-import { givenArguments, textArgument } from "../arguments.ts";
+import { givenArguments, givenOptions, textArgument } from "../arguments.ts";
 import { Callable } from "../callable.ts";
 import { show } from "../config/show.ts";
 import { InputError, TokenizerError } from "../errors.ts";
@@ -11,13 +11,16 @@ import { type EncodeMessagesOptions, encodeMessages, messageOptions } from "./en
 import {
   type ApplyChatTemplateOptions,
   type BatchEncoding,
+  callOptions,
   checkTexts,
   type DecodeOptions,
   type DecodeStream,
   type DecodeStreamOptions,
+  decodeOptions,
   type EncodeOptions,
   type EncodeTextOptions,
   encodeOptions,
+  textOptions,
   toTensor,
 } from "./encoding.ts";
 import { formatOf, versionOf } from "./mistral_formats.ts";
@@ -161,7 +164,7 @@ export class Tokenizer extends Callable {
     text: string | readonly string[],
     given: EncodeOptions = {},
   ): BatchEncoding | BatchEncoding<number[] | number[][]> {
-    const options = givenArguments(given, "the options");
+    const options = givenOptions(given, "tokenizer", callOptions);
     checkLengths(options);
     const texts = checkTexts(text, "text");
     const pairs = options.text_pair === undefined ? undefined : checkTexts(options.text_pair, "text_pair");
@@ -198,7 +201,7 @@ export class Tokenizer extends Callable {
 
   /** The ids of one text (or pair) as an array. */
   encode(text: string, given: EncodeTextOptions = {}): number[] {
-    const options = givenArguments(given, "the options");
+    const options = givenOptions(given, "encode", textOptions);
     checkTexts([text], "text");
     if (options.text_pair !== undefined) checkTexts([options.text_pair], "text_pair");
     return [...this.row(text, options.text_pair, options).ids];
@@ -241,7 +244,8 @@ export class Tokenizer extends Callable {
    * process.stdout.write(stream.end());
    */
   decode_stream(options: DecodeStreamOptions = {}): DecodeStream {
-    const { skip_special_tokens = false, certain = false, prompt = [] } = givenArguments(options, "the options");
+    const given = givenOptions(options, "decode", decodeOptions);
+    const { skip_special_tokens = false, certain = false, prompt = [] } = given;
     const stream = tokenStream(this.vocabulary.decoder);
     const push = (id: number): string => {
       const token = this.table.decoded.get(id) ?? this.table.tokens.get(id);
@@ -316,16 +320,16 @@ export class Tokenizer extends Callable {
       return_dict = true,
       split_special_tokens = false,
       ...rest
-    } = givenArguments(options, "the options");
+    } = givenArguments(options, "apply_chat_template: the options");
     if (chat_template !== undefined) textArgument(chat_template, "chat_template");
     const [lengths, chat] = [true, false].map((of) =>
-      Object.fromEntries(Object.entries(rest).filter(([name]) => encodeOptions.has(name) === of)),
+      Object.fromEntries(Object.entries(rest).filter(([name]) => encodeOptions.includes(name) === of)),
     );
     const untold = chat_template === undefined && this.chat_template === undefined && this.vocabulary.version;
     if (split_special_tokens && chat_template !== undefined)
       throw new InputError("chat_template, split_special_tokens: messages by themselves have no template, found both");
     if (split_special_tokens || untold) {
-      const ids = this.encode_messages(messages, messageOptions(chat));
+      const ids = this.encode_messages(messages, messageOptions(chat, "apply_chat_template"));
       if (!tokenize) return this.decode(ids);
       checkLengths(lengths);
       const encoding = this.encoding([this.around(BARE.single, ids, undefined, lengths)], lengths, true);
@@ -350,7 +354,7 @@ export class Tokenizer extends Callable {
    * tokenizer.encode_messages([{ role: "user", content: "What does [INST] mean?" }], { version: "v1" });
    */
   encode_messages(messages: readonly ChatMessage[], options: EncodeMessagesOptions = {}): number[] {
-    const given = messageOptions(givenArguments(options, "the options"));
+    const given = messageOptions(givenArguments(options, "encode_messages: the options"), "encode_messages");
     const format = formatOf(
       given.version ?? versionOf(this.vocabulary, (token) => this.controlId(token) !== undefined),
     );
