@@ -83,8 +83,10 @@ const known = namesOf<ImatrixOptions>({
  * @throws {@link InputError} naming the argument that is wrong, where the text is too short, or `out` is there already;
  *   {@link WriteError} when it cannot be written; the signal's reason when aborted
  * @example
- * await imatrix(model, tokenizer, text, "demo-imatrix.gguf", { context: 256 });
- * await quantize("models/demo", "demo-iq3.gguf", { type: "IQ3_XXS", imatrix: "demo-imatrix.gguf" });
+ * const prose = "Pesto is made of basil, pine nuts, garlic, cheese and oil. ".repeat(40); // better: some megabytes of your own
+ * const matrix = "build/examples/demo-imatrix.gguf";
+ * await imatrix(model, tokenizer, prose, matrix, { context: 256, overwrite: true });
+ * await quantize("models/demo", "build/examples/demo.Q3_K_M.gguf", { type: "Q3_K_M", imatrix: matrix, overwrite: true });
  * Source: llama.cpp's llama-imatrix.
  */
 export async function imatrix(

@@ -38,7 +38,7 @@ export interface QuantizeResult {
  * @throws {@link InputError} when a tensor cannot become what was asked for, or `out` is there already; CheckpointError when
  *   the source is damaged; {@link WriteError} when `out` cannot be written; the signal's reason when aborted
  * @example
- * await quantize("models/demo", "build/examples/demo.Q4_K_M.gguf", { type: "Q4_K_M" });
+ * await quantize("models/demo", "build/examples/demo.Q4_K_M.gguf", { type: "Q4_K_M", overwrite: true });
  */
 export async function quantize(source: string, out: string, options: QuantizeOptions): Promise<QuantizeResult> {
   const checked = checkQuantizeOptions(options);

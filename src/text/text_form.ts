@@ -39,10 +39,15 @@ export interface TextForm {
 
 /**
  * @param where - what to call the steps in messages
+ * @param most - UTF-16 units that may come of it
  * @throws {@link TokenizerError} when they make far more of the text than it was
  */
-export function normalize(text: string, steps: readonly NormalizerStep[], where: string): string {
-  const most = mostText(text.length);
+export function normalize(
+  text: string,
+  steps: readonly NormalizerStep[],
+  where: string,
+  most = mostText(text.length),
+): string {
   for (const step of steps) {
     if (!("prepend" in step)) text = replaceAll(text, step.replace, most, where);
     else if (text !== "") {

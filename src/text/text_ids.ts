@@ -1,5 +1,6 @@
 // What a text becomes without anything around it: literals found, the rest normalized, cut and merged.
 import { BytePairEncoder } from "./bpe.ts";
+import { mostText } from "./limits.ts";
 import { normalize, oneStretch, preTokenize } from "./text_form.ts";
 import type { TokenTable } from "./token_table.ts";
 import type { Vocabulary } from "./vocabulary.ts";
@@ -19,12 +20,16 @@ export class TextIds {
   of(text: string, spell_special: boolean): number[] {
     const out: number[] = [];
     const { pre_tokenizer } = this.vocabulary.text_form;
+    let most = mostText(text.length); // of all stretches together, however many literals there are between them
     for (const piece of this.table.literals.split(text, spell_special)) {
       if ("id" in piece) out.push(piece.id);
-      else
-        this.normalized(this.normalize(piece.text), spell_special, out, (part) =>
+      else {
+        const normalized = this.normalize(piece.text, most);
+        most -= normalized.length;
+        this.normalized(normalized, spell_special, out, (part) =>
           preTokenize(part.text, pre_tokenizer, piece.start + part.start === 0),
         );
+      }
     }
     return out;
   }
@@ -48,9 +53,9 @@ export class TextIds {
     return out;
   }
 
-  private normalize(text: string): string {
+  private normalize(text: string, most?: number): string {
     const { source, text_form } = this.vocabulary;
-    return normalize(text, text_form.normalizer, `${source}: normalizer`);
+    return normalize(text, text_form.normalizer, `${source}: normalizer`, most);
   }
 
   /** @param words - the stretches of a part that are merged on their own */

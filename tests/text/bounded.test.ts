@@ -56,6 +56,9 @@ test("rules make of a text at most a few times what it was", () => {
   const long = "a".repeat(10_000);
   tokenizerOf(doubling(2)).encode(long);
   refuses(() => tokenizerOf(doubling(3)).encode(long), /at most 41024 characters/);
+  // All stretches between special tokens together: "<s>aa" doubled twice is 4 · 2 of its 5.
+  tokenizerOf(doubling(2)).encode("<s>aa".repeat(1000));
+  refuses(() => tokenizerOf(doubling(4)).encode("<s>aa".repeat(1000)), /normalizer: expected rules that make at most/);
   // On loading, for tokens that are sought in normalized text.
   refuses(
     () =>
