@@ -30,7 +30,7 @@ export function callArguments<T extends object>(given: T, what: string): T {
   if (typeof given === "string")
     throw new InputError(`${what}: a text needs the model's tokenizer: ${what}({ ...tokenizer(text) }), or a pipeline`);
   const tensor = typeof given === "object" && given !== null && "dims" in given && "data" in given;
-  if (given === undefined || tensor || Array.isArray(given) || ArrayBuffer.isView(given))
+  if (given === undefined || tensor || Array.isArray(given) || ArrayBuffer.isView(given) || given instanceof Promise)
     throw new InputError(`${what}: expected one object, { input_ids, … }, found ${show(given)}`);
   return givenArguments(given, `${what}: { input_ids, … }`);
 }

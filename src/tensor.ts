@@ -5,8 +5,11 @@ import { InputError } from "./errors.ts";
 export type TensorData = Float32Array | Int32Array | Uint8Array | Int8Array | BigInt64Array;
 export type TensorType = "float32" | "int32" | "uint8" | "int8" | "int64";
 
+/** One row of token ids; transformers.js has them as bigints. */
+export type TokenRow = readonly number[] | readonly bigint[] | Int32Array | BigInt64Array;
+
 /** Token ids as callers may pass them: one row or a batch of rows. */
-export type TokenIds = readonly number[] | readonly (readonly number[] | Int32Array)[] | Int32Array | Tensor;
+export type TokenIds = TokenRow | readonly TokenRow[] | Tensor;
 
 /** Nested arrays, as `tolist` returns. */
 export type NestedArray = number | bigint | NestedArray[];
@@ -136,7 +139,7 @@ export function toRows(ids: TokenIds, what = "input_ids"): Int32Array[] {
     if (ids.dims.length === 1) rows = [row(ids.data, 0)];
     else if (ids.dims.length === 2) rows = Array.from({ length: ids.dims[0] }, (_, i) => row(ids.row(i).data, i));
     else throw new InputError(`${what}: expected dims [rows, length], found [${ids.dims}]`);
-  } else if (ids instanceof Int32Array) rows = [row(ids, 0)];
+  } else if (ids instanceof Int32Array || ids instanceof BigInt64Array) rows = [row(ids, 0)];
   else if (!Array.isArray(ids))
     throw new InputError(`${what}: expected number[], number[][], Int32Array or Tensor, found ${show(ids)}`);
   else if (ids.length > 0 && typeof ids[0] === "object") {

@@ -86,6 +86,7 @@ const OTHERS: Readonly<Record<string, readonly string[]>> = {
   presence_penalty: ["penalty_present", "presence_pen"],
   progress_callback: ["on_download_progress", "on_load_progress", "on_progress", "progress"],
   prompt_lookup_num_tokens: ["draft_tokens", "n_draft"],
+  quantization_config: ["load_in_4bit", "load_in_8bit"],
   repetition_penalty: ["penalty_repeat", "repeat_penalty", "rep_pen"],
   seed: ["random_seed"],
   sequence_bias: ["logit_bias"],

@@ -3,6 +3,7 @@
 import { functionArgument, givenOptions, methodsArgument } from "../arguments.ts";
 import { isPromise } from "../callbacks.ts";
 import { namesOf } from "../config/option_names.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { TextOutput, type TextTokenizer } from "./text_output.ts";
@@ -63,6 +64,8 @@ export class TextStreamer extends BaseStreamer {
   /** @throws {@link InputError} when the tokenizer cannot decode, or a callback is no function */
   constructor(tokenizer: TextTokenizer, given: TextStreamerOptions = {}) {
     super();
+    if (typeof tokenizer?.decode_stream !== "function" && typeof tokenizer?.decode !== "function")
+      throw new InputError(`TextStreamer: expected a tokenizer, found ${show(tokenizer)}`);
     const options = givenOptions(given, "TextStreamer", known);
     this.skipPrompt = options.skip_prompt ?? false;
     this.callback = functionArgument(options.callback_function, "callback_function") ?? null;

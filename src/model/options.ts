@@ -30,9 +30,10 @@ export interface LoadOptions extends HubOptions {
   kv_dtype?: KvFormat;
   /**
    * `tiled` (flash attention, the default) never stores the scores of more than 64 keys; `eager` stores the whole matrix
-   * of a chunk, as Hugging Face's eager attention does. They differ by rounding alone.
+   * of a chunk, as Hugging Face's eager attention does. They differ by rounding alone. `sdpa` and
+   * `flash_attention_2` are other names of `tiled`.
    */
-  attn_implementation?: "tiled" | "eager";
+  attn_implementation?: "tiled" | "eager" | "sdpa" | "flash_attention_2";
   /** Weights: mapped where possible, only mapped, or read. */
   mmap?: "auto" | boolean;
   /** Reads every weight first, and refuses a checkpoint in which one is NaN or infinite. False by default: it takes as long as reading the files. */
@@ -123,6 +124,15 @@ export function readOptions<T extends LoadOptions>(
   return options;
 }
 
+/** What transformers.js calls its types. */
+const otherDtypes: Readonly<Record<string, string>> = {
+  ...{ fp32: "f32", fp16: "f16", q8: "q8_0", int8: "q8_0", uint8: "q8_0" },
+  ...{ q4: "q4_0", q4f16: "q4_0", bnb4: "q4_0", int4: "q4_0" },
+};
+
+const dtypeMeant = (dtype: unknown): string =>
+  typeof dtype === "string" && Object.hasOwn(otherDtypes, dtype) ? `: did you mean "${otherDtypes[dtype]}"?` : "";
+
 /** Checks the options that are numbers or choices. @throws {@link InputError} */
 export function checkOptions(options: LoadOptions): void {
   const integer = (
@@ -149,16 +159,19 @@ export function checkOptions(options: LoadOptions): void {
   integer("kv_bytes", 1, 2 ** 48);
   integer("step_ms", 1, 2 ** 31 - 1);
   choice("kv_dtype", Object.keys(kvFormats));
-  choice("attn_implementation", ["tiled", "eager"]);
+  choice("attn_implementation", ["tiled", "eager", "sdpa", "flash_attention_2"]);
   choice("mmap", ["auto", true, false]);
   choice("check_tensors", [true, false]);
   const { dtype } = options;
   if (dtype !== undefined && dtype !== "auto" && !(typeof dtype === "string" && typeOfDtype(dtype)))
-    throw new InputError(`dtype: expected one of ${dtypes.join(", ")}, found ${show(dtype)}`);
+    throw new InputError(
+      `dtype: expected "auto", which leaves weights as the file has them, or one of ${dtypes.slice(1).join(", ")}, found ${show(dtype)}${dtypeMeant(dtype)}`,
+    );
   if (options.imatrix !== undefined) textArgument(options.imatrix, "imatrix");
   if (options.imatrix !== undefined && (dtype === undefined || dtype === "auto"))
     throw new InputError("imatrix: it is for encoding while the model loads: expected a dtype beside it, found none");
-  choice("device", ["cpu"]);
+  if (options.device !== undefined && options.device !== "cpu")
+    throw new InputError(`device: this engine runs on the CPU: leave it out, or "cpu", found ${show(options.device)}`);
   choice("profile", [true, false]);
   choice("simd", ["auto", "plain", "relaxed"]);
 }

@@ -1,5 +1,6 @@
 // What every pipeline is: a model with its tokenizer, called on texts.
 import { Callable } from "../callable.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -31,6 +32,6 @@ export abstract class Pipeline<Model extends PreTrainedModel> extends Callable {
 export function textsOf(task: string, input: string | readonly string[]): readonly string[] {
   const texts = typeof input === "string" ? [input] : input;
   if (!Array.isArray(texts) || !texts.every((text) => typeof text === "string"))
-    throw new InputError(`${task}: expected a text or an array of texts, found ${typeof input}`);
+    throw new InputError(`${task}: expected a text or an array of texts, found ${show(input)}`);
   return texts;
 }

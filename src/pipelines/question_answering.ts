@@ -36,7 +36,7 @@ export class QuestionAnsweringPipeline extends Pipeline<MixtralForQuestionAnswer
     const { top_k = 1, max_answer_len = 15 } = givenOptions(options, this.task, known);
     for (const [name, text] of Object.entries({ question, context }))
       if (typeof text !== "string")
-        throw new InputError(`question-answering: expected a text as ${name}, found ${typeof text}`);
+        throw new InputError(`question-answering: expected a text as ${name}, found ${show(text)}`);
     for (const [name, count] of Object.entries({ top_k, max_answer_len }))
       if (!(Number.isInteger(count) && count > 0))
         throw new InputError(`${name}: expected a count, found ${show(count)}`);
