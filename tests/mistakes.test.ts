@@ -105,6 +105,7 @@ const calls: Record<string, () => unknown> = {
   decode: () => tokenizer.decode([1], wrong),
   batch_decode: () => tokenizer.batch_decode([[1]], wrong),
   decode_stream: () => tokenizer.decode_stream(wrong),
+  apply_chat_template: () => tokenizer.apply_chat_template([{ role: "user", content: "Hi" }], { ...wrong }),
   encode_messages: () => tokenizer.encode_messages([{ role: "user", content: "Hi" }], wrong),
   parse_tool_calls: () => tramontane.parse_tool_calls("Hi", wrong),
   perplexity: () => tramontane.perplexity(model, tokenizer, "Hi", wrong),

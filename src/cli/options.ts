@@ -49,7 +49,7 @@ export function withModel(command: Command): Command {
   return command
     .requiredOption("-m, --model <path>", "a checkpoint: a Hugging Face folder or a .gguf file")
     .option("--threads <n>", "threads (default: as many as cores)", count)
-    .option("--context <n>", "positions of the cache where the model has no window", count)
+    .option("--context <n>", "tokens that a sequence can have, prompt and answer together", count)
     .addOption(new Option("--kv-dtype <type>", "how the cache stores keys and values").choices(["f32", "f16", "q8_0"]))
     .option("--chunk-size <n>", "tokens of a prefill chunk at most", count)
     .addOption(loraOption())

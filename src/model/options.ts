@@ -24,7 +24,7 @@ export interface LoadOptions extends HubOptions {
   config?: object;
   /** Threads of the team; as many as cores by default. */
   threads?: number;
-  /** Positions of a cache for one sequence where the model has no window; max_position_embeddings by default. */
+  /** Tokens that a sequence can have, prompt and answer together. @default `max_position_embeddings`; any number behind a window */
   context?: number;
   /** How caches store keys and values. */
   kv_dtype?: KvFormat;

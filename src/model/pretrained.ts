@@ -13,6 +13,7 @@ import { PreTrainedConfig } from "../config/pretrained_config.ts";
 import { type ConfigClass, readConfig } from "../config/read_config.ts";
 import { show } from "../config/show.ts";
 import { CheckpointError, InputError } from "../errors.ts";
+import { shownInOneLine } from "../inspected.ts";
 import { currentPlatform } from "../platform/index.ts";
 import type { Tensor } from "../tensor.ts";
 import type { HeadName } from "../weights/weights.ts";
@@ -156,7 +157,7 @@ export abstract class PreTrainedModel extends Callable {
     }
   }
 
-  /** Positions that a sequence can have, whatever a call asks for; a window makes any number possible. */
+  /** Positions that a sequence can have, whatever a call asks for. A window makes any number possible, where the option says no other. */
   get context(): number {
     return this.engine.context;
   }
@@ -166,7 +167,7 @@ export abstract class PreTrainedModel extends Callable {
    * those that it was trained with.
    */
   get positions(): number {
-    return this.config.sliding_window ? this.config.max_position_embeddings : this.context;
+    return Math.min(this.config.sliding_window ? this.config.max_position_embeddings : Infinity, this.context);
   }
 
   /** A cache without tokens, for `rows` sequences. @throws EngineError after `dispose` */
@@ -376,3 +377,11 @@ export abstract class PreTrainedModel extends Callable {
     return this.dispose();
   }
 }
+
+shownInOneLine(PreTrainedModel, (model) => {
+  const { path, threads, mapped, formats } = model.info();
+  // Norms and biases are F32 beside whatever the matrices are.
+  const most = Object.keys(formats).reduce((a, b) => (formats[b] > formats[a] ? b : a));
+  const parts = [path, `${model.config.num_hidden_layers} layers`, most, `${threads} threads`];
+  return `${model.constructor.name} { ${[...parts, mapped ? "mapped" : "read"].join(", ")} }`;
+});

@@ -2,6 +2,7 @@
 import { Callable } from "../callable.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
+import { shownInOneLine } from "../inspected.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 
@@ -24,6 +25,11 @@ export abstract class Pipeline<Model extends PreTrainedModel> extends Callable {
     return this.dispose();
   }
 }
+
+shownInOneLine(
+  Pipeline,
+  (pipeline) => `${pipeline.constructor.name} { ${pipeline.model.constructor.name}, ${pipeline.model.info().path} }`,
+);
 
 /**
  * One text or several, as a list.

@@ -1,8 +1,10 @@
 // A conversation becomes text by the model's chat template: what transformers' apply_chat_template does before it
 // tokenizes. The template itself is run by jinja/render.ts, which says what bounds it.
+import { knownOptions } from "../config/option_names.ts";
 import { printable, show } from "../config/show.ts";
 import { InputError, TokenizerError } from "../errors.ts";
 import { textOf, withoutParts } from "./content_parts.ts";
+import { encodeOptions } from "./encoding.ts";
 import { RaisedByTemplate, TemplateError } from "./jinja/limits.ts";
 import { render } from "./jinja/render.ts";
 import { stripEnd } from "./jinja/strings.ts";
@@ -27,6 +29,21 @@ export interface ChatOptions {
   continue_final_message?: boolean;
   /** Further variables of the template. */
   [variable: string]: unknown;
+}
+
+/** The options of apply_chat_template, but for those of the encoding. */
+const callOptions = [
+  ...["tools", "documents", "add_generation_prompt", "continue_final_message", "chat_template", "tokenize"],
+  ...["return_dict", "split_special_tokens"],
+];
+
+/**
+ * What a template is told by a call.
+ * @throws {@link InputError} for an option that it does not read
+ */
+export function templateVariables(template: string, options: object): ChatOptions {
+  const read = Object.keys(options).filter((name) => template.includes(name));
+  return knownOptions<ChatOptions>({ ...options }, "apply_chat_template", [...callOptions, ...encodeOptions, ...read]);
 }
 
 /** Marks the end of the message to continue. It ends in a space to show whether the template trims. */

@@ -4,8 +4,9 @@ import { givenArguments, givenOptions, textArgument } from "../arguments.ts";
 import { Callable } from "../callable.ts";
 import { show } from "../config/show.ts";
 import { InputError, TokenizerError } from "../errors.ts";
+import { shownInOneLine } from "../inspected.ts";
 import { Tensor, type TokenIds, toRows } from "../tensor.ts";
-import { type ChatMessage, renderChatTemplate } from "./chat_template.ts";
+import { type ChatMessage, renderChatTemplate, templateVariables } from "./chat_template.ts";
 import { tokenBytes, tokenStream } from "./decoder.ts";
 import { type EncodeMessagesOptions, encodeMessages, messageOptions } from "./encode_messages.ts";
 import {
@@ -51,10 +52,8 @@ export interface Tokenizer {
    * Encodes a text, a list of texts, or with `text_pair` pairs of them.
    * @throws {@link InputError} when an option is wrong, or rows differ in length and are to be a tensor
    */
-  (
-    text: string | readonly string[],
-    options: EncodeOptions & { return_tensor: false },
-  ): BatchEncoding<number[] | number[][]>;
+  (text: string, options: EncodeOptions & { return_tensor: false }): BatchEncoding<number[]>;
+  (texts: readonly string[], options: EncodeOptions & { return_tensor: false }): BatchEncoding<number[][]>;
   (text: string | readonly string[], options?: EncodeOptions): BatchEncoding;
 }
 
@@ -99,6 +98,11 @@ export class Tokenizer extends Callable {
     return token === undefined ? undefined : this.table.ids.get(token);
   }
 
+  /** The file that it was read from. */
+  get source(): string {
+    return this.vocabulary.source;
+  }
+
   /** Tokens of the vocabulary itself, without those only added, as transformers counts them. */
   get vocab_size(): number {
     return this.vocabulary.ids.size;
@@ -131,6 +135,10 @@ export class Tokenizer extends Callable {
   }
   get pad_token_id(): number | undefined {
     return this.roleId("pad");
+  }
+  /** The tokens that have a role, by its name: `{ bos_token: "<s>", … }`. */
+  get special_tokens_map(): Record<string, string> {
+    return Object.fromEntries(Object.entries(this.roles).map(([role, token]) => [`${role}_token`, token]));
   }
   /** Ids that `skip_special_tokens` leaves out, ascending. */
   get all_special_ids(): number[] {
@@ -269,6 +277,11 @@ export class Tokenizer extends Callable {
     return token === undefined ? new Uint8Array() : tokenBytes(this.vocabulary.decoder, token);
   }
 
+  /** Every token with its id, those that were added as well. */
+  get_vocab(): Record<string, number> {
+    return Object.fromEntries(this.table.ids);
+  }
+
   /** The id of a token, or of each; the unknown token's (or undefined, where there is none) for what is no token. */
   convert_tokens_to_ids(tokens: string): number | undefined;
   convert_tokens_to_ids(tokens: readonly string[]): (number | undefined)[];
@@ -290,11 +303,11 @@ export class Tokenizer extends Callable {
 
   /**
    * Renders a conversation with the chat template and encodes the text, which carries its own special tokens.
-   * Options that are not named are variables of the template.
-   * @param messages - a conversation
+   * Options that are not named are variables of the template, which has to read them.
+   * @param messages - a conversation; content parts that are texts become one, where the template knows no parts
    * @returns `{ input_ids, attention_mask }`; the text with `tokenize: false`; the ids alone with `return_dict: false`
    * @throws {@link TokenizerError} when there is no template, it is wrong, or it refuses the conversation by `raise_exception`
-   * @throws {@link InputError} when the messages are not a conversation
+   * @throws {@link InputError} when the messages are not a conversation, or an option is none and no variable of the template
    */
   apply_chat_template(
     messages: readonly ChatMessage[],
@@ -336,8 +349,8 @@ export class Tokenizer extends Callable {
       return return_dict ? encoding : encoding.input_ids;
     }
     const template = chooseTemplate(this.chat_template, chat_template, !!rest.tools?.length, this.vocabulary.source);
-    const roles = Object.fromEntries(Object.entries(this.roles).map(([role, token]) => [`${role}_token`, token]));
-    const text = renderChatTemplate(template, messages, { ...roles, ...chat });
+    const roles = this.special_tokens_map;
+    const text = renderChatTemplate(template, messages, { ...roles, ...templateVariables(template, chat) });
     if (!tokenize) return text;
     const encoding = this._call(text, { ...lengths, add_special_tokens: false, split_special_tokens: false });
     return return_dict ? encoding : encoding.input_ids;
@@ -393,3 +406,5 @@ export class Tokenizer extends Callable {
     return id !== undefined && this.table.special.has(id) ? id : undefined;
   }
 }
+
+shownInOneLine(Tokenizer, ({ vocab_size, source }) => `Tokenizer { ${source}, ${vocab_size} tokens }`);
