@@ -5,18 +5,14 @@ import { type BitsAndBytesConfig, type BitsAndBytesOptions, readQuantization } f
 import { namesOf } from "../config/option_names.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
-import { type HubOptions, hubOptions } from "../hub/settings.ts";
+import type { DownloadProgress } from "../hub/progress.ts";
+import { type HubOptions, hubOptions, readHubOptions } from "../hub/settings.ts";
 import { type KvFormat, kvFormats } from "../memory/kv_pool.ts";
 import { dtypes, typeOfDtype } from "../weights/dtype.ts";
 
-/** What `progress_callback` is told. `progress` is a percentage. */
-export interface ProgressInfo {
-  status: "initiate" | "progress" | "done" | "ready";
-  name: string;
-  file: string;
-  loaded: number;
-  total: number;
-  progress: number;
+/** What `progress_callback` is told: of a download, where there is one, then of loading. `progress` is a percentage. */
+export interface ProgressInfo extends Omit<DownloadProgress, "status"> {
+  status: DownloadProgress["status"] | "ready";
 }
 
 export interface LoadOptions extends HubOptions {
@@ -118,6 +114,7 @@ export function readOptions<T extends LoadOptions>(
   if (config !== undefined && typeof config !== "object")
     throw new InputError(`config: expected a config or an object of its fields, found ${show(config)}`);
   checkOptions(options);
+  readHubOptions(options);
   readQuantization(options.quantization_config);
   checkSignal(signal);
   signal?.throwIfAborted();
