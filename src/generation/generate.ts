@@ -7,6 +7,7 @@ import { BeamGeneration } from "./beam_generation.ts";
 import { type GenerateInputs, generateArguments, resolveConfig } from "./generate_inputs.ts";
 import type { GenerateOutput } from "./generate_output.ts";
 import type { Generation } from "./generation.ts";
+import { tellIdle } from "./idle_settings.ts";
 import { SampledGeneration } from "./sampled_generation.ts";
 import { checkStreamer } from "./streamers.ts";
 
@@ -21,6 +22,7 @@ export async function generate(model: PreTrainedModel, given: GenerateInputs): P
   const generation = generationOf(model, inputs);
   const leave = inputs.past_key_values?.acquire();
   try {
+    await tellIdle(generation.idle_settings);
     return await generation.run();
   } finally {
     leave?.();

@@ -383,6 +383,11 @@ shownInOneLine(PreTrainedModel, (model) => {
   const { path, threads, mapped, formats } = model.info();
   // Norms and biases are F32 beside whatever the matrices are.
   const most = Object.keys(formats).reduce((a, b) => (formats[b] > formats[a] ? b : a));
-  const parts = [path, `${model.config.num_hidden_layers} layers`, most, `${threads} threads`];
+  const parts = [
+    path,
+    `${model.config.num_hidden_layers} layers`,
+    most,
+    threads === 1 ? "1 thread" : `${threads} threads`,
+  ];
   return `${model.constructor.name} { ${[...parts, mapped ? "mapped" : "read"].join(", ")} }`;
 });

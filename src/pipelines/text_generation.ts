@@ -79,7 +79,7 @@ export class TextGenerationPipeline extends Pipeline<CausalLM> {
     const inputs = padLeft(rows, this.tokenizer.pad_token_id ?? 0);
     const sequences: Tensor = await this.model.generate({
       tokenizer: this.tokenizer,
-      ...this.length(generate, inputs.input_ids[0].length),
+      ...this.defaultLength(generate, inputs.input_ids[0].length),
       ...generate,
       ...inputs,
       return_dict_in_generate: false,
@@ -96,7 +96,7 @@ export class TextGenerationPipeline extends Pipeline<CausalLM> {
   }
 
   /** How many new tokens there are where nobody says so. */
-  private length(options: GenerateInputs, prompt: number): GenerateInputs {
+  private defaultLength(options: GenerateInputs, prompt: number): GenerateInputs {
     const said = [options, options.generation_config, this.model.generation_config].some(
       (settings) => settings?.max_new_tokens != null || settings?.max_length != null,
     );
