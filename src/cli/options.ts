@@ -58,7 +58,7 @@ export function withModel(command: Command): Command {
       action.setOptionValue("model", await localModel(modelOrDemo(action, model, quiet), quiet));
     })
     .option("--threads <n>", "threads (default: as many as cores)", count)
-    .option("--context <n>", "positions of the cache where the model has no window", count)
+    .option("--context <n>", "tokens that a sequence can have, prompt and answer together", count)
     .addOption(new Option("--kv-dtype <type>", "how the cache stores keys and values").choices(["f32", "f16", "q8_0"]))
     .option("--chunk-size <n>", "tokens of a prefill chunk at most", count)
     .addOption(loraOption())
