@@ -80,11 +80,25 @@ export interface BankedModel {
   readonly qk_interleaved: boolean;
 }
 
+/** Room in a bank for an expert that comes and goes. */
+export interface Slot {
+  readonly bank: number;
+  readonly address: number;
+}
+
+/** How many slots there are to be in the place of the experts, and bytes of each. */
+export interface SlotSizes {
+  readonly slots: number;
+  readonly slot_bytes: number;
+}
+
 export interface WeightPlan {
   readonly model: BankedModel;
   readonly constants: readonly Constant[];
   readonly orders: readonly PlacedOrder[];
   readonly segments: readonly Segment[];
+  /** Where experts come into while the model runs; none where all have places of their own. */
+  readonly slots: readonly Slot[];
   /** What is made, in the order of the files. */
   readonly made: readonly PlacedMatrix<MadeMatrix>[];
   /** Bytes of each bank, low region included. */
@@ -93,6 +107,8 @@ export interface WeightPlan {
   readonly weight_bytes: number;
   /** Those of them that are made. */
   readonly made_bytes: number;
+  /** Those of them that have no place of their own. */
+  readonly paged_bytes: number;
 }
 
 /** What must stay together in a bank. */
@@ -100,6 +116,8 @@ interface Unit {
   what: string;
   matrices: MatrixRef[];
   constants: MatrixRef[];
+  /** Of a slot. */
+  slot_bytes?: number;
 }
 
 /**
@@ -107,6 +125,7 @@ interface Unit {
  * @param page_size - the system's page, which mapped addresses keep
  * @param capacity - bytes of a bank at most
  * @param mapped - whether the file's bytes are mapped: else some formats are repacked
+ * @param paged - where experts come and go: the room that they have
  * @throws {@link MemoryError} when a unit does not fit a bank
  */
 export function planWeights(
@@ -116,18 +135,23 @@ export function planWeights(
   page_size: number,
   capacity: number,
   mapped: boolean,
+  paged?: SlotSizes,
 ): WeightPlan {
-  const banks = packUnits(weights, low, page_size, capacity);
+  const banks = packUnits(weights, low, page_size, capacity, paged);
   const laid = layOut(banks, low, page_size, mapped);
+  const experts = paged ? weights.layers.flatMap((layer) => layer.experts) : [];
+  const paged_bytes = bytesOf(experts.flatMap(({ w1, w3, w2 }) => [w1, w3, w2]));
   return {
     model: bankedModel(shape, weights, laid),
     constants: [...laid.constants.values()],
     orders: laid.orders,
     segments: laid.segments,
+    slots: laid.slots,
     made: laid.made,
     bank_bytes: laid.bank_bytes,
-    weight_bytes: bytesOf(laid.matrices.keys()),
+    weight_bytes: bytesOf(laid.matrices.keys()) + paged_bytes,
     made_bytes: bytesOf(laid.made.map(({ from }) => from)),
+    paged_bytes,
   };
 }
 
@@ -141,7 +165,13 @@ function bytesOf(matrices: Iterable<MatrixRef>): number {
  * The units of each bank. First fit in file order; a layer that would not fit what is left of a bank begins a new one,
  * unless it is larger than a whole bank: then it spreads, unit by unit.
  */
-function packUnits(weights: MixtralWeights, low: number, page_size: number, capacity: number): Unit[][] {
+function packUnits(
+  weights: MixtralWeights,
+  low: number,
+  page_size: number,
+  capacity: number,
+  paged: SlotSizes | undefined,
+): Unit[][] {
   const banks: Unit[][] = [[]];
   let room = capacity - low;
   const need = (units: readonly Unit[]) => units.reduce((sum, unit) => sum + unitBytes(unit, page_size), 0);
@@ -167,7 +197,7 @@ function packUnits(weights: MixtralWeights, low: number, page_size: number, capa
     constants: [norm, ...(head?.bias ? [head.bias] : [])],
   });
   for (const [i, layer] of weights.layers.entries()) {
-    const units = layerUnits(layer, i);
+    const units = layerUnits(layer, i, !paged);
     const bytes = need(units);
     if (bytes > room && bytes <= capacity - low) {
       banks.push([]);
@@ -175,10 +205,12 @@ function packUnits(weights: MixtralWeights, low: number, page_size: number, capa
     }
     units.forEach(put);
   }
+  for (let slot = 0; slot < (paged?.slots ?? 0); slot++)
+    put({ what: "room for an expert", matrices: [], constants: [], slot_bytes: paged!.slot_bytes });
   return banks;
 }
 
-function layerUnits(layer: LayerWeights, i: number): Unit[] {
+function layerUnits(layer: LayerWeights, i: number, with_experts: boolean): Unit[] {
   const attention: Unit = {
     what: `attention of layer ${i}`,
     matrices: [layer.q_proj, layer.k_proj, layer.v_proj, layer.o_proj],
@@ -190,7 +222,7 @@ function layerUnits(layer: LayerWeights, i: number): Unit[] {
     matrices: [weights.w1, weights.w3, weights.w2],
     constants: [],
   });
-  return [attention, ...layer.experts.map(expert)];
+  return [attention, ...(with_experts ? layer.experts.map(expert) : [])];
 }
 
 /** Whether a router has products of its own; else it is small, and f32. */
@@ -200,7 +232,8 @@ export const multiplied = ({ format }: MatrixRef): boolean => format.row_head !=
 const unitBytes = (unit: Unit, page_size: number): number =>
   unit.matrices.reduce((sum, m) => sum + alignUp(m.bytes, page_size) + 2 * page_size, 0) +
   unit.constants.reduce((sum, m) => sum + m.rows * m.cols * 4 + 64, 0) +
-  unit.matrices.reduce((sum, { order }) => sum + (order ? order.byteLength + 64 : 0), 0);
+  unit.matrices.reduce((sum, { order }) => sum + (order ? order.byteLength + 64 : 0), 0) +
+  alignUp(unit.slot_bytes ?? 0, page_size);
 
 /** Where everything stands. */
 interface LaidOut {
@@ -208,17 +241,22 @@ interface LaidOut {
   readonly constants: Map<MatrixRef, Constant>;
   readonly orders: PlacedOrder[];
   readonly segments: Segment[];
+  readonly slots: Slot[];
   readonly made: PlacedMatrix<MadeMatrix>[];
   readonly bank_bytes: number[];
 }
 
-/** Each bank: the low region, the constants, the orders of columns, what is made, then the files' ranges, each at its own offset within a page. */
+/**
+ * Each bank: the low region, the constants, the orders of columns, what is made, then the files' ranges, each at its own offset
+ * within a page, and slots.
+ */
 function layOut(banks: readonly (readonly Unit[])[], low: number, page_size: number, mapped: boolean): LaidOut {
   const laid: LaidOut = {
     matrices: new Map(),
     constants: new Map(),
     orders: [],
     segments: [],
+    slots: [],
     made: [],
     bank_bytes: [],
   };
@@ -249,6 +287,11 @@ function layOut(banks: readonly (readonly Unit[])[], low: number, page_size: num
       laid.segments.push({ bank, address, file, offset, bytes: end - offset, matrices: placed });
       for (const matrix of placed) laid.matrices.set(matrix.from, matrix);
       next = alignUp(address + end - offset, page_size);
+    }
+    for (const { slot_bytes } of units) {
+      if (slot_bytes === undefined) continue;
+      laid.slots.push({ bank, address: next });
+      next = alignUp(next + slot_bytes, page_size);
     }
     laid.bank_bytes.push(next);
   }
@@ -286,7 +329,8 @@ function bankedModel(shape: ModelShape, weights: MixtralWeights, laid: LaidOut):
   const tables = new Tables(count);
   const copies = copiesOf(weights);
   const stacked = (ref: MatrixRef): Stacked => {
-    const placed = matrices.get(ref)!;
+    // An expert without a place of its own gets one when it is wanted.
+    const placed = matrices.get(ref) ?? { bank: 0, address: 0, from: ref, format: ref.format };
     const order = ref.order && orders.find(({ bank, order }) => bank === placed.bank && order === ref.order);
     return { ...placed, order: order?.address ?? 0, copy: copies.get(ref) ?? 0 };
   };

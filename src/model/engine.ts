@@ -12,6 +12,7 @@ import { WORKSPACE_BYTES } from "../memory/layout.ts";
 import { emptyBanks } from "../memory/load.ts";
 import { Regions } from "../memory/regions.ts";
 import { FileWatch } from "../memory/watch.ts";
+import type { ExpertsInfo, Readers } from "../paging/readers.ts";
 import { saveFile } from "../platform/files.ts";
 import type { Platform } from "../platform/platform.ts";
 import { rowBytes } from "../quant/formats.ts";
@@ -65,6 +66,8 @@ export interface ModelInfo {
   read_ahead: Record<string, boolean>;
   /** Those that are loaded. */
   adapters: AdapterInfo[];
+  /** Under a `memory_budget`: what the experts take, and how often one was there when it was wanted. */
+  experts?: ExpertsInfo;
 }
 
 /** The memory that samplers work in, in bank 0. */
@@ -95,6 +98,7 @@ export class Engine {
   private readonly choices: Int32Array;
   private readonly pool: KvPool;
   private readonly owner: CacheOwner;
+  private readonly readers: Readers | undefined;
   private disposed = false;
 
   constructor(
@@ -105,8 +109,10 @@ export class Engine {
     rotary: Rotary,
     choices: Int32Array,
     options: LoadOptions,
+    readers: Readers | undefined,
   ) {
-    const { shape, state, build, source, weights } = plan;
+    const { shape, state, build, source, weights, paging } = plan;
+    this.readers = readers;
     this.platform = platform;
     this.plan = plan;
     this.banks = banks;
@@ -141,7 +147,9 @@ export class Engine {
       notify: (notice) => this.notify(notice),
       check: () => this.check(),
     });
-    const watch = new FileWatch([...new Set(source.mapper ? weights.segments.map(({ file }) => file) : [])]);
+    // What is mapped, or read later.
+    const later = source.mapper ? weights.segments : (paging?.experts.flat() ?? []);
+    const watch = new FileWatch([...new Set(later.map(({ file }) => file))]);
     this.scheduler = new Scheduler(
       {
         run: (job) => this.run(job),
@@ -271,6 +279,7 @@ export class Engine {
       cache_bytes: this.pool.bytes,
       read_ahead,
       adapters: this.adapters.info(),
+      ...(this.readers ? { experts: this.readers.info() } : {}),
     };
   }
 
@@ -283,6 +292,7 @@ export class Engine {
     const ended = this.team.dispose();
     this.scheduler.close(new EngineError(idle ? "the model was disposed" : "the model was disposed during a step"));
     await ended;
+    await this.readers?.dispose();
     await emptyBanks(this.platform, this.banks, idle);
     await this.adapters.dispose(idle);
   }

@@ -4,6 +4,8 @@
 import type { ModelShape } from "../config/shape.ts";
 import { STRIP, TILE_FROM } from "../memory/layout.ts";
 import type { BankedLayer } from "../memory/plan.ts";
+import type { Pager } from "../paging/pager.ts";
+import { DOWN, UP } from "../paging/table.ts";
 import type { BlockFormat } from "../quant/formats.ts";
 import { share } from "../threads/barrier.ts";
 import { type Assignment, downTasks, keepGated, upTasks } from "./expert_tasks.ts";
@@ -23,6 +25,7 @@ export class Experts {
   private readonly norm: Norm;
   private readonly lora: Lora;
   private readonly squares: Squares;
+  private readonly pager: Pager | undefined;
   private readonly hidden: number;
 
   constructor(
@@ -32,6 +35,7 @@ export class Experts {
     norm: Norm,
     lora: Lora,
     squares: Squares,
+    pager: Pager | undefined,
     shape: ModelShape,
   ) {
     this.memory = memory;
@@ -40,6 +44,7 @@ export class Experts {
     this.norm = norm;
     this.lora = lora;
     this.squares = squares;
+    this.pager = pager;
     this.hidden = shape.hidden;
   }
 
@@ -47,9 +52,38 @@ export class Experts {
     const assignments = this.assign(view, layer);
     this.squares.rows(view, "router", index, view.home, view.buffers.xn, this.hidden, this.hidden);
     this.squares.experts(view, index, assignments);
+    const { pager } = this;
+    if (!pager) return yield* this.compute(view, layer, index, assignments, assignments);
+    const { lane } = view.step;
+    const waves = pager.waves(lane, index, assignments);
+    const expertsOf = (some: readonly Assignment[]) => some.map(({ expert }) => expert);
+    for (const [i, wave] of waves.entries()) {
+      const after = expertsOf(waves.slice(i + 1).flat());
+      const picks = view.rows * layer.shape.experts_per_token;
+      yield* this.phases.shared(view, "experts wanted", index, () =>
+        pager.want(lane, index, expertsOf(wave), after, picks),
+      );
+      // What is there is computed while the rest is read.
+      const late = ({ expert }: Assignment) => pager.isLate(lane, expert);
+      const turns = [...wave.filter((one) => !late(one)), ...wave.filter(late)];
+      yield* this.compute(view, layer, index, wave, turns);
+    }
+  }
+
+  /**
+   * @param assignments - ascending by expert
+   * @param turns - the same in the order in which they are begun
+   */
+  private *compute(
+    view: StepView,
+    layer: BankedLayer,
+    index: number,
+    assignments: readonly Assignment[],
+    turns: readonly Assignment[],
+  ): Generator<void, void, void> {
     if (view.few) yield* this.phases.rows(view, "experts pack", index, () => this.packFew(view, layer, assignments));
     else yield* this.phases.shared(view, "experts pack", index, () => this.packTiles(view, layer, assignments));
-    yield* this.gateAndUp(view, layer, index, assignments);
+    yield* this.gateAndUp(view, layer, index, turns);
     if (layer.w2.weights.formats.some((_, expert) => wantsWholeRows(layer, expert)))
       yield* this.phases.shared(view, "experts pack", index, () => this.packGated(view, layer, assignments));
     yield* this.down(view, layer, index, assignments);
@@ -163,6 +197,7 @@ export class Experts {
       const { part, from, to } = units[unit];
       const assignment = assignments[part];
       const { expert, tokens } = assignment;
+      this.pager?.wait(index, expert, UP);
       const bank = products.bankOf(layer.w1.weights, expert);
       const stride = products.stripStride(units[unit], most);
       const input = view.few ? this.fewInput(view, layer, assignment) : this.input(view, assignment);
@@ -259,11 +294,12 @@ export class Experts {
       const stride = products.stripStride(units[unit], rows);
       for (const [part, assignment] of assignments.entries()) {
         const { expert, start, tokens } = assignment;
+        this.pager?.wait(index, expert, DOWN);
         const h = this.gated(view, layer, assignment);
         products.multiply(layer.w2, expert, h, from, to, { address: strip, stride });
         memory.copyToBank(products.bankOf(layer.w2.weights, expert), home, strip, tokens * stride);
-        const [index, scale] = [pairs.rows + start * 4, pairs.weights + start * 4];
-        this.norm.addRows(home, lane.x + from * 4, index, strip, stride, scale, tokens, to - from);
+        const [targets, scale] = [pairs.rows + start * 4, pairs.weights + start * 4];
+        this.norm.addRows(home, lane.x + from * 4, targets, strip, stride, scale, tokens, to - from);
         if (added.length > 0)
           lora.outer(added, { part, from, to }, stride, { bank: home, address: lane.x, stride: hidden });
       }

@@ -2,6 +2,7 @@
 //
 //   h += o_proj · attention(RMSNorm(h));  h += experts(RMSNorm(h))   for each layer;   logits = lm_head · RMSNorm(h)
 import { stackRowBytes } from "../memory/plan.ts";
+import { Pager } from "../paging/pager.ts";
 import type { Barrier, WorkCounter } from "../threads/barrier.ts";
 import { Attention } from "./attention.ts";
 import { Experts } from "./experts.ts";
@@ -42,7 +43,9 @@ export class Forward {
     const squares = new Squares(phases, setup.shape);
     this.attention = new Attention(memory, products, phases, norm, lora, squares, setup);
     this.router = new Router(memory, products, phases, norm, lora, setup.shape);
-    this.experts = new Experts(memory, products, phases, norm, lora, squares, setup.shape);
+    const { layers } = setup.model;
+    const pager = setup.paging && new Pager(setup.paging, layers, thread, () => barrier.check());
+    this.experts = new Experts(memory, products, phases, norm, lora, squares, pager, setup.shape);
     this.head = new Head(memory, products, phases, lora, setup);
   }
 

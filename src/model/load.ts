@@ -1,6 +1,7 @@
 // The order of loading: memories, threads and weights beside each other, and their undoing where one of them fails.
 import { checkTensors } from "../checkpoint/check_tensors.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { widest } from "../config/shape.ts";
 import { Converters } from "../convert/converters.ts";
 import { MemoryError } from "../errors.ts";
 import { instantiate, type KernelInstance, stackTop } from "../kernels/abi.ts";
@@ -10,6 +11,8 @@ import { createBank } from "../memory/bank.ts";
 import { emptyBanks, loadConstants, loadSegments } from "../memory/load.ts";
 import type { WeightPlan } from "../memory/plan.ts";
 import { FileWatch } from "../memory/watch.ts";
+import type { PagerSetup } from "../paging/pager.ts";
+import { Readers } from "../paging/readers.ts";
 import type { Platform } from "../platform/platform.ts";
 import { Team } from "../threads/team.ts";
 import type { HeadName, MadeMatrix } from "../weights/weights.ts";
@@ -38,12 +41,21 @@ export async function loadEngine(
   checkMemory(platform, checkpoint, plan);
   const { build, state, source, weights } = plan;
   const banks = plan.bank_bytes.map((bytes, i) => createBank(bytes, `memory ${i} of ${plan.bank_bytes.length}`));
+  const { paging } = plan;
+  const readers =
+    paging &&
+    new Readers(
+      paging,
+      weights.slots,
+      state.threads,
+      widest(plan.shape, (l) => l.experts),
+    );
   let team: EngineTeam | undefined;
   try {
     const kernels = banks.map((memory) => instantiate(build.module, memory, stackTop(state.threads)));
     const rotary = prepareRotary(plan, banks, kernels);
     // Threads start while the weights come in; a failure of either is waited for with the other.
-    const setup = setupOf(plan, banks, rotary.scale, options);
+    const setup = setupOf(plan, banks, rotary.scale, options, readers?.setup);
     const starting: Promise<EngineTeam> = Team.start(platform, state.threads, setup, setup.profile, signal);
     build.faster_dot?.prepare();
     const progress = progressOf(options, checkpoint, weights);
@@ -51,6 +63,7 @@ export async function loadEngine(
       new Uint32Array(banks[bank].buffer, address, order.length).set(order);
     const results = await Promise.allSettled([
       starting,
+      readers?.start(platform, banks, signal),
       loadSegments(weights, banks, kernels, source, signal, (bytes) => progress("read", bytes)),
       loadMade(
         platform,
@@ -65,18 +78,20 @@ export async function loadEngine(
     for (const result of results) if (result.status === "rejected") throw result.reason;
     await new FileWatch(checkpoint.files).checkLoaded();
     signal?.throwIfAborted();
-    return new Engine(platform, plan, banks, team!, rotary, setup.choices, options);
+    return new Engine(platform, plan, banks, team!, rotary, setup.choices, options, readers);
   } catch (error) {
     await team?.dispose();
+    await readers?.dispose();
     await emptyBanks(platform, banks, false);
     throw error;
   }
 }
 
 /** @throws {@link MemoryError} when weights that cannot be mapped are more than what is free */
-function checkMemory(platform: Platform, checkpoint: Checkpoint, { source, weights }: EnginePlan): void {
+function checkMemory(platform: Platform, checkpoint: Checkpoint, { source, weights, paging }: EnginePlan): void {
   const available = platform.available_memory();
-  const needed = source.mapper ? weights.made_bytes : weights.weight_bytes;
+  const slots = paging ? paging.slots * paging.slot_bytes : 0;
+  const needed = source.mapper ? weights.made_bytes : weights.weight_bytes - weights.paged_bytes + slots;
   if (available === undefined || needed <= available) return;
   const why = source.mapper ? "they are made while it loads" : `they cannot be mapped: ${source.reason}`;
   throw new MemoryError(
@@ -105,6 +120,7 @@ const setupOf = (
   banks: readonly WebAssembly.Memory[],
   rope_scale: number,
   options: LoadOptions,
+  paging: PagerSetup | undefined,
 ): Setup => ({
   type: "forward",
   kernels: build.module,
@@ -117,6 +133,7 @@ const setupOf = (
   model: weights.model,
   kv,
   adapters,
+  paging,
   banks,
   choices: new Int32Array(new SharedArrayBuffer(CHOICE_WORDS * 4)),
   eager: options.attn_implementation === "eager",
@@ -155,7 +172,7 @@ function progressOf(
 ): (what: "read" | "made", loaded: number) => void {
   const { progress_callback } = options;
   if (!progress_callback) return () => {};
-  const total = plan.weight_bytes;
+  const total = plan.weight_bytes - plan.paged_bytes;
   const name = checkpoint.path;
   const file = checkpoint.files[0].path;
   const done = { read: 0, made: 0 };

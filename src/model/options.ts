@@ -55,6 +55,11 @@ export interface LoadOptions extends HubOptions {
    * memory that is free. Sequences wait for each other where it is used up.
    */
   kv_bytes?: number;
+  /**
+   * What the experts may take of memory: bytes, or a share of what all of them take (up to 1). Those that are not there are
+   * read when a token needs them. @default `"auto"`: all of them where they fit into the memory that is free, else what does
+   */
+  memory_budget?: number | "auto";
   /** Tokens of a prompt's chunk at most. */
   chunk_size?: number;
   /** How long a step may take, in milliseconds, while others wait: 250 by default. A chunk that takes longer pauses. */
@@ -87,6 +92,7 @@ export const loadOptionNames: readonly string[] = [
     progress_callback: true,
     signal: true,
     kv_bytes: true,
+    memory_budget: true,
     chunk_size: true,
     step_ms: true,
     max_sequences: true,
@@ -155,6 +161,9 @@ export function checkOptions(options: LoadOptions): void {
   integer("bank_bytes", 65536, 2 ** 32);
   integer("kv_bytes", 1, 2 ** 48);
   integer("step_ms", 1, 2 ** 31 - 1);
+  const { memory_budget } = options;
+  if (memory_budget !== undefined && memory_budget !== "auto" && !(Number.isFinite(memory_budget) && memory_budget > 0))
+    throw new InputError(`memory_budget: expected bytes, a share up to 1, or "auto", found ${show(memory_budget)}`);
   choice("kv_dtype", Object.keys(kvFormats));
   choice("attn_implementation", ["tiled", "eager", "sdpa", "flash_attention_2"]);
   choice("mmap", ["auto", true, false]);

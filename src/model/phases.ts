@@ -14,6 +14,7 @@ export const phaseNames = [
   "attention pack",
   "o",
   "router",
+  "experts wanted",
   "experts pack",
   "experts w1, w3",
   "experts w2",

@@ -16,6 +16,8 @@ import { type Packings, packingsOf, planRunState, type RunState, WORKSPACE_BYTES
 import { chooseSource, type WeightSource } from "../memory/load.ts";
 import { multiplied, planWeights, type WeightPlan } from "../memory/plan.ts";
 import { memoryFormat } from "../memory/repack.ts";
+import { choosePaging } from "../paging/choose.ts";
+import type { PagingLayout } from "../paging/layout.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { BlockFormat } from "../quant/formats.ts";
 import type { MixShape } from "../quant/mixes.ts";
@@ -57,6 +59,8 @@ export interface EnginePlan {
   readonly state: RunState;
   readonly source: WeightSource;
   readonly weights: WeightPlan;
+  /** Where experts come and go. */
+  readonly paging: PagingLayout | undefined;
   /** The class's. */
   readonly head: HeadName | null;
   readonly kv: KvLayout;
@@ -109,15 +113,19 @@ export async function planEngine(
   const build = await loadKernels(platform, options.simd);
   const matrices = matricesOf(weights);
   const context = contextOf(shape, options.context);
-  const source = await chooseSource(
+  const free = platform.available_memory();
+  const mapping = await chooseSource(
     platform,
     options.mmap ?? "auto",
     checkpoint.files.every((file) => file.mappable),
   );
+  const { paging, reason } = choosePaging(shape, weights, options, mapping.mapper !== undefined, free);
+  const source: WeightSource = reason === undefined ? mapping : { mapper: undefined, reason };
+  const paged = new Set(paging && weights.layers.flatMap(({ experts }) => experts.flatMap((e) => [e.w1, e.w3, e.w2])));
   const logits = await WebAssembly.compile((await platform.wasm("logits.wasm")) as BufferSource);
   return askKernels(build.module, (kernels, memory) => {
     const mapped = source.mapper !== undefined;
-    const memory_formats = [...new Set(matrices.map((matrix) => memoryFormat(matrix, mapped)))];
+    const memory_formats = [...new Set(matrices.map((matrix) => memoryFormat(matrix, mapped || paged.has(matrix))))];
     const packings = packingsOf(kernels, memory_formats, 1 + Math.max(0, ...copiesOf(weights).values()));
     const chunk_rows = options.chunk_size ?? CHUNK_ROWS;
     const head_size = weights.head?.weight.rows ?? 1;
@@ -136,7 +144,7 @@ export async function planEngine(
     });
     const page_size = source.mapper?.page_size ?? DEFAULT_PAGE;
     const capacity = options.bank_bytes ? options.bank_bytes + state.end : MAX_BANK_BYTES;
-    const plan = planWeights(shape, weights, state.end, page_size, capacity, mapped);
+    const plan = planWeights(shape, weights, state.end, page_size, capacity, mapped, paging);
     const sizes = kvSizes(platform, kernels, shape, options, state, pages);
     const banks = plan.model.layers.map(({ bank }) => bank);
     // Where banks are small, for tests, caches need not be.
@@ -150,6 +158,7 @@ export async function planEngine(
       state,
       source,
       weights: plan,
+      paging,
       head,
       kv: layout,
       adapters: planAdapterState(shape, kernels, state),
@@ -207,9 +216,10 @@ function kvSizes(
 }
 
 /** The part of `ModelInfo` that is known before loading. */
-export function describePlan({ state, build, source, weights, kv, formats: used }: EnginePlan) {
+export function describePlan({ state, build, source, weights, paging, kv, formats: used }: EnginePlan) {
   const orders = weights.orders.reduce((sum, { order }) => sum + order.byteLength, 0);
   const constants = weights.constants.reduce((sum, { from }) => sum + from.rows * from.cols * 4, orders);
+  const slots = paging ? paging.slots * paging.slot_bytes : 0;
   return {
     threads: state.threads,
     simd: build.simd,
@@ -218,7 +228,10 @@ export function describePlan({ state, build, source, weights, kv, formats: used 
     weight_bytes: weights.weight_bytes,
     banks: weights.bank_bytes.length,
     private_bytes:
-      state.end - WORKSPACE_BYTES + constants + (source.mapper ? weights.made_bytes : weights.weight_bytes),
+      state.end -
+      WORKSPACE_BYTES +
+      constants +
+      (source.mapper ? weights.made_bytes : weights.weight_bytes - weights.paged_bytes + slots),
     kv_bytes: kv.pages * kv.page_bytes.reduce((a, b) => a + b, 0),
     formats: used,
   };

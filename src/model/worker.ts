@@ -1,7 +1,8 @@
 // The entry of a team's thread: takes its setup, then runs jobs until it is ended. There is one script for all threads,
-// those that compute and those that convert, since whoever bundles it bundles one.
+// those that compute, those that convert and those that read, since whoever bundles it bundles one.
 import type { ConvertJob, ConvertResult, ConvertSetup } from "../convert/job.ts";
 import { ConvertThread } from "../convert/thread.ts";
+import { Reader, type ReaderSetup } from "../paging/reader.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { Barrier, WorkCounter } from "../threads/barrier.ts";
 import type { Order, Reply } from "../threads/team.ts";
@@ -14,23 +15,27 @@ const reply = (message: Reply<JobResult | ConvertResult>) => port.post(message);
 
 let forward: Forward | undefined;
 let converter: ConvertThread | undefined;
+let reader: Reader | undefined;
 /** Whether this thread's results are wanted. */
 let answers = false;
 
 port.on_message((message) => {
-  const order = message as Order<Setup | ConvertSetup, Job | ConvertJob, Notice>;
+  const order = message as Order<Setup | ConvertSetup | ReaderSetup, Job | ConvertJob, Notice | "serve">;
   try {
     if (order.type === "init") {
       const { control, thread, threads, setup } = order;
       if (setup.type === "convert") converter = new ConvertThread(platform, setup);
+      else if (setup.type === "read") reader = new Reader(platform, setup);
       else {
         const barrier = new Barrier(control, threads, platform.cores());
         forward = new Forward(setup, thread, threads, barrier, new WorkCounter(control, thread));
       }
-      answers = setup.type === "convert" || thread === 0 || setup.profile;
+      answers = setup.type === "convert" || thread === 0 || (setup.type === "forward" && setup.profile);
       reply({ type: "ready" });
-    } else if (order.type === "notice") forward!.notice(order.notice);
-    else {
+    } else if (order.type === "notice") {
+      if (order.notice === "serve") reader!.serve();
+      else forward!.notice(order.notice);
+    } else {
       const result = order.work.type === "convert" ? converter!.run(order.work) : run(forward!, order.work);
       if (answers) reply({ type: "done", job: order.job, result });
     }

@@ -80,7 +80,8 @@ export class Barrier {
     this.check();
   }
 
-  private check(): void {
+  /** @throws {@link EngineError} when the team has failed */
+  check(): void {
     if (Atomics.load(this.words, FAILED)) throw new EngineError("another thread of the team has failed");
   }
 }
