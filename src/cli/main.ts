@@ -5,11 +5,12 @@ import process from "node:process";
 import { Command, CommanderError } from "commander";
 import { chatCommand } from "./chat.ts";
 import { convertCommand } from "./convert.ts";
+import { firstSteps } from "./demo.ts";
 import { downloadCommand } from "./download.ts";
 import { generateCommand } from "./generate.ts";
 import { imatrixCommand } from "./imatrix.ts";
 import { infoCommand } from "./info.ts";
-import { INTERRUPTED, Interrupted, say } from "./io.ts";
+import { INTERRUPTED, Interrupted, say, write } from "./io.ts";
 import { logitsCommand } from "./logits.ts";
 import { mergeCommand } from "./merge.ts";
 import { modelsCommand } from "./models.ts";
@@ -36,7 +37,8 @@ process.on("warning", ({ name, message }) => say(name === "TramontaneWarning" ? 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
 try {
-  await program.parseAsync();
+  if (process.argv.length > 2) await program.parseAsync();
+  else await write(firstSteps());
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
   else if (error instanceof Interrupted) process.exitCode = INTERRUPTED;

@@ -3,6 +3,7 @@
 import { eachOf } from "../abort.ts";
 import { openRepository } from "../checkpoint/repository.ts";
 import { readIndex } from "../checkpoint/shards.ts";
+import { namesOf } from "../config/option_names.ts";
 import { printable, showName } from "../config/show.ts";
 import { CheckpointError, HubError, WriteError } from "../errors.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -12,7 +13,7 @@ import { NoAnswer } from "./http.ts";
 import { checkPath, isPlainPath, type Listing } from "./listing.ts";
 import { type DownloadProgress, Progress } from "./progress.ts";
 import { type Located, openRemote, type RemoteFiles } from "./remote.ts";
-import { type HubOptions, readSettings, type Settings } from "./settings.ts";
+import { type HubOptions, hubOptions, readSettings, type Settings } from "./settings.ts";
 import type { Remote } from "./source.ts";
 import { Changed, partialBytes, partialNames, transfer } from "./transfer.ts";
 
@@ -21,6 +22,11 @@ export interface SnapshotOptions extends HubOptions {
   progress_callback?: ((info: DownloadProgress) => void) | undefined;
   signal?: AbortSignal | undefined;
 }
+
+export const snapshotOptions: readonly string[] = [
+  ...namesOf<Omit<SnapshotOptions, keyof HubOptions>>({ progress_callback: true, signal: true }),
+  ...hubOptions,
+];
 
 /** Chooses files of a listing. @param file - the one that was named. @throws CheckpointError when they are not in it */
 export type Chooser = (name: string, listing: Listing, file: string | undefined) => Choice;

@@ -13,7 +13,10 @@ export const hub = await FakeHub.start();
 for (const name of Object.keys(process.env)) if (/^(HF|HUGGING|TRANSFORMERS)/.test(name)) delete process.env[name];
 process.env["HF_HOME"] = join(temporary, "home");
 process.env["HF_ENDPOINT"] = hub.endpoint;
-process.env["HF_HUB_ETAG_TIMEOUT"] = process.env["HF_HUB_DOWNLOAD_TIMEOUT"] = "2";
+
+/** How long is waited for a server, in seconds: far longer than a busy machine needs. A test of waiting sets less. */
+export const PATIENCE = "60";
+process.env["HF_HUB_ETAG_TIMEOUT"] = process.env["HF_HUB_DOWNLOAD_TIMEOUT"] = PATIENCE;
 
 test.before.each(() => hub.reset());
 test.after(async () => {
