@@ -43,6 +43,8 @@ const SMALL_BYTES = 2 ** 24;
 const SIDE_BY_SIDE = 8;
 /** How often the first questions are asked: who is offline hears of it within seconds. */
 const FIRST_TRIES = 4;
+/** How often another process's download is looked at. */
+const WATCH_MS = 1000;
 /** How often a file is begun anew that changes while it comes. */
 const MOST_CHANGES = 3;
 
@@ -271,7 +273,9 @@ class Fetching {
     stop: AbortSignal,
   ): Promise<void> {
     const { etag, size } = located;
-    const unlock = await this.cache.lock(etag, stop);
+    // Of what another process fetches, its notes tell.
+    const watch = setInterval(() => void this.keptOf(located).then(loaded, () => {}), WATCH_MS);
+    const unlock = await this.cache.lock(etag, stop).finally(() => clearInterval(watch));
     try {
       // Another call or process may have fetched it meanwhile.
       if (await this.cache.has(commit, path, size)) return;

@@ -82,10 +82,17 @@ test("of two processes one fetches a file, the other waits for it", async () => 
   const cache_dir = freshCache();
   commit();
   slow();
-  const statuses = [1, 2].map(() => exit(spawn(process.execPath, [program, cache_dir])));
-  assert.equal(await Promise.all(statuses), [0, 0]);
+  const children = [1, 2].map(() => exit(spawn(process.execPath, [program, cache_dir])));
+  while (!hub.seen.some(isBytes)) await new Promise((resolve) => setTimeout(resolve, 20));
+  const told: DownloadProgress[] = [];
+  await whole(cache_dir, told);
+  assert.equal(await Promise.all(children), [0, 0]);
   assert.is(askedFor(), LARGE);
-  await whole(cache_dir);
+  const own = told.filter(({ status, file }) => status === "progress" && file === "model.safetensors");
+  assert.ok(
+    own.some(({ loaded }) => loaded > 0 && loaded < LARGE),
+    "who waits tells what the other has",
+  );
 });
 
 test("a file that the system lets grow no longer is an error, and nothing wrong is left", async () => {
