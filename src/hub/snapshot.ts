@@ -10,7 +10,7 @@ import type { Platform } from "../platform/platform.ts";
 import { RepositoryCache } from "./cache.ts";
 import type { Choice } from "./choose.ts";
 import { NoAnswer } from "./http.ts";
-import { checkPath, isPlainPath, type Listing } from "./listing.ts";
+import { checkPath, isPlainPath, type Listing, sizeOf } from "./listing.ts";
 import { type DownloadProgress, Progress } from "./progress.ts";
 import { type Located, openRemote, type RemoteFiles } from "./remote.ts";
 import { type HubOptions, hubOptions, readSettings, type Settings } from "./settings.ts";
@@ -159,7 +159,10 @@ class Fetching {
 
   private async missing(commit: string, listing: Listing, paths: readonly string[]): Promise<string[]> {
     const lacks: string[] = [];
-    for (const path of paths) if (!(await this.cache.has(commit, path, listing.get(path)?.size))) lacks.push(path);
+    for (const path of paths) {
+      const entry = listing.get(path);
+      if (!(await this.cache.has(commit, path, entry && sizeOf(entry)))) lacks.push(path);
+    }
     return lacks;
   }
 
@@ -201,7 +204,7 @@ class Fetching {
     const located = new Map<string, Located>();
     await eachOf(lacks, SIDE_BY_SIDE, this.signal, async (path) => {
       const facts = await this.files.locate(commit, path);
-      located.set(path, { ...facts, size: facts.size ?? (listing.get(path)!.size || undefined) });
+      located.set(path, { ...facts, size: facts.size ?? (sizeOf(listing.get(path)!) || undefined) });
     });
     const progress = new Progress(this.files.name, callback);
     let needed = 0;
