@@ -7,7 +7,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { duration } from "../../src/cli/local_model.ts";
 import { demo, root } from "../fixtures.ts";
-import { configs, freshCache, hub, LARGE, largeBytes, tree } from "../hub/setup.ts";
+import { configs, freshCache, hub, LARGE, largeBytes, runtime, tree } from "../hub/setup.ts";
 import { Command, main, tramontane } from "./command.ts";
 
 const demoFiles = Object.fromEntries(
@@ -134,7 +134,7 @@ test("in a terminal a bar tells what has come, how fast, and what remains", asyn
   ownCache();
   hub.commit("owner/model", { ...configs, "model.safetensors": largeBytes() });
   hub.fault(({ host }, answer) => (host === "cdn" ? { ...answer, drip: { bytes: 2 ** 19, ms: 30 } } : undefined));
-  const words = [process.execPath, main, "download", "owner/model"].map((word) => `'${word}'`).join(" ");
+  const words = [...runtime, main, "download", "owner/model"].map((word) => `'${word}'`).join(" ");
   const { spawn } = await import("node:child_process");
   const child = spawn("script", ["--quiet", "--flush", "--return", "--command", words, "/dev/null"], { cwd: root });
   let shown = "";

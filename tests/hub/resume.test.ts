@@ -10,7 +10,7 @@ import * as assert from "uvu/assert";
 import { download } from "../../src/hub/download.ts";
 import type { DownloadProgress } from "../../src/hub/progress.ts";
 import { partialNames } from "../../src/hub/transfer.ts";
-import { configs, freshCache, hub, LARGE, largeBytes } from "./setup.ts";
+import { configs, freshCache, hub, LARGE, largeBytes, runtime } from "./setup.ts";
 
 const isBytes = ({ host, method }: (typeof hub.seen)[number]) => host === "cdn" && method === "GET";
 
@@ -99,7 +99,7 @@ test("a file that the system lets grow no longer is an error, and nothing wrong 
   if (process.platform !== "linux") return;
   const cache_dir = freshCache();
   commit();
-  const limited = spawn("bash", ["-c", 'ulimit -f 20000; exec "$0" "$@"', process.execPath, program, cache_dir]);
+  const limited = spawn("bash", ["-c", 'ulimit -f 20000; exec "$0" "$@"', ...runtime, program, cache_dir]);
   let errors = "";
   limited.stderr.on("data", (part) => (errors += part));
   assert.is.not(await exit(limited), 0);
