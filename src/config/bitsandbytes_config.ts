@@ -5,7 +5,8 @@ import { knownOptions } from "./option_names.ts";
 import * as rule from "./rules.ts";
 import { show } from "./show.ts";
 
-type FloatName = "float32" | "float16" | "bfloat16";
+/** The types that torch computes with. */
+export type FloatName = "float32" | "float16" | "bfloat16";
 
 export interface BitsAndBytesOptions {
   /** LLM.int8: rows of int8, activations too, but for outliers. */

@@ -36,6 +36,7 @@ export class AutoClass<Model extends PreTrainedModel> {
   /** By model_type. */
   private readonly classes: Readonly<Record<string, ModelClass<Model>>>;
 
+  /** @internal */
   constructor(classes: Readonly<Record<string, ModelClass<Model>>>) {
     this.classes = classes;
   }
@@ -52,7 +53,7 @@ export class AutoClass<Model extends PreTrainedModel> {
     }
   }
 
-  /** The same of an open checkpoint, for the parts of this library. It stays the caller's. */
+  /** @internal The same of an open checkpoint. It stays the caller's. */
   from_checkpoint(checkpoint: Checkpoint, options: LoadOptions = {}): Promise<Model> {
     return this.classOf(checkpoint.config, checkpoint.path).from_checkpoint(checkpoint, options);
   }

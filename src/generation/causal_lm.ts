@@ -34,9 +34,12 @@ export interface CausalLM {
 /** A model with a language-model head. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
 export abstract class CausalLM extends PreTrainedModel {
+  /** @internal */
   static override readonly head = "lm_head";
+  /** @internal */
   protected override readonly own_arguments = ["labels", "logits_to_keep"];
 
+  /** @internal */
   protected async compute(inputs: CausalLMInputs): Promise<ForwardOutput> {
     const { vocab } = this.engine.shape;
     const labels = inputs.labels === undefined ? undefined : toRows(inputs.labels, "labels");
@@ -121,6 +124,7 @@ export class MixtralForCausalLM extends CausalLM {
  * (await model.generate({ input_ids: [[5, 6, 7]], max_new_tokens: 2, eos_token_id: null })).dims // [1, 5]
  */
 export class MistralForCausalLM extends CausalLM {
+  /** @internal */
   static override readonly config_class = MistralConfig;
   declare readonly config: MistralConfig;
 }

@@ -14,7 +14,7 @@ import { type CheckedInputs, checkInputs, type InputRow } from "../model/inputs.
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { type Tensor, type TokenIds, toRows } from "../tensor.ts";
 import type { CausalLM } from "./causal_lm.ts";
-import type { ProcessorContext } from "./processors.ts";
+import type { LogitsProcessors, PrefixFunction } from "./processors.ts";
 import type { CustomStoppingCriteria } from "./stopping.ts";
 import type { BaseStreamer } from "./streamers.ts";
 
@@ -30,8 +30,8 @@ export interface GenerateInputs extends GenerationOptions {
   seed?: number | bigint | null;
   streamer?: BaseStreamer | null;
   stopping_criteria?: CustomStoppingCriteria | readonly CustomStoppingCriteria[] | null;
-  logits_processor?: ProcessorContext["logits_processor"];
-  prefix_allowed_tokens_fn?: ProcessorContext["prefix_allowed_tokens_fn"];
+  logits_processor?: LogitsProcessors | null | undefined;
+  prefix_allowed_tokens_fn?: PrefixFunction | null | undefined;
   /** Needed by `stop_strings`. */
   tokenizer?: unknown;
   /** Holds the first tokens of the prompt already; it is extended in place. */

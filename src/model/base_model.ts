@@ -13,6 +13,7 @@ export interface BaseModelOutput extends ModelOutput {
 /** A model without a head. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
 export abstract class BaseModel extends PreTrainedModel {
+  /** @internal */
   protected async compute(inputs: ForwardInputs): Promise<BaseModelOutput> {
     const all = inputs.output_hidden_states ?? this.config.output_hidden_states;
     const { hidden_states, aux_loss, ...results } = await this.run(inputs, () => ({
@@ -42,6 +43,7 @@ export class MixtralModel extends BaseModel {
 
 /** Mistral without a head. */
 export class MistralModel extends BaseModel {
+  /** @internal */
   static override readonly config_class = MistralConfig;
   declare readonly config: MistralConfig;
 }

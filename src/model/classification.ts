@@ -41,10 +41,13 @@ export interface MixtralForSequenceClassification {
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
 export class MixtralForSequenceClassification extends PreTrainedModel {
+  /** @internal */
   static override readonly head = "score";
   declare readonly config: MixtralConfig;
+  /** @internal */
   protected override readonly own_arguments = ["labels"];
 
+  /** @internal */
   protected async compute(inputs: SequenceClassificationInputs): Promise<ClassifierOutput> {
     const { num_labels } = this.config;
     const labels = inputs.labels === undefined ? undefined : this.labelValues(inputs.labels);
@@ -133,10 +136,13 @@ export interface MixtralForTokenClassification {
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
 export class MixtralForTokenClassification extends PreTrainedModel {
+  /** @internal */
   static override readonly head = "score";
   declare readonly config: MixtralConfig;
+  /** @internal */
   protected override readonly own_arguments = ["labels"];
 
+  /** @internal */
   protected async compute(inputs: TokenClassificationInputs): Promise<ClassifierOutput> {
     const { num_labels } = this.config;
     const labels = inputs.labels === undefined ? undefined : toRows(inputs.labels, "labels");

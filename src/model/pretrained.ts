@@ -50,13 +50,17 @@ type ModelClass<T> = Pick<typeof PreTrainedModel, "head" | "config_class" | "fro
 export abstract class PreTrainedModel extends Callable {
   readonly config: PreTrainedConfig;
   readonly generation_config: GenerationConfig;
-  /** The engine underneath, for the parts of this library. */
+  /** @internal The engine underneath. */
   readonly engine: Engine;
-  /** The head that a checkpoint of this class must hold. */
+  /** @internal The head that a checkpoint of this class must hold. */
   static readonly head: HeadName | null = null;
-  /** The class of its config. */
+  /** @internal The class of its config. */
   static readonly config_class: ConfigClass = MixtralConfig;
 
+  /** Models are made by `from_pretrained` and `from_config`. */
+  protected constructor(...parts: never[]);
+  /** @internal */
+  protected constructor(engine: Engine, config: PreTrainedConfig, generation_config: GenerationConfig);
   protected constructor(engine: Engine, config: PreTrainedConfig, generation_config: GenerationConfig) {
     super();
     this.engine = engine;
@@ -71,18 +75,19 @@ export abstract class PreTrainedModel extends Callable {
    *   reason when aborted
    */
   static async from_pretrained<T extends PreTrainedModel>(
-    this: ModelClass<T>,
+    this: { readonly prototype: T },
     source: ModelSource,
     options: LoadOptions = {},
   ): Promise<T> {
+    const Class = this as ModelClass<T>;
     const given = readOptions(options, "from_pretrained");
     const repository = await findRepository(await currentPlatform(), source, "model", given);
     const checkpoint = await openCheckpoint(repository, {
       config: given.config as PreTrainedConfig | undefined,
-      config_class: this.config_class,
+      config_class: Class.config_class,
     });
     try {
-      return await this.from_checkpoint(checkpoint, given);
+      return await Class.from_checkpoint(checkpoint, given);
     } finally {
       await checkpoint.close();
     }
@@ -98,10 +103,11 @@ export abstract class PreTrainedModel extends Callable {
    * const model = await MixtralForCausalLM.from_config(config, { seed: 7 });
    */
   static async from_config<T extends PreTrainedModel>(
-    this: ModelClass<T>,
+    this: { readonly prototype: T },
     config: PreTrainedConfig | Readonly<Record<string, unknown>>,
     options: LoadOptions & { seed?: number | bigint } = {},
   ): Promise<T> {
+    const Class = this as ModelClass<T>;
     const { seed = 0, ...load } = readOptions(options, "from_config", ["seed"]);
     if (typeof seed !== "bigint" && !Number.isSafeInteger(seed))
       throw new InputError(`seed: expected an integer, found ${show(seed)}`);
@@ -109,13 +115,13 @@ export abstract class PreTrainedModel extends Callable {
       throw new InputError(`dtype: random weights are f32, found ${show(load.dtype)}`);
     if (load.quantization_config !== undefined)
       throw new InputError("quantization_config: random weights are f32, and stay so");
-    const checked = config instanceof PreTrainedConfig ? config : readConfig(config, "the config", this.config_class);
+    const checked = config instanceof PreTrainedConfig ? config : readConfig(config, "the config", Class.config_class);
     checked.validate();
-    return this.from_checkpoint(await randomCheckpoint(await currentPlatform(), checked, this.head, seed), load);
+    return Class.from_checkpoint(await randomCheckpoint(await currentPlatform(), checked, Class.head, seed), load);
   }
 
   /**
-   * Starts the engine on an open checkpoint, for the parts of this library. It stays the caller's, to be closed afterwards.
+   * @internal Starts the engine on an open checkpoint. It stays the caller's, to be closed afterwards.
    * @throws what from_pretrained does
    */
   static async from_checkpoint<T extends PreTrainedModel>(
@@ -164,7 +170,7 @@ export abstract class PreTrainedModel extends Callable {
   }
 
   /**
-   * For the parts of this library: tokens of a text at a time. A sliding window makes any number possible; the model knows
+   * @internal Tokens of a text at a time. A sliding window makes any number possible; the model knows
    * those that it was trained with.
    */
   get positions(): number {
@@ -223,9 +229,10 @@ export abstract class PreTrainedModel extends Callable {
     await this.engine.adapters.delete(names);
   }
 
-  /** Arguments of the class's forward pass beside those of every class. */
+  /** @internal Arguments of the class's forward pass beside those of every class. */
   protected readonly own_arguments: readonly string[] = [];
 
+  /** @internal */
   async _call(inputs: never): Promise<ModelOutput> {
     return this.forward(inputs);
   }
@@ -235,11 +242,11 @@ export abstract class PreTrainedModel extends Callable {
     return this.compute(checkArguments(inputs, [...this.own_arguments, ...routed]));
   }
 
-  /** The forward pass of the class. */
+  /** @internal The forward pass of the class. */
   protected abstract compute(inputs: ForwardInputs): Promise<ModelOutput>;
 
   /**
-   * The forward pass.
+   * @internal The forward pass.
    * @param wants_of - what is wanted of it, from the number of rows and their length
    * @param use_cache - what holds where the call says nothing
    * @throws {@link InputError} naming the argument that is wrong; the signal's reason when aborted
@@ -298,7 +305,7 @@ export abstract class PreTrainedModel extends Callable {
   }
 
   /**
-   * For the parts of this library: reads a text from its first token, and adds the squares of what each matrix is multiplied
+   * @internal Reads a text from its first token, and adds the squares of what each matrix is multiplied
    * by to `squares` (see squares.ts).
    * @returns the last hidden states, float32 (1, ids, hidden), where `normed`: what the head is multiplied by
    */
@@ -314,7 +321,7 @@ export abstract class PreTrainedModel extends Callable {
     return results.hidden_states?.[0];
   }
 
-  /** For the parts of this library. */
+  /** @internal */
   get math(): ExactMath {
     return this.engine.logits.exports;
   }

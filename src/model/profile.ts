@@ -50,11 +50,12 @@ export class Profile {
     prefill: { phases: new Map(), layers: new Map(), steps: 0, rows: 0 },
   };
 
+  /** @internal */
   constructor(threads: number) {
     this.threads = threads;
   }
 
-  /** Adds what a step took, or a part of the one of lane 0. @param results - of all threads */
+  /** @internal Adds what a step took, or a part of the one of lane 0. @param results - of all threads */
   add(job: Job & { type: "step" | "resume" }, results: readonly JobResult[]): void {
     const step = job.type === "step" ? job.step : this.chunk!;
     if (step.lane === 0) this.chunk = step;

@@ -38,10 +38,13 @@ export interface MixtralForQuestionAnswering {
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
 export class MixtralForQuestionAnswering extends PreTrainedModel {
+  /** @internal */
   static override readonly head = "qa_outputs";
   declare readonly config: MixtralConfig;
+  /** @internal */
   protected override readonly own_arguments = ["start_positions", "end_positions"];
 
+  /** @internal */
   protected async compute(inputs: QuestionAnsweringInputs): Promise<QuestionAnsweringOutput> {
     const starts = places(inputs.start_positions, "start_positions");
     const ends = places(inputs.end_positions, "end_positions");

@@ -32,6 +32,7 @@ const POOLINGS: readonly Pooling[] = ["none", "mean", "last_token", "cls"];
 export class FeatureExtractionPipeline extends Pipeline<BaseModel> {
   readonly task = "feature-extraction";
 
+  /** @internal */
   async _call(input: string | string[], options: FeatureExtractionOptions = {}): Promise<Tensor> {
     const { pooling = "none", normalize = false } = givenOptions(options, this.task, known);
     const texts = textsOf(this.task, input);

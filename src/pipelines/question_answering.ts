@@ -32,6 +32,7 @@ export interface QuestionAnsweringPipeline {
 export class QuestionAnsweringPipeline extends Pipeline<MixtralForQuestionAnswering> {
   readonly task = "question-answering";
 
+  /** @internal */
   async _call(question: string, context: string, options: QuestionAnsweringOptions = {}): Promise<unknown> {
     const { top_k = 1, max_answer_len = 15 } = givenOptions(options, this.task, known);
     for (const [name, text] of Object.entries({ question, context }))

@@ -29,6 +29,7 @@ export interface TextClassificationPipeline {
 export class TextClassificationPipeline extends Pipeline<MixtralForSequenceClassification> {
   readonly task = "text-classification";
 
+  /** @internal */
   async _call(input: string | string[], options?: TextClassificationOptions | null): Promise<unknown> {
     const { top_k = 1 } = givenOptions(options, this.task, ["top_k"], ["top_k"]);
     const texts = textsOf(this.task, input);

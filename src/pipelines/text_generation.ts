@@ -47,6 +47,7 @@ const DEFAULT_NEW_TOKENS = 256;
 export class TextGenerationPipeline extends Pipeline<CausalLM> {
   readonly task = "text-generation";
 
+  /** @internal */
   async _call(
     input: string | readonly string[] | Chat | readonly Chat[],
     options: TextGenerationOptions = {},

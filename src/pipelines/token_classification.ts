@@ -59,6 +59,7 @@ interface Piece {
 export class TokenClassificationPipeline extends Pipeline<MixtralForTokenClassification> {
   readonly task = "token-classification";
 
+  /** @internal */
   async _call(input: string | string[], options: TokenClassificationOptions = {}): Promise<unknown> {
     const { ignore_labels = ["O"], aggregation_strategy = "none" } = givenOptions(options, this.task, known);
     if (!Array.isArray(ignore_labels))

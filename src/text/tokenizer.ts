@@ -72,7 +72,7 @@ export class Tokenizer extends Callable {
   private readonly table: TokenTable;
   private readonly roles: Partial<Record<Role, string>> = {};
 
-  /** @throws {@link TokenizerError} when the config names a token that the vocabulary lacks, or an id twice */
+  /** @internal @throws {@link TokenizerError} when the config names a token that the vocabulary lacks, or an id twice */
   constructor(vocabulary: Vocabulary, config: TokenizerConfig) {
     super();
     this.vocabulary = vocabulary;
@@ -167,7 +167,7 @@ export class Tokenizer extends Callable {
     return applyTemplate(items, a, b ?? []);
   }
 
-  /** What calling the tokenizer does. */
+  /** @internal What calling the tokenizer does. */
   _call(
     text: string | readonly string[],
     given: EncodeOptions = {},
