@@ -87,7 +87,7 @@ export {
 export type { ModelInfo } from "./model/engine.ts";
 export type { CausalLMInputs, ForwardInputs } from "./model/inputs.ts";
 export type { LoadOptions, ProgressInfo } from "./model/options.ts";
-export { type ModelOutput, PreTrainedModel } from "./model/pretrained.ts";
+export { type ModelOutput, PreTrainedModel, type RandomOptions } from "./model/pretrained.ts";
 export type { Profile, ProfileRow, StepKind } from "./model/profile.ts";
 export {
   MixtralForQuestionAnswering,
@@ -108,6 +108,7 @@ export {
 } from "./pipelines/question_answering.ts";
 export {
   type LabelScore,
+  type LabelScores,
   type TextClassificationOptions,
   TextClassificationPipeline,
 } from "./pipelines/text_classification.ts";

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { GenerationConfig } from "../src/config/generation_config.ts";
 import { root } from "./fixtures.ts";
 
 const declarations = join(root, "dist", "src");
@@ -68,6 +69,52 @@ test("every type that a public signature names is exported", () => {
   }
   console.log(`# ${exported.size} names exported`);
   assert.equal([...missing], [], [...missing].join("\n"));
+});
+
+/** What nothing is done without: no default to tell. */
+const absent = new Set([
+  ...["signal", "progress_callback", "streamer", "token_callback_function", "stopping_criteria", "logits_processor"],
+  ...["prefix_allowed_tokens_fn", "tokenizer", "assistant_model"],
+  ...["input_ids", "inputs_embeds", "labels", "start_positions", "end_positions"],
+]);
+
+/** The optional properties of an interface, each with the comment before it. */
+function properties(path: string, name: string): { name: string; doc: string; type: string }[] {
+  const [, body = ""] =
+    read(path).match(new RegExp(`^export interface ${name}\\b[^{]*\\{\\n([\\s\\S]*?)^\\}`, "m")) ?? [];
+  const found = body.matchAll(/^ {4}(?:(\/\*\*(?:(?!\*\/)[\s\S])*\*\/)\n {4})?(\w+)\?: ((?:[^;{]|\{[^}]*\})*);$/gm);
+  return Array.from(found, ([, doc = "", property, type]) => ({ name: property, doc, type }));
+}
+
+const interfaces = [...open(index).imported.values()].filter(({ name }) => /(Options|Inputs|Locations)$/.test(name));
+
+test("every option says what it is and what holds without it, and may be undefined", () => {
+  const wrong: string[] = [];
+  let count = 0;
+  for (const { path, name } of interfaces)
+    for (const { name: option, doc, type } of properties(path, name)) {
+      count++;
+      if (doc === "") wrong.push(`${name}.${option}: no doc`);
+      else if (!absent.has(option) && !/@default \S/.test(doc)) wrong.push(`${name}.${option}: no @default`);
+      // Under exactOptionalPropertyTypes, which tsc --init turns on.
+      if (!/\| undefined$|^unknown$/.test(type)) wrong.push(`${name}.${option}: ${type} without undefined`);
+    }
+  console.log(`# ${count} options of ${interfaces.length} interfaces`);
+  assert.ok(count > 100, `found ${count} options`);
+  assert.equal(wrong, [], wrong.join("\n"));
+});
+
+test("the settings of generate say the defaults that they have", () => {
+  const defaults = Object.entries(GenerationConfig.resolve());
+  const path = join(declarations, "config", "generation_config.ts");
+  const [, body] = read(path).match(/^export interface ResolvedGenerationConfig \{\n([\s\S]*?)^\}/m)!;
+  const told = new Map(
+    Array.from(
+      body.matchAll(/@default (\S+)[\s\S]*?\*\/\n {4}(\w+): /g),
+      ([, value, name]) => [name, value === "none" ? null : JSON.parse(value)] as const,
+    ),
+  );
+  assert.equal([...told].sort(), defaults.sort());
 });
 
 test.run();

@@ -10,7 +10,7 @@ import { type SnapshotOptions, snapshotOptions } from "../hub/snapshot.ts";
 import { type BaseModel, MistralModel, MixtralModel } from "../model/base_model.ts";
 import { MixtralForSequenceClassification, MixtralForTokenClassification } from "../model/classification.ts";
 import { type LoadOptions, readOptions } from "../model/options.ts";
-import type { PreTrainedModel } from "../model/pretrained.ts";
+import type { PreTrainedModel, RandomOptions } from "../model/pretrained.ts";
 import { MixtralForQuestionAnswering } from "../model/question_answering.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { type CausalLM, MistralForCausalLM, MixtralForCausalLM } from "./causal_lm.ts";
@@ -28,7 +28,7 @@ export const AutoConfig: {
 /** What the Auto classes use of a class of models. */
 interface ModelClass<Model> {
   from_checkpoint(checkpoint: Checkpoint, options?: LoadOptions): Promise<Model>;
-  from_config(config: PreTrainedConfig, options?: LoadOptions & { seed?: number | bigint }): Promise<Model>;
+  from_config(config: PreTrainedConfig, options?: RandomOptions): Promise<Model>;
 }
 
 /** Makes models of the class that suits a checkpoint or a config. */
@@ -61,7 +61,7 @@ export class AutoClass<Model extends PreTrainedModel> {
   /** As the class's own. */
   async from_config(
     config: PreTrainedConfig | Readonly<Record<string, unknown>>,
-    options: LoadOptions & { seed?: number | bigint } = {},
+    options: RandomOptions = {},
   ): Promise<Model> {
     const checked = config instanceof PreTrainedConfig ? config : readConfig(config, "the config");
     return this.classOf(checked, "the config").from_config(checked, options);

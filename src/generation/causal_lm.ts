@@ -1,6 +1,7 @@
 // MixtralForCausalLM and MistralForCausalLM: language models, which generate.
 import { MistralConfig } from "../config/mistral_config.ts";
 import { MixtralConfig } from "../config/mixtral_config.ts";
+import type { KeyValueCache } from "../model/cache.ts";
 import { checkLabels } from "../model/forward_output.ts";
 import { type CausalLMInputs, keptColumns } from "../model/inputs.ts";
 import { type ModelOutput, PreTrainedModel } from "../model/pretrained.ts";
@@ -25,6 +26,8 @@ export interface ForwardOutput extends ModelOutput {
 }
 
 export interface CausalLM {
+  /** The forward pass, with the cache that was asked for. */
+  (inputs: CausalLMInputs & { use_cache: true }): Promise<ForwardOutput & { past_key_values: KeyValueCache }>;
   /** The forward pass. @throws {@link InputError} naming the argument that is wrong */
   (inputs: CausalLMInputs): Promise<ForwardOutput>;
   /** The same. */

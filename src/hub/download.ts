@@ -12,10 +12,10 @@ import { parseId } from "./source.ts";
 
 export interface DownloadOptions extends SnapshotOptions {
   /**
-   * Names of files, or patterns: `*` is any text, `?` one character. By default what `from_pretrained` reads: never both
-   * safetensors and pickles.
+   * Names of files, or patterns: `*` is any text, `?` one character.
+   * @default what `from_pretrained` reads: never both safetensors and pickles
    */
-  files?: string | readonly string[];
+  files?: string | readonly string[] | undefined;
 }
 
 const known = [...snapshotOptions, "files"];

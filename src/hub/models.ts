@@ -24,8 +24,8 @@ export interface CachedModel {
 }
 
 export interface CacheOptions {
-  /** Another cache than the environment's. */
-  cache_dir?: string;
+  /** Another cache. @default the environment's */
+  cache_dir?: string | undefined;
 }
 
 const folderName = /^models--[^/\\]+$/;

@@ -20,6 +20,7 @@ import { Changed, partialBytes, partialNames, transfer } from "./transfer.ts";
 export interface SnapshotOptions extends HubOptions {
   /** Told of each part that has come in. Where it returns promises, the call ends when they are settled. */
   progress_callback?: ((info: DownloadProgress) => void) | undefined;
+  /** Aborts it: the call rejects with its reason. */
   signal?: AbortSignal | undefined;
 }
 

@@ -2,6 +2,7 @@
 import { MistralConfig } from "../config/mistral_config.ts";
 import type { MixtralConfig } from "../config/mixtral_config.ts";
 import type { Tensor } from "../tensor.ts";
+import type { KeyValueCache } from "./cache.ts";
 import type { ForwardInputs } from "./inputs.ts";
 import { type ModelOutput, PreTrainedModel } from "./pretrained.ts";
 
@@ -25,6 +26,8 @@ export abstract class BaseModel extends PreTrainedModel {
   }
 }
 export interface BaseModel {
+  /** The forward pass, with the cache that was asked for. */
+  (inputs: ForwardInputs & { use_cache: true }): Promise<BaseModelOutput & { past_key_values: KeyValueCache }>;
   /** The forward pass. @throws {@link InputError} naming the argument that is wrong */
   (inputs: ForwardInputs): Promise<BaseModelOutput>;
   /** The same. */

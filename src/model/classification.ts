@@ -14,8 +14,11 @@ export interface ClassifierOutput extends ModelOutput {
 }
 
 export interface SequenceClassificationInputs extends ForwardInputs {
-  /** (rows) the class of each, or what a regression aims at; (rows, num_labels) of a regression or of several labels. */
-  labels?: Tensor | readonly number[] | readonly (readonly number[])[];
+  /**
+   * (rows) the class of each, or what a regression aims at; (rows, num_labels) of a regression or of several labels: then
+   * the result has `loss`.
+   */
+  labels?: Tensor | readonly number[] | readonly (readonly number[])[] | undefined;
 }
 
 /** Labels as numbers, `width` for each row, and what they are. */
@@ -116,8 +119,8 @@ export class MixtralForSequenceClassification extends PreTrainedModel {
 }
 
 export interface TokenClassificationInputs extends ForwardInputs {
-  /** (rows, length) the class of each token, -100 where one does not count. */
-  labels?: TokenIds;
+  /** (rows, length) the class of each token, -100 where one does not count: then the result has `loss`. */
+  labels?: TokenIds | undefined;
 }
 
 export interface MixtralForTokenClassification {

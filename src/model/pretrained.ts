@@ -40,6 +40,12 @@ export interface ModelOutput {
   past_key_values?: KeyValueCache;
 }
 
+/** The options of `from_config`. */
+export interface RandomOptions extends LoadOptions {
+  /** Seeds the weights: the same seed gives the same bits in every runtime. @default 0 */
+  seed?: number | bigint | undefined;
+}
+
 /** What a class wants of a call beside what was asked for: of its head, and perhaps the last hidden states. */
 type HeadWanted = Pick<ForwardWants, "kept" | "size" | "labels"> &
   Partial<Pick<ForwardWants, "hidden_states" | "squares">>;
@@ -96,7 +102,6 @@ export abstract class PreTrainedModel extends Callable {
   /**
    * A model without a checkpoint: random weights of `config.initializer_range`, in float32.
    * @param config - a config, or some of its fields
-   * @param options - as of from_pretrained, and `seed` (0): the same seed gives the same bits in every runtime
    * @throws ConfigError or MemoryError
    * @example
    * const config = new MixtralConfig({ vocab_size: 64, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2 });
@@ -105,7 +110,7 @@ export abstract class PreTrainedModel extends Callable {
   static async from_config<T extends PreTrainedModel>(
     this: { readonly prototype: T },
     config: PreTrainedConfig | Readonly<Record<string, unknown>>,
-    options: LoadOptions & { seed?: number | bigint } = {},
+    options: RandomOptions = {},
   ): Promise<T> {
     const Class = this as ModelClass<T>;
     const { seed = 0, ...load } = readOptions(options, "from_config", ["seed"]);

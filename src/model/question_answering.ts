@@ -7,10 +7,13 @@ import { crossEntropy } from "./losses.ts";
 import { type ModelOutput, PreTrainedModel } from "./pretrained.ts";
 
 export interface QuestionAnsweringInputs extends ForwardInputs {
-  /** (rows) the index of the answer's first token; beyond the row: it does not count. */
-  start_positions?: TokenIds;
+  /**
+   * (rows) the index of the answer's first token; beyond the row: it does not count. With `end_positions` the result has
+   * `loss`.
+   */
+  start_positions?: TokenIds | undefined;
   /** (rows) of its last. */
-  end_positions?: TokenIds;
+  end_positions?: TokenIds | undefined;
 }
 
 export interface QuestionAnsweringOutput extends ModelOutput {

@@ -14,16 +14,20 @@ export interface FoundAnswer {
 }
 
 export interface QuestionAnsweringOptions {
-  /** How many answers, the likeliest first; 1 by default. */
-  top_k?: number;
-  /** Tokens of an answer at most; 15 by default, as in transformers. */
-  max_answer_len?: number;
+  /** How many answers, the likeliest first. @default 1 */
+  top_k?: number | undefined;
+  /** Tokens of an answer at most, as in transformers. @default 15 */
+  max_answer_len?: number | undefined;
 }
 
 const known = namesOf<QuestionAnsweringOptions>({ top_k: true, max_answer_len: true });
 
 export interface QuestionAnsweringPipeline {
-  (question: string, context: string, options?: { top_k?: 1; max_answer_len?: number }): Promise<FoundAnswer>;
+  (
+    question: string,
+    context: string,
+    options?: QuestionAnsweringOptions & { top_k?: 1 | undefined },
+  ): Promise<FoundAnswer>;
   (question: string, context: string, options: QuestionAnsweringOptions): Promise<FoundAnswer[]>;
 }
 

@@ -12,16 +12,20 @@ export interface LabelScore {
   score: number;
 }
 
+/** The likeliest labels of a text, at least one. */
+export type LabelScores = [LabelScore, ...LabelScore[]];
+
 export interface TextClassificationOptions {
-  /** How many labels, the likeliest first; null: all. 1 by default. */
-  top_k?: number | null;
+  /** How many labels, the likeliest first; null: all. @default 1 */
+  top_k?: number | null | undefined;
 }
 
 export interface TextClassificationPipeline {
   /** One label for each text. */
-  (texts: string | string[], options?: { top_k?: 1 }): Promise<LabelScore[]>;
-  (text: string, options: TextClassificationOptions): Promise<LabelScore[]>;
-  (texts: string[], options: TextClassificationOptions): Promise<LabelScore[][]>;
+  (text: string, options?: { top_k?: 1 | undefined }): Promise<[LabelScore]>;
+  (texts: string | readonly string[], options?: { top_k?: 1 | undefined }): Promise<LabelScore[]>;
+  (text: string, options: TextClassificationOptions): Promise<LabelScores>;
+  (texts: readonly string[], options: TextClassificationOptions): Promise<LabelScores[]>;
 }
 
 /** Source: transformers.js, and of what scores are, transformers' text_classification.py. */
@@ -30,7 +34,7 @@ export class TextClassificationPipeline extends Pipeline<MixtralForSequenceClass
   readonly task = "text-classification";
 
   /** @internal */
-  async _call(input: string | string[], options?: TextClassificationOptions | null): Promise<unknown> {
+  async _call(input: string | readonly string[], options?: TextClassificationOptions | null): Promise<unknown> {
     const { top_k = 1 } = givenOptions(options, this.task, ["top_k"], ["top_k"]);
     const texts = textsOf(this.task, input);
     if (top_k !== null && !(Number.isInteger(top_k) && top_k > 0))

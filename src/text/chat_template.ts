@@ -19,14 +19,14 @@ export interface ChatMessage {
 }
 
 export interface ChatOptions {
-  /** Functions that the model may call, as JSON schemas. */
-  tools?: readonly unknown[] | null;
-  /** Texts that the model may use. */
-  documents?: readonly unknown[] | null;
-  /** End with what begins an answer, where the template has such a thing. Default false. */
-  add_generation_prompt?: boolean;
-  /** End inside the last message, so that the model goes on with it. Default false. */
-  continue_final_message?: boolean;
+  /** Functions that the model may call, as JSON schemas. @default none */
+  tools?: readonly unknown[] | null | undefined;
+  /** Texts that the model may use. @default none */
+  documents?: readonly unknown[] | null | undefined;
+  /** Ends with what begins an answer, where the template has such a thing. @default false */
+  add_generation_prompt?: boolean | undefined;
+  /** Ends inside the last message, so that the model goes on with it. @default false */
+  continue_final_message?: boolean | undefined;
   /** Further variables of the template. */
   [variable: string]: unknown;
 }

@@ -27,8 +27,8 @@ export type ParsedAnswer = {
 };
 
 export interface ParseToolCallsOptions {
-  /** Give calls without an id one of nine random letters and digits, which templates of v3 ask for. Default false. */
-  add_ids?: boolean;
+  /** Gives calls without an id one of nine random letters and digits, which templates of v3 ask for. @default false */
+  add_ids?: boolean | undefined;
 }
 
 const MARK = "[TOOL_CALLS]";
