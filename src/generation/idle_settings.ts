@@ -28,7 +28,10 @@ const needs: Partial<Record<keyof GenerateInputs, Needs>> = {
   top_logprobs: object,
   max_matching_ngram_size: lookup,
   num_assistant_tokens: assistant,
-  num_assistant_tokens_schedule: assistant,
+  num_assistant_tokens_schedule: [
+    (c, inputs) => assistant[0](c, inputs) || lookup[0](c, inputs),
+    "assistant_model or prompt_lookup_num_tokens",
+  ],
 };
 
 const defaults: GenerateInputs = GenerationConfig.resolve();

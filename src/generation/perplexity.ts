@@ -52,7 +52,7 @@ export interface Perplexity {
 /** What is needed of a tokenizer. */
 export interface PerplexityTokenizer {
   encode(text: string): number[];
-  readonly bos_token_id?: number;
+  readonly bos_token_id?: number | undefined;
 }
 
 /** As many tokens as llama.cpp takes, and a prompt's chunk has. */

@@ -57,8 +57,8 @@ export interface ImatrixResult {
 
 /** What is needed of a tokenizer. */
 export interface ImatrixTokenizer {
-  encode(text: string, options?: { split_special_tokens?: boolean }): number[];
-  readonly bos_token_id?: number;
+  encode(text: string, options?: { split_special_tokens?: boolean | undefined }): number[];
+  readonly bos_token_id?: number | undefined;
 }
 
 /** As many tokens as llama-imatrix takes. */

@@ -48,7 +48,7 @@ export const MARKS: readonly string[] = [MARK, ID, ARGS];
  * Takes an answer apart. Calls that are broken stay text: nothing of an answer is lost.
  * @param answer - its text, control tokens among it (`skip_special_tokens: false`)
  * @example
- * parse_tool_calls('[TOOL_CALLS] [{"name": "wind", "arguments": {"at": "noon"}}]').tool_calls[0].function.name; // "wind"
+ * parse_tool_calls('[TOOL_CALLS] [{"name": "wind", "arguments": {"at": "noon"}}]').tool_calls[0]?.function.name; // "wind"
  */
 export function parse_tool_calls(answer: string, options: ParseToolCallsOptions = {}): ParsedAnswer {
   if (typeof answer !== "string") throw new InputError(`answer: expected a text, found ${show(answer)}`);
