@@ -202,9 +202,15 @@ class Fetching {
       const facts = await this.files.locate(commit, path);
       located.set(path, { ...facts, size: facts.size ?? (listing.get(path)!.size || undefined) });
     });
-    await this.checkSpace([...located.values()]);
     const progress = new Progress(this.files.name, callback);
-    for (const path of lacks) progress.expect(path, located.get(path)!.size);
+    let needed = 0;
+    for (const path of lacks) {
+      const facts = located.get(path)!;
+      const kept = await this.keptOf(facts);
+      needed += (facts.size ?? 0) - kept;
+      progress.expect(path, kept, facts.size);
+    }
+    await this.checkSpace(needed);
     const fetchSome = (some: readonly string[], most: number) =>
       eachOf(some, most, this.signal, (path, _, stop) =>
         this.fetchFile(commit, path, located.get(path)!, progress, stop),
@@ -218,14 +224,14 @@ class Fetching {
     await progress.settled();
   }
 
+  /** Bytes of a file that are in the cache. */
+  private async keptOf(facts: Located): Promise<number> {
+    if (await this.cache.hasBlob(facts.etag, facts.size)) return facts.size ?? 0;
+    return partialBytes(this.platform, this.cache.blob(facts.etag), facts);
+  }
+
   /** @throws WriteError when the disk has not the room */
-  private async checkSpace(files: readonly Located[]): Promise<void> {
-    let needed = 0;
-    for (const facts of files) {
-      const { etag, size = 0 } = facts;
-      if (!(await this.cache.hasBlob(etag, size)))
-        needed += size - (await partialBytes(this.platform, this.cache.blob(etag), facts));
-    }
+  private async checkSpace(needed: number): Promise<void> {
     const free = await this.platform.free_space(this.cache.blob("any"));
     if (free === undefined || needed <= free) return;
     const gb = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
