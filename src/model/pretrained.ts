@@ -143,17 +143,12 @@ export abstract class PreTrainedModel extends Callable {
       throw new CheckpointError(
         `${name}: found model_type "${config.model_type}", which is for another class; the Auto classes choose it`,
       );
-    const tell = (status: "initiate" | "done" | "ready") =>
-      progress_callback({
-        status,
-        name,
-        file: name,
-        loaded: 0,
-        total: 0,
-        progress: status === "initiate" ? 0 : 100,
-      });
-    tell("initiate");
     let engine: Engine | undefined;
+    const tell = (status: "initiate" | "done" | "ready") => {
+      const total = engine?.info().weight_bytes ?? 0;
+      progress_callback({ status, name, file: name, loaded: total, total, progress: engine ? 100 : 0 });
+    };
+    tell("initiate");
     try {
       engine = await loadEngine(await currentPlatform(), checkpoint, { ...options, progress_callback }, this.head);
       tell("done");
