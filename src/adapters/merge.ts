@@ -26,6 +26,7 @@ import { Merger } from "./merger.ts";
 /** An adapter to merge: its folder, and what its own scale is multiplied by (1). */
 export type MergeAdapter = string | { readonly path: string; readonly scale?: number };
 
+/** The options of `merge`. */
 export interface MergeOptions {
   /** In which floats weights are written. @default as the base's are */
   dtype?: "f32" | "f16" | "bf16" | undefined;

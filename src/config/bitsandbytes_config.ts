@@ -8,6 +8,7 @@ import { show } from "./show.ts";
 /** The types that torch computes with. */
 export type FloatName = "float32" | "float16" | "bfloat16";
 
+/** The fields of `BitsAndBytesConfig`. */
 export interface BitsAndBytesOptions {
   /** LLM.int8: rows of int8, activations too, but for outliers. @default false */
   load_in_8bit?: boolean | undefined;

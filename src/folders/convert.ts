@@ -27,6 +27,7 @@ export interface ConvertProgress {
   progress: number;
 }
 
+/** The options of `convert`. */
 export interface ConvertOptions {
   /**
    * Heads of keys and values: each becomes the mean of those of its group. A divisor of what the model has.
@@ -41,6 +42,7 @@ export interface ConvertOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** What `convert` has done. */
 export interface Converted {
   /** What was changed, each in a sentence. */
   changes: string[];

@@ -15,6 +15,7 @@ import { MixtralForQuestionAnswering } from "../model/question_answering.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { type CausalLM, MistralForCausalLM, MixtralForCausalLM } from "./causal_lm.ts";
 
+/** Reads configs of either model. */
 export const AutoConfig: {
   /** The config of a checkpoint: a folder, a .gguf file, a URL, or a model on a hub. @throws CheckpointError, ConfigError, HubError */
   from_pretrained(source: ModelSource, options?: SnapshotOptions): Promise<PreTrainedConfig>;

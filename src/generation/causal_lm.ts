@@ -13,6 +13,7 @@ import { streamText, streamTokens } from "./stream.ts";
 import type { TextTokenizer } from "./text_output.ts";
 import { transitionScores } from "./transition_scores.ts";
 
+/** What a language model's forward pass gives back. */
 export interface ForwardOutput extends ModelOutput {
   /** float32 (rows, kept positions, vocab) */
   logits: Tensor;

@@ -22,6 +22,7 @@ export interface PerplexityProgress {
   perplexity: number;
 }
 
+/** The options of `perplexity`. */
 export interface PerplexityOptions {
   /** Tokens of a window. @default 512, or as many as the model has positions */
   context?: number | undefined;
@@ -40,6 +41,7 @@ export interface PerplexityOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** What `perplexity` measures. */
 export interface Perplexity {
   /** e^nll. */
   perplexity: number;

@@ -25,6 +25,7 @@ export abstract class LogitsProcessor {
   abstract _call(input_ids: number[][], scores: Tensor): unknown;
 }
 
+/** What callers may pass as a processor; an object with `_call` as in transformers.js. */
 export type CustomLogitsProcessor = LogitsProcessorFunction | { _call: LogitsProcessorFunction };
 
 /** Processors of the caller's, as `generate` takes them. */

@@ -75,9 +75,11 @@ export class EosTokenCriteria extends StoppingCriteria {
 export class InterruptableStoppingCriteria extends StoppingCriteria {
   /** Whether `interrupt` was called since the last `reset`. */
   interrupted = false;
+  /** Ends the generation with its next token. */
   interrupt(): void {
     this.interrupted = true;
   }
+  /** Takes `interrupt` back, so that it can be used again. */
   reset(): void {
     this.interrupted = false;
   }
@@ -184,6 +186,7 @@ export class StoppingCriteriaList extends StoppingCriteria {
     for (const criterion of criteria) this.push(criterion);
   }
 
+  /** @throws {@link InputError} when it is neither a criterion nor a function */
   push(criterion: CustomStoppingCriteria): void {
     const known = typeof criterion === "function" || typeof criterion?._call === "function";
     if (!known) throw new InputError(`stopping_criteria: expected functions or criteria, found ${show(criterion)}`);

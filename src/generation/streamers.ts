@@ -27,6 +27,7 @@ export function checkStreamer(streamer: unknown): void {
   if (streamer !== undefined) methodsArgument(streamer, "streamer", "put", "end");
 }
 
+/** The options of `TextStreamer`. */
 export interface TextStreamerOptions {
   /** Leaves the prompt out. @default false */
   skip_prompt?: boolean | undefined;

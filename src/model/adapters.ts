@@ -32,6 +32,7 @@ export interface AdapterInfo {
   active: boolean;
 }
 
+/** The options of `load_adapter`. */
 export interface LoadAdapterOptions extends HubOptions {
   /** What it is called from now on. @default "default" */
   adapter_name?: string | undefined;

@@ -6,6 +6,7 @@ import type { KeyValueCache } from "./cache.ts";
 import type { ForwardInputs } from "./inputs.ts";
 import { type ModelOutput, PreTrainedModel } from "./pretrained.ts";
 
+/** What the forward pass of a model without a head gives back. */
 export interface BaseModelOutput extends ModelOutput {
   /** float32 (rows, length, hidden), after the final norm. */
   last_hidden_state: Tensor;

@@ -7,12 +7,14 @@ import type { ForwardInputs, InputRow } from "./inputs.ts";
 import { binaryCrossEntropy, crossEntropy, meanSquaredError } from "./losses.ts";
 import { type ModelOutput, PreTrainedModel } from "./pretrained.ts";
 
+/** What a classifier's forward pass gives back. */
 export interface ClassifierOutput extends ModelOutput {
   /** float32 (rows, num_labels), of tokens (rows, length, num_labels) */
   logits: Tensor;
   loss?: number;
 }
 
+/** What a classifier of texts takes. */
 export interface SequenceClassificationInputs extends ForwardInputs {
   /**
    * (rows) the class of each, or what a regression aims at; (rows, num_labels) of a regression or of several labels: then
@@ -118,6 +120,7 @@ export class MixtralForSequenceClassification extends PreTrainedModel {
   }
 }
 
+/** What a classifier of tokens takes. */
 export interface TokenClassificationInputs extends ForwardInputs {
   /** (rows, length) the class of each token, -100 where one does not count: then the result has `loss`. */
   labels?: TokenIds | undefined;

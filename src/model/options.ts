@@ -15,6 +15,7 @@ export interface ProgressInfo extends Omit<DownloadProgress, "status"> {
   status: DownloadProgress["status"] | "ready";
 }
 
+/** The options of `from_pretrained` and `pipeline`. */
 export interface LoadOptions extends HubOptions {
   /** Replaces the checkpoint's config: one, or some of its fields. @default the checkpoint's */
   config?: object | undefined;

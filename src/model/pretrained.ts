@@ -53,8 +53,11 @@ type HeadWanted = Pick<ForwardWants, "kept" | "size" | "labels"> &
 /** A class of models, with what its static methods need of each other. */
 type ModelClass<T> = Pick<typeof PreTrainedModel, "head" | "config_class" | "from_checkpoint"> & { prototype: T };
 
+/** What every class of models is: loaded by `from_pretrained`, called for its forward pass, ended by `dispose`. */
 export abstract class PreTrainedModel extends Callable {
+  /** The shape and settings. */
   readonly config: PreTrainedConfig;
+  /** The model's own settings of `generate`, from its generation_config.json. */
   readonly generation_config: GenerationConfig;
   /** @internal The engine underneath. */
   readonly engine: Engine;
@@ -237,6 +240,7 @@ export abstract class PreTrainedModel extends Callable {
     return this.forward(inputs);
   }
 
+  /** The forward pass, which calling the model is, too. @throws {@link InputError} naming the argument that is wrong */
   async forward(inputs: ForwardInputs): Promise<ModelOutput> {
     const routed = this.config instanceof MixtralConfig ? ["output_router_logits"] : [];
     return this.compute(checkArguments(inputs, [...this.own_arguments, ...routed]));
@@ -372,6 +376,7 @@ export abstract class PreTrainedModel extends Callable {
     return this.engine.profile;
   }
 
+  /** What was loaded, where it is, and the memory that it takes. */
   info(): ModelInfo {
     return this.engine.info();
   }

@@ -37,6 +37,7 @@ interface ProfiledStep {
 /** Steps that are kept for the trace at most: a trace of more is no help to anyone. */
 const TRACED_STEPS = 200;
 
+/** What every step of a model took, phase by phase, where it was loaded with `profile: true`. */
 export class Profile {
   readonly threads: number;
   private readonly steps: ProfiledStep[] = [];

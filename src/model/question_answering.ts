@@ -6,6 +6,7 @@ import type { ForwardInputs } from "./inputs.ts";
 import { crossEntropy } from "./losses.ts";
 import { type ModelOutput, PreTrainedModel } from "./pretrained.ts";
 
+/** What question answering takes. */
 export interface QuestionAnsweringInputs extends ForwardInputs {
   /**
    * (rows) the index of the answer's first token; beyond the row: it does not count. With `end_positions` the result has
@@ -16,6 +17,7 @@ export interface QuestionAnsweringInputs extends ForwardInputs {
   end_positions?: TokenIds | undefined;
 }
 
+/** What its forward pass gives back. */
 export interface QuestionAnsweringOutput extends ModelOutput {
   /** float32 (rows, length) */
   start_logits: Tensor;

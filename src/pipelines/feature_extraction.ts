@@ -7,8 +7,10 @@ import type { BaseModel } from "../model/base_model.ts";
 import { Tensor } from "../tensor.ts";
 import { Pipeline, textsOf } from "./pipeline.ts";
 
+/** What becomes of a text's tokens. */
 export type Pooling = "none" | "mean" | "last_token" | "cls";
 
+/** What a call may be told. */
 export interface FeatureExtractionOptions {
   /**
    * What becomes of a text's tokens: `none`, all of them; `mean`, their mean; `last_token`; `cls`, the first.
@@ -21,6 +23,7 @@ export interface FeatureExtractionOptions {
 
 const known = namesOf<FeatureExtractionOptions>({ pooling: true, normalize: true });
 
+/** Hidden states of texts, or one vector for each. */
 export interface FeatureExtractionPipeline {
   /** float32 (texts, hidden); with `pooling: "none"` (texts, tokens, hidden), zeros behind the shorter ones. */
   (texts: string | readonly string[], options?: FeatureExtractionOptions): Promise<Tensor>;

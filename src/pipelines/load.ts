@@ -32,7 +32,9 @@ export interface Pipelines {
   "feature-extraction": FeatureExtractionPipeline;
 }
 
+/** A task that there is a pipeline for. */
 export type PipelineTask = keyof Pipelines;
+/** The pipeline of a task. */
 export type PipelineOf<Task extends PipelineTask> = Pipelines[Task];
 
 /** By task, the class of the pipeline and that of its model. */

@@ -7,12 +7,14 @@ import { softmax } from "../model/probabilities.ts";
 import type { MixtralForQuestionAnswering } from "../model/question_answering.ts";
 import { Pipeline } from "./pipeline.ts";
 
+/** A part of the text that answers a question. */
 export interface FoundAnswer {
   answer: string;
   /** The probability of its beginning times that of its end. */
   score: number;
 }
 
+/** What a call may be told. */
 export interface QuestionAnsweringOptions {
   /** How many answers, the likeliest first. @default 1 */
   top_k?: number | undefined;

@@ -6,6 +6,7 @@ import type { MixtralForSequenceClassification } from "../model/classification.t
 import { sigmoid, softmax } from "../model/probabilities.ts";
 import { Pipeline, textsOf } from "./pipeline.ts";
 
+/** A label and how likely it is. */
 export interface LabelScore {
   label: string;
   /** A probability; of a regression the value itself. */
@@ -15,6 +16,7 @@ export interface LabelScore {
 /** The likeliest labels of a text, at least one. */
 export type LabelScores = [LabelScore, ...LabelScore[]];
 
+/** What a call may be told. */
 export interface TextClassificationOptions {
   /** How many labels, the likeliest first; null: all. @default 1 */
   top_k?: number | null | undefined;

@@ -31,8 +31,10 @@ export interface GeneratedText<T> {
 /** The answers to one prompt: one, unless `num_return_sequences` asks for more. */
 export type Answers<T> = [GeneratedText<T>, ...GeneratedText<T>[]];
 
+/** A conversation. */
 export type Chat = Message[];
 
+/** Texts that go on from texts, and answers to conversations. */
 export interface TextGenerationPipeline {
   (text: string, options?: TextGenerationOptions): Promise<Answers<string>>;
   (texts: readonly string[], options?: TextGenerationOptions): Promise<Answers<string>[]>;

@@ -24,8 +24,10 @@ export interface EntityGroup {
   word: string;
 }
 
+/** How tokens are put together: see {@link TokenClassificationOptions}. */
 export type AggregationStrategy = "none" | "simple" | "first" | "average" | "max";
 
+/** What a call may be told. */
 export interface TokenClassificationOptions {
   /** Labels that are left out. @default ["O"] */
   ignore_labels?: readonly string[] | undefined;

@@ -5,6 +5,7 @@ import { namesOf } from "../config/option_names.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 
+/** Where the binaries and the threads' script are, for `configure`. */
 export interface AssetLocations {
   /**
    * The folder of `kernels-simd.wasm`, `kernels-relaxed.wasm`, `logits.wasm` and `convert.wasm`.

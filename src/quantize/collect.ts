@@ -23,6 +23,7 @@ export interface ImatrixProgress {
   progress: number;
 }
 
+/** The options of `imatrix`. */
 export interface ImatrixOptions {
   /** Tokens of a chunk. @default 512, or as many as the model has positions */
   context?: number | undefined;
@@ -44,6 +45,7 @@ export interface ImatrixOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** What `imatrix` has done. */
 export interface ImatrixResult {
   file: string;
   bytes: number;

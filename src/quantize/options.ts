@@ -21,6 +21,7 @@ export interface QuantizeProgress {
   progress: number;
 }
 
+/** The options of `quantize`. */
 export interface QuantizeOptions {
   /** A file type, as `Q4_K_M`, in any case or by number; `COPY` leaves every tensor as it is. */
   type: string;

@@ -18,6 +18,7 @@ export interface ChatMessage {
   [field: string]: unknown;
 }
 
+/** What a chat template is told. */
 export interface ChatOptions {
   /** Functions that the model may call, as JSON schemas. @default none */
   tools?: readonly unknown[] | null | undefined;

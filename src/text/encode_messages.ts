@@ -10,6 +10,7 @@ import { jsonList, jsonObject, toPythonJSON } from "./python_json.ts";
 import { type AssistantTurn, type Call, type Chunk, type ResultTurn, type Turn, textOf, toolsJSON } from "./turn.ts";
 import { readTurns, systemPrompt } from "./turns.ts";
 
+/** The options of `encode_messages`. */
 export interface EncodeMessagesOptions {
   /** Functions that the model may call, as JSON schemas. @default none */
   tools?: readonly unknown[] | null | undefined;

@@ -7,6 +7,7 @@ import type { ChatOptions } from "./chat_template.ts";
 import type { Padding, Truncation } from "./padding.ts";
 import type { Side } from "./special_tokens.ts";
 
+/** The options of a tokenizer's call. */
 export interface EncodeOptions {
   /** The second text, or the second of each pair. @default none */
   text_pair?: string | readonly string[] | undefined;
@@ -66,6 +67,7 @@ export interface BatchEncoding<T = Tensor> {
   token_type_ids?: T;
 }
 
+/** The options of `apply_chat_template`: those here, and the variables of the template. */
 export interface ApplyChatTemplateOptions
   extends ChatOptions,
     Omit<EncodeOptions, "text_pair" | "add_special_tokens" | "split_special_tokens"> {
@@ -83,11 +85,13 @@ export interface ApplyChatTemplateOptions
   return_dict?: boolean | undefined;
 }
 
+/** The options of `decode`. */
 export interface DecodeOptions {
   /** Leaves `<s>`, `</s>` and their like out. @default false */
   skip_special_tokens?: boolean | undefined;
 }
 
+/** The options of `decode_stream`. */
 export interface DecodeStreamOptions extends DecodeOptions {
   /**
    * Gives only text that nothing can change any more: a run of byte tokens waits for its end. Else whole characters of a run

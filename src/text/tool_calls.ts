@@ -26,6 +26,7 @@ export type ParsedAnswer = {
   error?: string;
 };
 
+/** The options of `parse_tool_calls`. */
 export interface ParseToolCallsOptions {
   /** Gives calls without an id one of nine random letters and digits, which templates of v3 ask for. @default false */
   add_ids?: boolean | undefined;
