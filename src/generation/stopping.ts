@@ -69,7 +69,7 @@ export class EosTokenCriteria extends StoppingCriteria {
  * middle of a prompt, too, and then `generate` rejects; with this it gives back what there is.
  * @example
  * const stop = new InterruptableStoppingCriteria();
- * setTimeout(() => stop.interrupt(), 5000);
+ * setTimeout(() => stop.interrupt(), 100);
  * await model.generate({ input_ids: ids, max_new_tokens: 30, stopping_criteria: stop });
  */
 export class InterruptableStoppingCriteria extends StoppingCriteria {
