@@ -153,5 +153,5 @@ export type {
 export { AutoTokenizer, type TokenizerOptions } from "./text/load_tokenizer.ts";
 export type { Padding, Truncation } from "./text/padding.ts";
 export type { ChatTemplates, Side } from "./text/special_tokens.ts";
-export { Tokenizer } from "./text/tokenizer.ts";
+export { Tokenizer, Tokenizer as PreTrainedTokenizer } from "./text/tokenizer.ts";
 export { type ParsedAnswer, type ParseToolCallsOptions, parse_tool_calls, type ToolCall } from "./text/tool_calls.ts";

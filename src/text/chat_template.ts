@@ -3,6 +3,7 @@
 import { knownOptions } from "../config/option_names.ts";
 import { printable, show } from "../config/show.ts";
 import { InputError, TokenizerError } from "../errors.ts";
+import { warnOnce } from "../platform/warn_once.ts";
 import { textOf, withoutParts } from "./content_parts.ts";
 import { encodeOptions } from "./encoding.ts";
 import { RaisedByTemplate, TemplateError } from "./jinja/limits.ts";
@@ -44,6 +45,9 @@ const callOptions = [
  */
 export function templateVariables(template: string, options: object): ChatOptions {
   const read = Object.keys(options).filter((name) => template.includes(name));
+  for (const [name, value] of Object.entries(options))
+    if (["tools", "documents"].includes(name) && !read.includes(name) && (value as unknown[])?.length > 0)
+      void warnOnce(name, `apply_chat_template: the template does not read ${name}: the model is not told of them`);
   return knownOptions<ChatOptions>({ ...options }, "apply_chat_template", [...callOptions, ...encodeOptions, ...read]);
 }
 
