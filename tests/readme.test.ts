@@ -101,7 +101,9 @@ const fileOf = (example: Example, extension: string) =>
 test("the examples compile", () => {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const compilerOptions = { rootDir: folder, outDir: folder, declaration: false, noUnusedLocals: false };
+  // As strict as `tsc --init` makes it; scripts/packages.mjs takes its very file.
+  const strict = { noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true };
+  const compilerOptions = { rootDir: folder, outDir: folder, declaration: false, noUnusedLocals: false, ...strict };
   writeFileSync(
     join(folder, "tsconfig.json"),
     JSON.stringify({ extends: join(root, "tsconfig.json"), compilerOptions, include: ["*.ts"], exclude: [] }),

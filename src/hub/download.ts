@@ -10,6 +10,7 @@ import { asURL, type ModelSource, remoteAt } from "./find.ts";
 import { type Chooser, fetchSnapshot, type SnapshotOptions, snapshotOptions } from "./snapshot.ts";
 import { parseId } from "./source.ts";
 
+/** The options of `download`. */
 export interface DownloadOptions extends SnapshotOptions {
   /**
    * Names of files, or patterns: `*` is any text, `?` one character.

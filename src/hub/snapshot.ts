@@ -17,9 +17,11 @@ import { type HubOptions, hubOptions, readSettings, type Settings } from "./sett
 import type { Remote } from "./source.ts";
 import { Changed, partialBytes, partialNames, transfer } from "./transfer.ts";
 
+/** What a download may be told. */
 export interface SnapshotOptions extends HubOptions {
   /** Told of each part that has come in. Where it returns promises, the call ends when they are settled. */
   progress_callback?: ((info: DownloadProgress) => void) | undefined;
+  /** Aborts it: the call rejects with its reason. */
   signal?: AbortSignal | undefined;
 }
 
