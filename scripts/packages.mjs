@@ -117,6 +117,7 @@ import webpack from ${JSON.stringify(join(scratch, "tools", "node_modules", "web
 const config = {
   mode: "production", target: "node20", context: import.meta.dirname, entry: "./main.mjs",
   experiments: { outputModule: true },
+  optimization: { minimize: false }, // which takes six times as long; esbuild minifies
   output: { path: import.meta.dirname + "/out", filename: "main.mjs", module: true },
 };
 webpack(config, (error, stats) => {
