@@ -27,6 +27,7 @@ export {
   AutoModelForTokenClassification,
 } from "./generation/auto.ts";
 export { CausalLM, type ForwardOutput, MistralForCausalLM, MixtralForCausalLM } from "./generation/causal_lm.ts";
+export type { Message } from "./generation/conversation.ts";
 export type { GenerateInputs } from "./generation/generate_inputs.ts";
 export type { GenerateOutput, GenerationTimings } from "./generation/generate_output.ts";
 export type { LogProb, LogProbs } from "./generation/log_probs.ts";
@@ -37,7 +38,8 @@ export {
   perplexity,
 } from "./generation/perplexity.ts";
 export { type CustomLogitsProcessor, LogitsProcessor, LogitsProcessorList } from "./generation/processors.ts";
-export { type AnswerOptions, ChatSession, type Message } from "./generation/session.ts";
+export type { PromptProgress } from "./generation/prompt_progress.ts";
+export { ChatSession, type ChatSessionOptions, type ChatTokenizer, type TurnEnd } from "./generation/session.ts";
 export {
   EosTokenCriteria,
   type FinishReason,
@@ -48,6 +50,7 @@ export {
   StopStringCriteria,
 } from "./generation/stopping.ts";
 export { BaseStreamer, TextStreamer, type TextStreamerOptions } from "./generation/streamers.ts";
+export type { ChatTool } from "./generation/tools.ts";
 export type { AdapterInfo, LoadAdapterOptions } from "./model/adapters.ts";
 export { BaseModel, type BaseModelOutput, MistralModel, MixtralModel } from "./model/base_model.ts";
 export { KeyValueCache } from "./model/cache.ts";

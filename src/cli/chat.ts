@@ -82,11 +82,7 @@ async function run(flags: ModelFlags & SamplingFlags): Promise<void> {
         const controller = new AbortController();
         const { signal } = controller;
         stop = () => controller.abort(new Interrupted());
-        const options = (prompt: number) => ({
-          ...generateOptions(flags, model, prompt),
-          eos_token_id: turnEnds(model, tokenizer),
-          signal,
-        });
+        const options = { ...generateOptions(flags), eos_token_id: turnEnds(model, tokenizer), signal };
         await answer(session, message, options, flags);
         stop = undefined;
       }
@@ -99,16 +95,11 @@ async function run(flags: ModelFlags & SamplingFlags): Promise<void> {
   }
 }
 
-async function answer(
-  session: ChatSession,
-  text: string,
-  options: (prompt: number) => GenerateInputs,
-  flags: ModelFlags,
-): Promise<void> {
+async function answer(session: ChatSession, text: string, options: GenerateInputs, flags: ModelFlags): Promise<void> {
   const watch = new Stopwatch();
   let whole = "";
   try {
-    for await (const piece of session.send(text, (prompt) => ({ ...options(prompt), streamer: watch }))) {
+    for await (const piece of session.send(text, { ...options, streamer: watch })) {
       whole += piece;
       if (!flags.json) await write(piece);
     }

@@ -1,6 +1,7 @@
 // tramontane generate PROMPT: streams one answer.
 import { Command } from "commander";
 import { AutoModelForCausalLM } from "../generation/auto.ts";
+import { mostTokens } from "../generation/room.ts";
 import { ChatSession } from "../generation/session.ts";
 import { readText } from "../text/lines.ts";
 import { AutoTokenizer } from "../text/load_tokenizer.ts";
@@ -45,12 +46,14 @@ async function run(
     });
     await loadAdapters(model, flags, signal);
     const watch = new Stopwatch();
-    const options = (prompt: number) => ({ ...generateOptions(flags, model, prompt), streamer: watch, signal });
+    const options = { ...generateOptions(flags), streamer: watch, signal };
     const session = flags.chat ? new ChatSession(model, tokenizer) : undefined;
     const inputs = tokenizer(text);
+    const prompt_tokens = inputs.input_ids.dims[1];
+    const room = Math.max(1, mostTokens(model, prompt_tokens) - prompt_tokens); // 1, so that it is said what there is none for
     const pieces = session
-      ? session.send(text, (prompt) => ({ ...options(prompt), eos_token_id: turnEnds(model, tokenizer) }))
-      : model.stream({ ...inputs, ...options(inputs.input_ids.dims[1]), tokenizer });
+      ? session.send(text, { ...options, eos_token_id: turnEnds(model, tokenizer) })
+      : model.stream({ ...inputs, ...options, max_new_tokens: Math.min(flags.maxNewTokens ?? room, room), tokenizer });
     let answer = "";
     if (!session && !flags.json) await write(text);
     try {

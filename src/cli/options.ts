@@ -87,37 +87,20 @@ export const loadOptions = (flags: ModelFlags): LoadOptions => ({
   chunk_size: flags.chunkSize,
 });
 
-/**
- * Sampling is on where one of its options is given, unless the temperature is 0.
- * @param prompt - tokens of the prompt
- */
-export function generateOptions(flags: SamplingFlags, model: PreTrainedModel, prompt: number): GenerateInputs {
+/** Sampling is on where one of its options is given, unless the temperature is 0; else as the checkpoint has it. */
+export function generateOptions(flags: SamplingFlags): GenerateInputs {
   const { temperature, topK, topP, minP, seed } = flags;
-  const sampling = [temperature, topK, topP, minP, seed].some((value) => value !== undefined) && temperature !== 0;
+  const asked = [temperature, topK, topP, minP, seed].some((value) => value !== undefined);
   return {
-    max_new_tokens: flags.maxNewTokens ?? restOfContext(model, prompt),
-    do_sample: sampling,
-    ...(sampling ? { temperature, top_k: topK, top_p: topP, min_p: minP, seed } : {}),
+    max_new_tokens: flags.maxNewTokens,
+    ...(temperature === 0
+      ? { do_sample: false }
+      : asked
+        ? { do_sample: true, temperature, top_k: topK, top_p: topP, min_p: minP, seed }
+        : {}),
     repetition_penalty: flags.repetitionPenalty,
     stop_strings: flags.stop,
   };
-}
-
-/** New tokens that a prompt leaves room for, in positions and in memory; at least 1, so that it is said what there is none for. */
-function restOfContext({ context, config, engine }: PreTrainedModel, prompt: number): number {
-  // A window never fills up: then as many as the model was trained for.
-  let most = config.sliding_window ? Math.min(context, prompt + config.max_position_embeddings) : context;
-  const fits = (tokens: number) => engine.pages(tokens).needed <= engine.pages(tokens).all;
-  if (!fits(most)) {
-    let least = prompt;
-    while (most - least > 1) {
-      const middle = (least + most) >> 1;
-      if (fits(middle)) least = middle;
-      else most = middle;
-    }
-    most = least;
-  }
-  return Math.max(1, most - prompt);
 }
 
 /**

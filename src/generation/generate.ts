@@ -1,6 +1,6 @@
 // generate: which way of generating a call asks for.
 import { checkSignal } from "../abort.ts";
-import { givenArguments, methodsArgument } from "../arguments.ts";
+import { functionArgument, givenArguments, methodsArgument } from "../arguments.ts";
 import { InputError } from "../errors.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { AssistedGeneration } from "./assisted_generation.ts";
@@ -16,6 +16,7 @@ export async function generate(model: PreTrainedModel, given: GenerateInputs): P
   checkSignal(inputs.signal);
   inputs.signal?.throwIfAborted();
   if (inputs.streamer !== undefined) methodsArgument(inputs.streamer, "streamer", "put", "end");
+  functionArgument(inputs.progress_callback, "progress_callback");
   model.engine.check();
   model.engine.checkCache(inputs.past_key_values);
   const generation = generationOf(model, inputs);

@@ -14,6 +14,7 @@ import type { PreTrainedModel } from "../model/pretrained.ts";
 import { type Tensor, type TokenIds, toRows } from "../tensor.ts";
 import type { CausalLM } from "./causal_lm.ts";
 import type { ProcessorContext } from "./processors.ts";
+import type { PromptProgress } from "./prompt_progress.ts";
 import type { CustomStoppingCriteria } from "./stopping.ts";
 import type { BaseStreamer } from "./streamers.ts";
 
@@ -40,6 +41,8 @@ export interface GenerateInputs extends GenerationOptions {
   /** What each prompt has, as `adapter` takes it; `"__base__"` is none, too. */
   adapter_names?: readonly (string | readonly string[] | null)[] | null;
   signal?: AbortSignal;
+  /** Told how much of the prompt is read, until the first token is there. */
+  progress_callback?: ((progress: PromptProgress) => void) | null;
   frequency_penalty?: number | null;
   presence_penalty?: number | null;
   /** With `guidance_scale`, what the answers are to be kept away from: the last token of each prompt where absent. */
@@ -67,6 +70,7 @@ export const ownOptions: ReadonlySet<string> = new Set([
   "adapter",
   "adapter_names",
   "signal",
+  "progress_callback",
   "frequency_penalty",
   "presence_penalty",
   "negative_prompt_ids",
