@@ -15,9 +15,8 @@ export interface Loaded {
   readonly model: CausalLM;
 }
 
-/** @param more - options that no flag is for */
-export async function load(flags: ModelFlags, signal: AbortSignal, more: LoadOptions = {}): Promise<Loaded> {
-  const tokenizer = await AutoTokenizer.from_pretrained(flags.model);
+/** The model alone. @param more - options that no flag is for */
+export async function loadModel(flags: ModelFlags, signal: AbortSignal, more: LoadOptions = {}): Promise<CausalLM> {
   const model = await AutoModelForCausalLM.from_pretrained(flags.model, {
     ...loadOptions(flags),
     ...more,
@@ -30,5 +29,11 @@ export async function load(flags: ModelFlags, signal: AbortSignal, more: LoadOpt
     await model.dispose();
     throw error;
   }
-  return { tokenizer, model };
+  return model;
+}
+
+/** Both, the tokenizer first: it is there soon, or its fault is told soon. */
+export async function load(flags: ModelFlags, signal: AbortSignal, more?: LoadOptions): Promise<Loaded> {
+  const tokenizer = await AutoTokenizer.from_pretrained(flags.model);
+  return { tokenizer, model: await loadModel(flags, signal, more) };
 }

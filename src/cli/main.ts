@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { Command, CommanderError } from "commander";
 import { chatCommand } from "./chat.ts";
+import { completionCommand } from "./completion.ts";
 import { convertCommand } from "./convert.ts";
 import { generateCommand } from "./generate.ts";
 import { imatrixCommand } from "./imatrix.ts";
@@ -13,17 +14,25 @@ import { logitsCommand } from "./logits.ts";
 import { mergeCommand } from "./merge.ts";
 import { perplexityCommand } from "./perplexity.ts";
 import { quantizeCommand } from "./quantize.ts";
+import { withSuggestion } from "./suggest.ts";
+import { tokenizeCommand } from "./tokenize.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"));
 
 const program = new Command("tramontane").description("Mixtral in WebAssembly on the CPU").version(version);
 for (const command of [
-  ...[generateCommand, chatCommand, infoCommand, logitsCommand],
+  ...[generateCommand, chatCommand, infoCommand, tokenizeCommand, logitsCommand],
   ...[perplexityCommand, quantizeCommand, imatrixCommand, convertCommand, mergeCommand],
 ])
   program.addCommand(command());
-for (const command of [program, ...program.commands])
-  command.exitOverride().showHelpAfterError("(--help tells the options)");
+program.addCommand(completionCommand(program));
+for (const command of [program, ...program.commands]) {
+  command
+    .exitOverride()
+    .showHelpAfterError("(--help tells the options)")
+    .showSuggestionAfterError(false)
+    .configureOutput({ outputError: (message, write) => write(withSuggestion(message, command)) });
+}
 
 // A reader that goes away (head, less) is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));

@@ -1,17 +1,16 @@
 // The options that commands share, and how they become those of the library.
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { endsByText } from "../checkpoint/gguf_special_tokens.ts";
 import { show } from "../config/show.ts";
-import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import type { LoadOptions } from "../model/options.ts";
-import type { PreTrainedModel } from "../model/pretrained.ts";
-import type { Tokenizer } from "../text/tokenizer.ts";
+import { dtypes, typeOfDtype } from "../weights/dtype.ts";
+import { fromEnvironment } from "./environment.ts";
 import { type LoraFlag, loraOption } from "./lora.ts";
 
 export interface ModelFlags {
   model: string;
   threads?: number;
   context?: number;
+  dtype?: string;
   kvDtype?: "f32" | "f16" | "q8_0";
   mmap: boolean;
   checkTensors?: boolean;
@@ -22,35 +21,53 @@ export interface ModelFlags {
   json?: boolean;
 }
 
-export interface SamplingFlags {
-  maxNewTokens?: number;
-  temperature?: number;
-  topK?: number;
-  topP?: number;
-  minP?: number;
-  repetitionPenalty?: number;
-  seed?: number;
-  stop?: string[];
+/** What reads a flag's value. @throws InvalidArgumentError */
+export type Parser<T> = (text: string) => T;
+
+const number =
+  (check: (n: number) => boolean, what: string): Parser<number> =>
+  (text) => {
+    const value = Number(text);
+    if (text.trim() === "" || !check(value)) throw new InvalidArgumentError(`expected ${what}, found ${show(text)}`);
+    return value;
+  };
+
+/** Numbers of every kind that flags take. */
+export const parsers = {
+  count: number((n) => Number.isInteger(n) && n > 0, "a whole number above 0"),
+  countOrZero: number((n) => Number.isInteger(n) && n >= 0, "a whole number"),
+  share: number((n) => n >= 0 && n <= 1, "a number from 0 to 1"),
+  atLeast0: number((n) => n >= 0 && n < Infinity, "a number of at least 0"),
+  above0: number((n) => n > 0 && n < Infinity, "a number above 0"),
+  integer: number(Number.isSafeInteger, "a whole number"),
+  any: number(Number.isFinite, "a number"),
+};
+export const { count } = parsers;
+
+function dtype(text: string): string {
+  if (text === "auto" || typeOfDtype(text)) return text;
+  throw new InvalidArgumentError(`expected one of ${dtypes.join(", ")}, found ${show(text)}`);
 }
 
-const number = (check: (n: number) => boolean, what: string) => (text: string) => {
-  const value = Number(text);
-  if (text.trim() === "" || !check(value)) throw new InvalidArgumentError(`expected ${what}, found ${show(text)}`);
-  return value;
-};
-export const count = number((n) => Number.isInteger(n) && n > 0, "a whole number above 0");
-const countOrZero = number((n) => Number.isInteger(n) && n >= 0, "a whole number");
-const share = number((n) => n >= 0 && n <= 1, "a number from 0 to 1");
-const positive = number((n) => n >= 0 && n < Infinity, "a number of at least 0");
-const integer = number(Number.isSafeInteger, "a whole number");
+export const modelOption = (): Option =>
+  fromEnvironment("-m, --model <path>", "a checkpoint: a Hugging Face folder or a .gguf file").makeOptionMandatory();
 
 /** Adds what every command that loads a model has. */
 export function withModel(command: Command): Command {
   return command
-    .requiredOption("-m, --model <path>", "a checkpoint: a Hugging Face folder or a .gguf file")
-    .option("--threads <n>", "threads (default: as many as cores)", count)
-    .option("--context <n>", "positions of the cache where the model has no window", count)
-    .addOption(new Option("--kv-dtype <type>", "how the cache stores keys and values").choices(["f32", "f16", "q8_0"]))
+    .addOption(modelOption())
+    .addOption(fromEnvironment("-t, --threads <n>", "threads (default: as many as cores)", count))
+    .addOption(fromEnvironment("-c, --context <n>", "positions of the cache where the model has no window", count))
+    .addOption(
+      fromEnvironment(
+        "--dtype <type>",
+        "encode the weights while they load: q8_0, q4_k_m, … (default: as stored)",
+        dtype,
+      ),
+    )
+    .addOption(
+      fromEnvironment("--kv-dtype <type>", "how the cache stores keys and values").choices(["f32", "f16", "q8_0"]),
+    )
     .option("--chunk-size <n>", "tokens of a prefill chunk at most", count)
     .addOption(loraOption())
     .option("--no-mmap", "read the weights instead of mapping them")
@@ -62,56 +79,13 @@ export function withModel(command: Command): Command {
     .option("--quiet", "print nothing but the result");
 }
 
-/** Adds what commands that generate have. */
-export function withSampling(command: Command): Command {
-  return command
-    .option("-n, --max-new-tokens <n>", "tokens to generate at most (default: what the context holds)", count)
-    .option("--temperature <t>", "0: always the likeliest token (default); above: sample", positive)
-    .option("--top-k <k>", "sample from the k likeliest tokens (0: all)", countOrZero)
-    .option("--top-p <p>", "sample from the likeliest tokens that together have this probability", share)
-    .option("--min-p <p>", "leave out tokens less likely than this share of the likeliest", share)
-    .option("--repetition-penalty <f>", "above 1: tokens that were there are less likely", positive)
-    .option("--seed <n>", "the same seed gives the same answer", integer)
-    .option("--stop <text>", "stop after this text; may be given several times", several);
-}
-
-const several = (text: string, before: string[] = []): string[] => [...before, text];
-
 export const loadOptions = (flags: ModelFlags): LoadOptions => ({
   threads: flags.threads,
   context: flags.context,
+  dtype: flags.dtype,
   kv_dtype: flags.kvDtype,
   mmap: flags.mmap ? "auto" : false,
   check_tensors: flags.checkTensors,
   simd: flags.simd,
   chunk_size: flags.chunkSize,
 });
-
-/** Sampling is on where one of its options is given, unless the temperature is 0; else as the checkpoint has it. */
-export function generateOptions(flags: SamplingFlags): GenerateInputs {
-  const { temperature, topK, topP, minP, seed } = flags;
-  const asked = [temperature, topK, topP, minP, seed].some((value) => value !== undefined);
-  return {
-    max_new_tokens: flags.maxNewTokens,
-    ...(temperature === 0
-      ? { do_sample: false }
-      : asked
-        ? { do_sample: true, temperature, top_k: topK, top_p: topP, min_p: minP, seed }
-        : {}),
-    repetition_penalty: flags.repetitionPenalty,
-    stop_strings: flags.stop,
-  };
-}
-
-/**
- * What ends a turn: beside the model's ends, the tokenizer's end of sequence and what ends turns in the formats of chats,
- * by its text, as in llama.cpp. Fine-tunes change the template and leave generation_config.json as it was.
- */
-export function turnEnds({ config, generation_config }: PreTrainedModel, tokenizer: Tokenizer): number[] {
-  const ends = [generation_config.eos_token_id ?? config.eos_token_id ?? []].flat();
-  const idOf = (text: string): number | undefined => {
-    const id = tokenizer.convert_tokens_to_ids(text);
-    return id !== undefined && tokenizer.convert_ids_to_tokens(id) === text ? id : undefined;
-  };
-  return [...new Set([...ends, ...endsByText(idOf, tokenizer.eos_token_id)])];
-}

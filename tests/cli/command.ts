@@ -23,8 +23,11 @@ export class Command {
   readonly ended: Promise<Outcome>;
   private changed: () => void = () => {};
 
-  constructor(args: readonly string[]) {
-    this.process = spawn(process.execPath, [main, ...args], { cwd: root, env: { ...process.env, NO_COLOR: "1" } });
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+    this.process = spawn(process.execPath, [main, ...args], {
+      cwd: root,
+      env: { ...process.env, NO_COLOR: "1", ...env },
+    });
     const decode = (stream: NodeJS.ReadableStream, add: (text: string) => void) => {
       stream.setEncoding("utf8");
       stream.on("data", (text: string) => {
@@ -76,8 +79,8 @@ export class Command {
 }
 
 /** Runs the command to its end. */
-export function tramontane(args: readonly string[], input = ""): Promise<Outcome> {
-  const command = new Command(args);
+export function tramontane(args: readonly string[], input = "", env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+  const command = new Command(args, env);
   command.process.stdin.on("error", () => {}); // it may end before it has read
   command.process.stdin.end(input);
   return command.ended;
