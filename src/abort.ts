@@ -11,7 +11,9 @@ export function checkSignal(signal: unknown): asserts signal is AbortSignal | nu
   if (signal === undefined || signal === null) return;
   const { aborted, addEventListener } = signal as AbortSignal;
   if (typeof signal !== "object" || typeof aborted !== "boolean" || typeof addEventListener !== "function")
-    throw new InputError(`signal: expected an AbortSignal, found ${show(signal)}`);
+    throw new InputError(
+      `signal: expected an AbortSignal, found ${show(signal)}${"signal" in Object(signal) ? ": pass its signal" : ""}`,
+    );
 }
 
 /**
@@ -40,6 +42,20 @@ export function onAbort(signal: AbortSignal | null | undefined, callback: () => 
     callbacks.delete(signal);
     signal.removeEventListener("abort", listener);
   };
+}
+
+/** Waits a time, in milliseconds. @throws the signal's reason when aborted before it is over */
+export async function pause(ms: number, signal: AbortSignal | null | undefined): Promise<void> {
+  signal?.throwIfAborted();
+  let forget = () => {};
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  await new Promise<void>((resolve, reject) => {
+    timer = setTimeout(resolve, ms);
+    forget = onAbort(signal, () => reject(signal!.reason));
+  }).finally(() => {
+    clearTimeout(timer);
+    forget();
+  });
 }
 
 /**

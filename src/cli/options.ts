@@ -1,9 +1,12 @@
 // The options that commands share, and how they become those of the library.
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { show } from "../config/show.ts";
+import type { Purpose } from "../hub/choose.ts";
 import type { LoadOptions } from "../model/options.ts";
 import { dtypes, typeOfDtype } from "../weights/dtype.ts";
+import { modelOrDemo } from "./demo.ts";
 import { fromEnvironment } from "./environment.ts";
+import { localModel } from "./local_model.ts";
 import { type LoraFlag, loraOption } from "./lora.ts";
 
 export interface ModelFlags {
@@ -49,15 +52,28 @@ function dtype(text: string): string {
   throw new InvalidArgumentError(`expected one of ${dtypes.join(", ")}, found ${show(text)}`);
 }
 
-export const modelOption = (): Option =>
-  fromEnvironment("-m, --model <path>", "a checkpoint: a Hugging Face folder or a .gguf file").makeOptionMandatory();
+/** Adds -m, which names a model on this machine by the time that the command runs. @param purpose - what is wanted of it */
+export function withModelPath(command: Command, purpose?: Purpose): Command {
+  return command
+    .addOption(
+      fromEnvironment(
+        "-m, --model <path>",
+        "a Hugging Face folder or a .gguf file, by path or URL; or owner/name, owner/name:Q4_K_M of a hub (default: tramontane-demo's)",
+      ),
+    )
+    .hook("preAction", async (_, action) => {
+      const { model, quiet } = action.opts<Partial<ModelFlags>>();
+      action.setOptionValue("model", await localModel(modelOrDemo(action, model, quiet), quiet, purpose));
+    });
+}
 
 /** Adds what every command that loads a model has. */
 export function withModel(command: Command): Command {
-  return command
-    .addOption(modelOption())
+  return withModelPath(command)
     .addOption(fromEnvironment("-t, --threads <n>", "threads (default: as many as cores)", count))
-    .addOption(fromEnvironment("-c, --context <n>", "positions of the cache where the model has no window", count))
+    .addOption(
+      fromEnvironment("-c, --context <n>", "tokens that a sequence can have, prompt and answer together", count),
+    )
     .addOption(
       fromEnvironment(
         "--dtype <type>",

@@ -64,14 +64,9 @@ export const randomSeed = (): number => crypto.getRandomValues(new Uint32Array(1
 export function generateOptions(flags: SamplingFlags, drawn: number): GenerateInputs {
   const { temperature, topK, topP, minP, seed = drawn, maxNewTokens = Infinity } = flags;
   const asked = [temperature, topK, topP, minP, flags.seed].some((value) => value !== undefined);
-  const sampling = temperature === 0 ? { do_sample: false } : asked ? { do_sample: true } : {};
+  const sampled = { do_sample: true, temperature, top_k: topK, top_p: topP, min_p: minP };
   return {
-    ...sampling,
-    // A temperature of 0 is no scale.
-    temperature: temperature || undefined,
-    top_k: topK,
-    top_p: topP,
-    min_p: minP,
+    ...(temperature === 0 ? { do_sample: false } : asked ? sampled : {}),
     seed,
     max_new_tokens: maxNewTokens === Infinity ? undefined : maxNewTokens,
     repetition_penalty: flags.repetitionPenalty,

@@ -4,7 +4,7 @@ import { readText } from "../text/lines.ts";
 import { AutoTokenizer } from "../text/load_tokenizer.ts";
 import { interruptible, readInput, write } from "./io.ts";
 import { parseIds } from "./logits.ts";
-import { modelOption } from "./options.ts";
+import { withModelPath } from "./options.ts";
 
 interface Flags {
   model: string;
@@ -16,10 +16,10 @@ interface Flags {
 }
 
 export function tokenizeCommand(): Command {
-  return new Command("tokenize")
+  const command = new Command("tokenize")
     .description("tell the tokens of a text, or the text of tokens; the weights are not read")
-    .argument("[text]", "the text; - or nothing reads it from standard input, as it stands there")
-    .addOption(modelOption())
+    .argument("[text]", "the text; - or nothing reads it from standard input, as it stands there");
+  return withModelPath(command, "tokenizer")
     .option("--decode <ids>", "token ids, separated by commas: print their text", parseIds)
     .option("--ids", "print the ids alone, separated by commas, as logits takes them")
     .option("--no-add-special-tokens", "the text's own tokens alone, without <s>")

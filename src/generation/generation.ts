@@ -17,6 +17,7 @@ import { Answer, type AnswerOwner } from "./answer.ts";
 import { type GenerateInputs, negativePromptOf, type Prompt, promptOf, resolveLength } from "./generate_inputs.ts";
 import type { GenerateOutput, GenerationTimings } from "./generate_output.ts";
 import { IdRow } from "./id_row.ts";
+import { idleSettings } from "./idle_settings.ts";
 import { type LogProbs, logProbsOf } from "./log_probs.ts";
 import { idList } from "./logits_rules.ts";
 import { build_logits_processors, type LogitsProcessorList } from "./processors.ts";
@@ -221,6 +222,11 @@ export abstract class Generation implements AnswerOwner {
     const total = readers.reduce((sum, { row }) => sum + this.promptRow(row).columns.length, 0);
     const loaded = () => readers.reduce((sum, reader) => sum + reader.computed + scheduler.underway(reader), 0);
     this.promptRead = tellProgress(total, loaded, (progress) => this.told.add(progress_callback(progress)));
+  }
+
+  /** What the call has set in vain. */
+  get idle_settings(): ReadonlyMap<string, string> {
+    return idleSettings(this.inputs, this.config, this.max_length - this.prompt_length);
   }
 
   protected promptRow(row: number): InputRow {

@@ -1,7 +1,7 @@
 // A conversation's one timeline: what the model has seen stays in its cache, and each turn feeds only what is new.
-import { givenArguments, methodsArgument } from "../arguments.ts";
-import { nearest } from "../config/nearest.ts";
-import { show, showName } from "../config/show.ts";
+import { givenArguments, givenOptions, methodsArgument } from "../arguments.ts";
+import { namesOf } from "../config/option_names.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { AdapterSet } from "../model/adapter_set.ts";
 import type { KeyValueCache } from "../model/cache.ts";
@@ -47,7 +47,14 @@ export interface ChatSessionOptions {
   max_tool_rounds?: number | null;
 }
 
-const known = ["system", "messages", "tools", "context_overflow", "chat_template", "max_tool_rounds"];
+const known = namesOf<ChatSessionOptions>({
+  system: true,
+  messages: true,
+  tools: true,
+  context_overflow: true,
+  chat_template: true,
+  max_tool_rounds: true,
+});
 
 /**
  * A conversation with a model. Everything said stays in `messages`, and what the model has read in its cache.
@@ -87,12 +94,7 @@ export class ChatSession {
   constructor(model: CausalLM, tokenizer: ChatTokenizer, options: ChatSessionOptions = {}) {
     this.model = methodsArgument(model, "model", "create_cache", "generate");
     this.tokenizer = methodsArgument(tokenizer, "tokenizer", "apply_chat_template");
-    const given = givenArguments<ChatSessionOptions>(options, "ChatSession: the options");
-    const unknown = Object.keys(given).find((name) => !known.includes(name));
-    if (unknown !== undefined)
-      throw new InputError(
-        `ChatSession: unknown option ${showName(unknown)}: did you mean ${nearest(unknown, known)}?`,
-      );
+    const given = givenOptions(options, "ChatSession", known);
     const { system, messages, context_overflow = "drop_oldest", chat_template, max_tool_rounds = 8 } = given;
     this.tools = checkTools(given.tools ?? undefined);
     if (this.tools.length > 0) this.parser = methodsArgument(tokenizer as CallParser, "tokenizer", "parse_tool_calls");

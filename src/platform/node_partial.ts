@@ -28,10 +28,16 @@ export async function resumeFile(path: string, identity: string): Promise<Resuma
   const failure = (cause: unknown) =>
     new WriteError(`${path}: cannot be written: ${(cause as Error).message}`, { cause });
 
-  /** The note is replaced whole: a cut leaves the one before. */
+  /** The note is replaced whole: a cut leaves the one before, and at most a new one that the next run replaces. */
   async function writeNote(bytes: number): Promise<void> {
-    await fs.writeFile(`${beside}.new`, JSON.stringify({ identity, bytes } satisfies Note));
-    await fs.rename(`${beside}.new`, beside);
+    const next = `${beside}.new`;
+    try {
+      await fs.writeFile(next, JSON.stringify({ identity, bytes } satisfies Note));
+      await fs.rename(next, beside);
+    } catch (error) {
+      await fs.rm(next, { force: true }).catch(() => {});
+      throw error;
+    }
   }
 
   let file: fs.FileHandle;

@@ -1,5 +1,5 @@
-// What must be the same bits everywhere, computed in the runtime that runs this: the hash of a checkpoint's logits for every
-// build, number of threads and way of loading, and a sampled answer. Prints one JSON object; scripts/runtimes.mjs compares
+// What must be the same bits everywhere, computed in the runtime that runs this: the hash of a checkpoint's logits for builds,
+// numbers of threads and ways of loading, and a sampled answer. Prints one JSON object; scripts/runtimes.mjs compares
 // those of all runtimes with each other, and with hashes.json: the bits of version 0.1.0, and of formats as they came later,
 // which no rebuilding may change unawares. What the logits should be is compared with the references elsewhere.
 import { createHash } from "node:crypto";
@@ -9,7 +9,28 @@ import { demo, fixturesFrom } from "../fixtures.ts";
 import { checkpoints } from "./checkpoints.ts";
 
 const IDS = Array.from({ length: 24 }, (_, i) => (i * 37 + 5) % 150);
-const THREADS = [1, 2, 3, 5];
+
+interface Way {
+  readonly simd: "plain" | "relaxed";
+  readonly threads: number;
+  readonly mmap: boolean;
+}
+
+/** Both builds, numbers of threads and ways of loading with each other: one checkpoint takes these, the next the others. */
+const WAYS: readonly (readonly Way[])[] = [
+  [
+    { simd: "plain", threads: 1, mmap: true },
+    { simd: "relaxed", threads: 2, mmap: false },
+    { simd: "plain", threads: 3, mmap: false },
+    { simd: "relaxed", threads: 5, mmap: true },
+  ],
+  [
+    { simd: "relaxed", threads: 1, mmap: false },
+    { simd: "plain", threads: 2, mmap: true },
+    { simd: "relaxed", threads: 3, mmap: true },
+    { simd: "plain", threads: 5, mmap: false },
+  ],
+];
 
 export interface Found {
   platform: string;
@@ -26,32 +47,30 @@ const platform = await currentPlatform();
 const mapper = await platform.mapper();
 const unmapped = "reason" in mapper ? mapper.reason : undefined;
 
-/** Every way to compute the same; each says how it did, and must have done as it was told. */
+/** Computes the same in several ways; each says how it did, and must have done as it was told. */
 async function each(
   path: string,
+  ways: readonly Way[],
   run: (model: MixtralForCausalLM, way: string) => Promise<void>,
-  all_threads: readonly number[] = THREADS,
   options: LoadOptions = {},
 ): Promise<void> {
-  for (const simd of ["plain", "relaxed"] as const) {
-    for (const mmap of unmapped ? [false] : [true, false]) {
-      for (const threads of all_threads) {
-        const way = `${simd}, ${threads} thread${threads > 1 ? "s" : ""}, ${mmap ? "mapped" : "read"}`;
-        await using model = await MixtralForCausalLM.from_pretrained(path, { ...options, simd, threads, mmap });
-        const info = model.info();
-        if (info.simd !== simd || info.threads !== threads || info.mapped !== mmap)
-          throw new Error(`${path}: expected ${way}, found ${JSON.stringify(info)}`);
-        await run(model, way);
-      }
-    }
+  for (const { simd, threads, ...wanted } of ways) {
+    const mmap = wanted.mmap && !unmapped;
+    const way = `${simd}, ${threads} thread${threads > 1 ? "s" : ""}, ${mmap ? "mapped" : "read"}`;
+    await using model = await MixtralForCausalLM.from_pretrained(path, { ...options, simd, threads, mmap });
+    const info = model.info();
+    if (info.simd !== simd || info.threads !== threads || info.mapped !== mmap)
+      throw new Error(`${path}: expected ${way}, found ${JSON.stringify(info)}`);
+    await run(model, way);
   }
 }
 
 const hashes: Found["hashes"] = {};
-for (const [name, path, options] of await checkpoints()) {
+for (const [index, [name, path, options]] of (await checkpoints()).entries()) {
   hashes[name] = {};
   await each(
     path,
+    WAYS[index % WAYS.length],
     async (model, way) => {
       const input_ids = IDS.map((id) => id % model.config.vocab_size);
       const { logits } = await model({ input_ids, use_cache: false });
@@ -62,26 +81,21 @@ for (const [name, path, options] of await checkpoints()) {
         .digest("hex");
       (hashes[name][hash] ??= []).push(way);
     },
-    THREADS,
     options,
   );
 }
 
 const answers: Found["answers"] = {};
 const tokenizer = await AutoTokenizer.from_pretrained(demo);
-await each(
-  demo,
-  async (model, way) => {
-    const chat = tokenizer.apply_chat_template([{ role: "user", content: "Tell me a story." }], {
-      add_generation_prompt: true,
-    });
-    const sampling = { do_sample: true, temperature: 1.3, top_p: 0.95, top_k: 60, seed: 20231211 };
-    let text = "";
-    for await (const piece of model.stream({ ...chat, ...sampling, max_new_tokens: 80, tokenizer })) text += piece;
-    (answers[text] ??= []).push(way);
-  },
-  [1, 3],
-);
+await each(demo, WAYS.flat(), async (model, way) => {
+  const chat = tokenizer.apply_chat_template([{ role: "user", content: "Tell me a story." }], {
+    add_generation_prompt: true,
+  });
+  const sampling = { do_sample: true, temperature: 1.3, top_p: 0.95, top_k: 60, seed: 20231211 };
+  let text = "";
+  for await (const piece of model.stream({ ...chat, ...sampling, max_new_tokens: 80, tokenizer })) text += piece;
+  (answers[text] ??= []).push(way);
+});
 
 console.log(
   JSON.stringify({
