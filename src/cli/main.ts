@@ -17,7 +17,7 @@ import { mergeCommand } from "./merge.ts";
 import { modelsCommand } from "./models.ts";
 import { perplexityCommand } from "./perplexity.ts";
 import { quantizeCommand } from "./quantize.ts";
-import { withSuggestion } from "./suggest.ts";
+import { withAliases, withSuggestion } from "./suggest.ts";
 import { tokenizeCommand } from "./tokenize.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"));
@@ -46,7 +46,7 @@ process.on("warning", ({ name, message }) => say(name === "TramontaneWarning" ? 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
 try {
-  if (process.argv.length > 2) await program.parseAsync();
+  if (process.argv.length > 2) await program.parseAsync(withAliases(process.argv));
   else await write(firstSteps());
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;

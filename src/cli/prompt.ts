@@ -1,10 +1,8 @@
 // The prompt of a command that generates: its argument, --prompt, a file's text, or standard input.
-import { readFile } from "node:fs/promises";
 import process from "node:process";
 import type { Command } from "commander";
 import type { ChatSessionOptions } from "../generation/session.ts";
-import { readText } from "../text/lines.ts";
-import { readInput } from "./io.ts";
+import { readPromptFile } from "./text_file.ts";
 
 export interface PromptFlags {
   prompt?: string;
@@ -22,9 +20,6 @@ export function withPrompt(command: Command, what: string): Command {
     .option("--chat-template <path>", "a file with a chat template, in the place of the model's");
 }
 
-/** Line ends of any system are one kind, and the last one is no part of the prompt. */
-const promptOf = (bytes: Uint8Array): string => readText(bytes).replace(/\n$/, "");
-
 /**
  * The prompt, from the one place that it is given at; undefined where that is none.
  * @param argument - `-` is standard input
@@ -39,15 +34,15 @@ export async function givenPrompt(
   );
   if (given.length > 1)
     command.error(`error: the prompt is given twice: by ${given.map(([how]) => how).join(" and ")}`);
-  if (argument === "-" || file === "-") return promptOf(await readInput());
-  return file === undefined ? (argument ?? prompt) : promptOf(await readFile(file));
+  const path = argument === "-" ? argument : file;
+  return path === undefined ? (argument ?? prompt) : readPromptFile(path);
 }
 
 /** The same, with standard input where it is none, unless that is a terminal or empty: then wrong usage. */
 export async function readPrompt(argument: string | undefined, flags: PromptFlags, command: Command): Promise<string> {
   const given = await givenPrompt(argument, flags, command);
   if (given !== undefined) return given;
-  const input = process.stdin.isTTY ? "" : promptOf(await readInput());
+  const input = process.stdin.isTTY ? "" : await readPromptFile("-");
   if (input === "")
     command.error("error: missing prompt: give it as an argument, by --prompt, --file, or on standard input");
   return input;
@@ -56,5 +51,5 @@ export async function readPrompt(argument: string | undefined, flags: PromptFlag
 /** What of the flags is a session's. */
 export const sessionOptions = async ({ system, chatTemplate }: PromptFlags): Promise<ChatSessionOptions> => ({
   system,
-  chat_template: chatTemplate === undefined ? undefined : readText(await readFile(chatTemplate)),
+  chat_template: chatTemplate === undefined ? undefined : await readPromptFile(chatTemplate),
 });

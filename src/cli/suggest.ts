@@ -17,6 +17,7 @@ const others: Readonly<Record<string, string>> = {
   "--num-ctx": "--context",
   "--predict": "--max-new-tokens",
   "--reverse-prompt": "--stop",
+  "--sys": "--system",
   "--system-prompt": "--system",
   "--ubatch-size": "--chunk-size",
 };
@@ -28,11 +29,18 @@ const alike = (a: string, b: string): boolean => {
   return 2 * [...of_a].filter((pair) => of_b.has(pair)).length >= Math.min(of_a.size, of_b.size);
 };
 
-/** The flags of a command, as they may be written. */
+/** The flags of a command, as they may be written; letters are like nothing. */
 const flagsOf = (command: Command): string[] =>
   command.options
     .flatMap(({ short, long, hidden }) => (hidden ? [] : [short, long]))
-    .filter((flag) => flag !== undefined);
+    .filter((flag): flag is string => !!flag?.startsWith("--"));
+
+/** llama.cpp's flags of one dash and several letters, which would be read as one letter and its value. */
+const singleDash: Readonly<Record<string, string>> = { "-ctk": "--kv-dtype", "-hf": "--model", "-sys": "--system" };
+
+/** Arguments, with flags in the place of llama.cpp's. */
+export const withAliases = (args: readonly string[]): string[] =>
+  args.map((arg) => (Object.hasOwn(singleDash, arg) ? singleDash[arg] : arg));
 
 /** A message of commander's, with what was meant in the place of its own guess. */
 export function withSuggestion(message: string, command: Command): string {

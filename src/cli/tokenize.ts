@@ -1,10 +1,10 @@
 // tramontane tokenize: what a text's tokens are, and the text of tokens.
 import { Command } from "commander";
-import { readText } from "../text/lines.ts";
 import { AutoTokenizer } from "../text/load_tokenizer.ts";
-import { interruptible, readInput, write } from "./io.ts";
+import { interruptible, write } from "./io.ts";
 import { parseIds } from "./logits.ts";
 import { withModelPath } from "./options.ts";
+import { readTextFile } from "./text_file.ts";
 
 interface Flags {
   model: string;
@@ -36,7 +36,7 @@ async function run(text: string | undefined, flags: Flags): Promise<void> {
       const decoded = tokenizer.decode(decode);
       return write(json ? `${JSON.stringify({ ids: decode, text: decoded })}\n` : `${decoded}\n`);
     }
-    const given = text === undefined || text === "-" ? readText(await readInput()) : text;
+    const given = text === undefined || text === "-" ? await readTextFile("-") : text;
     const { addSpecialTokens: add_special_tokens, splitSpecialTokens: split_special_tokens } = flags;
     const ids = tokenizer.encode(given, { add_special_tokens, split_special_tokens });
     const tokens = tokenizer.convert_ids_to_tokens(ids);

@@ -1,5 +1,8 @@
 // What of a conversation the model is shown: its system prompt where the template wants it, and no more of the oldest turns
 // than there is room for.
+import { show } from "../config/show.ts";
+import { InputError } from "../errors.ts";
+import { textOf } from "../text/content_parts.ts";
 import type { ToolCall } from "../text/tool_calls.ts";
 
 /** A message of a conversation, as templates know it. */
@@ -13,6 +16,24 @@ export type Message = {
   tool_call_id?: string;
   name?: string;
 };
+
+/** The same, as it may be given: its content may be parts, which become one text, a line each. */
+export type GivenMessage = Omit<Message, "content"> & {
+  content: string | readonly { readonly type: "text"; readonly text: string }[];
+};
+
+/** @throws {@link InputError} for what is no message of a text */
+export function readMessages(given: readonly GivenMessage[], what: string, least = 0): Message[] {
+  if (!Array.isArray(given) || given.length < least)
+    throw new InputError(`${what}: expected messages with role and content, found ${show(given)}`);
+  return given.map((message: GivenMessage, i) => {
+    const { role, content } = Object(message) as Partial<GivenMessage>;
+    const texts = Array.isArray(content) ? content.map(textOf) : [content];
+    const other = typeof role !== "string" ? "role" : texts.some((text) => typeof text !== "string") && "content";
+    if (other) throw new InputError(`${what}[${i}].${other}: expected a text, found ${show({ role, content }[other])}`);
+    return { ...message, content: texts.join("\n") };
+  });
+}
 
 /** Renders messages to ids. @throws what the template does where it refuses them */
 export type Encode = (messages: readonly Message[]) => number[];

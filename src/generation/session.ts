@@ -8,7 +8,15 @@ import type { KeyValueCache } from "../model/cache.ts";
 import type { ToolCall } from "../text/tool_calls.ts";
 import { AnswerText, type CallParser } from "./answer_text.ts";
 import type { CausalLM } from "./causal_lm.ts";
-import { dropOldest, type Encode, lastTurn, type Message, systemOf } from "./conversation.ts";
+import {
+  dropOldest,
+  type Encode,
+  type GivenMessage,
+  lastTurn,
+  type Message,
+  readMessages,
+  systemOf,
+} from "./conversation.ts";
 import type { GenerateInputs } from "./generate_inputs.ts";
 import { mostTokens } from "./room.ts";
 import type { FinishReason } from "./stopping.ts";
@@ -32,7 +40,7 @@ export interface ChatSessionOptions {
   /** What the model is told before the conversation. Where its template has no such role, it begins the first message. */
   system?: string | null;
   /** A conversation to go on with. */
-  messages?: readonly Message[] | null;
+  messages?: readonly GivenMessage[] | null;
   /** Functions that the model may call. Calls are run, and answered to, within a turn. */
   tools?: readonly ChatTool[] | null;
   /**
@@ -134,15 +142,18 @@ export class ChatSession {
    * @throws {@link InputError} while the message before is being answered, or when the context has no room for the message
    */
   async *send(
-    content: string | Message | readonly Message[],
+    content: string | GivenMessage | readonly GivenMessage[],
     options: GenerateInputs = {},
   ): AsyncGenerator<string, void, void> {
     const given = typeof content === "string" ? [{ role: "user", content }] : [content].flat();
-    yield* this.turn(checkMessages(given, "send: content", 1), options, this.messages.length);
+    yield* this.turn(readMessages(given, "send: content", 1), options, this.messages.length);
   }
 
   /** The same, waited for: the answer's text. */
-  async prompt(content: string | Message | readonly Message[], options: GenerateInputs = {}): Promise<string> {
+  async prompt(
+    content: string | GivenMessage | readonly GivenMessage[],
+    options: GenerateInputs = {},
+  ): Promise<string> {
     let answer = "";
     for await (const text of this.send(content, options)) answer += text;
     return answer;
@@ -167,9 +178,9 @@ export class ChatSession {
   }
 
   /** Puts another conversation in the place of this one. What of it the cache holds is not read again. */
-  load(messages: readonly Message[]): void {
+  load(messages: readonly GivenMessage[]): void {
     this.checkIdle("load");
-    const given = checkMessages(messages, "messages");
+    const given = readMessages(messages, "messages");
     this.messages.splice(0, this.messages.length, ...given);
     this.dropped = 0;
   }
@@ -325,19 +336,6 @@ export class ChatSession {
     this.cache = undefined;
     this.ids = [];
   }
-}
-
-/** @throws {@link InputError} for what is no message of a text */
-function checkMessages(messages: readonly Message[], what: string, least = 0): Message[] {
-  if (!Array.isArray(messages) || messages.length < least)
-    throw new InputError(`${what}: expected messages with role and content, found ${show(messages)}`);
-  return messages.map((message, i) => {
-    const { role, content } = Object(message) as Partial<Message>;
-    for (const [name, value] of Object.entries({ role, content }))
-      if (typeof value !== "string")
-        throw new InputError(`${what}[${i}].${name}: expected a text, found ${show(value)}`);
-    return { ...message };
-  });
 }
 
 /** Keeps the ids that were chosen. */

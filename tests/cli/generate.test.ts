@@ -85,7 +85,7 @@ test("--system answers as a chat, with the system prompt before the message", as
   const ask = ["generate", ...model, "--json", "-n", "1"];
   const [plain, told] = [
     JSON.parse((await tramontane([...ask, "--chat", "Hello"])).stdout),
-    JSON.parse((await tramontane([...ask, "--system", "Be brief.", "Hello"])).stdout),
+    JSON.parse((await tramontane([...ask, "-sys", "Be brief.", "Hello"])).stdout),
   ];
   const both = JSON.parse((await tramontane([...ask, "--chat", "Be brief.\n\nHello"])).stdout);
   assert.ok(plain.prompt_tokens < told.prompt_tokens);

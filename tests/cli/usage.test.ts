@@ -41,6 +41,7 @@ const usage: [string[], RegExp][] = [
   ],
   [["generate", ...model, "hello", "--system-prompt", "9"], /did you mean --system\?/],
   [["generate", ...model, "hello", "--frobnicate"], /unknown option '--frobnicate'\n/],
+  [["generate", ...model, "hello", "--sys", "x"], /unknown option '--sys': did you mean --system\?/],
   [["genrate"], /unknown command 'genrate': did you mean generate\?/],
   [["completion", "csh"], /Allowed choices are bash, zsh, fish/],
 ];
@@ -69,6 +70,7 @@ const failures: [string[], RegExp][] = [
     /^tramontane: no\/such\/model: expected a checkpoint's folder or a \.gguf file, found nothing\n$/,
   ],
   [["generate", "-m", "no/such/model", "hello"], /^tramontane: no\/such\/model: expected .*, found nothing\n$/],
+  [["generate", ...model, "-f", "no/file"], /^tramontane: no\/file: expected a text file, found no such file\n$/],
   [["chat", "-m", "no/such/model"], /^tramontane: no\/such\/model: expected .*\n$/],
   [["info", join(folder, "broken.gguf")], /^tramontane: .*broken\.gguf: .*\n$/],
   [

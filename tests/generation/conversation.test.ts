@@ -218,6 +218,21 @@ test("folded as Mistral's own first format has it", async () => {
   assert.equal(ids, tokenizer.encode_messages(messages, { version: "v1" }));
 });
 
+test("content in parts is one text", async () => {
+  const session = new ChatSession(model, roles);
+  const content = [
+    { type: "text", text: "a" },
+    { type: "text", text: "b" },
+  ] as const;
+  await session.prompt({ role: "user", content: content.slice(1) }, { ...never, max_new_tokens: 1 });
+  assert.equal(session.messages[0], user("b"));
+  session.load([{ role: "user", content }]);
+  assert.equal(session.messages, [user("a\nb")]);
+  const picture = [{ type: "image" }] as never;
+  assert.throws(() => session.load([{ role: "user", content: picture }]), /messages\[0\]\.content: expected a text/);
+  session.dispose();
+});
+
 test("options and messages that are wrong are named", async () => {
   const made = (options: unknown) => () => new ChatSession(model, roles, options as ChatSessionOptions);
   assert.throws(made({ sistem: "x" }), /unknown option sistem: did you mean system\?/);
