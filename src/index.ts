@@ -52,7 +52,7 @@ export {
   StopStringCriteria,
 } from "./generation/stopping.ts";
 export { BaseStreamer, TextStreamer, type TextStreamerOptions } from "./generation/streamers.ts";
-export type { ChatTool } from "./generation/tools.ts";
+export type { ChatTool, ToolCallContext } from "./generation/tools.ts";
 export { type DownloadOptions, download } from "./hub/download.ts";
 export type { ModelSource } from "./hub/find.ts";
 export { type CachedModel, type CacheOptions, models } from "./hub/models.ts";

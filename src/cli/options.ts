@@ -13,6 +13,7 @@ export interface ModelFlags {
   model: string;
   threads?: number;
   context?: number;
+  device?: "cpu";
   dtype?: string;
   kvDtype?: "f32" | "f16" | "q8_0";
   mmap: boolean;
@@ -84,6 +85,7 @@ export function withModel(command: Command): Command {
     .addOption(
       fromEnvironment("--kv-dtype <type>", "how the cache stores keys and values").choices(["f32", "f16", "q8_0"]),
     )
+    .addOption(new Option("--device <name>", "what computes").choices(["cpu"]))
     .option("--chunk-size <n>", "tokens of a prefill chunk at most", count)
     .addOption(loraOption())
     .option("--no-mmap", "read the weights instead of mapping them")
@@ -98,6 +100,7 @@ export function withModel(command: Command): Command {
 export const loadOptions = (flags: ModelFlags): LoadOptions => ({
   threads: flags.threads,
   context: flags.context,
+  device: flags.device,
   dtype: flags.dtype,
   kv_dtype: flags.kvDtype,
   mmap: flags.mmap ? "auto" : false,

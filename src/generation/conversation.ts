@@ -11,10 +11,10 @@ export type Message = {
   role: string;
   content: string;
   /** What the assistant calls. */
-  tool_calls?: ToolCall[];
+  tool_calls?: ToolCall[] | undefined;
   /** What a tool gave back: of which call, and the tool's name. */
-  tool_call_id?: string;
-  name?: string;
+  tool_call_id?: string | undefined;
+  name?: string | undefined;
 };
 
 /** The same, as it may be given: its content may be parts, which become one text, a line each. */

@@ -43,7 +43,7 @@ export interface GenerateInputs extends GenerationOptions {
   adapter_names?: readonly (string | readonly string[] | null)[] | null;
   signal?: AbortSignal;
   /** Told how much of the prompt is read, until the first token is there. */
-  progress_callback?: ((progress: PromptProgress) => void) | null;
+  progress_callback?: ((progress: PromptProgress) => void) | null | undefined;
   frequency_penalty?: number | null;
   presence_penalty?: number | null;
   /** With `guidance_scale`, what the answers are to be kept away from: the last token of each prompt where absent. */

@@ -38,21 +38,21 @@ export type TurnEnd = FinishReason | "tool_calls" | "aborted";
 
 export interface ChatSessionOptions {
   /** What the model is told before the conversation. Where its template has no such role, it begins the first message. */
-  system?: string | null;
-  /** A conversation to go on with. */
-  messages?: readonly GivenMessage[] | null;
-  /** Functions that the model may call. Calls are run, and answered to, within a turn. */
-  tools?: readonly ChatTool[] | null;
+  system?: string | null | undefined;
+  /** A conversation to go on with. @default none */
+  messages?: readonly GivenMessage[] | null | undefined;
+  /** Functions that the model may call. Calls are run, and answered to, within a turn. @default none */
+  tools?: readonly ChatTool[] | null | undefined;
   /**
-   * What becomes of a conversation that fills the context: `"drop_oldest"` (the default) leaves its oldest turns out of what
-   * the model is shown, down to half of the context, so that it need not be read again with every turn; `"error"` refuses
-   * the message.
+   * What becomes of a conversation that fills the context: `"drop_oldest"` leaves its oldest turns out of what the model is
+   * shown, down to half of the context, so that it need not be read again with every turn; `"error"` refuses the message.
+   * @default "drop_oldest"
    */
-  context_overflow?: "drop_oldest" | "error" | null;
-  /** A template in the place of the tokenizer's. */
-  chat_template?: string | null;
-  /** Answers with calls in one turn, at most; then the turn ends with those of the last. 8 by default. */
-  max_tool_rounds?: number | null;
+  context_overflow?: "drop_oldest" | "error" | null | undefined;
+  /** A template, in Jinja. @default the tokenizer's */
+  chat_template?: string | null | undefined;
+  /** Answers with calls in one turn, at most; then the turn ends with those of the last. @default 8 */
+  max_tool_rounds?: number | null | undefined;
 }
 
 const known = namesOf<ChatSessionOptions>({

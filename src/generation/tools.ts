@@ -5,22 +5,30 @@ import { InputError } from "../errors.ts";
 import type { ToolCall } from "../text/tool_calls.ts";
 import type { Message } from "./conversation.ts";
 
+/** What a tool is told beside its arguments. */
+export interface ToolCallContext {
+  /** The call's, which its result carries. */
+  readonly id: string;
+  /** The turn's. */
+  readonly signal: AbortSignal | undefined;
+}
+
 /** A function that the model may call, in the form of OpenAI's API, and what runs it. */
 export interface ChatTool {
   type: "function";
   function: {
     name: string;
     /** What it is for, in words. */
-    description?: string;
+    description?: string | undefined;
     /** Its arguments, as a JSON schema. */
-    parameters?: Record<string, unknown>;
+    parameters?: Record<string, unknown> | undefined;
   };
   /**
    * Runs a call. The model is told what it returns, a text as it is, anything else as JSON; what it throws fails the turn.
    * Where a tool has none, the turn ends with the calls, and the caller sends what they give back.
    * @param args - as the model wrote them: they may be anything
    */
-  execute?(args: Record<string, unknown>, call: { readonly id: string; readonly signal?: AbortSignal }): unknown;
+  execute?: ((args: Record<string, unknown>, call: ToolCallContext) => unknown) | undefined;
 }
 
 /** @throws {@link InputError} */

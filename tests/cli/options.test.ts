@@ -23,6 +23,7 @@ test("options of loading", () => {
     ["-t 3", { threads: 3 }],
     ["--context 8", { context: 8 }],
     ["-c 8", { context: 8 }],
+    ["--device cpu", { device: "cpu" }],
     ["--dtype q8_0", { dtype: "q8_0" }],
     ["--dtype Q4_K_M", { dtype: "Q4_K_M" }],
     ["--kv-dtype f16", { kv_dtype: "f16" }],
