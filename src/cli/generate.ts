@@ -2,7 +2,9 @@
 import { type Command as Caller, Command } from "commander";
 import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import { mostTokens } from "../generation/room.ts";
-import { ChatSession } from "../generation/session.ts";
+import { ChatSession, type TurnEnd } from "../generation/session.ts";
+import type { FinishReason } from "../generation/stopping.ts";
+import { streamText } from "../generation/stream.ts";
 import { interruptible, say, write } from "./io.ts";
 import { type Loaded, load } from "./load.ts";
 import { type ModelFlags, withModel } from "./options.ts";
@@ -51,9 +53,12 @@ async function run(argument: string | undefined, flags: Flags, command: Caller):
     const session = chat && new ChatSession(model, loaded.tokenizer, chat);
     const reading = new ReadingLine(flags.quiet);
     const inputs = { ...options, progress_callback: reading.tell };
+    let ended: TurnEnd | undefined;
     const pieces = session
       ? session.send(prompt, { ...inputs, eos_token_id: turnEnds(model, loaded.tokenizer) })
-      : continued(loaded, prompt, inputs);
+      : continued(loaded, prompt, inputs, (reason) => {
+          ended = reason;
+        });
     let answer = "";
     const shown = !session && flags.displayPrompt && !flags.json ? prompt : "";
     try {
@@ -68,7 +73,8 @@ async function run(argument: string | undefined, flags: Flags, command: Caller):
       session?.dispose();
       if (!flags.json && watch.generated > 0) await write("\n");
     }
-    const figures = { ...watch.figures(), seed: options.seed };
+    const finish_reason = session?.finish_reason ?? ended;
+    const figures = { ...watch.figures(), finish_reason, seed: options.seed };
     if (flags.json) await write(`${JSON.stringify({ text: answer, ...figures, info: model.info() })}\n`);
     else if (!flags.quiet) say(`${watch.line()}; ${describeSampling(options, model)}`);
     if (profile !== undefined) await reportProfile(model.profile!, profile);
@@ -76,10 +82,15 @@ async function run(argument: string | undefined, flags: Flags, command: Caller):
 }
 
 /** What comes after a text: no more than there is room for. */
-function continued({ model, tokenizer }: Loaded, prompt: string, options: GenerateInputs): AsyncGenerator<string> {
+function continued(
+  { model, tokenizer }: Loaded,
+  prompt: string,
+  options: GenerateInputs,
+  end: (reason: FinishReason) => void,
+): AsyncGenerator<string> {
   const inputs = tokenizer(prompt);
   const length = inputs.input_ids.dims[1];
   const room = Math.max(1, mostTokens(model, length) - length); // 1, so that it is said what there is none for
   const max_new_tokens = Math.min(options.max_new_tokens ?? room, room);
-  return model.stream({ ...inputs, ...options, max_new_tokens, tokenizer });
+  return streamText(model, { ...inputs, ...options, max_new_tokens, tokenizer }, tokenizer, end);
 }

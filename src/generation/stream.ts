@@ -49,17 +49,18 @@ export async function* streamTokens(
   }
 }
 
-/** The same as pieces of text, special tokens skipped. */
+/** The same as pieces of text, special tokens skipped. @param end - is told why the row ended */
 export async function* streamText(
   model: PreTrainedModel,
   inputs: GenerateInputs,
   tokenizer: TextTokenizer,
+  end?: StreamListener["end"],
 ): AsyncGenerator<string, void, void> {
   let text = new TextOutput(tokenizer);
   const begin = (prompt: ArrayLike<number>) => {
     text = new TextOutput(tokenizer, { prompt });
   };
-  for await (const id of streamTokens(model, inputs, { begin })) {
+  for await (const id of streamTokens(model, inputs, { begin, end })) {
     const piece = text.push(id);
     if (piece !== "") yield piece;
   }

@@ -105,6 +105,7 @@ test("- reads the prompt from standard input, --json prints one object", async (
   assert.is(answer.text.trim(), text);
   assert.is(answer.prompt_tokens, input_ids.length);
   assert.is(answer.generated_tokens, new_ids.length);
+  assert.is(answer.finish_reason, "stop");
   assert.ok(answer.first_token_ms > 0);
   assert.is(answer.info.threads > 0, true);
 });
@@ -163,6 +164,7 @@ test("--profile tells the time of operations and layers, and writes a trace", as
 test("-n bounds the answer", async () => {
   const { stdout } = await tramontane(["generate", ...model, "--json", "-n", "3", "Recipe for pesto"]);
   assert.is(JSON.parse(stdout).generated_tokens, 3);
+  assert.is(JSON.parse(stdout).finish_reason, "length");
 });
 
 test("--stop ends the answer behind one of some texts, and takes no prompt for one", async () => {
