@@ -1,0 +1,29 @@
+// Answers each question on the port that comes with it. A port that closes early ends its answer.
+import { parentPort, workerData } from "node:worker_threads";
+import { AutoModelForCausalLM, AutoTokenizer } from "tramontane";
+
+const loading = Promise.all([
+  AutoTokenizer.from_pretrained(workerData.path),
+  AutoModelForCausalLM.from_pretrained(workerData.path),
+]);
+
+async function answer(content, port) {
+  const closed = new AbortController();
+  port.on("close", () => closed.abort());
+  try {
+    const [tokenizer, model] = await loading;
+    const inputs = tokenizer.apply_chat_template([{ role: "user", content }], { add_generation_prompt: true });
+    const pieces = model.stream({ ...inputs, max_new_tokens: 200, tokenizer, signal: closed.signal });
+    for await (const text of pieces) port.postMessage({ text });
+    port.postMessage({});
+  } catch (error) {
+    port.postMessage({ error });
+  }
+}
+
+parentPort.on("message", async (message) => {
+  if (message !== "close") return answer(message.content, message.port);
+  const [, model] = await loading;
+  await model.dispose();
+  parentPort.close();
+});
