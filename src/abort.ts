@@ -42,6 +42,20 @@ export function onAbort(signal: AbortSignal | null | undefined, callback: () => 
   };
 }
 
+/** Waits a time, in milliseconds. @throws the signal's reason when aborted before it is over */
+export async function pause(ms: number, signal: AbortSignal | null | undefined): Promise<void> {
+  signal?.throwIfAborted();
+  let forget = () => {};
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  await new Promise<void>((resolve, reject) => {
+    timer = setTimeout(resolve, ms);
+    forget = onAbort(signal, () => reject(signal!.reason));
+  }).finally(() => {
+    clearTimeout(timer);
+    forget();
+  });
+}
+
 /**
  * Runs a job for each thing, `most` at once, begun in their order; after a failure or an abort no more begin, and those under
  * way are stopped.

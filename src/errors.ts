@@ -52,6 +52,16 @@ export class WriteError extends TramontaneError {
   }
 }
 
+/** A model cannot be had from a hub or a URL: what the server says, or that it cannot be reached. */
+export class HubError extends TramontaneError {
+  /** The HTTP status, where there was an answer. */
+  readonly status: number | undefined;
+  constructor(message: string, status?: number, options?: ErrorOptions) {
+    super("HUB", message, options);
+    this.status = status;
+  }
+}
+
 /** The caller passed something that the call cannot take. */
 export class InputError extends TramontaneError {
   constructor(message: string, options?: ErrorOptions) {

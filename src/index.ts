@@ -10,6 +10,7 @@ export {
   CheckpointError,
   ConfigError,
   EngineError,
+  HubError,
   InputError,
   MemoryError,
   TokenizerError,
@@ -48,6 +49,12 @@ export {
   StopStringCriteria,
 } from "./generation/stopping.ts";
 export { BaseStreamer, TextStreamer, type TextStreamerOptions } from "./generation/streamers.ts";
+export { type DownloadOptions, download } from "./hub/download.ts";
+export type { ModelSource } from "./hub/find.ts";
+export { type CachedModel, type CacheOptions, models } from "./hub/models.ts";
+export type { DownloadProgress } from "./hub/progress.ts";
+export { env, type HubEnvironment, type HubOptions } from "./hub/settings.ts";
+export type { SnapshotOptions } from "./hub/snapshot.ts";
 export type { AdapterInfo, LoadAdapterOptions } from "./model/adapters.ts";
 export { BaseModel, type BaseModelOutput, MistralModel, MixtralModel } from "./model/base_model.ts";
 export { KeyValueCache } from "./model/cache.ts";

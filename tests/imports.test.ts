@@ -18,6 +18,7 @@ const layers = [
   "platform",
   "quant",
   "checkpoint",
+  "hub",
   "weights",
   "kernels",
   "adapters",

@@ -8,10 +8,11 @@ import { readGGUF } from "../checkpoint/gguf.ts";
 import { type GGUFPair, writeGGUF } from "../checkpoint/gguf_writer.ts";
 import { parseJSONObject } from "../checkpoint/json.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
-import { openRepository, type Repository } from "../checkpoint/repository.ts";
+import type { Repository } from "../checkpoint/repository.ts";
 import { tensorBytes, writeShards } from "../checkpoint/safetensors_writer.ts";
 import { show } from "../config/show.ts";
 import { CheckpointError, InputError } from "../errors.ts";
+import { findRepository, type ModelSource } from "../hub/find.ts";
 import { loadKernels } from "../kernels/load.ts";
 import { saveFile, saveFolder } from "../platform/files.ts";
 import { currentPlatform } from "../platform/index.ts";
@@ -54,13 +55,13 @@ const configLimit = 2 ** 20;
 /**
  * Writes a checkpoint with LoRA adapters merged into its weights: W + scale · B A for each, and whole matrices (modules_to_save)
  * in place of the base's. Where head and embedding were tied and one of them changes, they are apart in what is written.
- * @param base - a folder or a .gguf file in full precision
+ * @param base - a folder or a .gguf file in full precision, by its path or URL, or `owner/name` of a model on a hub
  * @param out - the folder to be made, or the .gguf file where the base is one: nothing stands there before all is written
  * @throws CheckpointError when a file is damaged, of a kind that is not known, or for another model; WriteError when `out`
  *   cannot be written; {@link InputError}; the signal's reason when aborted
  */
 export async function merge(
-  base: string,
+  base: ModelSource,
   adapters: readonly MergeAdapter[],
   out: string,
   options: MergeOptions = {},
@@ -77,13 +78,14 @@ export async function merge(
   checkSignal(signal);
   signal?.throwIfAborted();
   const platform = await currentPlatform();
-  const repository = await openRepository(platform, textArgument(base, "merge: base"));
+  const repository = await findRepository(platform, base, "model", { signal });
   const checkpoint = await openCheckpoint(repository);
   const opened: Adapter[] = [];
   try {
     checkMergeable(checkpoint);
     const target = mergeTarget(checkpoint);
-    for (const { path } of given) opened.push(await openAdapter(await openRepository(platform, path), target.target));
+    for (const { path } of given)
+      opened.push(await openAdapter(await findRepository(platform, path, "adapter", { signal }), target.target));
     const scaled = opened.map((adapter, i) => ({ adapter, scale: given[i].scale }));
     const plan = planMerge(checkpoint, target, scaled);
     const merger = new Merger((await loadKernels(platform)).module);

@@ -7,13 +7,16 @@ import type { Repository } from "./repository.ts";
 const beside =
   /^(tokenizer(\.json|_config\.json|\.model(\.v\d\w*)?)|tekken\.json|vocab\.json|merges\.txt|special_tokens_map\.json|added_tokens\.json|chat_template\.(json|jinja)|generation_config\.json|(licen[cs]e|notice|use_policy)(\.\w+)?)$/i;
 
+/** Whether a file goes along, by its name. */
+export const besideWeights = (name: string): boolean => beside.test(name);
+
 /** Bytes that are copied at once. */
 const PIECE_BYTES = 1 << 22;
 
 /** The files that go along. Of what stands beside a file that was named none: it may be another model's. */
 export async function filesBeside(repository: Repository): Promise<string[]> {
   if (repository.file !== undefined) return [];
-  return (await repository.list()).map(({ name }) => name).filter((name) => beside.test(name));
+  return (await repository.list()).map(({ name }) => name).filter(besideWeights);
 }
 
 /** Copies some of a repository's files into a folder. @throws the signal's reason when aborted */

@@ -22,6 +22,16 @@ export const ggufCheckpoints = (names: readonly string[]): string[] =>
 /** The name of a split set's first part, by any part's; other names as they are. */
 export const firstPart = (name: string): string => name.replace(partName, "$1-00001-of-$3.gguf");
 
+/** The names of all parts of a split set, by any part's; of another file its own. */
+export function allParts(name: string): string[] {
+  const [, stem, , count] = partName.exec(name) ?? [];
+  if (count === undefined || Number(count) < 1 || Number(count) > mostParts) return [name];
+  return Array.from(
+    { length: Number(count) },
+    (_, no) => `${stem}-${String(no + 1).padStart(5, "0")}-of-${count}.gguf`,
+  );
+}
+
 /**
  * Opens a GGUF file, and with any part of a split set all its parts.
  * @param open - opens a file, which the caller closes if this throws
@@ -36,8 +46,7 @@ export async function readGGUFSet(repository: Repository, name: string, open: Op
     );
   const tensors = new Map<string, TensorRef>();
   const headers: GGUFHeader[] = [];
-  for (let no = 0; no < count; no++) {
-    const part = named ? `${named[1]}-${String(no + 1).padStart(5, "0")}-of-${named[3]}.gguf` : name;
+  for (const [no, part] of allParts(name).entries()) {
     const path = repository.where(part);
     if (part !== name && !(await hasFile(repository, part)))
       throw new CheckpointError(`${path}: missing; expected ${count} parts beside ${name}`);

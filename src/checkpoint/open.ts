@@ -49,6 +49,17 @@ export async function openCheckpoint(repository: Repository, options: OpenOption
   }
 }
 
+/** The config alone: of a folder of safetensors, its config.json, whatever else lacks. @throws as {@link openCheckpoint} */
+export async function openConfig(repository: Repository): Promise<PreTrainedConfig> {
+  const names = repository.file === undefined ? (await repository.list()).map(({ name }) => name) : [];
+  const weights = [singleName("model"), indexName("model")].some((name) => names.includes(name));
+  // Beside a GGUF it is seldom whole.
+  if (names.includes("config.json") && (weights || ggufCheckpoints(names).length === 0)) return configOf(repository);
+  const { config, close } = await openCheckpoint(repository);
+  await close();
+  return config;
+}
+
 type Contents = Omit<Checkpoint, "path" | "files" | "close">;
 
 /** What there is: a GGUF, Hugging Face's layout, or Mistral's. */

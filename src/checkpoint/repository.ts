@@ -37,27 +37,21 @@ export const hasFile = async (repository: Repository, name: string): Promise<boo
   (await repository.list()).some((file) => file.name === name);
 
 /**
- * Finds out what `from_pretrained` was given: the one place that knows what there is to give.
+ * Opens what is on the disk; `findRepository` (hub/find.ts) fetches what is not.
  * @param source - the path of a folder or of a file
- * @throws {@link CheckpointError} when nothing is there, or it is of a kind that this version does not read;
+ * @throws {@link CheckpointError} when nothing is there;
  *   {@link InputError} when it is no text
  */
 export async function openRepository(files: Files, source: string): Promise<Repository> {
   if (typeof source !== "string" || source === "")
     throw new InputError(`expected the path of a checkpoint's folder or file, found ${show(source)}`);
-  const only = "this version reads folders and files of this machine";
-  if (/^(?:[a-z][a-z\d+.-]*:\/\/|blob:|data:)/i.test(source))
-    throw new CheckpointError(`${source}: a URL; ${only}: download it, and give the path`);
+  if (/^(?:[a-z][a-z\d+.-]*:\/\/|blob:|data:|hf:)/i.test(source))
+    throw new InputError(`${source}: expected a path, owner/name of a hub, or an https:, http: or file: URL`);
   const found = await files.stat(source);
   if (found?.kind === "folder") return diskRepository(files, source, source);
   const file = fileName(source);
   if (found) return diskRepository(files, source, source.slice(0, -file.length) || ".", file);
-  const nothing = `${source}: expected a checkpoint's folder or a .gguf file, found nothing`;
-  throw new CheckpointError(
-    /^\w[\w.-]*\/\w[\w.-]*(?::[\w.-]+)?$/.test(source)
-      ? `${nothing}; if it is the id of a model on a hub: ${only}: download it, and give the path`
-      : nothing,
-  );
+  throw new CheckpointError(`${source}: expected a checkpoint's folder or a .gguf file, found nothing`);
 }
 
 /** @param name - the path that the user gave: the folder's, or the file's */

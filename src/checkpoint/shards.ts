@@ -36,14 +36,12 @@ export async function readShards(
   stem: Stem,
   parts: readonly string[] = [],
 ): Promise<Shards> {
-  const index = indexName(stem);
   if (await hasFile(repository, singleName(stem)))
     return { entries: await readFiles(repository, open, [singleName(stem)]), absent: new Map() };
+  const index = indexName(stem);
   if (parts.length > 0 && !(await hasFile(repository, index)))
     return { entries: await readFiles(repository, open, parts), absent: new Map() };
-  const where = repository.where(index);
-  const weightMap = readWeightMap(await readJSONObject(repository, index, indexLimit), where);
-  const shards = checkCount([...new Set(weightMap.values())].sort(), where);
+  const { weightMap, shards } = await readIndex(repository, stem);
   for (const shard of shards)
     if (!(await hasFile(repository, shard)))
       throw new CheckpointError(`${repository.where(shard)}: missing; ${index} names it`);
@@ -58,6 +56,20 @@ export async function readShards(
       );
   }
   return { entries, absent };
+}
+
+/**
+ * What an index names.
+ * @returns the file of each tensor, and all files
+ * @throws {@link CheckpointError} when it is damaged, or names what is not a plain file name
+ */
+export async function readIndex(
+  repository: Repository,
+  stem: Stem,
+): Promise<{ weightMap: Map<string, string>; shards: readonly string[] }> {
+  const where = repository.where(indexName(stem));
+  const weightMap = readWeightMap(await readJSONObject(repository, indexName(stem), indexLimit), where);
+  return { weightMap, shards: checkCount([...new Set(weightMap.values())].sort(), where) };
 }
 
 function checkCount(shards: readonly string[], where: string): readonly string[] {

@@ -5,11 +5,11 @@ import { functionArgument, givenArguments, textArgument } from "../arguments.ts"
 import { CallerPromises } from "../callbacks.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
-import { openRepository } from "../checkpoint/repository.ts";
 import { type SafetensorsTensor, tensorBytes, writeShards } from "../checkpoint/safetensors_writer.ts";
 import { nearest } from "../config/nearest.ts";
 import { show, showName } from "../config/show.ts";
 import { InputError } from "../errors.ts";
+import { findRepository, type ModelSource } from "../hub/find.ts";
 import { saveFolder } from "../platform/files.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { folderConfig, writeFiles } from "./files.ts";
@@ -50,7 +50,7 @@ export interface Converted {
  * Makes a Hugging Face folder of a checkpoint: of Mistral's own layout, of a GGUF of plain floats, of a folder whose experts
  * stand in one tensor a layer, or of one with more heads of keys and values than are wanted. Values keep their type, F32, F16
  * or BF16; a mean is computed in double precision and rounded to it, ties to even.
- * @param source - a folder, or a .gguf file
+ * @param source - a folder or a .gguf file, by its path or URL, or `owner/name` of a model on a hub
  * @param out - the new folder, where nothing must be but an empty one. It comes into being at the end, whole.
  * @throws InputError for what was passed, or where there is nothing to do; CheckpointError or ConfigError when the source
  *   cannot be read or is quantized; WriteError; the signal's reason when aborted
@@ -59,11 +59,11 @@ export interface Converted {
  * const { changes } = await convert("tests/fixtures/small/pooled", "build/examples/grouped", options);
  * Source: grouped-query attention, section 2.1, and transformers' documentation of `num_key_value_heads`.
  */
-export async function convert(source: string, out: string, options: ConvertOptions = {}): Promise<Converted> {
+export async function convert(source: ModelSource, out: string, options: ConvertOptions = {}): Promise<Converted> {
   textArgument(out, "out");
   const { num_key_value_heads, max_shard_size, progress_callback, signal } = readOptions(options);
   const platform = await currentPlatform();
-  const repository = await openRepository(platform, source);
+  const repository = await findRepository(platform, source, "model", { signal });
   const checkpoint = await openCheckpoint(repository);
   const told = new CallerPromises();
   try {

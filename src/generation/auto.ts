@@ -1,10 +1,11 @@
 // The Auto classes: they find out what a checkpoint or a config is, and make a model of the class that suits it.
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import { openCheckpoint } from "../checkpoint/open.ts";
-import { openRepository } from "../checkpoint/repository.ts";
+import { openCheckpoint, openConfig } from "../checkpoint/open.ts";
 import { PreTrainedConfig } from "../config/pretrained_config.ts";
 import { readConfig } from "../config/read_config.ts";
 import { CheckpointError } from "../errors.ts";
+import { findRepository, type ModelSource } from "../hub/find.ts";
+import type { SnapshotOptions } from "../hub/snapshot.ts";
 import { type BaseModel, MistralModel, MixtralModel } from "../model/base_model.ts";
 import { MixtralForSequenceClassification, MixtralForTokenClassification } from "../model/classification.ts";
 import { type LoadOptions, readOptions } from "../model/options.ts";
@@ -14,13 +15,11 @@ import { currentPlatform } from "../platform/index.ts";
 import { type CausalLM, MistralForCausalLM, MixtralForCausalLM } from "./causal_lm.ts";
 
 export const AutoConfig: {
-  /** The config of a checkpoint: a folder or a .gguf file. @throws CheckpointError or ConfigError */
-  from_pretrained(path: string): Promise<PreTrainedConfig>;
+  /** The config of a checkpoint: a folder, a .gguf file, a URL, or a model on a hub. @throws CheckpointError, ConfigError, HubError */
+  from_pretrained(source: ModelSource, options?: SnapshotOptions): Promise<PreTrainedConfig>;
 } = {
-  async from_pretrained(path) {
-    const checkpoint = await openCheckpoint(await openRepository(await currentPlatform(), path));
-    await checkpoint.close();
-    return checkpoint.config;
+  async from_pretrained(source, options) {
+    return openConfig(await findRepository(await currentPlatform(), source, "config", options));
   },
 };
 
@@ -40,9 +39,9 @@ export class AutoClass<Model extends PreTrainedModel> {
   }
 
   /** As the class's own. @throws CheckpointError where the checkpoint has not the head, and what the class throws */
-  async from_pretrained(path: string, options: LoadOptions = {}): Promise<Model> {
+  async from_pretrained(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
     const given = readOptions(options);
-    const repository = await openRepository(await currentPlatform(), path);
+    const repository = await findRepository(await currentPlatform(), source, "model", given);
     const checkpoint = await openCheckpoint(repository, { config: given.config as PreTrainedConfig | undefined });
     try {
       return await this.from_checkpoint(checkpoint, given);

@@ -2,9 +2,11 @@
 // those that it began with; an adapter that is deleted meanwhile stays until the last such call has ended.
 import { type Adapter, type AdapterTarget, openAdapter } from "../adapters/adapter.ts";
 import { textArgument } from "../arguments.ts";
-import { openRepository, type Repository } from "../checkpoint/repository.ts";
+import type { Repository } from "../checkpoint/repository.ts";
 import { show, showName } from "../config/show.ts";
 import { InputError, MemoryError } from "../errors.ts";
+import { findRepository, type ModelSource } from "../hub/find.ts";
+import { type HubOptions, readHubOptions } from "../hub/settings.ts";
 import { AdapterBanks, type AdapterRoom } from "../memory/adapter_banks.ts";
 import type { AdapterState } from "../memory/adapter_layout.ts";
 import { loadFactors, placeAdapter, planAdapter } from "../memory/adapter_load.ts";
@@ -29,7 +31,7 @@ export interface AdapterInfo {
   active: boolean;
 }
 
-export interface LoadAdapterOptions {
+export interface LoadAdapterOptions extends HubOptions {
   /** What it is called from now on; "default" where absent. */
   adapter_name?: string;
   /** Multiplies what the file says: 1 by default. */
@@ -87,10 +89,12 @@ export class Adapters {
   }
 
   /** Loads one, and makes it the active one. */
-  async load(path: string, options: LoadAdapterOptions): Promise<void> {
+  async load(source: ModelSource, options: LoadAdapterOptions): Promise<void> {
     const { host } = this;
+    const { signal } = options;
+    const hub = { ...readHubOptions(options), signal: signal ?? undefined };
     host.check();
-    const repository = await openRepository(host.platform, textArgument(path, "load_adapter: path"));
+    const repository = await findRepository(host.platform, source, "adapter", hub);
     await this.loadFrom(repository, options);
   }
 

@@ -4,20 +4,17 @@ import { givenArguments, textArgument } from "../arguments.ts";
 import { type BitsAndBytesConfig, type BitsAndBytesOptions, readQuantization } from "../config/bitsandbytes_config.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
+import type { DownloadProgress } from "../hub/progress.ts";
+import { type HubOptions, readHubOptions } from "../hub/settings.ts";
 import { type KvFormat, kvFormats } from "../memory/kv_pool.ts";
 import { dtypes, typeOfDtype } from "../weights/dtype.ts";
 
-/** What `progress_callback` is told. `progress` is a percentage. */
-export interface ProgressInfo {
-  status: "initiate" | "progress" | "done" | "ready";
-  name: string;
-  file: string;
-  loaded: number;
-  total: number;
-  progress: number;
+/** What `progress_callback` is told: of a download, where there is one, then of loading. `progress` is a percentage. */
+export interface ProgressInfo extends Omit<DownloadProgress, "status"> {
+  status: DownloadProgress["status"] | "ready";
 }
 
-export interface LoadOptions {
+export interface LoadOptions extends HubOptions {
   /** Replaces the checkpoint's config. */
   config?: object;
   /** Threads of the team; as many as cores by default. */
@@ -82,6 +79,7 @@ export function readOptions<T extends LoadOptions>(given: T | null | undefined):
   if (config !== undefined && typeof config !== "object")
     throw new InputError(`config: expected a config or an object of its fields, found ${show(config)}`);
   checkOptions(options);
+  readHubOptions(options);
   readQuantization(options.quantization_config);
   checkSignal(signal);
   signal?.throwIfAborted();

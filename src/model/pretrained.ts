@@ -6,13 +6,13 @@ import { Callable } from "../callable.ts";
 import { CallerPromises } from "../callbacks.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
-import { openRepository } from "../checkpoint/repository.ts";
 import { GenerationConfig } from "../config/generation_config.ts";
 import { MixtralConfig } from "../config/mixtral_config.ts";
 import { PreTrainedConfig } from "../config/pretrained_config.ts";
 import { type ConfigClass, readConfig } from "../config/read_config.ts";
 import { show } from "../config/show.ts";
 import { CheckpointError, InputError } from "../errors.ts";
+import { findRepository, type ModelSource } from "../hub/find.ts";
 import { currentPlatform } from "../platform/index.ts";
 import type { Tensor } from "../tensor.ts";
 import type { HeadName } from "../weights/weights.ts";
@@ -64,17 +64,18 @@ export abstract class PreTrainedModel extends Callable {
   }
 
   /**
-   * Opens a checkpoint and starts the engine.
-   * @param path - a Hugging Face folder, or a .gguf file
-   * @throws CheckpointError, ConfigError or MemoryError; the signal's reason when aborted
+   * Opens a checkpoint, which is downloaded first where it is on a hub, and starts the engine.
+   * @param source - a Hugging Face folder or a .gguf file, by its path or URL, or `owner/name` of a model on a hub
+   * @throws CheckpointError, ConfigError or MemoryError; HubError or WriteError where it is to be downloaded; the signal's
+   *   reason when aborted
    */
   static async from_pretrained<T extends PreTrainedModel>(
     this: ModelClass<T>,
-    path: string,
+    source: ModelSource,
     options: LoadOptions = {},
   ): Promise<T> {
     const given = readOptions(options);
-    const repository = await openRepository(await currentPlatform(), path);
+    const repository = await findRepository(await currentPlatform(), source, "model", given);
     const checkpoint = await openCheckpoint(repository, {
       config: given.config as PreTrainedConfig | undefined,
       config_class: this.config_class,
@@ -181,15 +182,15 @@ export abstract class PreTrainedModel extends Callable {
 
   /**
    * Loads a LoRA adapter beside the model, and makes it the active one.
-   * @param path - a folder as PEFT writes it: adapter_config.json and adapter_model.safetensors
-   * @param options - `adapter_name` ("default"), `scale`, which the file's own is multiplied by (1), `signal`
+   * @param source - a folder as PEFT writes it: adapter_config.json and adapter_model.safetensors; or `owner/name` on a hub
+   * @param options - `adapter_name` ("default"), `scale`, which the file's own is multiplied by (1), `signal`, and the hub's
    * @throws {@link CheckpointError} when it is for another model, or of a kind that is not known; MemoryError;
    *   {@link InputError} when the name is taken; the signal's reason when aborted
    */
-  async load_adapter(path: string, options: LoadAdapterOptions = {}): Promise<void> {
+  async load_adapter(source: ModelSource, options: LoadAdapterOptions = {}): Promise<void> {
     const given = givenArguments<LoadAdapterOptions>(options, "load_adapter: the options");
     checkSignal(given.signal);
-    await this.engine.adapters.load(path, given);
+    await this.engine.adapters.load(source, given);
   }
 
   /** Makes one adapter, or several, which add up, those of calls that name none. @throws {@link InputError} when one is not loaded */

@@ -1,6 +1,6 @@
 // pipeline(task, …): loads a model of the class that a task takes, and its tokenizer, from the same files.
 import { openCheckpoint } from "../checkpoint/open.ts";
-import { openRepository, type Repository } from "../checkpoint/repository.ts";
+import type { Repository } from "../checkpoint/repository.ts";
 import type { PreTrainedConfig } from "../config/pretrained_config.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
@@ -12,6 +12,7 @@ import {
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
 } from "../generation/auto.ts";
+import { findRepository, type ModelSource } from "../hub/find.ts";
 import { type LoadOptions, readOptions } from "../model/options.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { currentPlatform } from "../platform/index.ts";
@@ -43,7 +44,7 @@ export type PipelineOf<Task extends PipelineTask> = InstanceType<(typeof tasks)[
  */
 export async function pipeline<Task extends PipelineTask>(
   task: Task,
-  path: string,
+  source: ModelSource,
   options: LoadOptions = {},
 ): Promise<PipelineOf<Task>> {
   if (typeof task !== "string" || !Object.hasOwn(tasks, task))
@@ -53,7 +54,7 @@ export async function pipeline<Task extends PipelineTask>(
         .join(", ")}, found ${show(task)}`,
     );
   const given = readOptions(options);
-  return loadPipeline(task, await openRepository(await currentPlatform(), path), given);
+  return loadPipeline(task, await findRepository(await currentPlatform(), source, "model", given), given);
 }
 
 /** Model and tokenizer from the same files, each of which is read once. */

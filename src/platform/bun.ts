@@ -4,6 +4,8 @@ import process from "node:process";
 import { readWasm } from "./installed.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
 import { nodeFiles } from "./node_files.ts";
+import { nodeStore } from "./node_store.ts";
+import { nodeSurroundings } from "./node_surroundings.ts";
 import type { Mapper, Platform } from "./platform.ts";
 import { nextTurn, spawnThread, threadPort } from "./threads.ts";
 
@@ -47,6 +49,8 @@ export const bun: Platform = {
   cores: () => os.availableParallelism(),
   available_memory: () => os.freemem(),
   ...nodeFiles(true),
+  ...nodeStore,
+  ...nodeSurroundings,
   mapper() {
     mapper ??= loadMapper();
     return mapper;

@@ -2,6 +2,8 @@
 import { readWasm } from "./installed.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
 import { nodeFiles } from "./node_files.ts";
+import { nodeStore } from "./node_store.ts";
+import { nodeSurroundings } from "./node_surroundings.ts";
 import type { Mapper, Platform } from "./platform.ts";
 import { nextTurn, spawnThread, threadPort } from "./threads.ts";
 
@@ -73,6 +75,8 @@ export const deno: Platform = {
     }
   },
   ...nodeFiles(false), // Deno's descriptors are its own numbers, not the system's
+  ...nodeStore,
+  ...nodeSurroundings,
   mapper() {
     mapper ??= loadMapper();
     return Promise.resolve(mapper);

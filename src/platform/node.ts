@@ -5,6 +5,8 @@ import v8 from "node:v8";
 import { readWasm } from "./installed.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
 import { nodeFiles } from "./node_files.ts";
+import { nodeStore } from "./node_store.ts";
+import { nodeSurroundings } from "./node_surroundings.ts";
 import type { Mapper, Platform } from "./platform.ts";
 import { nextTurn, spawnThread, threadPort } from "./threads.ts";
 
@@ -43,6 +45,8 @@ export const node: Platform = {
   cores: () => os.availableParallelism(),
   available_memory: () => process.availableMemory?.() ?? os.freemem(),
   ...nodeFiles(true),
+  ...nodeStore,
+  ...nodeSurroundings,
   mapper() {
     mapper ??= loadMapper();
     return mapper;

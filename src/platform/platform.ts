@@ -109,6 +109,66 @@ export interface Files {
   createFolder(path: string): Promise<FolderSink>;
 }
 
+/** A file that is written in any order, as its bytes come in. Failures are WriteErrors. */
+export interface PatchFile {
+  /** Bytes that there are, written or not. */
+  readonly size: number;
+  write(offset: number, bytes: Uint8Array): Promise<void>;
+  /** Reads as many bytes as there are, `into.length` at most. @returns how many */
+  read(offset: number, into: Uint8Array): Promise<number>;
+  /** Cuts it, or makes it longer: what was not written reads as zero. */
+  truncate(size: number): Promise<void>;
+  /** Returns when what was written is on the disk. */
+  sync(): Promise<void>;
+  /** Calling it twice is harmless. */
+  close(): Promise<void>;
+}
+
+/** What stands in a folder. `modified` is in milliseconds since 1970. */
+export interface StoreEntry {
+  readonly name: string;
+  readonly kind: "file" | "folder" | "link";
+  readonly size: number;
+  readonly modified: number;
+}
+
+/** What a cache of downloads asks of a disk beside {@link Files}. What fails throws a WriteError. */
+export interface Store {
+  /** Makes a folder, and those that it stands in. */
+  make_folder(path: string): Promise<void>;
+  /** Opens a file to be written in any order; it is made where there is none. */
+  patch(path: string): Promise<PatchFile>;
+  /** Makes `path` a link to `target`, which is relative to its folder. @returns whether this disk has links */
+  symlink(target: string, path: string): Promise<boolean>;
+  rename(from: string, to: string): Promise<void>;
+  copy(from: string, to: string): Promise<void>;
+  /** Removes a file, or a folder with all that is in it, where there is one. */
+  remove(path: string): Promise<void>;
+  /** A folder's entries: links are told apart from what they lead to. Nothing where there is no folder. */
+  entries(folder: string): Promise<StoreEntry[]>;
+  /**
+   * Waits until nobody else holds a name, and holds it then: no other process that sees this disk, and no other call of this
+   * one. A process that dies holds nothing.
+   * @returns gives it back
+   * @throws the signal's reason when aborted
+   */
+  lock(path: string, signal?: AbortSignal): Promise<() => Promise<void>>;
+}
+
+/** What surrounds a program. */
+export interface Surroundings {
+  /** A variable of the environment, where there is one and it may be seen. */
+  environment(name: string): string | undefined;
+  /** The user's own folder. */
+  home_folder(): string;
+  /** The path that a file: URL means. @throws InputError when it means none here */
+  path_of(url: URL): string;
+  /** A hash over bytes that come one after the other. */
+  hasher(algorithm: "sha1" | "sha256"): { update(bytes: Uint8Array): void; hex(): string };
+  /** Tells the user of the program what does not stop it. */
+  warn(text: string): void;
+}
+
 /** Lays pages of files over pages of WebAssembly memories, through the runtime's FFI. */
 export interface Mapper {
   readonly page_size: number;
@@ -172,7 +232,7 @@ export interface Assets {
   enable_relaxed_simd(): void;
 }
 
-export interface Platform extends Files, Mapping, Threads, ThreadPlatform, Assets {
+export interface Platform extends Files, Store, Surroundings, Mapping, Threads, ThreadPlatform, Assets {
   readonly name: "node" | "deno" | "bun" | "browser";
   /** Version for reports, e.g. `v24.1.0`. */
   readonly version: string;

@@ -57,7 +57,7 @@ export function planTensors(
     if (importance) used.add(name);
     else if (tensor.kind && to !== from && needed(to.name, tensor.kind, options, imatrix))
       throw new InputError(
-        `${showName(name)}: ${to.name} needs an importance matrix, ${imatrix ? `which ${imatrix.file} does not have for it` : "and none was given"}`,
+        `${showName(name)}: ${to.name} needs an importance matrix, ${imatrix ? `which ${imatrix.file} does not have for it` : "and none was given: `tramontane imatrix`, or imatrix(), makes one"}`,
       );
     return { ...tensor, from, to, importance };
   });

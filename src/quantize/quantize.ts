@@ -6,6 +6,7 @@ import { type Imatrix, readImatrix } from "../checkpoint/imatrix.ts";
 import { show } from "../config/show.ts";
 import { Converters } from "../convert/converters.ts";
 import { InputError, WriteError } from "../errors.ts";
+import type { ModelSource } from "../hub/find.ts";
 import { currentPlatform } from "../platform/index.ts";
 import type { Platform } from "../platform/platform.ts";
 import { rowBytes } from "../quant/formats.ts";
@@ -32,7 +33,8 @@ export interface QuantizeResult {
 
 /**
  * Quantizes a checkpoint into a GGUF file, which llama.cpp and this engine read.
- * @param source - a Hugging Face folder of any layout, or a GGUF, in full precision
+ * @param source - a Hugging Face folder of any layout, or a GGUF, in full precision, by its path or URL, or `owner/name` of a
+ *   model on a hub
  * @param out - the .gguf file, or with `keep_split` the set whose parts are OUT-00001-of-0000N.gguf. It stands there when it
  *   is whole: until then `OUT.partial` grows beside it, which the same call goes on with after a cut
  * @throws {@link InputError} when a tensor cannot become what was asked for, or `out` is there already; CheckpointError when
@@ -40,13 +42,12 @@ export interface QuantizeResult {
  * @example
  * await quantize("models/demo", "build/examples/demo.Q4_K_M.gguf", { type: "Q4_K_M", overwrite: true });
  */
-export async function quantize(source: string, out: string, options: QuantizeOptions): Promise<QuantizeResult> {
+export async function quantize(source: ModelSource, out: string, options: QuantizeOptions): Promise<QuantizeResult> {
   const checked = checkQuantizeOptions(options);
-  textArgument(source, "source");
   textArgument(out, "out");
   const platform = await currentPlatform();
   const imatrix = checked.imatrix === undefined ? undefined : await readImatrix(platform, checked.imatrix);
-  const opened = await openSource(platform, source);
+  const opened = await openSource(platform, source, checked.signal);
   try {
     return await run(platform, opened, out, checked, imatrix);
   } finally {

@@ -5,11 +5,12 @@ import { ggufConfig } from "../checkpoint/gguf_config.ts";
 import { readGGUFSet } from "../checkpoint/gguf_split.ts";
 import type { GGUFPair } from "../checkpoint/gguf_writer.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
-import { openRepository, type Repository } from "../checkpoint/repository.ts";
+import type { Repository } from "../checkpoint/repository.ts";
 import { MixtralConfig } from "../config/mixtral_config.ts";
 import type { PreTrainedConfig } from "../config/pretrained_config.ts";
 import { fileName } from "../config/show.ts";
 import { CheckpointError, InputError } from "../errors.ts";
+import { findRepository, type ModelSource } from "../hub/find.ts";
 import type { Platform, SourceFile } from "../platform/platform.ts";
 import { rowBytes } from "../quant/formats.ts";
 import type { MixShape, TensorKind } from "../quant/mixes.ts";
@@ -47,8 +48,12 @@ export interface QuantizeSource {
 }
 
 /** @throws CheckpointError, ConfigError or TokenizerError when it cannot be read, InputError when GGUF has no place for a part */
-export async function openSource(platform: Platform, path: string): Promise<QuantizeSource> {
-  const repository = await openRepository(platform, path);
+export async function openSource(
+  platform: Platform,
+  source: ModelSource,
+  signal?: AbortSignal | null,
+): Promise<QuantizeSource> {
+  const repository = await findRepository(platform, source, "model", { signal: signal ?? undefined });
   return repository.file?.endsWith(".gguf") ? openGGUF(repository, repository.file) : openFolder(repository);
 }
 

@@ -16,7 +16,7 @@ export function textChunks(tokenizer: ChunkTokenizer, text: string, length: numb
   const ids = tokenizer.encode(text.replace(/\n$/, ""));
   if (ids.length < 2 * length)
     throw new InputError(
-      `text: expected two chunks of ${length} tokens or more, which llama.cpp asks for, found ${ids.length} tokens`,
+      `text: expected two chunks of ${length} tokens or more, which llama.cpp asks for, found ${ids.length} tokens: a longer text, or a smaller context`,
     );
   const begins = ids[0] === tokenizer.bos_token_id;
   return Array.from({ length: Math.floor(ids.length / length) }, (_, i) => {

@@ -4,8 +4,10 @@ import { givenArguments, textArgument } from "../arguments.ts";
 import { readGGUF } from "../checkpoint/gguf.ts";
 import { type GGUFSpecialTokens, ggufSpecialTokens } from "../checkpoint/gguf_special_tokens.ts";
 import { firstPart, ggufCheckpoints } from "../checkpoint/gguf_split.ts";
-import { hasFile, openRepository, type Repository } from "../checkpoint/repository.ts";
+import { hasFile, type Repository } from "../checkpoint/repository.ts";
 import { TokenizerError } from "../errors.ts";
+import { findRepository, type ModelSource } from "../hub/find.ts";
+import type { SnapshotOptions } from "../hub/snapshot.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { readJSON, string } from "./fields.ts";
 import { type Metadata, readGGUFVocabulary } from "./gguf_vocabulary.ts";
@@ -19,9 +21,9 @@ import { readTokenizerJSON } from "./tokenizer_json.ts";
 import { readTokenizerModel } from "./tokenizer_model.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
-export interface TokenizerOptions {
-  /** Which file of a folder, e.g. `tokenizer.model`; by default the first there is of its kinds. */
-  file?: string;
+export interface TokenizerOptions extends SnapshotOptions {
+  /** Which file, e.g. `tokenizer.model`, or the type of a GGUF. @default the first there is of its kinds */
+  file?: string | undefined;
 }
 
 /** Bytes of the files beside a tokenizer; the largest in use have a tenth. */
@@ -157,18 +159,19 @@ function gguf_templates(metadata: Metadata, source: string): Record<string, stri
 /** Loads tokenizers by the name users know from transformers. */
 export const AutoTokenizer: {
   /**
-   * @param path - a folder with tokenizer.json, tekken.json or tokenizer.model, or such a file, or a .gguf file
+   * @param source - a folder with tokenizer.json, tekken.json or tokenizer.model, or such a file, or a .gguf file, by its path
+   *   or URL; or `owner/name` of a model on a hub, of which no more is downloaded than the tokenizer, where that stands alone
    * @throws {@link TokenizerError} when there is none, or it is damaged or not supported; CheckpointError when the path
-   *   leads nowhere, or a file cannot be read
+   *   leads nowhere, or a file cannot be read; HubError or WriteError where it is to be downloaded
    * @example
    * const tokenizer = await AutoTokenizer.from_pretrained("models/demo");
    * tokenizer.encode("Hello world");
    */
-  from_pretrained(path: string, options?: TokenizerOptions): Promise<Tokenizer>;
+  from_pretrained(source: ModelSource, options?: TokenizerOptions): Promise<Tokenizer>;
 } = {
-  async from_pretrained(path, given) {
+  async from_pretrained(source, given) {
     const options = givenArguments<TokenizerOptions>(given, "the options");
     if (options.file !== undefined) textArgument(options.file, "file");
-    return loadTokenizer(await openRepository(await currentPlatform(), path), options);
+    return loadTokenizer(await findRepository(await currentPlatform(), source, "tokenizer", options), options);
   },
 };

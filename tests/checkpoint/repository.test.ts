@@ -72,11 +72,13 @@ test("what cannot be opened is listed, and opening it says why", async () => {
 test("what is neither folder nor file is refused by what it seems to be", async () => {
   const files = await currentPlatform();
   const open = (source: unknown) => openRepository(files, source as string);
-  for (const url of ["https://x.y/m.gguf", "file:///m", "hf://owner/name", "blob:https://x.y/1", "data:,"])
-    await failure(() => open(url), CheckpointError, /a URL; this version reads folders and files of this machine/);
-  for (const id of ["mistralai/Mixtral-8x7B-v0.1", "owner/name:Q4_K_M"])
-    await failure(() => open(id), CheckpointError, /found nothing; if it is the id of a model on a hub: this version/);
-  for (const path of ["none", "/none/none", "./none", "no/such/model", "c:\\none"])
+  for (const url of ["hf://owner/name", "hf:owner/name", "s3://x/y", "blob:https://x.y/1", "data:,"])
+    await failure(
+      () => open(url),
+      InputError,
+      /expected a path, owner\/name of a hub, or an https:, http: or file: URL/,
+    );
+  for (const path of ["owner/name", "none", "/none/none", "./none", "no/such/model", "c:\\none"])
     await failure(() => open(path), CheckpointError, /expected a checkpoint's folder or a \.gguf file, found nothing$/);
   for (const wrong of [undefined, null, "", 7, {}])
     await failure(() => open(wrong), InputError, /expected the path of a checkpoint's folder or file, found/);
