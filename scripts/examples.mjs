@@ -2,7 +2,7 @@
 // first lines say, and asked what the demo model knows. The programs beside them are run by tests/readme.test.ts.
 // Ends with one line `N passed, N failed`.
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -48,6 +48,28 @@ const program =
   (folder) => {
     const said = run(folder, command, ...args, ask, model);
     must(said === `${reference}\n`, `expected ${JSON.stringify(reference)}, found ${JSON.stringify(said)}`);
+  };
+
+/** The Worker's program; and an answer that is left, a whole one, and one that fails. */
+const worker =
+  (...command) =>
+  (folder) => {
+    program(...command, "main.js")(folder);
+    const leaves = `
+    import process from "node:process";
+    import { openModel } from "./model.js";
+    const model = openModel(process.argv.at(-1));
+    const ask = ${JSON.stringify(ask)};
+    for await (const text of model.ask(ask)) if (text) break;
+    let answer = "";
+    for await (const text of model.ask(ask)) answer += text;
+    const failed = await model.ask({}).next().catch((error) => error.code);
+    console.log(JSON.stringify([answer, failed]));
+    await model.close();
+  `;
+    writeFileSync(join(folder, "leaves.mjs"), leaves);
+    const said = run(folder, ...command, "leaves.mjs", model);
+    must(said === `${JSON.stringify([reference, "TOKENIZER"])}\n`, `found ${said}`);
   };
 
 /**
@@ -108,9 +130,9 @@ const deno = runtimes.deno.command && [runtimes.deno.command[0], "run", "--allow
 const bun = runtimes.bun.command;
 const examples = [
   ["node", "in Node", program(node, "main.js")],
-  ["worker", "in Node", program(node, "main.js")],
-  ["worker", "in Deno", deno ? program(...deno, "main.js") : runtimes.deno.skipped],
-  ["worker", "in Bun", bun ? program(...bun, "main.js") : runtimes.bun.skipped],
+  ["worker", "in Node", worker(node)],
+  ["worker", "in Deno", deno ? worker(...deno) : runtimes.deno.skipped],
+  ["worker", "in Bun", bun ? worker(...bun) : runtimes.bun.skipped],
   ["deno", "in Deno", deno ? program(...deno, "main.ts") : runtimes.deno.skipped],
   ["bun", "in Bun", bun ? server("/", false, ...bun, "server.ts", model) : runtimes.bun.skipped],
   ["express", "in Node", server("/answer", false, node, "server.js", model)],

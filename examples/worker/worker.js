@@ -1,4 +1,4 @@
-// Answers each question on the port that comes with it. A port that closes early ends its answer.
+// Answers each question through the port that comes with it. A port that is closed early ends its answer.
 import { parentPort, workerData } from "node:worker_threads";
 import { AutoModelForCausalLM, AutoTokenizer } from "tramontane";
 
@@ -7,7 +7,7 @@ const loading = Promise.all([
   AutoModelForCausalLM.from_pretrained(workerData.path),
 ]);
 
-async function answer(content, port) {
+parentPort.on("message", async ({ content, port }) => {
   const closed = new AbortController();
   port.on("close", () => closed.abort());
   try {
@@ -17,13 +17,8 @@ async function answer(content, port) {
     for await (const text of pieces) port.postMessage({ text });
     port.postMessage({});
   } catch (error) {
-    port.postMessage({ error });
+    // An error's class does not survive the way between threads: what it says does.
+    const { code, message } = error;
+    if (!closed.signal.aborted) port.postMessage({ error: { code, message } });
   }
-}
-
-parentPort.on("message", async (message) => {
-  if (message !== "close") return answer(message.content, message.port);
-  const [, model] = await loading;
-  await model.dispose();
-  parentPort.close();
 });
