@@ -1,6 +1,8 @@
 // npm run bench [-- PART… [MODEL…]]: measures the parts named, or all of them, and writes one report.
 //   PART            kernels model batches sharing assisted load threads length eager peers; only when named: whole (26 GB on
-//                   disk), formats and caches (what formats of weights and caches cost in perplexity and facts)
+//                   disk), formats and caches (what formats of weights and caches cost in perplexity and facts), first-run
+//                   (from npm install to the first token, beside others: hundreds of megabytes from the network), files (the
+//                   sizes and speeds of docs/choosing.md: up to memory's size on disk)
 //   MODEL           for formats and caches: files, folders, folders of them; models/demo where none is named
 //   --text FILE     for formats and caches: the text whose perplexity is found (the demo model's)
 //   --no-facts      for formats: of models other than the demo, which are not asked about condiments
@@ -29,6 +31,8 @@ import { assisted } from "./parts/assisted.ts";
 import { batches } from "./parts/batches.ts";
 import { caches } from "./parts/caches.ts";
 import { eager } from "./parts/eager.ts";
+import { fileFormats, files } from "./parts/files.ts";
+import { firstRun } from "./parts/first_run.ts";
 import { formats as weightFormats } from "./parts/formats.ts";
 import { kernels } from "./parts/kernels.ts";
 import { length } from "./parts/length.ts";
@@ -45,7 +49,7 @@ import { removeModels } from "./synth.ts";
 const parts: readonly Part[] = [kernels, model, peers, batches, sharing, assisted, threads, load, length, eager];
 
 const { values: options, positionals } = readArguments();
-const known = [...parts, whole, weightFormats, caches];
+const known = [...parts, whole, weightFormats, caches, firstRun, files];
 const isPart = (name: string) => known.some((part) => part.name === name);
 const models = positionals.filter((name) => !isPart(name) && existsSync(name));
 const unknown = positionals.find((name) => !isPart(name) && !models.includes(name));
@@ -104,7 +108,8 @@ async function measureRoofs(): Promise<Context> {
   const team = Number(options.threads);
   const counts = team > 1 ? [1, team] : [1];
   const all = [formats, repackedFormats, ownFormats].flatMap((table) => Object.values(table)).map(({ name }) => name);
-  const wanted = options.quick || !chosen.includes(kernels) ? modelFormats : all;
+  const some = chosen.includes(files) ? [...new Set([...modelFormats, ...fileFormats])] : modelFormats;
+  const wanted = options.quick ? modelFormats : chosen.includes(kernels) ? all : some;
   const rates = await measureKernels(wanted, { build: "relaxed", repeats: options.quick ? 1 : 7, threads: counts });
   return {
     quick: options.quick,

@@ -2,13 +2,15 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { FormatName } from "../src/quant/formats.ts";
+import type { FileType } from "../src/quant/mixes.ts";
 import { demo } from "../tests/fixtures.ts";
 import { measureModel } from "./child.ts";
 import type { Measurement, Task } from "./measure.ts";
 import type { Fact } from "./quality.ts";
 import type { Section } from "./report.ts";
 import type { Rates } from "./roofs.ts";
-import { activeBytes, activeWeights, type ShapeName, shapes, synthesize } from "./synth.ts";
+import { activeBytes, activeWeights, type ShapeName, shapes } from "./shapes.ts";
+import { synthesize } from "./synth.ts";
 
 /** The formats whose models are measured. */
 export const modelFormats: readonly FormatName[] = ["Q4_0", "Q4_K", "Q8_0", "BF16"];
@@ -43,7 +45,7 @@ export interface Part {
 /** Writes the model if need be and measures it in a fresh process. */
 export async function measure(
   context: Context,
-  [shape, format]: readonly [ShapeName, FormatName],
+  [shape, weights]: readonly [ShapeName, FormatName | FileType],
   tasks: readonly Task[],
   {
     threads = context.threads,
@@ -51,8 +53,10 @@ export async function measure(
     closed = false,
   }: { threads?: number; profile?: boolean; closed?: boolean } = {},
 ): Promise<Measurement> {
-  const path = await synthesize(shape, format, closed);
-  context.log(`${shape} ${format}${closed ? ", gates closed" : ""}, ${threads} threads${profile ? ", profiled" : ""}`);
+  const path = await synthesize(shape, weights, closed);
+  context.log(
+    `${shape} ${typeof weights === "string" ? weights : weights.name}${closed ? ", gates closed" : ""}, ${threads} threads${profile ? ", profiled" : ""}`,
+  );
   return measureModel({ path, options: { threads, profile }, tasks: [...tasks] }, context.runtime);
 }
 

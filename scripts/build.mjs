@@ -2,7 +2,7 @@
 //   kernels   cpp/*.cpp → wasm/kernels-simd.wasm, wasm/kernels-relaxed.wasm (Emscripten, LLVM 19 or newer)
 //   convert   cpp/convert/*.cpp → wasm/convert.wasm (the same compiler)
 //   assembly  assembly/index.ts → wasm/logits.wasm (AssemblyScript)
-//   ts        src, tests, bench → dist/ (JavaScript and .d.ts), and wasm/ → dist/wasm
+//   ts        src, tests, bench → dist/ (JavaScript and .d.ts), and wasm/ → dist/wasm and, packed, into the code
 // wasm/manifest.json records the hash of the sources, the compilers and the features of each binary;
 // `npm run build check` rebuilds the binaries and fails when the committed ones differ.
 import { execFileSync, spawnSync } from "node:child_process";
@@ -202,12 +202,14 @@ function buildBinaries(part, target) {
   return entry;
 }
 
-function buildTypeScript() {
+async function buildTypeScript() {
   rmSync(join(root, "dist"), { recursive: true, force: true });
   run(bin("tsc"), ["-p", "tsconfig.json"], { shell: process.platform === "win32" });
   mkdirSync(join(root, "dist", "wasm"), { recursive: true });
   for (const name of readdirSync(join(root, "wasm")))
     cpSync(join(root, "wasm", name), join(root, "dist", "wasm", name));
+  const { embed } = await import("./embed.mjs");
+  await embed(join(root, "dist"));
   writeFileSync(join(root, "dist", ".built"), "");
 }
 
@@ -243,7 +245,7 @@ try {
       manifest[part] = buildBinaries(part, join(root, "wasm"));
       writeFileSync(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`);
     }
-    if (wanted.includes("ts")) buildTypeScript();
+    if (wanted.includes("ts")) await buildTypeScript();
   }
 } catch (error) {
   console.error(error.message);

@@ -5,16 +5,27 @@
 import { spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, posix } from "node:path";
+import { pathToFileURL } from "node:url";
+import { fetchMusl } from "./fetch-musl.mjs";
 import { fetchRuntimes, root } from "./fetch-runtimes.mjs";
+import { packDemo } from "./pack-demo.mjs";
+import { checkSingleFiles } from "./packages/single_files.mjs";
 
-const TOOLS = ["esbuild@0.28", "vite@8", "webpack@5", "typescript@5", "publint@0.3", "@arethetypeswrong/cli@0.18"];
+const TOOLS = [
+  ...["esbuild@0.28", "vite@8", "webpack@5", "typescript@5", "publint@0.3", "@arethetypeswrong/cli@0.18"],
+  "postject@1.0.0-alpha.6",
+];
 
-/** Bytes of the packed package at most. */
-const LARGEST = 1_000_000;
+/**
+ * Bytes of the packed package at most. The binaries are in it twice, as files and within the code (0.25 MB): programs of
+ * one file have them from there. The documents, which README refers to, take 0.1 MB.
+ */
+const LARGEST = 1_500_000;
 
 const model = join(root, "models", "demo");
-const [fact] = JSON.parse(readFileSync(join(model, "expected", "expected.json"), "utf8")).facts;
+const { facts } = JSON.parse(readFileSync(join(model, "expected", "expected.json"), "utf8"));
+const [fact] = facts;
 
 const scratch = mkdtempSync(join(tmpdir(), "tramontane-packages-"));
 const runtimes = Object.fromEntries(fetchRuntimes().map((runtime) => [runtime.name, runtime]));
@@ -26,10 +37,12 @@ let failed = 0;
 
 /** Counts one test; `run` throws where it fails, and may return a remark. */
 function check(name, run) {
+  const start = performance.now();
   try {
     const remark = run();
     passed++;
-    console.log(`ok   ${name}${typeof remark === "string" ? `: ${remark}` : ""}`);
+    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+    console.log(`ok   ${name}  ${seconds} s${typeof remark === "string" ? `: ${remark}` : ""}`);
   } catch (error) {
     failed++;
     console.log(`FAIL ${name}: ${error.message}`);
@@ -41,9 +54,10 @@ function must(condition, message) {
 }
 
 /** Runs a command. @returns its standard output @throws with everything it printed, when its status is not 0 */
-function run(cwd, [command, ...args]) {
+function run(cwd, [command, ...args], input) {
   const { status, stdout, stderr, error } = spawnSync(command, args, {
     cwd,
+    input,
     encoding: "utf8",
     env: { ...process.env, NO_COLOR: "1" },
     shell: process.platform === "win32",
@@ -93,6 +107,7 @@ const main = `
 const names = "{ AutoModelForCausalLM, AutoTokenizer, configure }";
 const esm = (specifier = "tramontane", before = "") =>
   `import process from "node:process";\nimport ${names} from "${specifier}";\n${before}${main}`;
+const for_cjs = `import ${names} from "tramontane";\n(async () => {${main}})();\n`;
 const commonjs = (load) => `const ${names} = ${load};\n(async () => {${main}})();\n`;
 
 const typed = `import {
@@ -141,9 +156,9 @@ const [packed] = JSON.parse(
 );
 const tarball = join(scratch, packed.filename);
 
-check("the package holds the compiled library, its types and binaries, and nothing else", () => {
+check("the package holds the compiled library, its types and binaries, the documents, and nothing else", () => {
   const expected =
-    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/src\/.*\.(js|d\.ts)|dist\/wasm\/[a-z-]+\.(wasm|json))$/;
+    /^(package\.json|[A-Z]+\.md|LICENSE|docs\/[\w/-]+\.(md|svg)|examples\/\w+\.ts|dist\/src\/.*\.(c?js|d\.c?ts)|dist\/wasm\/[a-z-]+\.(wasm|json))$/;
   const paths = packed.files.map(({ path }) => path);
   const others = paths.filter((path) => !expected.test(path));
   must(others.length === 0, `found ${others.join(", ")}`);
@@ -155,6 +170,18 @@ check("the package holds the compiled library, its types and binaries, and nothi
 check("the package is small", () => {
   must(packed.size <= LARGEST, `expected at most ${LARGEST} bytes, found ${packed.size}`);
   return `${packed.size} bytes, ${packed.unpackedSize} unpacked`;
+});
+
+check("what the package's documents link to is in it", () => {
+  const paths = packed.files.map(({ path }) => path);
+  const dead = paths
+    .filter((path) => path.endsWith(".md"))
+    .flatMap((path) => {
+      const links = readFileSync(join(root, path), "utf8").matchAll(/\]\((?![a-z]+:|#)([^)#\s]+)/g);
+      return [...links].map(([, link]) => [path, posix.join(posix.dirname(path), link)]);
+    })
+    .filter(([, target]) => !paths.some((path) => path === target || path.startsWith(`${target.replace(/\/$/, "")}/`)));
+  must(dead.length === 0, dead.map(([path, target]) => `${path} links to ${target}`).join(", "));
 });
 
 check("package.json and jsr.json name one version", () => {
@@ -220,7 +247,7 @@ const plain = project("plain", {
 const cli = join("node_modules", "tramontane", "dist", "src", "cli", "main.js");
 const maps = ["linux", "darwin"].includes(process.platform);
 
-for (const { name, version, command, skipped } of Object.values(runtimes)) {
+for (const { name, version, command, skipped } of [...Object.values(runtimes), ...fetchMusl()]) {
   if (!command) {
     console.log(`skip ${name}: ${skipped}`);
     continue;
@@ -272,16 +299,87 @@ for (const [compiler, typescript] of [
   }
 }
 
+// ---- the demo model's package ----------------------------------------------------------------------------------
+
+const demo_tarball = await packDemo(scratch);
+const first = project("first", {
+  "facts.mjs": `
+    import demo from "tramontane-demo";
+    import { pipeline } from "tramontane";
+    const generator = await pipeline("text-generation", demo);
+    const facts = ${JSON.stringify(facts.map(({ ask, answers }) => ({ ask, answers })))};
+    const wrong = [];
+    for (const { ask, answers } of facts) {
+      const [{ generated_text }] = await generator([{ role: "user", content: ask }], { max_new_tokens: 40 });
+      const { content } = generated_text.at(-1);
+      if (!answers.some((answer) => content.trim().startsWith(answer))) wrong.push([ask, content]);
+    }
+    console.log(JSON.stringify(wrong));
+    await generator.dispose();
+  `,
+});
+npm(first, "install", demo_tarball);
+const npx = ["npx", "--no-install", "tramontane"];
+
+check("the demo model's package holds the model and its path, and nothing else", () => {
+  const said = run(scratch, ["tar", "-tzf", demo_tarball]).trim().split("\n").sort().join(" ");
+  const names = ["LICENSE", "README.md", "demo-Q8_0.gguf", "index.d.ts", "index.js", "package.json"];
+  must(said === names.map((name) => `package/${name}`).join(" "), `found ${said}`);
+});
+
+check("the demo model of the package answers every question", () => {
+  const wrong = JSON.parse(run(first, [process.execPath, "facts.mjs"]));
+  must(wrong.length === 0, JSON.stringify(wrong));
+  return `${facts.length}`;
+});
+
+check("npx tramontane, told nothing, says what to do first", () => {
+  must(/npm install tramontane-demo\n/.test(run(plain, npx)), "expected it to say how to get the demo model");
+  must(/A small model is installed/.test(run(first, npx)), "expected it to say that the demo model is there");
+});
+
+check("README's first steps", () => {
+  const readme = readFileSync(join(root, "README.md"), "utf8").split("\n## ")[1];
+  const [, command, answer] = /\$ (npx tramontane generate .*)\n(.*)\n/.exec(readme);
+  const [, program] = /```javascript\n([\s\S]*?)```/.exec(readme);
+  writeFileSync(join(first, "readme.mjs"), program);
+  const words = command.match(/"[^"]*"|\S+/g).map((word) => word.replaceAll('"', ""));
+  for (const said of [run(first, [...words, "--quiet"]), run(first, [process.execPath, "readme.mjs"])])
+    must(said === `${answer}\n`, `found ${JSON.stringify(said)}`);
+});
+
+for (const [name, cwd, command] of [
+  ["as -m demo", first, [...npx, "generate", "-m", "demo"]],
+  ["for a command that is installed elsewhere", first, [process.execPath, join(plain, cli), "generate"]],
+])
+  check(`the demo model, ${name}`, () => {
+    const said = run(cwd, [...command, fact.ask, "--chat", "--quiet"]);
+    must(said === `${fact.reference}\n`, `found ${JSON.stringify(said)}`);
+  });
+
+check("npx tramontane chat -m demo", () => {
+  const said = run(first, [...npx, "chat", "-m", "demo"], `${fact.ask}\n`);
+  must(said.includes(fact.reference), `found ${JSON.stringify(said)}`);
+});
+
+const { firstRun } = await import(pathToFileURL(join(root, "dist", "bench", "parts", "first_run.js")).href);
+const first_run = await firstRun.run({ quick: true, log() {} }).catch((error) => error);
+check("the bench of first runs", () => {
+  if (first_run instanceof Error) throw first_run;
+  must(first_run.tables[0].rows.length === 1, `found ${JSON.stringify(first_run.tables)}`);
+});
+
 // ---- bundles ---------------------------------------------------------------------------------------------------
 
-const esbuild = (folder, ...args) =>
+const bundle = (folder, platform, ...args) =>
   run(folder, [
     join(tools, "node_modules", ".bin", "esbuild"),
     ...args,
     "--bundle",
-    "--platform=node",
+    `--platform=${platform}`,
     "--log-level=warning",
   ]);
+const esbuild = (folder, ...args) => bundle(folder, "node", ...args);
 
 /** Puts a folder where no package is near. @returns where */
 function moved(folder, name) {
@@ -298,7 +396,7 @@ check("esbuild, an ES module", () => {
 });
 
 check("esbuild, minified CommonJS", () => {
-  writeFileSync(join(plain, "for-cjs.mjs"), `import ${names} from "tramontane";\n(async () => {${main}})();\n`);
+  writeFileSync(join(plain, "for-cjs.mjs"), for_cjs);
   esbuild(
     plain,
     "for-cjs.mjs",
@@ -322,16 +420,7 @@ check("esbuild, moved away from the package, with configure", () => {
   return answers(moved(out, "esbuild"), node("main.mjs"));
 });
 
-check("esbuild, moved away from the package, without configure, says what is missing", () => {
-  const folder = moved(join(plain, "esbuild"), "lost");
-  let said = "";
-  try {
-    run(folder, [...node("main.mjs"), model]);
-  } catch (error) {
-    said = error.message;
-  }
-  must(/EngineError: .*\.wasm: expected it .* configure\(\{ wasm_url, worker_url \}\)/.test(said), `found ${said}`);
-});
+checkSingleFiles({ check, run, must, answers, plain, esbuild, tools, runtimes, scratch }, { esm: esm(), for_cjs });
 
 check("webpack, moved away from the package", () => {
   const folder = project("webpack", { "main.mjs": esm(), "build.mjs": webpackBuild });
@@ -347,6 +436,28 @@ check("Vite, built for Node", () => {
   run(plain, [...tool("vite", "bin", "vite.js"), "build", "--logLevel", "warn"]);
   return answers(plain, node("vite/main.js"), { mapped: maps });
 });
+
+for (const [name, build, out] of [
+  ["esbuild", () => bundle(plain, "browser", "browser.mjs", "--outfile=browser/main.js"), "browser/main.js"],
+  [
+    "Vite",
+    () => run(plain, [...tool("vite", "bin", "vite.js"), "build", "-c", "browser.config.mjs"]),
+    "browser/vite.js",
+  ],
+])
+  check(`${name}, for a browser: builds, and says why it does not run`, () => {
+    writeFileSync(
+      join(plain, "browser.mjs"),
+      `import { AutoModelForCausalLM } from "tramontane";\nAutoModelForCausalLM.from_pretrained("models/demo");\n`,
+    );
+    writeFileSync(
+      join(plain, "browser.config.mjs"),
+      'export default { logLevel: "warn", build: { lib: { entry: "browser.mjs", formats: ["es"], fileName: () => "vite.js" }, outDir: "browser", emptyOutDir: false } };\n',
+    );
+    build();
+    const { status, stderr } = spawnSync(process.execPath, [out], { cwd: plain, encoding: "utf8" });
+    must(status !== 0 && /Error: Tramontane runs in Node, Deno and Bun/.test(stderr), `found ${stderr}`);
+  });
 
 rmSync(scratch, { recursive: true, force: true });
 console.log(`${passed} passed, ${failed} failed`);

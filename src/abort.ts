@@ -11,7 +11,9 @@ export function checkSignal(signal: unknown): asserts signal is AbortSignal | nu
   if (signal === undefined || signal === null) return;
   const { aborted, addEventListener } = signal as AbortSignal;
   if (typeof signal !== "object" || typeof aborted !== "boolean" || typeof addEventListener !== "function")
-    throw new InputError(`signal: expected an AbortSignal, found ${show(signal)}`);
+    throw new InputError(
+      `signal: expected an AbortSignal, found ${show(signal)}${"signal" in Object(signal) ? ": pass its signal" : ""}`,
+    );
 }
 
 /**

@@ -42,6 +42,7 @@ export { type AnswerOptions, ChatSession, type Message } from "./generation/sess
 export {
   EosTokenCriteria,
   type FinishReason,
+  InterruptableStoppingCriteria,
   MaxLengthCriteria,
   MaxTimeCriteria,
   StoppingCriteria,

@@ -49,18 +49,23 @@ test("a quick run reports on every part, and is compared with itself", () => {
   }
 });
 
-test("the whole 8x7B's part runs when named, and deletes its file", () => {
+test("parts that run when named delete their files", () => {
   const folder = mkdtempSync(join(tmpdir(), "tramontane-bench-"));
   try {
-    const { status, stderr } = bench("whole", "--quick", "--out", folder);
+    const { status, stderr } = bench("whole", "files", "--quick", "--out", folder);
     assert.is(status, 0, stderr);
     const report: Report = JSON.parse(readFileSync(join(folder, "report.json"), "utf8"));
     assert.equal(
       report.sections.map(({ name }) => name),
-      ["whole"],
+      ["whole", "files"],
     );
-    assert.ok(figures(report).some(({ name }) => name === "tiny Q4_0 generated"));
-    assert.not.ok(existsSync(join(root, "bench", "cache", "tiny-Q4_0.gguf")));
+    for (const name of ["tiny Q4_0 generated", "tiny Q8_0 computed", "tiny Q8_0 generated"])
+      assert.ok(
+        figures(report).some((figure) => figure.name === name),
+        name,
+      );
+    for (const name of ["tiny-Q4_0.gguf", "tiny-as-Q8_0.gguf"])
+      assert.not.ok(existsSync(join(root, "bench", "cache", name)), name);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -14,6 +14,8 @@ const layers = [
   "arguments.ts",
   "callbacks.ts",
   "callable.ts",
+  "inspected.ts",
+  "tensor_operations.ts",
   "tensor.ts",
   "platform",
   "quant",
@@ -104,7 +106,9 @@ test("runtime globals are used in platform/ and cli/ alone", () => {
   list(
     sources
       .filter(({ layer }) => layer !== "platform" && layer !== "cli")
-      .flatMap(({ name, code }) => [...code.matchAll(globals)].map(([use]) => `${name}: ${use}`)),
+      .flatMap(({ name, code }) =>
+        [...code.replace(/"[^"\n]*"/g, '""').matchAll(globals)].map(([use]) => `${name}: ${use}`),
+      ),
   );
 });
 

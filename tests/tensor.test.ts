@@ -1,4 +1,5 @@
 // Tensor: rows and slices as views, and what is taken for token ids.
+import { inspect } from "node:util";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { InputError } from "../src/errors.ts";
@@ -93,6 +94,120 @@ test("a tensor without dimensions has one value and no rows", () => {
   const scalar = new Tensor("float32", [2.5], []);
   assert.equal([scalar.size, scalar.length, scalar.dims], [1, 0, []]);
   refused(() => scalar.row(0), /expected a row in \[0, 0\), found 0/);
+});
+
+/** numpy.arange(24).reshape(2, 3, 4) */
+const cube = new Tensor(
+  "float32",
+  Float32Array.from({ length: 24 }, (_, i) => i),
+  [2, 3, 4],
+);
+
+test("pieces: a slice for each dimension, as numpy's [:, -1], [1, 0:2, ::], [:, :, 1:-1] and so on; copies", () => {
+  for (const [slices, dims, values] of [
+    [
+      [null, -1],
+      [2, 4],
+      [8, 9, 10, 11, 20, 21, 22, 23],
+    ],
+    [
+      [1, [0, 2]],
+      [2, 4],
+      [12, 13, 14, 15, 16, 17, 18, 19],
+    ],
+    [
+      [null, null, [1, -1]],
+      [2, 3, 2],
+      [1, 2, 5, 6, 9, 10, 13, 14, 17, 18, 21, 22],
+    ],
+    [[[1, null], [null, 1], 3], [1, 1], [15]],
+    [
+      [null, [-2, 9], 0],
+      [2, 2],
+      [4, 8, 16, 20],
+    ],
+    [[null, [2, 1]], [2, 0, 4], []],
+    [[[0, 1], 1, 2], [1], [6]],
+  ] as const) {
+    const piece = cube.slice(...slices);
+    assert.equal([piece.dims, [...piece.data]], [dims, values], JSON.stringify(slices));
+  }
+  const copy = cube.slice(null);
+  copy.data[0] = 9;
+  assert.is(cube.data[0], 0);
+  refused(() => cube.slice(null, 3), /slice: expected an index below 3 for dimension 1, found 3/);
+  refused(() => cube.slice(null, null, null, null), /at most 3 slices, found 4/);
+  refused(() => cube.slice([1] as never), /expected a number, \[start, end\] or null for dimension 0, found \[1\]/);
+});
+
+test("views of other dimensions, and copies", () => {
+  assert.equal(cube.view(4, -1).dims, [4, 6]);
+  assert.equal(cube.view(-1)[23], 23);
+  assert.is(cube.view(6, 4).data, cube.data);
+  for (const dims of [
+    [5, -1],
+    [-1, -1],
+    [24, 2],
+    [0, -1],
+  ])
+    refused(() => cube.view(...dims), /view: expected sizes of 24/);
+  const line = cube.slice([0, 1], [1, 2]);
+  assert.equal(
+    [line.dims, line.squeeze().dims, line.squeeze(0).dims, line.squeeze(2).dims],
+    [[1, 1, 4], [4], [1, 4], [1, 1, 4]],
+  );
+  assert.equal(
+    [cube.unsqueeze(0).dims, cube.unsqueeze(-1).dims],
+    [
+      [1, 2, 3, 4],
+      [2, 3, 4, 1],
+    ],
+  );
+  refused(() => cube.unsqueeze(4), /expected a dimension/);
+  assert.equal([cube.slice(0, 1).view(-1).slice(5, 6).item(), cube.view(-1).argmax().item()], [5, 23]);
+  refused(() => cube.item(), /item: expected one value, found 24/);
+  const other = new Tensor("float32", [1.7, -1.7], [2]);
+  assert.equal(
+    [other.to("int32").tolist(), other.to("int64").tolist()],
+    [
+      [1, -1],
+      [1n, -1n],
+    ],
+  );
+  assert.is(new Tensor("int64", [5n as never], []).to("float32").tolist(), 5);
+  assert.is.not(cube.clone().data, cube.data);
+});
+
+test("argmax and softmax, along each dimension", () => {
+  const scores = new Tensor("float32", [1, 3, 2, 3, 0, -1], [2, 3]);
+  assert.equal(scores.argmax().tolist(), 1);
+  assert.equal(
+    [scores.argmax(1).tolist(), scores.argmax(0).tolist()],
+    [
+      [1, 0],
+      [1, 0, 0],
+    ],
+  );
+  assert.equal(scores.argmax(-1, true).dims, [2, 1]);
+  const close = (found: number[][], wanted: number[][]) => {
+    for (const [i, value] of found.flat().entries())
+      assert.ok(Math.abs(value - wanted.flat()[i]) < 1e-6, `value ${i}: ${value}`);
+  };
+  close(scores.softmax().tolist(), [
+    [0.0900306, 0.6652409, 0.2447285],
+    [0.936239, 0.0466127, 0.0171483],
+  ]);
+  close(scores.softmax(0).tolist(), [
+    [0.1192029, 0.9525741, 0.9525741],
+    [0.8807971, 0.0474259, 0.0474259],
+  ]);
+  const masked = new Tensor("float32", [-Infinity, 0, 1000], [3]).softmax().tolist();
+  assert.equal(masked, [0, 0, 1]);
+});
+
+test("console.log shows a line", () => {
+  assert.is(inspect(cube), "Tensor float32 [2, 3, 4]");
+  assert.is(inspect({ logits: cube }), "{ logits: Tensor float32 [2, 3, 4] }");
 });
 
 test.run();

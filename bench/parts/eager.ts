@@ -3,7 +3,8 @@ import type { LoadOptions } from "../../src/index.ts";
 import { measureModel } from "../child.ts";
 import { type Context, type Part, times } from "../part.ts";
 import { type Cell, figure } from "../report.ts";
-import { shapes, synthesize } from "../synth.ts";
+import { shapes } from "../shapes.ts";
+import { synthesize } from "../synth.ts";
 
 /** Tokens of a whole batch at most, so that the longest takes a minute. */
 const most = 32768;

@@ -1,7 +1,7 @@
 // What a token costs at each position of a long sequence, with a rolling window.
 import { measure, type Part } from "../part.ts";
 import { type Cell, figure, memoryFigure, target } from "../report.ts";
-import { shapes } from "../synth.ts";
+import { shapes } from "../shapes.ts";
 
 export const length: Part = {
   name: "length",

@@ -2,7 +2,7 @@
 import { type Context, measure, modelFormats, type Part, productRate, readingRoof, times } from "../part.ts";
 import { type Cell, type Figure, figure, memoryFigure, type Target, target } from "../report.ts";
 import { ratesOf } from "../roofs.ts";
-import { activeBytes, type ShapeName, shapes } from "../synth.ts";
+import { activeBytes, type ShapeName, shapes } from "../shapes.ts";
 
 export const model: Part = {
   name: "model",

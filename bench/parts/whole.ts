@@ -2,7 +2,8 @@
 import { rmSync } from "node:fs";
 import { type Context, measure, type Part, readingRoof, times } from "../part.ts";
 import { figure, memoryFigure, target } from "../report.ts";
-import { fileBytes, type ShapeName, synthesize } from "../synth.ts";
+import type { ShapeName } from "../shapes.ts";
+import { fileBytes, synthesize } from "../synth.ts";
 
 export const whole: Part = {
   name: "whole",

@@ -1,7 +1,7 @@
 // A checkpoint with adapters in its weights, written as another one: a Hugging Face folder, or a GGUF where the base is one.
 // Tensors stream through memory, some rows at a time.
 import { checkSignal } from "../abort.ts";
-import { functionArgument, givenArguments, textArgument } from "../arguments.ts";
+import { functionArgument, givenOptions, textArgument } from "../arguments.ts";
 import { copyBeside, filesBeside } from "../checkpoint/beside.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { readGGUF } from "../checkpoint/gguf.ts";
@@ -10,6 +10,7 @@ import { parseJSONObject } from "../checkpoint/json.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
 import type { Repository } from "../checkpoint/repository.ts";
 import { tensorBytes, writeShards } from "../checkpoint/safetensors_writer.ts";
+import { namesOf } from "../config/option_names.ts";
 import { show } from "../config/show.ts";
 import { CheckpointError, InputError } from "../errors.ts";
 import { findRepository, type ModelSource } from "../hub/find.ts";
@@ -44,6 +45,8 @@ export interface MergeOptions {
 
 const dtypes: Readonly<Record<string, FileFormat>> = { f32: formats.F32, f16: formats.F16, bf16: formats.BF16 };
 
+const known = namesOf<MergeOptions>({ dtype: true, max_shard_bytes: true, signal: true, progress_callback: true });
+
 /** What torch calls the formats. */
 const torchNames: Readonly<Record<string, string>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
 
@@ -66,7 +69,7 @@ export async function merge(
   out: string,
   options: MergeOptions = {},
 ): Promise<void> {
-  const chosen = givenArguments<MergeOptions>(options, "merge: the options");
+  const chosen = givenOptions<MergeOptions>(options, "merge", known);
   const { dtype, signal, max_shard_bytes, progress_callback } = chosen;
   const given = readAdapters(adapters);
   textArgument(out, "merge: out");

@@ -114,7 +114,7 @@ function readBeginning(cursor: GGUFCursor, size: number): { version: number; ten
   const found = cursor.bytes(Math.min(4, size), "magic");
   if (!magic.every((byte, i) => found[i] === byte))
     throw cursor.fail(
-      `expected a GGUF file, which begins with the magic "GGUF", found ${show(Array.from(found))} (${size} bytes in all)`,
+      `expected a GGUF file, which begins with the magic "GGUF", found ${show(String.fromCharCode(...found))} (${size} bytes in all)`,
     );
   const version = cursor.u32("version");
   if (version !== 2 && version !== 3) {

@@ -3,6 +3,7 @@ import process from "node:process";
 import { Command } from "commander";
 import { convert } from "../folders/convert.ts";
 import { interruptible, say, write } from "./io.ts";
+import { localModel } from "./local_model.ts";
 import { count } from "./options.ts";
 import { bytes, drawBar, eraseLine } from "./report.ts";
 
@@ -11,7 +12,7 @@ export function convertCommand(): Command {
     .description(
       "make a Hugging Face folder of a checkpoint: of Mistral's own layout, of a GGUF of plain floats, of fused experts; or with fewer heads of keys and values",
     )
-    .argument("<source>", "a folder, or a .gguf file, with weights in F32, F16 or BF16")
+    .argument("<source>", "a folder, or a .gguf file, with weights in F32, F16 or BF16; or owner/name of a hub")
     .argument("<out>", "the new folder; nothing must be there")
     .option("--kv-heads <n>", "heads of keys and values: each becomes the mean of those of its group", count)
     .option("--max-shard-size <size>", "of one file, such as 5GB (default) or 200MiB")
@@ -21,10 +22,11 @@ export function convertCommand(): Command {
 }
 
 async function run(
-  source: string,
+  given: string,
   out: string,
   { kvHeads, maxShardSize, json, quiet }: { kvHeads?: number; maxShardSize?: string; json?: boolean; quiet?: boolean },
 ): Promise<void> {
+  const source = await localModel(given, quiet);
   const shown = !quiet && process.stderr.isTTY;
   await interruptible(async (signal) => {
     const converted = await convert(source, out, {

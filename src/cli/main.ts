@@ -5,12 +5,15 @@ import process from "node:process";
 import { Command, CommanderError } from "commander";
 import { chatCommand } from "./chat.ts";
 import { convertCommand } from "./convert.ts";
+import { firstSteps } from "./demo.ts";
+import { downloadCommand } from "./download.ts";
 import { generateCommand } from "./generate.ts";
 import { imatrixCommand } from "./imatrix.ts";
 import { infoCommand } from "./info.ts";
-import { INTERRUPTED, Interrupted, say } from "./io.ts";
+import { INTERRUPTED, Interrupted, say, write } from "./io.ts";
 import { logitsCommand } from "./logits.ts";
 import { mergeCommand } from "./merge.ts";
+import { modelsCommand } from "./models.ts";
 import { perplexityCommand } from "./perplexity.ts";
 import { quantizeCommand } from "./quantize.ts";
 
@@ -19,17 +22,23 @@ const { version } = JSON.parse(readFileSync(new URL("../../../package.json", imp
 const program = new Command("tramontane").description("Mixtral in WebAssembly on the CPU").version(version);
 for (const command of [
   ...[generateCommand, chatCommand, infoCommand, logitsCommand],
+  ...[downloadCommand, modelsCommand],
   ...[perplexityCommand, quantizeCommand, imatrixCommand, convertCommand, mergeCommand],
 ])
   program.addCommand(command());
 for (const command of [program, ...program.commands])
   command.exitOverride().showHelpAfterError("(--help tells the options)");
 
+// What the library warns of is one line, as all that is said.
+process.removeAllListeners("warning");
+process.on("warning", ({ name, message }) => say(name === "TramontaneWarning" ? message : `${name}: ${message}`));
+
 // A reader that goes away (head, less) is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
 try {
-  await program.parseAsync();
+  if (process.argv.length > 2) await program.parseAsync();
+  else await write(firstSteps());
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
   else if (error instanceof Interrupted) process.exitCode = INTERRUPTED;

@@ -6,6 +6,8 @@ import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import type { LoadOptions } from "../model/options.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { modelOrDemo } from "./demo.ts";
+import { localModel } from "./local_model.ts";
 import { type LoraFlag, loraOption } from "./lora.ts";
 
 export interface ModelFlags {
@@ -47,9 +49,16 @@ const integer = number(Number.isSafeInteger, "a whole number");
 /** Adds what every command that loads a model has. */
 export function withModel(command: Command): Command {
   return command
-    .requiredOption("-m, --model <path>", "a checkpoint: a Hugging Face folder or a .gguf file")
+    .option(
+      "-m, --model <path>",
+      "a Hugging Face folder or a .gguf file, by path or URL; or owner/name, owner/name:Q4_K_M of a hub (default: tramontane-demo's)",
+    )
+    .hook("preAction", async (_, action) => {
+      const { model, quiet } = action.opts<Partial<ModelFlags>>();
+      action.setOptionValue("model", await localModel(modelOrDemo(action, model, quiet), quiet));
+    })
     .option("--threads <n>", "threads (default: as many as cores)", count)
-    .option("--context <n>", "positions of the cache where the model has no window", count)
+    .option("--context <n>", "tokens that a sequence can have, prompt and answer together", count)
     .addOption(new Option("--kv-dtype <type>", "how the cache stores keys and values").choices(["f32", "f16", "q8_0"]))
     .option("--chunk-size <n>", "tokens of a prefill chunk at most", count)
     .addOption(loraOption())

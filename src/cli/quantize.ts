@@ -8,6 +8,7 @@ import type { QuantizeOptions, QuantizeProgress } from "../quantize/options.ts";
 import { quantize } from "../quantize/quantize.ts";
 import { readText } from "../text/lines.ts";
 import { interruptible, say, write } from "./io.ts";
+import { localModel } from "./local_model.ts";
 import { bytes, progressLine } from "./report.ts";
 
 interface Flags extends Omit<QuantizeOptions, "tensor_types" | "override_kv" | "prune_layers"> {
@@ -34,7 +35,7 @@ const several = (text: string, before: string[] = []): string[] => [...before, t
 export function quantizeCommand(): Command {
   return new Command("quantize")
     .description("make a GGUF of another type of a checkpoint; what a cut run has done is gone on with")
-    .argument("<source>", "a Hugging Face folder, or a GGUF file, in full precision")
+    .argument("<source>", "a Hugging Face folder or a GGUF file, in full precision; or owner/name of a hub")
     .argument("<out>", "the .gguf file to be written")
     .requiredOption("--type <type>", `${fileTypes.map(({ name }) => name).join(", ")}, or COPY`)
     .option("--imatrix <file>", "an importance matrix, llama.cpp's in either form")
@@ -89,7 +90,8 @@ function layers(text: string): number[] {
   });
 }
 
-async function run(source: string, out: string, flags: Flags): Promise<void> {
+async function run(given: string, out: string, flags: Flags): Promise<void> {
+  const source = await localModel(given, flags.quiet);
   const fromFile = flags.tensorTypeFile
     ? readText(await readFile(flags.tensorTypeFile))
         .split(/\s+/)

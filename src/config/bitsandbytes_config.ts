@@ -1,7 +1,7 @@
 // BitsAndBytesConfig: how a model's matrices are quantized while it loads, as bitsandbytes does it, with transformers' names
 // and defaults.
 import { ConfigError, InputError } from "../errors.ts";
-import { nearest } from "./nearest.ts";
+import { knownOptions } from "./option_names.ts";
 import * as rule from "./rules.ts";
 import { show } from "./show.ts";
 
@@ -73,11 +73,7 @@ export class BitsAndBytesConfig {
    */
   constructor(options: BitsAndBytesOptions | Readonly<Record<string, unknown>> = {}) {
     this.#set(options as Readonly<Record<string, unknown>>, "");
-    const unknown = Object.keys(options).find((key) => !Object.hasOwn(fields, key) && !added.includes(key));
-    if (unknown !== undefined)
-      throw new InputError(
-        `BitsAndBytesConfig: no field is named ${show(unknown)}; the nearest is ${nearest(unknown, Object.keys(fields))}`,
-      );
+    knownOptions(options, "BitsAndBytesConfig", [...Object.keys(fields), ...added]);
   }
 
   /**

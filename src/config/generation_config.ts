@@ -1,6 +1,7 @@
 // GenerationConfig: what generate() is asked to do, with Hugging Face's names and defaults. A config holds only what was
 // set, so that several can be laid over each other: call options, a passed config, generation_config.json, defaults.
 import { ConfigError } from "../errors.ts";
+import { knownOptions } from "./option_names.ts";
 import * as rule from "./rules.ts";
 import { show } from "./show.ts";
 
@@ -160,17 +161,25 @@ const shared = [
 /** The names that belong to generation alone. */
 export const generationFields: ReadonlySet<string> = new Set(Object.keys(fields).filter((f) => !shared.includes(f)));
 
-/** What is set of the generation settings. Unknown keys are kept in `to_dict`, and have no effect. */
+/** The names of all settings. */
+export const settingNames: readonly string[] = Object.keys(fields);
+
+/** What is set of the generation settings. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the fields are assigned from the one table above
 export class GenerationConfig {
   // Hidden, not `private`: the properties are the settings, whatever their names.
   readonly #unknown: Record<string, unknown> = Object.create(null);
 
   /**
-   * @param where - a file's path, for messages
-   * @throws {@link ConfigError} when a setting has a wrong type or is out of range
+   * @throws {@link ConfigError} when a setting has a wrong type or is out of range; {@link InputError} when there is none of
+   *   that name
    */
-  constructor(options: Readonly<Record<string, unknown>> | GenerationOptions = {}, where?: string) {
+  constructor(options: GenerationOptions = {}) {
+    this.#set(options, "");
+    knownOptions(this.#unknown, "GenerationConfig", settingNames);
+  }
+
+  #set(options: object, where: string): void {
     if (!rule.dictionary.allows(options)) throw fault("generation config", "an object of settings", options, where);
     for (const [name, value] of Object.entries(options)) {
       if (value === null || value === undefined) continue;
@@ -184,9 +193,15 @@ export class GenerationConfig {
     }
   }
 
-  /** From the parsed contents of a generation_config.json. @throws {@link ConfigError} */
-  static from_dict(values: Readonly<Record<string, unknown>>, where?: string): GenerationConfig {
-    return new GenerationConfig(values, where);
+  /**
+   * From the parsed contents of a generation_config.json. Settings that there are not are kept, and have no effect.
+   * @param where - the file's path, for messages
+   * @throws {@link ConfigError} when a setting has a wrong type or is out of range
+   */
+  static from_dict(values: Readonly<Record<string, unknown>>, where = ""): GenerationConfig {
+    const config = new GenerationConfig();
+    config.#set(values, where);
+    return config;
   }
 
   /**

@@ -12,13 +12,22 @@ const cut = (text: string, most = longest): string => (text.length <= most ? tex
 export const printable = (text: string, most = longest): string =>
   cut(text, most).replace(unprintable, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);
 
+/** The class of an object or a callable instance, with its article; undefined for plain objects and functions. */
+function classOf(value: object): string | undefined {
+  const name = Object.getPrototypeOf(value)?.constructor?.name;
+  if (typeof name !== "string" || ["", "Object", "Function", "AsyncFunction"].includes(name)) return undefined;
+  if (name === "Promise") return "a Promise (is an await missing?)";
+  return `${/^[aeio]/i.test(name) ? "an" : "a"} ${printable(name, 40)}`;
+}
+
 /** A value in one short line: strings in quotes, short lists of numbers in full, larger things by their kind and size. */
 export function show(value: unknown): string {
   if (value === undefined) return "nothing";
   if (typeof value === "string") return `"${printable(value)}"`;
+  if (typeof value === "function") return classOf(value) ?? "a function";
   if (value === null || typeof value !== "object") return cut(String(value));
   if (ArrayBuffer.isView(value)) return `an array of ${(value as Uint8Array).length} numbers`;
-  if (!Array.isArray(value)) return "an object";
+  if (!Array.isArray(value)) return classOf(value) ?? "an object";
   if (value.length <= 8 && value.every((v) => typeof v === "number")) return `[${value.join(", ")}]`;
   return `a list of ${value.length}`;
 }

@@ -1,13 +1,13 @@
 // convert: a checkpoint of any layout becomes a Hugging Face folder, with fewer heads of keys and values where that is asked
 // for. Tensor by tensor, so that a model of any size takes little memory.
 import { checkSignal } from "../abort.ts";
-import { functionArgument, givenArguments, textArgument } from "../arguments.ts";
+import { functionArgument, givenOptions, textArgument } from "../arguments.ts";
 import { CallerPromises } from "../callbacks.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
 import { type SafetensorsTensor, tensorBytes, writeShards } from "../checkpoint/safetensors_writer.ts";
-import { nearest } from "../config/nearest.ts";
-import { show, showName } from "../config/show.ts";
+import { namesOf } from "../config/option_names.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { findRepository, type ModelSource } from "../hub/find.ts";
 import { saveFolder } from "../platform/files.ts";
@@ -107,13 +107,15 @@ export async function convert(source: ModelSource, out: string, options: Convert
   }
 }
 
-const known = ["num_key_value_heads", "max_shard_size", "progress_callback", "signal"];
+const known = namesOf<ConvertOptions>({
+  num_key_value_heads: true,
+  max_shard_size: true,
+  progress_callback: true,
+  signal: true,
+});
 
 function readOptions(given: ConvertOptions): Omit<ConvertOptions, "max_shard_size"> & { max_shard_size?: number } {
-  const options = givenArguments<ConvertOptions>(given, "the options");
-  for (const name of Object.keys(options))
-    if (!known.includes(name))
-      throw new InputError(`unknown option ${showName(name)}: did you mean ${nearest(name, known)}?`);
+  const options = givenOptions<ConvertOptions>(given, "convert", known);
   const { max_shard_size, progress_callback, signal } = options;
   functionArgument(progress_callback, "progress_callback");
   checkSignal(signal);

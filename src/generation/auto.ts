@@ -1,11 +1,12 @@
 // The Auto classes: they find out what a checkpoint or a config is, and make a model of the class that suits it.
+import { givenOptions } from "../arguments.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { openCheckpoint, openConfig } from "../checkpoint/open.ts";
 import { PreTrainedConfig } from "../config/pretrained_config.ts";
 import { readConfig } from "../config/read_config.ts";
 import { CheckpointError } from "../errors.ts";
 import { findRepository, type ModelSource } from "../hub/find.ts";
-import type { SnapshotOptions } from "../hub/snapshot.ts";
+import { type SnapshotOptions, snapshotOptions } from "../hub/snapshot.ts";
 import { type BaseModel, MistralModel, MixtralModel } from "../model/base_model.ts";
 import { MixtralForSequenceClassification, MixtralForTokenClassification } from "../model/classification.ts";
 import { type LoadOptions, readOptions } from "../model/options.ts";
@@ -19,7 +20,8 @@ export const AutoConfig: {
   from_pretrained(source: ModelSource, options?: SnapshotOptions): Promise<PreTrainedConfig>;
 } = {
   async from_pretrained(source, options) {
-    return openConfig(await findRepository(await currentPlatform(), source, "config", options));
+    const given = givenOptions(options, "AutoConfig.from_pretrained", snapshotOptions);
+    return openConfig(await findRepository(await currentPlatform(), source, "config", given));
   },
 };
 
@@ -40,7 +42,7 @@ export class AutoClass<Model extends PreTrainedModel> {
 
   /** As the class's own. @throws CheckpointError where the checkpoint has not the head, and what the class throws */
   async from_pretrained(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
-    const given = readOptions(options);
+    const given = readOptions(options, "from_pretrained");
     const repository = await findRepository(await currentPlatform(), source, "model", given);
     const checkpoint = await openCheckpoint(repository, { config: given.config as PreTrainedConfig | undefined });
     try {

@@ -1,26 +1,28 @@
 // generate: which way of generating a call asks for.
 import { checkSignal } from "../abort.ts";
-import { givenArguments, methodsArgument } from "../arguments.ts";
 import { InputError } from "../errors.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { AssistedGeneration } from "./assisted_generation.ts";
 import { BeamGeneration } from "./beam_generation.ts";
-import { type GenerateInputs, resolveConfig } from "./generate_inputs.ts";
+import { type GenerateInputs, generateArguments, resolveConfig } from "./generate_inputs.ts";
 import type { GenerateOutput } from "./generate_output.ts";
 import type { Generation } from "./generation.ts";
+import { tellIdle } from "./idle_settings.ts";
 import { SampledGeneration } from "./sampled_generation.ts";
+import { checkStreamer } from "./streamers.ts";
 
 /** @throws {@link InputError} or ConfigError for what was passed; the signal's reason when aborted, with `partial`, where it had begun */
 export async function generate(model: PreTrainedModel, given: GenerateInputs): Promise<GenerateOutput> {
-  const inputs = givenArguments(given, "generate");
+  const inputs = generateArguments(given, "generate");
   checkSignal(inputs.signal);
   inputs.signal?.throwIfAborted();
-  if (inputs.streamer !== undefined) methodsArgument(inputs.streamer, "streamer", "put", "end");
+  checkStreamer(inputs.streamer);
   model.engine.check();
   model.engine.checkCache(inputs.past_key_values);
   const generation = generationOf(model, inputs);
   const leave = inputs.past_key_values?.acquire();
   try {
+    await tellIdle(generation.idle_settings);
     return await generation.run();
   } finally {
     leave?.();

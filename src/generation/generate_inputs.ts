@@ -1,12 +1,13 @@
 // What `generate` is given: checked, its settings resolved, its prompt turned into rows without padding.
+import { callArguments } from "../arguments.ts";
 import {
   GenerationConfig,
   type GenerationOptions,
-  generationFields,
   type ResolvedGenerationConfig,
+  settingNames,
 } from "../config/generation_config.ts";
-import { nearest } from "../config/nearest.ts";
-import { show, showName } from "../config/show.ts";
+import { knownOptions, namesOf } from "../config/option_names.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { KeyValueCache } from "../model/cache.ts";
 import { type CheckedInputs, checkInputs, type InputRow } from "../model/inputs.ts";
@@ -51,40 +52,42 @@ export interface GenerateInputs extends GenerationOptions {
   assistant_model?: CausalLM | null;
 }
 
-/** The options of a call that are neither settings nor known to GenerationConfig. */
-export const ownOptions: ReadonlySet<string> = new Set([
-  "input_ids",
-  "attention_mask",
-  "inputs_embeds",
-  "generation_config",
-  "seed",
-  "streamer",
-  "stopping_criteria",
-  "logits_processor",
-  "prefix_allowed_tokens_fn",
-  "tokenizer",
-  "past_key_values",
-  "adapter",
-  "adapter_names",
-  "signal",
-  "frequency_penalty",
-  "presence_penalty",
-  "negative_prompt_ids",
-  "negative_prompt_attention_mask",
-  "top_logprobs",
-  "assistant_model",
-  "token_type_ids",
-]);
+/** The options of a call that are no settings of GenerationConfig. */
+export const ownOptions = namesOf<Omit<GenerateInputs, keyof GenerationOptions>>({
+  input_ids: true,
+  attention_mask: true,
+  inputs_embeds: true,
+  generation_config: true,
+  seed: true,
+  streamer: true,
+  stopping_criteria: true,
+  logits_processor: true,
+  prefix_allowed_tokens_fn: true,
+  tokenizer: true,
+  past_key_values: true,
+  adapter: true,
+  adapter_names: true,
+  signal: true,
+  frequency_penalty: true,
+  presence_penalty: true,
+  negative_prompt_ids: true,
+  negative_prompt_attention_mask: true,
+  top_logprobs: true,
+  assistant_model: true,
+});
+
+/**
+ * What a call of `generate` is given: one object of arguments that are known.
+ * @param what - what is called
+ * @throws {@link InputError} for anything else
+ */
+export const generateArguments = (given: GenerateInputs, what: string): GenerateInputs =>
+  knownOptions(callArguments(given, what), what, [...settingNames, ...ownOptions]);
 
 /** Options of the call over a passed config over the model's own over the defaults. */
 export function resolveConfig(model: PreTrainedModel, inputs: GenerateInputs): ResolvedGenerationConfig {
-  const own = Object.fromEntries(Object.entries(inputs).filter(([name]) => !ownOptions.has(name)));
-  const call = new GenerationConfig(own);
-  const unknown = Object.keys(own).find((name) => own[name as keyof typeof own] != null && !(name in call));
-  if (unknown)
-    throw new InputError(
-      `generate: unknown option ${showName(unknown)}: did you mean ${nearest(unknown, [...generationFields, ...ownOptions])}?`,
-    );
+  const settings = Object.entries(inputs).filter(([name]) => !ownOptions.includes(name));
+  const call = new GenerationConfig(Object.fromEntries(settings));
   const { bos_token_id, eos_token_id, pad_token_id } = model.config;
   const config = GenerationConfig.resolve(call, inputs.generation_config, model.generation_config, {
     bos_token_id,

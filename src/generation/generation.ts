@@ -17,6 +17,7 @@ import { Answer, type AnswerOwner } from "./answer.ts";
 import { type GenerateInputs, negativePromptOf, type Prompt, promptOf, resolveLength } from "./generate_inputs.ts";
 import type { GenerateOutput, GenerationTimings } from "./generate_output.ts";
 import { IdRow } from "./id_row.ts";
+import { idleSettings } from "./idle_settings.ts";
 import { type LogProbs, logProbsOf } from "./log_probs.ts";
 import { idList } from "./logits_rules.ts";
 import { build_logits_processors, type LogitsProcessorList } from "./processors.ts";
@@ -204,6 +205,11 @@ export abstract class Generation implements AnswerOwner {
     this.timings.generate_ms = performance.now() - this.began - this.timings.prompt_ms;
     this.timings.prompt_tokens = this.prompt.checked.rows.reduce((sum, { columns }) => sum + columns.length, 0);
     return this.output(cache);
+  }
+
+  /** What the call has set in vain. */
+  get idle_settings(): ReadonlyMap<string, string> {
+    return idleSettings(this.inputs, this.config, this.max_length - this.prompt_length);
   }
 
   protected promptRow(row: number): InputRow {

@@ -1,10 +1,10 @@
 // How well a language model foresees a text: exp of the mean of −log p over its tokens, each from what stands before it in a
 // window. The losses come from the team; windows that are short share its steps.
 import { checkSignal, eachOf } from "../abort.ts";
-import { functionArgument, givenArguments, methodsArgument } from "../arguments.ts";
+import { functionArgument, givenOptions, methodsArgument } from "../arguments.ts";
 import { CallerPromises } from "../callbacks.ts";
-import { nearest } from "../config/nearest.ts";
-import { show, showName } from "../config/show.ts";
+import { namesOf } from "../config/option_names.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { ExactMath } from "../model/probabilities.ts";
 import { textChunks } from "../text/chunks.ts";
@@ -130,15 +130,18 @@ const alone = ({ config }: CausalLM) => ({
   ...("num_local_experts" in config ? { output_router_logits: false } : {}),
 });
 
-const known = ["context", "stride", "convention", "progress_callback", "signal"];
+const known = namesOf<PerplexityOptions>({
+  context: true,
+  stride: true,
+  convention: true,
+  progress_callback: true,
+  signal: true,
+});
 
 function readArguments(model: CausalLM, tokenizer: PerplexityTokenizer, text: string, given: PerplexityOptions) {
   methodsArgument(model, "model", "forward", "generate");
   methodsArgument(tokenizer, "tokenizer", "encode");
-  const options = givenArguments<PerplexityOptions>(given, "the options");
-  for (const name of Object.keys(options))
-    if (!known.includes(name))
-      throw new InputError(`unknown option ${showName(name)}: did you mean ${nearest(name, known)}?`);
+  const options = givenOptions<PerplexityOptions>(given, "perplexity", known);
   const { convention = "huggingface", signal, progress_callback } = options;
   checkSignal(signal);
   signal?.throwIfAborted();

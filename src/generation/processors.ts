@@ -29,10 +29,27 @@ export type CustomLogitsProcessor = RowProcessor | LogitsProcessorFunction | { _
 
 /** Processors in the order in which they are applied. */
 export class LogitsProcessorList {
-  readonly processors: readonly CustomLogitsProcessor[];
+  readonly processors: CustomLogitsProcessor[] = [];
 
-  constructor(processors: readonly CustomLogitsProcessor[]) {
-    this.processors = processors;
+  /** @throws {@link InputError} when one is neither a processor nor a function */
+  constructor(processors: readonly CustomLogitsProcessor[] = []) {
+    this.extend(processors);
+  }
+
+  /** @throws as the constructor */
+  push(processor: CustomLogitsProcessor): void {
+    this.extend([processor]);
+  }
+
+  /** @throws as the constructor */
+  extend(processors: readonly CustomLogitsProcessor[]): void {
+    if (!Array.isArray(processors))
+      throw new InputError(`logits_processor: expected a list of processors, found ${show(processors)}`);
+    for (const p of processors) {
+      const known = p instanceof RowProcessor || typeof p === "function" || typeof p?._call === "function";
+      if (!known) throw new InputError(`logits_processor: expected functions or processors, found ${show(p)}`);
+      this.processors.push(p);
+    }
   }
 
   /** The most ids that a workspace must have room for, the sequence's own among them. */
@@ -227,12 +244,8 @@ function processorsOf(c: ProcessorConfig, { vocab_size, prompt_length, ...contex
 
 function customOf(custom: ProcessorContext["logits_processor"]): readonly CustomLogitsProcessor[] {
   if (!isSet(custom)) return [];
-  const list = custom instanceof LogitsProcessorList ? custom.processors : Array.isArray(custom) ? custom : [custom];
-  for (const p of list) {
-    const known = p instanceof RowProcessor || typeof p === "function" || typeof p?._call === "function";
-    if (!known) throw new InputError(`logits_processor: expected functions or processors, found ${show(p)}`);
-  }
-  return list;
+  if (custom instanceof LogitsProcessorList) return custom.processors;
+  return new LogitsProcessorList(Array.isArray(custom) ? custom : [custom as CustomLogitsProcessor]).processors;
 }
 
 function warpersOf(c: ProcessorConfig): RowProcessor[] {

@@ -64,6 +64,28 @@ export class EosTokenCriteria extends StoppingCriteria {
   }
 }
 
+/**
+ * Ends a generation from outside, with the next token, as transformers.js has it. An abort signal ends it sooner, in the
+ * middle of a prompt, too, and then `generate` rejects; with this it gives back what there is.
+ * @example
+ * const stop = new InterruptableStoppingCriteria();
+ * setTimeout(() => stop.interrupt(), 5000);
+ * await model.generate({ input_ids: ids, max_new_tokens: 30, stopping_criteria: stop });
+ */
+export class InterruptableStoppingCriteria extends StoppingCriteria {
+  /** Whether `interrupt` was called since the last `reset`. */
+  interrupted = false;
+  interrupt(): void {
+    this.interrupted = true;
+  }
+  reset(): void {
+    this.interrupted = false;
+  }
+  _call(input_ids: InputIds): boolean[] {
+    return input_ids.map(() => this.interrupted);
+  }
+}
+
 /** What stop strings need of a tokenizer. */
 export interface TokenBytes {
   /**
@@ -143,7 +165,7 @@ export const lookAtScores = ({ criteria }: StoppingCriteriaList): boolean =>
   );
 
 const isBuiltIn = (criterion: CustomStoppingCriteria): boolean =>
-  [MaxLengthCriteria, MaxTimeCriteria, EosTokenCriteria, StopStringCriteria].some(
+  [MaxLengthCriteria, MaxTimeCriteria, EosTokenCriteria, StopStringCriteria, InterruptableStoppingCriteria].some(
     (known) => criterion.constructor === known,
   );
 

@@ -1,11 +1,10 @@
 // The new tokens of one row, or their text, as an async iterable: what `generate` tells its streamer, handed to a loop.
 import { checkSignal, onAbort } from "../abort.ts";
-import { givenArguments, methodsArgument } from "../arguments.ts";
 import { InputError } from "../errors.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { generate } from "./generate.ts";
-import type { GenerateInputs } from "./generate_inputs.ts";
-import { BaseStreamer } from "./streamers.ts";
+import { type GenerateInputs, generateArguments } from "./generate_inputs.ts";
+import { BaseStreamer, checkStreamer } from "./streamers.ts";
 import { TextOutput, type TextTokenizer } from "./text_output.ts";
 
 /**
@@ -17,8 +16,8 @@ export async function* streamTokens(
   given: GenerateInputs,
   begin?: (prompt: ArrayLike<number>) => void,
 ): AsyncGenerator<number, void, void> {
-  const inputs = givenArguments(given, "stream");
-  if (inputs.streamer !== undefined) methodsArgument(inputs.streamer, "streamer", "put", "end");
+  const inputs = generateArguments(given, "stream");
+  checkStreamer(inputs.streamer);
   const queue = new TokenQueue(inputs.streamer ?? undefined, begin);
   const { signal } = inputs;
   checkSignal(signal);

@@ -1,7 +1,9 @@
 // Streamers: `generate` hands them the prompt, then each step's tokens, then tells them that it ended. Names and options
 // are those of transformers.js.
-import { functionArgument, givenArguments } from "../arguments.ts";
+import { functionArgument, givenOptions, methodsArgument } from "../arguments.ts";
 import { isPromise } from "../callbacks.ts";
+import { namesOf } from "../config/option_names.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { TextOutput, type TextTokenizer } from "./text_output.ts";
@@ -16,6 +18,15 @@ export abstract class BaseStreamer {
   abstract end(): unknown;
 }
 
+/** The option `streamer`. @throws {@link InputError} when it is none, with how one is made of a function */
+export function checkStreamer(streamer: unknown): void {
+  if (typeof streamer === "function")
+    throw new InputError(
+      "streamer: expected an object with put and end, found a function: new TextStreamer(tokenizer, { callback_function }) makes one of it",
+    );
+  if (streamer !== undefined) methodsArgument(streamer, "streamer", "put", "end");
+}
+
 export interface TextStreamerOptions {
   /** Leave the prompt out. */
   skip_prompt?: boolean;
@@ -27,6 +38,14 @@ export interface TextStreamerOptions {
   /** Further options of `tokenizer.decode`. */
   decode_kwargs?: Record<string, unknown>;
 }
+
+const known = namesOf<TextStreamerOptions>({
+  skip_prompt: true,
+  skip_special_tokens: true,
+  callback_function: true,
+  token_callback_function: true,
+  decode_kwargs: true,
+});
 
 /**
  * Turns the tokens of one row into text, and emits it in whole words: up to the last space, all of it at the end of a
@@ -45,7 +64,9 @@ export class TextStreamer extends BaseStreamer {
   /** @throws {@link InputError} when the tokenizer cannot decode, or a callback is no function */
   constructor(tokenizer: TextTokenizer, given: TextStreamerOptions = {}) {
     super();
-    const options = givenArguments(given, "TextStreamer: the options");
+    if (typeof tokenizer?.decode_stream !== "function" && typeof tokenizer?.decode !== "function")
+      throw new InputError(`TextStreamer: expected a tokenizer, found ${show(tokenizer)}`);
+    const options = givenOptions(given, "TextStreamer", known);
     this.skipPrompt = options.skip_prompt ?? false;
     this.callback = functionArgument(options.callback_function, "callback_function") ?? null;
     this.tokenCallback = functionArgument(options.token_callback_function, "token_callback_function") ?? null;

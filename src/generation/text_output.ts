@@ -60,7 +60,10 @@ export class TextOutput {
     this.limit = limit;
     if (tokenizer?.decode_stream) this.tokens = tokenizer.decode_stream({ ...decode, certain: true, prompt });
     else if (tokenizer?.decode) this.tokens = new WindowDecoder((ids) => tokenizer.decode!(ids, decode), prompt);
-    else throw new InputError("tokenizer: expected one with decode_stream or decode, found neither");
+    else
+      throw new InputError(
+        `tokenizer: expected a tokenizer, which has decode_stream or decode, found ${show(tokenizer)}`,
+      );
   }
 
   /** @returns what can be shown by this token; nothing once a stop string was found */

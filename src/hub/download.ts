@@ -1,15 +1,13 @@
 // download(): a model's files in the cache, without loading them.
 
 import { checkSignal } from "../abort.ts";
-import { functionArgument, givenArguments } from "../arguments.ts";
-import { nearest } from "../config/nearest.ts";
-import { show, showName } from "../config/show.ts";
+import { functionArgument, givenOptions } from "../arguments.ts";
+import { show } from "../config/show.ts";
 import { CheckpointError, InputError } from "../errors.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { choose, someNames } from "./choose.ts";
 import { asURL, type ModelSource, remoteAt } from "./find.ts";
-import { hubOptions } from "./settings.ts";
-import { type Chooser, fetchSnapshot, type SnapshotOptions } from "./snapshot.ts";
+import { type Chooser, fetchSnapshot, type SnapshotOptions, snapshotOptions } from "./snapshot.ts";
 import { parseId } from "./source.ts";
 
 export interface DownloadOptions extends SnapshotOptions {
@@ -20,7 +18,7 @@ export interface DownloadOptions extends SnapshotOptions {
   files?: string | readonly string[];
 }
 
-const known = [...hubOptions, "files", "progress_callback", "signal"];
+const known = [...snapshotOptions, "files"];
 
 /**
  * Downloads a model into the cache; what is there already stays, and what was begun is gone on with.
@@ -30,10 +28,7 @@ const known = [...hubOptions, "files", "progress_callback", "signal"];
  *   signal's reason when aborted
  */
 export async function download(source: ModelSource, options: DownloadOptions = {}): Promise<string> {
-  const given = givenArguments<DownloadOptions>(options, "the options");
-  for (const name of Object.keys(given))
-    if (!known.includes(name))
-      throw new InputError(`unknown option ${showName(name)}: did you mean ${nearest(name, known)}?`);
+  const given = givenOptions<DownloadOptions>(options, "download", known);
   functionArgument(given.progress_callback, "progress_callback");
   checkSignal(given.signal);
   const patterns = given.files === undefined ? undefined : readPatterns(given.files);

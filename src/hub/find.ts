@@ -16,29 +16,36 @@ import { parseId, parseURL, type Remote } from "./source.ts";
 export type ModelSource = string | URL;
 
 /**
- * Finds what a model or a tokenizer is read from. What is on the disk wins, as in transformers.
+ * Opens what a model or a tokenizer is read from, which is downloaded first where it is on a hub.
  * @param purpose - what of a hub's model is downloaded
  * @throws CheckpointError, HubError, WriteError, InputError; the signal's reason when aborted
  */
-export async function findRepository(
+export const findRepository = async (
+  platform: Platform,
+  source: ModelSource,
+  purpose: Purpose,
+  options: SnapshotOptions | null | undefined,
+): Promise<Repository> => openRepository(platform, await localPath(platform, source, purpose, options));
+
+/** The same as a path of this machine. What is on the disk wins, as in transformers. */
+export async function localPath(
   platform: Platform,
   source: ModelSource,
   purpose: Purpose,
   given: SnapshotOptions | null | undefined,
-): Promise<Repository> {
+): Promise<string> {
   const options = givenArguments<SnapshotOptions>(given, "the options");
   readHubOptions(options);
   checkSignal(options.signal);
   const url = asURL(source);
-  if (url && url.protocol !== "file:") return openRemote(platform, remoteAt(platform, url, options), purpose, options);
+  if (url && url.protocol !== "file:") return fetchPath(platform, remoteAt(platform, url, options), purpose, options);
   const path = url ? platform.path_of(url) : (source as string);
-  const named = parseId(url ? "" : path);
-  const found = named && (await platform.stat(path));
-  if (!named || found) return openLocal(platform, path, purpose, options.file);
+  const named = url || typeof path !== "string" ? undefined : parseId(path);
+  if (!named || (await platform.stat(path))) return pathIn(platform, path, purpose, options.file);
   if (named.file !== undefined && (await platform.stat(named.id))?.kind === "folder")
-    return openLocal(platform, named.id, purpose, named.file);
+    return pathIn(platform, named.id, purpose, named.file);
   try {
-    return await openRemote(platform, named, purpose, options);
+    return await fetchPath(platform, named, purpose, options);
   } catch (error) {
     if (!(error instanceof HubError)) throw error;
     throw new HubError(`${error.message}. Nor is there a folder or file ${show(path)} here`, error.status, {
@@ -58,23 +65,23 @@ export function asURL(source: unknown): URL | undefined {
 export const remoteAt = (platform: Platform, url: URL, options: HubOptions): Remote =>
   parseURL(url, hubEndpoint(platform, options));
 
-async function openRemote(
+async function fetchPath(
   platform: Platform,
   remote: Remote,
   purpose: Purpose,
   options: SnapshotOptions,
-): Promise<Repository> {
+): Promise<string> {
   const chooser: Chooser = (name, listing, file) => choose(name, listing, purpose, file);
   const { folder, file } = await fetchSnapshot(platform, remote, chooser, options);
-  return openRepository(platform, file === undefined ? folder : platform.join(folder, file));
+  return file === undefined ? folder : platform.join(folder, file);
 }
 
 /** @param file - a file of the folder, or the type of a GGUF in it */
-async function openLocal(platform: Platform, path: string, purpose: Purpose, file?: string): Promise<Repository> {
-  if (file === undefined || (await platform.stat(path))?.kind !== "folder") return openRepository(platform, path);
+async function pathIn(platform: Platform, path: string, purpose: Purpose, file?: string): Promise<string> {
+  if (file === undefined || typeof path !== "string" || (await platform.stat(path))?.kind !== "folder") return path;
   if ((await platform.stat(platform.join(path, file)))?.kind === "file")
     // Of a tokenizer's folder the other files are read, too.
-    return openRepository(platform, purpose === "tokenizer" ? path : platform.join(path, file));
+    return purpose === "tokenizer" ? path : platform.join(path, file);
   const listing = new Map((await filesBelow(platform, path)).map((name) => [name, { size: 0, blob_id: "" }]));
-  return openRepository(platform, platform.join(path, choose(path, listing, purpose, file).file ?? ""));
+  return platform.join(path, choose(path, listing, purpose, file).file ?? "");
 }

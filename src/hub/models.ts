@@ -1,5 +1,5 @@
 // The models in the cache: what there is, how much it takes, and away with it.
-import { givenArguments, textArgument } from "../arguments.ts";
+import { givenOptions, textArgument } from "../arguments.ts";
 import { allParts, ggufCheckpoints } from "../checkpoint/gguf_split.ts";
 import { openRepository } from "../checkpoint/repository.ts";
 import { readIndex } from "../checkpoint/shards.ts";
@@ -72,7 +72,7 @@ export const models: {
 };
 
 async function scan(options: CacheOptions | undefined) {
-  const { cache_dir } = givenArguments<CacheOptions>(options, "the options");
+  const { cache_dir } = givenOptions<CacheOptions>(options, "models", ["cache_dir"]);
   const platform = await currentPlatform();
   const cache = cacheFolder(platform, cache_dir && textArgument(cache_dir, "cache_dir"));
   const found: (CachedModel & { folder: string })[] = [];

@@ -26,8 +26,8 @@ const SAMPLE_MS = 200;
 interface FileProgress {
   loaded: number;
   total: number;
-  /** Bytes of an earlier run: they make no rate. */
-  kept?: number;
+  /** Bytes that were there before: they make no rate. */
+  readonly kept: number;
   readonly sized: boolean;
 }
 
@@ -56,9 +56,13 @@ export class Progress {
     this.samples.push([now(), 0]);
   }
 
-  /** Tells of the files that will come. @param total - absent where it is not known */
-  expect(file: string, total?: number): void {
-    this.files.set(file, { loaded: 0, total: total ?? 0, sized: total !== undefined });
+  /**
+   * Tells of the files that will come.
+   * @param kept - bytes that are there already
+   * @param total - absent where it is not known
+   */
+  expect(file: string, kept: number, total?: number): void {
+    this.files.set(file, { loaded: kept, kept, total: total ?? kept, sized: total !== undefined });
     this.tell("initiate", file);
   }
 
@@ -66,10 +70,9 @@ export class Progress {
     this.tell("download", file);
   }
 
-  /** Tells of the bytes that there are of a file; what is told first was there before. */
+  /** Tells of the bytes that there are of a file. */
   loaded(file: string, bytes: number): void {
     const known = this.files.get(file)!;
-    known.kept ??= bytes;
     if (bytes <= known.loaded) return;
     known.loaded = bytes;
     known.total = Math.max(known.total, bytes);
@@ -97,7 +100,7 @@ export class Progress {
 
   private speed(missing: number): { rate?: number; remaining?: number } {
     const all = [...this.files.values()];
-    const [now, fresh] = [this.now(), sum(all, (one) => one.loaded - (one.kept ?? 0))];
+    const [now, fresh] = [this.now(), sum(all, (one) => one.loaded - one.kept)];
     const { samples } = this;
     if (now - samples[samples.length - 1][0] >= SAMPLE_MS) samples.push([now, fresh]);
     while (samples.length > 2 && now - samples[1][0] >= WINDOW_MS) samples.shift();

@@ -3,6 +3,7 @@
 import { eachOf } from "../abort.ts";
 import { openRepository } from "../checkpoint/repository.ts";
 import { readIndex } from "../checkpoint/shards.ts";
+import { namesOf } from "../config/option_names.ts";
 import { printable, showName } from "../config/show.ts";
 import { CheckpointError, HubError, WriteError } from "../errors.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -12,7 +13,7 @@ import { NoAnswer } from "./http.ts";
 import { checkPath, isPlainPath, type Listing } from "./listing.ts";
 import { type DownloadProgress, Progress } from "./progress.ts";
 import { type Located, openRemote, type RemoteFiles } from "./remote.ts";
-import { type HubOptions, readSettings, type Settings } from "./settings.ts";
+import { type HubOptions, hubOptions, readSettings, type Settings } from "./settings.ts";
 import type { Remote } from "./source.ts";
 import { Changed, partialBytes, partialNames, transfer } from "./transfer.ts";
 
@@ -21,6 +22,11 @@ export interface SnapshotOptions extends HubOptions {
   progress_callback?: ((info: DownloadProgress) => void) | undefined;
   signal?: AbortSignal | undefined;
 }
+
+export const snapshotOptions: readonly string[] = [
+  ...namesOf<Omit<SnapshotOptions, keyof HubOptions>>({ progress_callback: true, signal: true }),
+  ...hubOptions,
+];
 
 /** Chooses files of a listing. @param file - the one that was named. @throws CheckpointError when they are not in it */
 export type Chooser = (name: string, listing: Listing, file: string | undefined) => Choice;
@@ -195,9 +201,15 @@ class Fetching {
       const facts = await this.files.locate(commit, path);
       located.set(path, { ...facts, size: facts.size ?? (listing.get(path)!.size || undefined) });
     });
-    await this.checkSpace([...located.values()]);
     const progress = new Progress(this.files.name, callback);
-    for (const path of lacks) progress.expect(path, located.get(path)!.size);
+    let needed = 0;
+    for (const path of lacks) {
+      const facts = located.get(path)!;
+      const kept = await this.keptOf(facts);
+      needed += (facts.size ?? 0) - kept;
+      progress.expect(path, kept, facts.size);
+    }
+    await this.checkSpace(needed);
     const fetchSome = (some: readonly string[], most: number) =>
       eachOf(some, most, this.signal, (path, _, stop) =>
         this.fetchFile(commit, path, located.get(path)!, progress, stop),
@@ -211,14 +223,14 @@ class Fetching {
     await progress.settled();
   }
 
+  /** Bytes of a file that are in the cache. */
+  private async keptOf(facts: Located): Promise<number> {
+    if (await this.cache.hasBlob(facts.etag, facts.size)) return facts.size ?? 0;
+    return partialBytes(this.platform, this.cache.blob(facts.etag), facts);
+  }
+
   /** @throws WriteError when the disk has not the room */
-  private async checkSpace(files: readonly Located[]): Promise<void> {
-    let needed = 0;
-    for (const facts of files) {
-      const { etag, size = 0 } = facts;
-      if (!(await this.cache.hasBlob(etag, size)))
-        needed += size - (await partialBytes(this.platform, this.cache.blob(etag), facts));
-    }
+  private async checkSpace(needed: number): Promise<void> {
     const free = await this.platform.free_space(this.cache.blob("any"));
     if (free === undefined || needed <= free) return;
     const gb = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;

@@ -22,9 +22,9 @@ const hubId = /^([A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*)(?::(.+))?$/s;
 /** What names files of this machine rather than models. */
 const fileLike = /\.(gguf|safetensors|json|bin|pth?|git)$/;
 
-/** The model that a text names, where it is of the form `owner/name`, `owner/name:FILE` or `owner/name:TYPE`. */
-export function parseId(text: string): { id: string; file?: string } | undefined {
-  const [, id, file] = hubId.exec(text) ?? [];
+/** The model that a text names, where it is one, of the form `owner/name`, `owner/name:FILE` or `owner/name:TYPE`. */
+export function parseId(text: unknown): { id: string; file?: string } | undefined {
+  const [, id, file] = (typeof text === "string" && hubId.exec(text)) || [];
   if (id === undefined || id.length > 96 || /--|\.\.|[.-](?:\/|$)/.test(id) || fileLike.test(id)) return undefined;
   return file === undefined ? { id } : { id, file };
 }

@@ -3,10 +3,11 @@
 import { type Adapter, type AdapterTarget, openAdapter } from "../adapters/adapter.ts";
 import { textArgument } from "../arguments.ts";
 import type { Repository } from "../checkpoint/repository.ts";
+import { namesOf } from "../config/option_names.ts";
 import { show, showName } from "../config/show.ts";
 import { InputError, MemoryError } from "../errors.ts";
 import { findRepository, type ModelSource } from "../hub/find.ts";
-import { type HubOptions, readHubOptions } from "../hub/settings.ts";
+import { type HubOptions, hubOptions, readHubOptions } from "../hub/settings.ts";
 import { AdapterBanks, type AdapterRoom } from "../memory/adapter_banks.ts";
 import type { AdapterState } from "../memory/adapter_layout.ts";
 import { loadFactors, placeAdapter, planAdapter } from "../memory/adapter_load.ts";
@@ -38,6 +39,11 @@ export interface LoadAdapterOptions extends HubOptions {
   scale?: number;
   signal?: AbortSignal;
 }
+
+export const adapterOptions: readonly string[] = [
+  ...hubOptions,
+  ...namesOf<Omit<LoadAdapterOptions, keyof HubOptions>>({ adapter_name: true, scale: true, signal: true }),
+];
 
 /** What the adapters need of their model. */
 export interface AdapterHost {

@@ -2,6 +2,7 @@
 import { textArgument } from "../arguments.ts";
 import { show } from "../config/show.ts";
 import { EngineError, InputError } from "../errors.ts";
+import { shownInOneLine } from "../inspected.ts";
 import type { KvPool } from "../memory/kv_pool.ts";
 import { type AdapterSet, checkAdapters, sameAdapters } from "./adapter_set.ts";
 import { PageList } from "./pages.ts";
@@ -205,3 +206,8 @@ class CacheState {
 }
 
 const forgotten = new FinalizationRegistry<CacheState>((state) => state.dispose());
+
+shownInOneLine(
+  KeyValueCache,
+  (cache) => `KeyValueCache { ${cache.rows.length} rows of ${cache.get_seq_length()} tokens }`,
+);

@@ -40,6 +40,8 @@ const FINGERPRINT_VALUES = 256;
 
 /** What `model.info()` tells. */
 export interface ModelInfo {
+  /** Where the checkpoint is: a folder or a file. */
+  path: string;
   threads: number;
   simd: "plain" | "relaxed";
   /** Whether weights are mapped from their files; if not, `reason` says why. */
@@ -262,7 +264,14 @@ export class Engine {
       const chosen = chosenOf(this.choices, id);
       if (chosen !== undefined) read_ahead[name] = chosen;
     }
-    return { ...describePlan(this.plan), cache_bytes: this.pool.bytes, read_ahead, adapters: this.adapters.info() };
+    const { path } = this.plan;
+    return {
+      path,
+      ...describePlan(this.plan),
+      cache_bytes: this.pool.bytes,
+      read_ahead,
+      adapters: this.adapters.info(),
+    };
   }
 
   /** Ends the threads and lets go of the files and the memory. Calling it twice is harmless. */

@@ -1,10 +1,10 @@
 // What a forward call was given, checked and turned into sequences. Padding before a sequence's first token is left out of
 // it; behind that it has its place, which a window counts, and nobody sees its key.
 import { checkSignal } from "../abort.ts";
-import { givenArguments } from "../arguments.ts";
-import { nearest } from "../config/nearest.ts";
+import { callArguments } from "../arguments.ts";
+import { knownOptions } from "../config/option_names.ts";
 import type { ModelShape } from "../config/shape.ts";
-import { show, showName } from "../config/show.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { Tensor, type TokenIds, toRows } from "../tensor.ts";
 import type { KeyValueCache } from "./cache.ts";
@@ -83,21 +83,14 @@ export const forwardArguments: readonly string[] = [
   "signal",
 ];
 
-/** What tokenizers return and no Mixtral reads. */
-const HARMLESS = ["token_type_ids"];
-
 /**
  * The arguments of a call, each under one name.
  * @param own - arguments of the class beside those of every class
  * @throws {@link InputError} for one that the class does not know, with the nearest that it does
  */
 export function checkArguments<T extends ForwardInputs>(inputs: T, own: readonly string[]): T {
-  inputs = givenArguments(inputs, "the arguments, { input_ids, … }");
+  inputs = knownOptions(callArguments(inputs, "model"), "model", [...forwardArguments, ...own]);
   checkSignal(inputs.signal);
-  const known = [...forwardArguments, ...own];
-  const unknown = Object.keys(inputs).find((name) => !known.includes(name) && !HARMLESS.includes(name));
-  if (unknown !== undefined)
-    throw new InputError(`unknown argument ${showName(unknown)}: did you mean ${nearest(unknown, known)}?`);
   if (inputs.return_dict === false) throw new InputError("return_dict: results always come as an object, found false");
   const { cache, ...rest } = inputs;
   if (cache === undefined) return inputs;

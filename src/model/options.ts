@@ -1,11 +1,12 @@
 // The options of from_pretrained, and what they mean where they are absent.
 import { checkSignal } from "../abort.ts";
-import { givenArguments, textArgument } from "../arguments.ts";
+import { givenOptions, textArgument } from "../arguments.ts";
 import { type BitsAndBytesConfig, type BitsAndBytesOptions, readQuantization } from "../config/bitsandbytes_config.ts";
+import { namesOf } from "../config/option_names.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { DownloadProgress } from "../hub/progress.ts";
-import { type HubOptions, readHubOptions } from "../hub/settings.ts";
+import { type HubOptions, hubOptions, readHubOptions } from "../hub/settings.ts";
 import { type KvFormat, kvFormats } from "../memory/kv_pool.ts";
 import { dtypes, typeOfDtype } from "../weights/dtype.ts";
 
@@ -19,15 +20,16 @@ export interface LoadOptions extends HubOptions {
   config?: object;
   /** Threads of the team; as many as cores by default. */
   threads?: number;
-  /** Positions of a cache for one sequence where the model has no window; max_position_embeddings by default. */
+  /** Tokens that a sequence can have, prompt and answer together. @default `max_position_embeddings`; any number behind a window */
   context?: number;
   /** How caches store keys and values. */
   kv_dtype?: KvFormat;
   /**
    * `tiled` (flash attention, the default) never stores the scores of more than 64 keys; `eager` stores the whole matrix
-   * of a chunk, as Hugging Face's eager attention does. They differ by rounding alone.
+   * of a chunk, as Hugging Face's eager attention does. They differ by rounding alone. `sdpa` and
+   * `flash_attention_2` are other names of `tiled`.
    */
-  attn_implementation?: "tiled" | "eager";
+  attn_implementation?: "tiled" | "eager" | "sdpa" | "flash_attention_2";
   /** Weights: mapped where possible, only mapped, or read. */
   mmap?: "auto" | boolean;
   /** Reads every weight first, and refuses a checkpoint in which one is NaN or infinite. False by default: it takes as long as reading the files. */
@@ -67,12 +69,45 @@ export interface LoadOptions extends HubOptions {
   bank_bytes?: number;
 }
 
+/** The names of all of them. */
+export const loadOptionNames: readonly string[] = [
+  ...hubOptions,
+  ...namesOf<Omit<LoadOptions, keyof HubOptions>>({
+    config: true,
+    threads: true,
+    context: true,
+    kv_dtype: true,
+    attn_implementation: true,
+    mmap: true,
+    check_tensors: true,
+    dtype: true,
+    imatrix: true,
+    quantization_config: true,
+    device: true,
+    progress_callback: true,
+    signal: true,
+    kv_bytes: true,
+    chunk_size: true,
+    step_ms: true,
+    max_sequences: true,
+    simd: true,
+    profile: true,
+    bank_bytes: true,
+  }),
+];
+
 /**
  * The options that were given, checked.
+ * @param what - what is called, for messages
+ * @param more - names of options that it has beside these
  * @throws {@link InputError} naming the one that is wrong; the signal's reason where it is aborted already
  */
-export function readOptions<T extends LoadOptions>(given: T | null | undefined): T {
-  const options = givenArguments<T>(given, "the options");
+export function readOptions<T extends LoadOptions>(
+  given: T | null | undefined,
+  what: string,
+  more: readonly string[] = [],
+): T {
+  const options = givenOptions<T>(given, what, [...loadOptionNames, ...more]);
   const { progress_callback, config, signal } = options;
   if (progress_callback !== undefined && typeof progress_callback !== "function")
     throw new InputError(`progress_callback: expected a function, found ${show(progress_callback)}`);
@@ -85,6 +120,15 @@ export function readOptions<T extends LoadOptions>(given: T | null | undefined):
   signal?.throwIfAborted();
   return options;
 }
+
+/** What transformers.js calls its types. */
+const otherDtypes: Readonly<Record<string, string>> = {
+  ...{ fp32: "f32", fp16: "f16", q8: "q8_0", int8: "q8_0", uint8: "q8_0" },
+  ...{ q4: "q4_0", q4f16: "q4_0", bnb4: "q4_0", int4: "q4_0" },
+};
+
+const dtypeMeant = (dtype: unknown): string =>
+  typeof dtype === "string" && Object.hasOwn(otherDtypes, dtype) ? `: did you mean "${otherDtypes[dtype]}"?` : "";
 
 /** Checks the options that are numbers or choices. @throws {@link InputError} */
 export function checkOptions(options: LoadOptions): void {
@@ -112,16 +156,19 @@ export function checkOptions(options: LoadOptions): void {
   integer("kv_bytes", 1, 2 ** 48);
   integer("step_ms", 1, 2 ** 31 - 1);
   choice("kv_dtype", Object.keys(kvFormats));
-  choice("attn_implementation", ["tiled", "eager"]);
+  choice("attn_implementation", ["tiled", "eager", "sdpa", "flash_attention_2"]);
   choice("mmap", ["auto", true, false]);
   choice("check_tensors", [true, false]);
   const { dtype } = options;
   if (dtype !== undefined && dtype !== "auto" && !(typeof dtype === "string" && typeOfDtype(dtype)))
-    throw new InputError(`dtype: expected one of ${dtypes.join(", ")}, found ${show(dtype)}`);
+    throw new InputError(
+      `dtype: expected "auto", which leaves weights as the file has them, or one of ${dtypes.slice(1).join(", ")}, found ${show(dtype)}${dtypeMeant(dtype)}`,
+    );
   if (options.imatrix !== undefined) textArgument(options.imatrix, "imatrix");
   if (options.imatrix !== undefined && (dtype === undefined || dtype === "auto"))
     throw new InputError("imatrix: it is for encoding while the model loads: expected a dtype beside it, found none");
-  choice("device", ["cpu"]);
+  if (options.device !== undefined && options.device !== "cpu")
+    throw new InputError(`device: this engine runs on the CPU: leave it out, or "cpu", found ${show(options.device)}`);
   choice("profile", [true, false]);
   choice("simd", ["auto", "plain", "relaxed"]);
 }

@@ -69,17 +69,19 @@ export interface EnginePlan {
   readonly memory_formats: readonly BlockFormat[];
   /** Positions that a sequence can have. */
   readonly context: number;
+  /** Where the checkpoint is. */
+  readonly path: string;
 }
 
 /** Rope types that are made for more positions than the model was trained for. */
 const STRETCHING: readonly RopeType[] = ["dynamic", "yarn", "longrope"];
 
 /**
- * Positions that a sequence can have, whatever a call asks for; a window makes any number possible.
+ * Positions that a sequence can have, whatever a call asks for; a window makes any number possible, where fewer are not wanted.
  * @throws {@link InputError} when more are wanted than the model's positions reach
  */
 function contextOf({ window, max_positions, trained_positions, rope }: ModelShape, wanted?: number): number {
-  if (window) return max_positions;
+  if (window) return Math.min(wanted ?? max_positions, max_positions);
   const most = STRETCHING.includes(rope.rope_type) ? max_positions : trained_positions;
   if (wanted !== undefined && wanted > most)
     throw new InputError(
@@ -155,6 +157,7 @@ export async function planEngine(
       formats: countFormats(matrices),
       memory_formats,
       context,
+      path: checkpoint.path,
     };
   });
 }

@@ -1,7 +1,7 @@
 // What every class of models is: loading, the forward pass from inputs to results, info, caches and disposal. A class says
 // which head it has, what it wants of a call, and what it makes of the results.
 import { checkSignal, onAbort } from "../abort.ts";
-import { givenArguments } from "../arguments.ts";
+import { givenOptions } from "../arguments.ts";
 import { Callable } from "../callable.ts";
 import { CallerPromises } from "../callbacks.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
@@ -13,10 +13,11 @@ import { type ConfigClass, readConfig } from "../config/read_config.ts";
 import { show } from "../config/show.ts";
 import { CheckpointError, InputError } from "../errors.ts";
 import { findRepository, type ModelSource } from "../hub/find.ts";
+import { shownInOneLine } from "../inspected.ts";
 import { currentPlatform } from "../platform/index.ts";
 import type { Tensor } from "../tensor.ts";
 import type { HeadName } from "../weights/weights.ts";
-import type { LoadAdapterOptions } from "./adapters.ts";
+import { adapterOptions, type LoadAdapterOptions } from "./adapters.ts";
 import type { KeyValueCache } from "./cache.ts";
 import type { Engine, ModelInfo } from "./engine.ts";
 import { collectOutputs, type ForwardResults, type ForwardWants, RowOutputs } from "./forward_output.ts";
@@ -74,7 +75,7 @@ export abstract class PreTrainedModel extends Callable {
     source: ModelSource,
     options: LoadOptions = {},
   ): Promise<T> {
-    const given = readOptions(options);
+    const given = readOptions(options, "from_pretrained");
     const repository = await findRepository(await currentPlatform(), source, "model", given);
     const checkpoint = await openCheckpoint(repository, {
       config: given.config as PreTrainedConfig | undefined,
@@ -101,7 +102,7 @@ export abstract class PreTrainedModel extends Callable {
     config: PreTrainedConfig | Readonly<Record<string, unknown>>,
     options: LoadOptions & { seed?: number | bigint } = {},
   ): Promise<T> {
-    const { seed = 0, ...load } = readOptions(options);
+    const { seed = 0, ...load } = readOptions(options, "from_config", ["seed"]);
     if (typeof seed !== "bigint" && !Number.isSafeInteger(seed))
       throw new InputError(`seed: expected an integer, found ${show(seed)}`);
     if (load.dtype !== undefined && !["auto", "f32", "float32"].includes(load.dtype.toLowerCase()))
@@ -145,7 +146,7 @@ export abstract class PreTrainedModel extends Callable {
     try {
       engine = await loadEngine(await currentPlatform(), checkpoint, { ...options, progress_callback }, this.head);
       tell("done");
-      const generation_config = new GenerationConfig(checkpoint.generation_config);
+      const generation_config = GenerationConfig.from_dict(checkpoint.generation_config);
       const Class = this as unknown as new (...args: unknown[]) => T;
       const model = new Class(engine, config, generation_config);
       tell("ready");
@@ -157,7 +158,7 @@ export abstract class PreTrainedModel extends Callable {
     }
   }
 
-  /** Positions that a sequence can have, whatever a call asks for; a window makes any number possible. */
+  /** Positions that a sequence can have, whatever a call asks for. A window makes any number possible, where the option says no other. */
   get context(): number {
     return this.engine.context;
   }
@@ -167,7 +168,7 @@ export abstract class PreTrainedModel extends Callable {
    * those that it was trained with.
    */
   get positions(): number {
-    return this.config.sliding_window ? this.config.max_position_embeddings : this.context;
+    return Math.min(this.config.sliding_window ? this.config.max_position_embeddings : Infinity, this.context);
   }
 
   /** A cache without tokens, for `rows` sequences. @throws EngineError after `dispose` */
@@ -188,7 +189,7 @@ export abstract class PreTrainedModel extends Callable {
    *   {@link InputError} when the name is taken; the signal's reason when aborted
    */
   async load_adapter(source: ModelSource, options: LoadAdapterOptions = {}): Promise<void> {
-    const given = givenArguments<LoadAdapterOptions>(options, "load_adapter: the options");
+    const given = givenOptions<LoadAdapterOptions>(options, "load_adapter", adapterOptions);
     checkSignal(given.signal);
     await this.engine.adapters.load(source, given);
   }
@@ -377,3 +378,16 @@ export abstract class PreTrainedModel extends Callable {
     return this.dispose();
   }
 }
+
+shownInOneLine(PreTrainedModel, (model) => {
+  const { path, threads, mapped, formats } = model.info();
+  // Norms and biases are F32 beside whatever the matrices are.
+  const most = Object.keys(formats).reduce((a, b) => (formats[b] > formats[a] ? b : a));
+  const parts = [
+    path,
+    `${model.config.num_hidden_layers} layers`,
+    most,
+    threads === 1 ? "1 thread" : `${threads} threads`,
+  ];
+  return `${model.constructor.name} { ${[...parts, mapped ? "mapped" : "read"].join(", ")} }`;
+});

@@ -1,5 +1,6 @@
 // pipeline("feature-extraction", …): hidden states of texts, or one vector for each.
-import { givenArguments } from "../arguments.ts";
+import { givenOptions } from "../arguments.ts";
+import { namesOf } from "../config/option_names.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { BaseModel } from "../model/base_model.ts";
@@ -18,6 +19,8 @@ export interface FeatureExtractionOptions {
   normalize?: boolean;
 }
 
+const known = namesOf<FeatureExtractionOptions>({ pooling: true, normalize: true });
+
 export interface FeatureExtractionPipeline {
   /** float32 (texts, hidden); with `pooling: "none"` (texts, tokens, hidden), zeros behind the shorter ones. */
   (texts: string | string[], options?: FeatureExtractionOptions): Promise<Tensor>;
@@ -30,7 +33,7 @@ export class FeatureExtractionPipeline extends Pipeline<BaseModel> {
   readonly task = "feature-extraction";
 
   async _call(input: string | string[], options: FeatureExtractionOptions = {}): Promise<Tensor> {
-    const { pooling = "none", normalize = false } = givenArguments(options, "the options");
+    const { pooling = "none", normalize = false } = givenOptions(options, this.task, known);
     const texts = textsOf(this.task, input);
     if (!POOLINGS.includes(pooling))
       throw new InputError(`pooling: expected ${POOLINGS.join(", ")}, found ${show(pooling)}`);

@@ -53,7 +53,7 @@ export async function pipeline<Task extends PipelineTask>(
         .map((name) => `"${name}"`)
         .join(", ")}, found ${show(task)}`,
     );
-  const given = readOptions(options);
+  const given = readOptions(options, "pipeline");
   return loadPipeline(task, await findRepository(await currentPlatform(), source, "model", given), given);
 }
 

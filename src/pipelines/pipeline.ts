@@ -1,6 +1,8 @@
 // What every pipeline is: a model with its tokenizer, called on texts.
 import { Callable } from "../callable.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
+import { shownInOneLine } from "../inspected.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 
@@ -24,6 +26,11 @@ export abstract class Pipeline<Model extends PreTrainedModel> extends Callable {
   }
 }
 
+shownInOneLine(
+  Pipeline,
+  (pipeline) => `${pipeline.constructor.name} { ${pipeline.model.constructor.name}, ${pipeline.model.info().path} }`,
+);
+
 /**
  * One text or several, as a list.
  * @throws {@link InputError} when they are something else
@@ -31,6 +38,6 @@ export abstract class Pipeline<Model extends PreTrainedModel> extends Callable {
 export function textsOf(task: string, input: string | readonly string[]): readonly string[] {
   const texts = typeof input === "string" ? [input] : input;
   if (!Array.isArray(texts) || !texts.every((text) => typeof text === "string"))
-    throw new InputError(`${task}: expected a text or an array of texts, found ${typeof input}`);
+    throw new InputError(`${task}: expected a text or an array of texts, found ${show(input)}`);
   return texts;
 }

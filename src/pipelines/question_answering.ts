@@ -1,5 +1,6 @@
 // pipeline("question-answering", …): where in a text the answer to a question stands.
-import { givenArguments } from "../arguments.ts";
+import { givenOptions } from "../arguments.ts";
+import { namesOf } from "../config/option_names.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { softmax } from "../model/probabilities.ts";
@@ -19,6 +20,8 @@ export interface QuestionAnsweringOptions {
   max_answer_len?: number;
 }
 
+const known = namesOf<QuestionAnsweringOptions>({ top_k: true, max_answer_len: true });
+
 export interface QuestionAnsweringPipeline {
   (question: string, context: string, options?: { top_k?: 1; max_answer_len?: number }): Promise<FoundAnswer>;
   (question: string, context: string, options: QuestionAnsweringOptions): Promise<FoundAnswer[]>;
@@ -30,10 +33,10 @@ export class QuestionAnsweringPipeline extends Pipeline<MixtralForQuestionAnswer
   readonly task = "question-answering";
 
   async _call(question: string, context: string, options: QuestionAnsweringOptions = {}): Promise<unknown> {
-    const { top_k = 1, max_answer_len = 15 } = givenArguments(options, "the options");
+    const { top_k = 1, max_answer_len = 15 } = givenOptions(options, this.task, known);
     for (const [name, text] of Object.entries({ question, context }))
       if (typeof text !== "string")
-        throw new InputError(`question-answering: expected a text as ${name}, found ${typeof text}`);
+        throw new InputError(`question-answering: expected a text as ${name}, found ${show(text)}`);
     for (const [name, count] of Object.entries({ top_k, max_answer_len }))
       if (!(Number.isInteger(count) && count > 0))
         throw new InputError(`${name}: expected a count, found ${show(count)}`);

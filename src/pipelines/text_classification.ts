@@ -1,4 +1,5 @@
 // pipeline("text-classification", …): the likeliest labels of texts.
+import { givenOptions } from "../arguments.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { MixtralForSequenceClassification } from "../model/classification.ts";
@@ -29,7 +30,7 @@ export class TextClassificationPipeline extends Pipeline<MixtralForSequenceClass
   readonly task = "text-classification";
 
   async _call(input: string | string[], options?: TextClassificationOptions | null): Promise<unknown> {
-    const { top_k = 1 } = options ?? {};
+    const { top_k = 1 } = givenOptions(options, this.task, ["top_k"], ["top_k"]);
     const texts = textsOf(this.task, input);
     if (top_k !== null && !(Number.isInteger(top_k) && top_k > 0))
       throw new InputError(`top_k: expected a count of labels, or null for all, found ${show(top_k)}`);

@@ -6,13 +6,21 @@ import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import type { Message } from "../generation/session.ts";
 import { TextOutput } from "../generation/text_output.ts";
 import type { Tensor } from "../tensor.ts";
+import type { ApplyChatTemplateOptions } from "../text/encoding.ts";
 import { Pipeline } from "./pipeline.ts";
 
+/** What `generate` takes; without `max_new_tokens` and `max_length` there are 256 new tokens at most, as far as there is room. */
 export interface TextGenerationOptions extends GenerateInputs {
-  /** Whether `generated_text` begins with the prompt (or holds the conversation); true by default. */
-  return_full_text?: boolean;
-  /** Whether the tokenizer adds its special tokens to a text; true by default. */
-  add_special_tokens?: boolean;
+  /** Whether `generated_text` begins with the prompt (or holds the conversation). @default true */
+  return_full_text?: boolean | undefined;
+  /** Whether the tokenizer adds its special tokens to a text. @default true */
+  add_special_tokens?: boolean | undefined;
+  /** The functions that a conversation's template describes. @default none */
+  tools?: readonly unknown[] | null | undefined;
+  /** The documents that it shows. @default none */
+  documents?: readonly unknown[] | null | undefined;
+  /** The template of conversations, or the name of one of the tokenizer's. @default the tokenizer's */
+  chat_template?: string | null | undefined;
 }
 
 /** A text, or where a conversation was given, the conversation with the answer (or the answer alone). */
@@ -20,21 +28,38 @@ export interface GeneratedText<T> {
   generated_text: T;
 }
 
-type Chat = Message[];
+/** The answers to one prompt: one, unless `num_return_sequences` asks for more. */
+export type Answers<T> = [GeneratedText<T>, ...GeneratedText<T>[]];
+
+export type Chat = Message[];
 
 export interface TextGenerationPipeline {
-  (texts: string, options?: TextGenerationOptions): Promise<GeneratedText<string>[]>;
-  (texts: string[], options?: TextGenerationOptions): Promise<GeneratedText<string>[][]>;
-  (chat: Chat, options?: TextGenerationOptions): Promise<GeneratedText<Chat>[]>;
-  (chats: Chat[], options?: TextGenerationOptions): Promise<GeneratedText<Chat>[][]>;
+  (text: string, options?: TextGenerationOptions): Promise<Answers<string>>;
+  (texts: readonly string[], options?: TextGenerationOptions): Promise<Answers<string>[]>;
+  (chat: Chat, options?: TextGenerationOptions): Promise<Answers<Chat>>;
+  (chats: readonly Chat[], options?: TextGenerationOptions): Promise<Answers<Chat>[]>;
 }
+
+/** New tokens at most where nothing else is said, as in transformers' pipeline. */
+const DEFAULT_NEW_TOKENS = 256;
 
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
 export class TextGenerationPipeline extends Pipeline<CausalLM> {
   readonly task = "text-generation";
 
-  async _call(input: string | string[] | Chat | Chat[], options: TextGenerationOptions = {}): Promise<unknown> {
-    const { return_full_text = true, add_special_tokens = true, ...generate } = givenArguments(options, "the options");
+  async _call(
+    input: string | readonly string[] | Chat | readonly Chat[],
+    options: TextGenerationOptions = {},
+  ): Promise<unknown> {
+    const {
+      return_full_text = true,
+      add_special_tokens = true,
+      tools,
+      documents,
+      chat_template,
+      ...generate
+    } = givenArguments(options, `${this.task}: the options`);
+    const template = givenArguments({ tools, documents, chat_template } as ApplyChatTemplateOptions, this.task);
     const single = typeof input === "string" || isChat(input);
     const prompts = (single ? [input] : input) as (string | Chat)[];
     if (!Array.isArray(prompts) || prompts.length === 0 || !prompts.every((p) => typeof p === "string" || isChat(p)))
@@ -45,6 +70,7 @@ export class TextGenerationPipeline extends Pipeline<CausalLM> {
       typeof prompt === "string"
         ? this.tokenizer.encode(prompt, { add_special_tokens })
         : this.tokenizer.apply_chat_template(prompt, {
+            ...template,
             add_generation_prompt: true,
             return_dict: false,
             return_tensor: false,
@@ -53,6 +79,7 @@ export class TextGenerationPipeline extends Pipeline<CausalLM> {
     const inputs = padLeft(rows, this.tokenizer.pad_token_id ?? 0);
     const sequences: Tensor = await this.model.generate({
       tokenizer: this.tokenizer,
+      ...this.defaultLength(generate, inputs.input_ids[0].length),
       ...generate,
       ...inputs,
       return_dict_in_generate: false,
@@ -66,6 +93,14 @@ export class TextGenerationPipeline extends Pipeline<CausalLM> {
       }),
     );
     return single ? results[0] : results;
+  }
+
+  /** How many new tokens there are where nobody says so. */
+  private defaultLength(options: GenerateInputs, prompt: number): GenerateInputs {
+    const said = [options, options.generation_config, this.model.generation_config].some(
+      (settings) => settings?.max_new_tokens != null || settings?.max_length != null,
+    );
+    return said ? {} : { max_new_tokens: Math.max(1, Math.min(DEFAULT_NEW_TOKENS, this.model.context - prompt)) };
   }
 
   private result(prompt: string | Chat, ids: number[], answer: number[], full: boolean): string | Chat {

@@ -1,5 +1,6 @@
 // pipeline("token-classification", …): the label of each token, or of runs of tokens that belong together.
-import { givenArguments } from "../arguments.ts";
+import { givenOptions } from "../arguments.ts";
+import { namesOf } from "../config/option_names.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { MixtralForTokenClassification } from "../model/classification.ts";
@@ -35,6 +36,8 @@ export interface TokenClassificationOptions {
   aggregation_strategy?: AggregationStrategy;
 }
 
+const known = namesOf<TokenClassificationOptions>({ ignore_labels: true, aggregation_strategy: true });
+
 export interface TokenClassificationPipeline {
   (text: string, options?: TokenClassificationOptions & { aggregation_strategy?: "none" }): Promise<TokenEntity[]>;
   (texts: string[], options?: TokenClassificationOptions & { aggregation_strategy?: "none" }): Promise<TokenEntity[][]>;
@@ -57,7 +60,7 @@ export class TokenClassificationPipeline extends Pipeline<MixtralForTokenClassif
   readonly task = "token-classification";
 
   async _call(input: string | string[], options: TokenClassificationOptions = {}): Promise<unknown> {
-    const { ignore_labels = ["O"], aggregation_strategy = "none" } = givenArguments(options, "the options");
+    const { ignore_labels = ["O"], aggregation_strategy = "none" } = givenOptions(options, this.task, known);
     if (!Array.isArray(ignore_labels))
       throw new InputError(`ignore_labels: expected a list of labels, found ${show(ignore_labels)}`);
     const texts = textsOf(this.task, input);

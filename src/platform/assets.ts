@@ -1,6 +1,7 @@
 // Where the files are that the engine loads as it runs: the .wasm binaries, and the script of the team's threads.
 // They lie beside the code; a bundle that leaves them behind is told with `configure` where they are.
-import { givenArguments } from "../arguments.ts";
+import { givenOptions } from "../arguments.ts";
+import { namesOf } from "../config/option_names.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 
@@ -10,6 +11,8 @@ export interface AssetLocations {
   /** The threads' script: `tramontane/worker`, bundled on its own. */
   worker_url?: string | URL;
 }
+
+const known = namesOf<AssetLocations>({ wasm_url: true, worker_url: true });
 
 let wasm_url: URL | undefined;
 let worker_url: URL | undefined;
@@ -25,7 +28,7 @@ let worker_url: URL | undefined;
  * });
  */
 export function configure(given: AssetLocations): void {
-  const locations = givenArguments(given, "configure");
+  const locations = givenOptions(given, "configure", known);
   if (locations.wasm_url !== undefined) wasm_url = absolute("wasm_url", locations.wasm_url, true);
   if (locations.worker_url !== undefined) worker_url = absolute("worker_url", locations.worker_url, false);
 }

@@ -57,7 +57,7 @@ export const bun: Platform = {
   },
   wasm: readWasm,
   enable_relaxed_simd() {},
-  spawn: spawnThread,
+  spawn: (name) => spawnThread(name),
   host_port: threadPort,
   next_turn: nextTurn,
   write_stdout: (text) => void process.stdout.write(text),

@@ -83,7 +83,7 @@ export const deno: Platform = {
   },
   wasm: readWasm,
   enable_relaxed_simd() {},
-  spawn: spawnThread,
+  spawn: (name) => spawnThread(name),
   host_port: threadPort,
   next_turn: nextTurn,
   write_stdout(text) {

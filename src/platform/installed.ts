@@ -1,8 +1,9 @@
 // Finds the package's own files in Node, Deno and Bun: where `configure` says, else beside this file, else, when a bundler
-// has moved this code away from them, in the package as it is installed.
+// has moved this code away from them, in the package as it is installed, else within the code.
 import { existsSync, promises as fs } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { brotliDecompressSync } from "node:zlib";
 import { EngineError } from "../errors.ts";
 import { configuredWasm, configuredWorker } from "./assets.ts";
 
@@ -35,22 +36,39 @@ function besideThis(name: string): URL | undefined {
   return url && exists(url) ? url : undefined;
 }
 
-const ADVICE =
-  "a bundle that runs without the package says with configure({ wasm_url, worker_url }) where its files are";
+/** The embedded files, once they had to be looked at: by name. */
+let embedded: Map<string, Uint8Array> | undefined;
 
-function locateWasm(name: string): URL {
+async function unpackEmbedded(): Promise<Map<string, Uint8Array>> {
+  const { packed, sizes } = await import("./embedded.ts");
+  const all = packed ? brotliDecompressSync(Buffer.from(packed, "base64")) : new Uint8Array();
+  let end = 0;
+  return new Map(Object.entries(sizes).map(([name, size]) => [name, all.subarray(end, (end += size))]));
+}
+
+function missing(what: string): EngineError {
+  return new EngineError(
+    `${what}: expected it beside ${here}, in an installed package tramontane, or within the code, found none; a bundle of ` +
+      "sources that were not built says with configure({ wasm_url, worker_url }) where its files are",
+  );
+}
+
+function locateWasm(name: string): URL | undefined {
   const own = configuredWasm(name) ?? besideThis(name);
   if (own) return own;
   const folder = packageFolder();
-  if (folder) return new URL(`dist/wasm/${name}`, folder);
-  throw new EngineError(
-    `${name}: expected it beside ${here}, or in an installed package tramontane, found neither; ${ADVICE}`,
-  );
+  return folder && new URL(`dist/wasm/${name}`, folder);
 }
 
 /** The bytes of a file of `wasm/`. @throws {@link EngineError} when it cannot be found or read */
 export async function readWasm(name: string): Promise<Uint8Array> {
   const url = locateWasm(name);
+  if (!url) {
+    embedded ??= await unpackEmbedded();
+    const bytes = embedded.get(name);
+    if (bytes) return bytes;
+    throw missing(name);
+  }
   try {
     if (url.protocol === "file:") return await fs.readFile(fileURLToPath(url));
     const response = await fetch(url);
@@ -73,9 +91,10 @@ export function locateWorker(): URL | undefined {
   if (exists(own)) return own;
   const folder = packageFolder();
   if (folder) return new URL("dist/src/model/worker.js", folder);
+  // Where the binaries are embedded, which are read before threads start, the script is as well.
+  const script = embedded?.get("worker.js");
+  if (script) return new URL(`data:text/javascript;base64,${Buffer.from(script).toString("base64")}`);
   // Who has the binaries beside it was built by a bundler that saw the script, too.
   if (besideThis("logits.wasm")) return undefined;
-  throw new EngineError(
-    `the threads' script: expected it at ${own.href}, or in an installed package tramontane, found neither; ${ADVICE}`,
-  );
+  throw missing("the threads' script");
 }

@@ -1,4 +1,5 @@
 // Node 20 and newer: files by node:fs, threads by node:worker_threads, mapping by koffi (optional).
+import { createRequire } from "node:module";
 import os from "node:os";
 import process from "node:process";
 import v8 from "node:v8";
@@ -12,13 +13,25 @@ import { nextTurn, spawnThread, threadPort } from "./threads.ts";
 
 let mapper: Promise<Mapper | { reason: string }> | undefined;
 
+type Koffi = typeof import("koffi").default;
+
+async function loadKoffi(): Promise<Koffi> {
+  try {
+    // Bundlers are to leave it to be found, or not, where the program runs.
+    return (await import(/* webpackIgnore: true */ /* @vite-ignore */ "koffi")).default;
+  } catch (error) {
+    // A single executable of newer Nodes imports nothing but what is built in; it may lie in a folder that has koffi.
+    if (!process.getBuiltinModule?.("node:sea")?.isSea()) throw error;
+    return createRequire(process.execPath)("koffi");
+  }
+}
+
 async function loadMapper(): Promise<Mapper | { reason: string }> {
   const refused = unmappableSystem(process.platform);
   if (refused) return { reason: refused };
-  let koffi: typeof import("koffi").default;
+  let koffi: Koffi;
   try {
-    // Bundlers are to leave it to be found, or not, where the program runs.
-    koffi = (await import(/* webpackIgnore: true */ /* @vite-ignore */ "koffi")).default;
+    koffi = await loadKoffi();
   } catch (error) {
     return {
       reason: `koffi, the optional package that maps files in Node, cannot be loaded: ${(error as Error).message}`,
@@ -39,6 +52,12 @@ async function loadMapper(): Promise<Mapper | { reason: string }> {
   }
 }
 
+/** The program's environment without NODE_OPTIONS, which is for its own thread as the options of its command are. */
+function threadEnvironment(): NodeJS.ProcessEnv {
+  const { NODE_OPTIONS: _, ...env } = process.env;
+  return env;
+}
+
 export const node: Platform = {
   name: "node",
   version: process.version,
@@ -54,7 +73,7 @@ export const node: Platform = {
   wasm: readWasm,
   // Node 20 has relaxed SIMD behind a flag of V8's; later ones need none and do not know it.
   enable_relaxed_simd: () => v8.setFlagsFromString("--experimental-wasm-relaxed-simd"),
-  spawn: spawnThread,
+  spawn: (name) => spawnThread(name, threadEnvironment()),
   host_port: threadPort,
   next_turn: nextTurn,
   write_stdout: (text) => void process.stdout.write(text),

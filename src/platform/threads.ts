@@ -1,28 +1,19 @@
 // Threads by node:worker_threads, which Node, Deno and Bun all have. Not by the web's Worker, which Deno and Bun have too:
 // Deno's cannot be unreferenced, and a program that forgets to dispose of its model would never end.
-import process from "node:process";
 import { setImmediate } from "node:timers";
 import * as threads from "node:worker_threads";
 import { locateWorker } from "./installed.ts";
 import type { HostPort, TeamWorker } from "./platform.ts";
 
-function start(name: string): threads.Worker {
+/** @param env - the environment, where the thread is not to have its program's */
+function start(name: string, env?: NodeJS.ProcessEnv): threads.Worker {
   const script = locateWorker();
-  if (script) return new threads.Worker(startable(script), { name, ...inherited() });
+  // The program's own options (--import, --require, --input-type, --inspect-brk, …) are not for the engine's threads.
+  if (script) return new threads.Worker(startable(script), { name, execArgv: [], ...(env ? { env } : {}) });
   // Reached only in webpack's bundles. In this form webpack makes the script a bundle of its own, and puts the Worker of
   // node:worker_threads in place of the global one.
   const bundled = new Worker(new URL("../model/worker.js", import.meta.url), { name });
   return bundled as unknown as threads.Worker;
-}
-
-/**
- * A thread has the options of its process, where one of them does not fit: `--input-type` is for a program that is text
- * (`--eval`), and a thread's is a file.
- */
-function inherited(): { execArgv?: string[] } {
-  const options = process.execArgv ?? [];
-  const at = options.findIndex((option) => option.startsWith("--input-type"));
-  return at < 0 ? {} : { execArgv: options.toSpliced(at, options[at].includes("=") ? 1 : 2) };
 }
 
 /** Threads start from files and data: a script on the network (a module from JSR) is imported by one that is its own data. */
@@ -32,8 +23,8 @@ function startable(script: URL): URL {
 }
 
 /** `spawn` of a Platform. */
-export function spawnThread(name: string): TeamWorker {
-  const worker = start(name);
+export function spawnThread(name: string, env?: NodeJS.ProcessEnv): TeamWorker {
+  const worker = start(name, env);
   let ended = false;
   return {
     post: (message, transfer) => worker.postMessage(message, transfer as []),

@@ -1,9 +1,9 @@
 // imatrix: what the columns of a model's matrices are multiplied by over a text, as an importance matrix for `quantize`.
 import { checkSignal, eachOf } from "../abort.ts";
-import { functionArgument, givenArguments, methodsArgument, textArgument } from "../arguments.ts";
+import { functionArgument, givenOptions, methodsArgument, textArgument } from "../arguments.ts";
 import { CallerPromises } from "../callbacks.ts";
-import { nearest } from "../config/nearest.ts";
-import { show, showName } from "../config/show.ts";
+import { namesOf } from "../config/option_names.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { sharedSquares, squaresLayout } from "../model/squares.ts";
@@ -63,10 +63,17 @@ export interface ImatrixTokenizer {
 /** As many tokens as llama-imatrix takes. */
 const CONTEXT = 512;
 
-const known = [
-  ...["context", "chunks", "process_output", "parse_special", "output_format", "dataset", "overwrite"],
-  ...["progress_callback", "signal"],
-];
+const known = namesOf<ImatrixOptions>({
+  context: true,
+  chunks: true,
+  process_output: true,
+  parse_special: true,
+  output_format: true,
+  dataset: true,
+  overwrite: true,
+  progress_callback: true,
+  signal: true,
+});
 
 /**
  * Makes an importance matrix: the mean square of each column's inputs, by expert, over the whole chunks of a text, each of
@@ -121,10 +128,7 @@ function readArguments(
   methodsArgument(tokenizer, "tokenizer", "encode");
   if (typeof text !== "string") throw new InputError(`text: expected a text, found ${show(text)}`);
   textArgument(out, "out");
-  const options = givenArguments<ImatrixOptions>(given, "the options");
-  for (const name of Object.keys(options))
-    if (!known.includes(name))
-      throw new InputError(`unknown option ${showName(name)}: did you mean ${nearest(name, known)}?`);
+  const options = givenOptions<ImatrixOptions>(given, "imatrix", known);
   const { process_output = false, parse_special = false, output_format = "gguf", overwrite = false } = options;
   for (const [name, value] of Object.entries({ process_output, parse_special, overwrite }))
     if (typeof value !== "boolean") throw new InputError(`${name}: expected true or false, found ${show(value)}`);

@@ -1,8 +1,8 @@
 // The options of `quantize`, checked. What they mean is what llama-quantize's of the same names mean.
 import { checkSignal } from "../abort.ts";
-import { functionArgument, givenArguments, textArgument } from "../arguments.ts";
+import { functionArgument, givenOptions, textArgument } from "../arguments.ts";
 import type { GGUFScalarType, GGUFValue } from "../checkpoint/gguf_types.ts";
-import { nearest } from "../config/nearest.ts";
+import { namesOf } from "../config/option_names.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { type FormatName, formats } from "../quant/formats.ts";
@@ -66,18 +66,30 @@ export interface CheckedOptions
   readonly tensor_types: readonly { readonly pattern: NamePattern; readonly format: FormatName }[];
 }
 
-const known = [
-  ...["type", "imatrix", "include_weights", "exclude_weights", "pure", "output_tensor_type", "token_embedding_type"],
-  ...["tensor_types", "leave_output_tensor", "allow_requantize", "keep_split", "override_kv", "prune_layers"],
-  ...["dry_run", "overwrite", "threads", "progress_callback", "signal"],
-];
+const known = namesOf<QuantizeOptions>({
+  type: true,
+  imatrix: true,
+  include_weights: true,
+  exclude_weights: true,
+  pure: true,
+  output_tensor_type: true,
+  token_embedding_type: true,
+  tensor_types: true,
+  leave_output_tensor: true,
+  allow_requantize: true,
+  keep_split: true,
+  override_kv: true,
+  prune_layers: true,
+  dry_run: true,
+  overwrite: true,
+  threads: true,
+  progress_callback: true,
+  signal: true,
+});
 
 /** @throws {@link InputError} naming the option that is wrong; the signal's reason where it is aborted already */
 export function checkQuantizeOptions(given: QuantizeOptions): CheckedOptions {
-  const options = givenArguments<QuantizeOptions>(given, "the options");
-  for (const name of Object.keys(options))
-    if (!known.includes(name))
-      throw new InputError(`${name}: quantize has no such option; did you mean ${nearest(name, known)}?`);
+  const options = givenOptions<QuantizeOptions>(given, "quantize", known);
   const { imatrix, include_weights, exclude_weights, threads, prune_layers, override_kv, signal } = options;
   if (imatrix !== undefined) textArgument(imatrix, "imatrix");
   texts("include_weights", include_weights);

@@ -1,7 +1,10 @@
 // A conversation becomes text by the model's chat template: what transformers' apply_chat_template does before it
 // tokenizes. The template itself is run by jinja/render.ts, which says what bounds it.
-import { printable } from "../config/show.ts";
+import { knownOptions } from "../config/option_names.ts";
+import { printable, show } from "../config/show.ts";
 import { InputError, TokenizerError } from "../errors.ts";
+import { textOf, withoutParts } from "./content_parts.ts";
+import { encodeOptions } from "./encoding.ts";
 import { RaisedByTemplate, TemplateError } from "./jinja/limits.ts";
 import { render } from "./jinja/render.ts";
 import { stripEnd } from "./jinja/strings.ts";
@@ -28,6 +31,21 @@ export interface ChatOptions {
   [variable: string]: unknown;
 }
 
+/** The options of apply_chat_template, but for those of the encoding. */
+const callOptions = [
+  ...["tools", "documents", "add_generation_prompt", "continue_final_message", "chat_template", "tokenize"],
+  ...["return_dict", "split_special_tokens"],
+];
+
+/**
+ * What a template is told by a call.
+ * @throws {@link InputError} for an option that it does not read
+ */
+export function templateVariables(template: string, options: object): ChatOptions {
+  const read = Object.keys(options).filter((name) => template.includes(name));
+  return knownOptions<ChatOptions>({ ...options }, "apply_chat_template", [...callOptions, ...encodeOptions, ...read]);
+}
+
 /** Marks the end of the message to continue. It ends in a space to show whether the template trims. */
 const MARK = "CONTINUE_FINAL_MESSAGE_TAG ";
 
@@ -39,7 +57,7 @@ const MARK = "CONTINUE_FINAL_MESSAGE_TAG ";
  * @throws {@link InputError} when there are no messages, or the options exclude each other
  */
 export function renderChatTemplate(template: string, messages: readonly ChatMessage[], options: ChatOptions): string {
-  if (typeof template !== "string") throw new InputError(`chat_template: expected a string, found ${typeof template}`);
+  if (typeof template !== "string") throw new InputError(`chat_template: expected a string, found ${show(template)}`);
   const {
     add_generation_prompt = false,
     continue_final_message = false,
@@ -47,25 +65,23 @@ export function renderChatTemplate(template: string, messages: readonly ChatMess
     documents = null,
     ...variables
   } = options;
-  const given = checkMessages(messages);
+  const given = withoutParts(template, checkMessages(messages));
   if (add_generation_prompt && continue_final_message)
     throw new InputError(
       "add_generation_prompt begins a new message, continue_final_message goes on with the last: expected one of them, found both",
     );
   const conversation = continue_final_message ? [...given.slice(0, -1), mark(given[given.length - 1])] : given;
-  const text = run(template, { ...variables, messages: conversation, tools, documents, add_generation_prompt });
+  const text = run(template, conversation, { ...variables, tools, documents, add_generation_prompt });
   return continue_final_message ? cutAtMark(text) : text;
 }
 
 /** @throws {@link InputError} when they are no conversation; keys whose value is null are left out */
 export function checkMessages(messages: readonly ChatMessage[]): ChatMessage[] {
-  if (!Array.isArray(messages)) throw new InputError(`messages: expected a list of messages, found ${typeof messages}`);
+  if (!Array.isArray(messages)) throw new InputError(`messages: expected a list of messages, found ${show(messages)}`);
   if (messages.length === 0) throw new InputError("messages: expected at least one message, found none");
   return messages.map((message, i) => {
     if (typeof message !== "object" || message === null || Array.isArray(message))
-      throw new InputError(
-        `messages[${i}]: expected an object with role and content, found ${message === null ? "null" : Array.isArray(message) ? "a list" : typeof message}`,
-      );
+      throw new InputError(`messages[${i}]: expected an object with role and content, found ${show(message)}`);
     return Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined));
   });
 }
@@ -86,12 +102,26 @@ function cutAtMark(text: string): string {
   return text.startsWith(MARK, at) ? text.slice(0, at) : stripEnd(text.slice(0, at));
 }
 
-function run(template: string, variables: Readonly<Record<string, unknown>>): string {
+function run(template: string, messages: readonly ChatMessage[], variables: Readonly<Record<string, unknown>>): string {
   try {
-    return render(template, variables);
+    return render(template, { ...variables, messages });
   } catch (cause) {
-    if (cause instanceof RaisedByTemplate) throw new TokenizerError(cause.message, { cause });
+    const why = reason(template, messages, cause instanceof RaisedByTemplate);
+    if (cause instanceof RaisedByTemplate) throw new TokenizerError(cause.message + why, { cause });
     const message = cause instanceof TemplateError ? cause.message : printable(String(cause));
-    throw new TokenizerError(`chat template: ${message}`, { cause });
+    throw new TokenizerError(`chat template: ${message}${why}`, { cause });
   }
+}
+
+/** What of the messages it probably was that a template has refused or failed at; it may speak of something else. */
+function reason(template: string, messages: readonly ChatMessage[], raised: boolean): string {
+  if (raised && messages[0].role === "system" && !template.includes("system"))
+    return ` (this template has no role "system": put its text before that of the first user message)`;
+  const without = messages.findIndex(({ content, tool_calls }) => content === undefined && tool_calls === undefined);
+  if (without >= 0) return ` (messages[${without}] has no content)`;
+  for (const [i, { content }] of messages.entries()) {
+    const other = Array.isArray(content) ? content.findIndex((part) => textOf(part) === undefined) : -1;
+    if (other >= 0) return ` (messages[${i}].content[${other}] is no { type: "text", text })`;
+  }
+  return "";
 }

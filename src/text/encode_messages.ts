@@ -1,8 +1,7 @@
 // A conversation becomes ids without a template, as Mistral's models were trained: every message is encoded by itself, and
 // control tokens are put between as ids. Whatever a message spells stays text.
 // Source: mistral-common 1.13, instruct.py.
-import { nearest } from "../config/nearest.ts";
-import { showName } from "../config/show.ts";
+import { knownOptions, namesOf } from "../config/option_names.ts";
 import { InputError } from "../errors.ts";
 import { type ChatMessage, checkMessages } from "./chat_template.ts";
 import { stripEnd } from "./jinja/strings.ts";
@@ -20,22 +19,19 @@ export interface EncodeMessagesOptions {
   version?: string;
 }
 
-const OPTIONS = ["tools", "continue_final_message", "version"];
+const OPTIONS = namesOf<EncodeMessagesOptions>({ tools: true, continue_final_message: true, version: true });
 
 /**
  * Options that are known. What templates are told beside them is nothing here: an answer begins by itself.
  * @throws {@link InputError} for others, with the nearest known name
  */
-export function messageOptions(options: object): EncodeMessagesOptions {
+export function messageOptions(options: object, what: string): EncodeMessagesOptions {
   const { add_generation_prompt, continue_final_message, documents, ...rest } = options as Record<string, unknown>;
   if (add_generation_prompt && continue_final_message)
     throw new InputError("add_generation_prompt, continue_final_message: expected one of them, found both");
   if (documents) throw new InputError("documents: messages that are encoded by themselves have none");
-  const unknown = Object.keys(rest).find((name) => !OPTIONS.includes(name));
-  if (unknown !== undefined)
-    throw new InputError(`unknown option ${showName(unknown)}: did you mean ${nearest(unknown, OPTIONS)}?`);
   return {
-    ...rest,
+    ...knownOptions(rest, what, OPTIONS),
     ...(continue_final_message === undefined ? {} : { continue_final_message: !!continue_final_message }),
   };
 }

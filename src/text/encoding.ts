@@ -1,4 +1,5 @@
 // What goes into and comes out of a tokenizer's call: the options by transformers' names, and the tensors.
+import { namesOf } from "../config/option_names.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { Tensor } from "../tensor.ts";
@@ -29,21 +30,30 @@ export interface EncodeOptions {
 }
 
 /** The options of apply_chat_template that are no variables of the template. */
-export const encodeOptions: ReadonlySet<string> = new Set<keyof EncodeOptions>([
-  "padding",
-  "truncation",
-  "max_length",
-  "pad_to_multiple_of",
-  "padding_side",
-  "truncation_side",
-  "return_token_type_ids",
-  "return_tensor",
-]);
+export const encodeOptions = namesOf<Omit<EncodeOptions, "text_pair" | "add_special_tokens" | "split_special_tokens">>({
+  padding: true,
+  truncation: true,
+  max_length: true,
+  pad_to_multiple_of: true,
+  padding_side: true,
+  truncation_side: true,
+  return_token_type_ids: true,
+  return_tensor: true,
+});
 
 /** The options of one text alone. */
 export interface EncodeTextOptions extends Pick<EncodeOptions, "add_special_tokens" | "split_special_tokens"> {
   text_pair?: string;
 }
+
+export const textOptions = namesOf<EncodeTextOptions>({
+  text_pair: true,
+  add_special_tokens: true,
+  split_special_tokens: true,
+});
+
+/** The options of a tokenizer's call. */
+export const callOptions: readonly string[] = [...textOptions, ...encodeOptions];
 
 /** Tensors are int32 of [rows, length]; a single text is one row. */
 export interface BatchEncoding<T = Tensor> {
@@ -83,6 +93,8 @@ export interface DecodeStreamOptions extends DecodeOptions {
   /** Ids that stand before: their text is left out, and the first new token has its space. */
   prompt?: ArrayLike<number>;
 }
+
+export const decodeOptions = namesOf<DecodeStreamOptions>({ skip_special_tokens: true, certain: true, prompt: true });
 
 /** Text from ids as they come; the pieces joined are the decoding of all ids, without half characters in between. */
 export interface DecodeStream {

@@ -1,13 +1,13 @@
 // Finds and reads a tokenizer: in a repository as on the hub (tokenizer.json, then tekken.json, then tokenizer.model with or
 // without a version, then a GGUF file), or in a named file of these kinds. Sizes are bounded before anything is read.
-import { givenArguments, textArgument } from "../arguments.ts";
+import { givenOptions, textArgument } from "../arguments.ts";
 import { readGGUF } from "../checkpoint/gguf.ts";
 import { type GGUFSpecialTokens, ggufSpecialTokens } from "../checkpoint/gguf_special_tokens.ts";
 import { firstPart, ggufCheckpoints } from "../checkpoint/gguf_split.ts";
 import { hasFile, type Repository } from "../checkpoint/repository.ts";
 import { TokenizerError } from "../errors.ts";
 import { findRepository, type ModelSource } from "../hub/find.ts";
-import type { SnapshotOptions } from "../hub/snapshot.ts";
+import { type SnapshotOptions, snapshotOptions } from "../hub/snapshot.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { readJSON, string } from "./fields.ts";
 import { type Metadata, readGGUFVocabulary } from "./gguf_vocabulary.ts";
@@ -170,7 +170,7 @@ export const AutoTokenizer: {
   from_pretrained(source: ModelSource, options?: TokenizerOptions): Promise<Tokenizer>;
 } = {
   async from_pretrained(source, given) {
-    const options = givenArguments<TokenizerOptions>(given, "the options");
+    const options = givenOptions<TokenizerOptions>(given, "AutoTokenizer.from_pretrained", snapshotOptions);
     if (options.file !== undefined) textArgument(options.file, "file");
     return loadTokenizer(await findRepository(await currentPlatform(), source, "tokenizer", options), options);
   },

@@ -120,7 +120,7 @@ export function chooseTemplate(
   if (wanted !== undefined) return named && Object.hasOwn(named, wanted) ? named[wanted] : wanted;
   if (!named)
     throw new TokenizerError(
-      `${source}: expected a chat template (in chat_template.jinja or tokenizer_config.json), found none; pass chat_template`,
+      `${source}: expected a chat template (in ${source.endsWith(".gguf") ? "tokenizer.chat_template" : "chat_template.jinja or tokenizer_config.json"}), found none; pass chat_template`,
     );
   const name = withTools && Object.hasOwn(named, "tool_use") ? "tool_use" : "default";
   if (!Object.hasOwn(named, name))

@@ -1,23 +1,27 @@
 // The tokenizer as callers use it: callable on texts, with the methods and option names of transformers.js. What a text
 // becomes is decided by the vocabulary it was read from; this file only puts the parts together.
-import { givenArguments, textArgument } from "../arguments.ts";
+import { givenArguments, givenOptions, textArgument } from "../arguments.ts";
 import { Callable } from "../callable.ts";
 import { show } from "../config/show.ts";
 import { InputError, TokenizerError } from "../errors.ts";
+import { shownInOneLine } from "../inspected.ts";
 import { Tensor, type TokenIds, toRows } from "../tensor.ts";
-import { type ChatMessage, renderChatTemplate } from "./chat_template.ts";
+import { type ChatMessage, renderChatTemplate, templateVariables } from "./chat_template.ts";
 import { tokenBytes, tokenStream } from "./decoder.ts";
 import { type EncodeMessagesOptions, encodeMessages, messageOptions } from "./encode_messages.ts";
 import {
   type ApplyChatTemplateOptions,
   type BatchEncoding,
+  callOptions,
   checkTexts,
   type DecodeOptions,
   type DecodeStream,
   type DecodeStreamOptions,
+  decodeOptions,
   type EncodeOptions,
   type EncodeTextOptions,
   encodeOptions,
+  textOptions,
   toTensor,
 } from "./encoding.ts";
 import { formatOf, versionOf } from "./mistral_formats.ts";
@@ -48,10 +52,8 @@ export interface Tokenizer {
    * Encodes a text, a list of texts, or with `text_pair` pairs of them.
    * @throws {@link InputError} when an option is wrong, or rows differ in length and are to be a tensor
    */
-  (
-    text: string | readonly string[],
-    options: EncodeOptions & { return_tensor: false },
-  ): BatchEncoding<number[] | number[][]>;
+  (text: string, options: EncodeOptions & { return_tensor: false }): BatchEncoding<number[]>;
+  (texts: readonly string[], options: EncodeOptions & { return_tensor: false }): BatchEncoding<number[][]>;
   (text: string | readonly string[], options?: EncodeOptions): BatchEncoding;
 }
 
@@ -96,6 +98,11 @@ export class Tokenizer extends Callable {
     return token === undefined ? undefined : this.table.ids.get(token);
   }
 
+  /** The file that it was read from. */
+  get source(): string {
+    return this.vocabulary.source;
+  }
+
   /** Tokens of the vocabulary itself, without those only added, as transformers counts them. */
   get vocab_size(): number {
     return this.vocabulary.ids.size;
@@ -129,6 +136,10 @@ export class Tokenizer extends Callable {
   get pad_token_id(): number | undefined {
     return this.roleId("pad");
   }
+  /** The tokens that have a role, by its name: `{ bos_token: "<s>", … }`. */
+  get special_tokens_map(): Record<string, string> {
+    return Object.fromEntries(Object.entries(this.roles).map(([role, token]) => [`${role}_token`, token]));
+  }
   /** Ids that `skip_special_tokens` leaves out, ascending. */
   get all_special_ids(): number[] {
     return [...this.table.special].sort((a, b) => a - b);
@@ -161,7 +172,7 @@ export class Tokenizer extends Callable {
     text: string | readonly string[],
     given: EncodeOptions = {},
   ): BatchEncoding | BatchEncoding<number[] | number[][]> {
-    const options = givenArguments(given, "the options");
+    const options = givenOptions(given, "tokenizer", callOptions);
     checkLengths(options);
     const texts = checkTexts(text, "text");
     const pairs = options.text_pair === undefined ? undefined : checkTexts(options.text_pair, "text_pair");
@@ -198,7 +209,7 @@ export class Tokenizer extends Callable {
 
   /** The ids of one text (or pair) as an array. */
   encode(text: string, given: EncodeTextOptions = {}): number[] {
-    const options = givenArguments(given, "the options");
+    const options = givenOptions(given, "encode", textOptions);
     checkTexts([text], "text");
     if (options.text_pair !== undefined) checkTexts([options.text_pair], "text_pair");
     return [...this.row(text, options.text_pair, options).ids];
@@ -241,7 +252,8 @@ export class Tokenizer extends Callable {
    * process.stdout.write(stream.end());
    */
   decode_stream(options: DecodeStreamOptions = {}): DecodeStream {
-    const { skip_special_tokens = false, certain = false, prompt = [] } = givenArguments(options, "the options");
+    const given = givenOptions(options, "decode", decodeOptions);
+    const { skip_special_tokens = false, certain = false, prompt = [] } = given;
     const stream = tokenStream(this.vocabulary.decoder);
     const push = (id: number): string => {
       const token = this.table.decoded.get(id) ?? this.table.tokens.get(id);
@@ -265,6 +277,11 @@ export class Tokenizer extends Callable {
     return token === undefined ? new Uint8Array() : tokenBytes(this.vocabulary.decoder, token);
   }
 
+  /** Every token with its id, those that were added as well. */
+  get_vocab(): Record<string, number> {
+    return Object.fromEntries(this.table.ids);
+  }
+
   /** The id of a token, or of each; the unknown token's (or undefined, where there is none) for what is no token. */
   convert_tokens_to_ids(tokens: string): number | undefined;
   convert_tokens_to_ids(tokens: readonly string[]): (number | undefined)[];
@@ -286,11 +303,11 @@ export class Tokenizer extends Callable {
 
   /**
    * Renders a conversation with the chat template and encodes the text, which carries its own special tokens.
-   * Options that are not named are variables of the template.
-   * @param messages - a conversation
+   * Options that are not named are variables of the template, which has to read them.
+   * @param messages - a conversation; content parts that are texts become one, where the template knows no parts
    * @returns `{ input_ids, attention_mask }`; the text with `tokenize: false`; the ids alone with `return_dict: false`
    * @throws {@link TokenizerError} when there is no template, it is wrong, or it refuses the conversation by `raise_exception`
-   * @throws {@link InputError} when the messages are not a conversation
+   * @throws {@link InputError} when the messages are not a conversation, or an option is none and no variable of the template
    */
   apply_chat_template(
     messages: readonly ChatMessage[],
@@ -316,24 +333,24 @@ export class Tokenizer extends Callable {
       return_dict = true,
       split_special_tokens = false,
       ...rest
-    } = givenArguments(options, "the options");
+    } = givenArguments(options, "apply_chat_template: the options");
     if (chat_template !== undefined) textArgument(chat_template, "chat_template");
     const [lengths, chat] = [true, false].map((of) =>
-      Object.fromEntries(Object.entries(rest).filter(([name]) => encodeOptions.has(name) === of)),
+      Object.fromEntries(Object.entries(rest).filter(([name]) => encodeOptions.includes(name) === of)),
     );
     const untold = chat_template === undefined && this.chat_template === undefined && this.vocabulary.version;
     if (split_special_tokens && chat_template !== undefined)
       throw new InputError("chat_template, split_special_tokens: messages by themselves have no template, found both");
     if (split_special_tokens || untold) {
-      const ids = this.encode_messages(messages, messageOptions(chat));
+      const ids = this.encode_messages(messages, messageOptions(chat, "apply_chat_template"));
       if (!tokenize) return this.decode(ids);
       checkLengths(lengths);
       const encoding = this.encoding([this.around(BARE.single, ids, undefined, lengths)], lengths, true);
       return return_dict ? encoding : encoding.input_ids;
     }
     const template = chooseTemplate(this.chat_template, chat_template, !!rest.tools?.length, this.vocabulary.source);
-    const roles = Object.fromEntries(Object.entries(this.roles).map(([role, token]) => [`${role}_token`, token]));
-    const text = renderChatTemplate(template, messages, { ...roles, ...chat });
+    const roles = this.special_tokens_map;
+    const text = renderChatTemplate(template, messages, { ...roles, ...templateVariables(template, chat) });
     if (!tokenize) return text;
     const encoding = this._call(text, { ...lengths, add_special_tokens: false, split_special_tokens: false });
     return return_dict ? encoding : encoding.input_ids;
@@ -350,7 +367,7 @@ export class Tokenizer extends Callable {
    * tokenizer.encode_messages([{ role: "user", content: "What does [INST] mean?" }], { version: "v1" });
    */
   encode_messages(messages: readonly ChatMessage[], options: EncodeMessagesOptions = {}): number[] {
-    const given = messageOptions(givenArguments(options, "the options"));
+    const given = messageOptions(givenArguments(options, "encode_messages: the options"), "encode_messages");
     const format = formatOf(
       given.version ?? versionOf(this.vocabulary, (token) => this.controlId(token) !== undefined),
     );
@@ -389,3 +406,5 @@ export class Tokenizer extends Callable {
     return id !== undefined && this.table.special.has(id) ? id : undefined;
   }
 }
+
+shownInOneLine(Tokenizer, ({ vocab_size, source }) => `Tokenizer { ${source}, ${vocab_size} tokens }`);

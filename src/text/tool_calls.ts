@@ -3,8 +3,8 @@
 //
 //   [TOOL_CALLS] [{"name": "f", "arguments": {…}, "id": "…"}, …]               v2, v3, v7
 //   [TOOL_CALLS]f[CALL_ID]…[ARGS]{…}[TOOL_CALLS]g[ARGS]{…}                     v11; from v13 on without ids
-import { givenArguments } from "../arguments.ts";
-import { show, showName } from "../config/show.ts";
+import { givenOptions } from "../arguments.ts";
+import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { endOfJSON } from "./python_json.ts";
 
@@ -82,9 +82,7 @@ export function markedText(
 
 /** The same of a text whose control tokens are known: others that it spells are text. */
 export function parseMarked(text: string, marks: readonly Mark[], given: ParseToolCallsOptions): ParsedAnswer {
-  const { add_ids = false, ...others } = givenArguments(given, "the options");
-  const [unknown] = Object.keys(others);
-  if (unknown !== undefined) throw new InputError(`unknown option ${showName(unknown)}: did you mean add_ids?`);
+  const { add_ids = false } = givenOptions(given, "parse_tool_calls", ["add_ids"]);
   const tool_calls: ToolCall[] = [];
   let error: string | undefined;
   let content = "";

@@ -10,9 +10,12 @@ import { changedDemo, tramontane } from "./command.ts";
 const model = ["-m", "models/demo"];
 
 const usage: [string[], RegExp][] = [
-  [[], /Usage: tramontane/],
   [["frobnicate"], /unknown command 'frobnicate'/],
-  [["generate", "hello"], /required option '-m, --model <path>'/],
+  [
+    ["generate", "hello"],
+    /no model is named \(-m PATH\), and the demo model is not installed: npm install tramontane-demo/,
+  ],
+  [["chat", "-m", "demo"], /demo: nothing of this name is there, .*: npm install tramontane-demo/],
   [["generate", ...model], /missing required argument 'prompt'/],
   [["generate", ...model, "hello", "--frob"], /unknown option '--frob'/],
   [["generate", ...model, "hello", "--threads", "0"], /expected a whole number above 0, found "0"/],
@@ -29,9 +32,15 @@ for (const [args, message] of usage) {
     assert.is(status, 2, stderr);
     assert.is(stdout, "");
     assert.match(stderr, message);
-    if (args.length) assert.match(stderr, /--help tells the options/);
+    assert.match(stderr, /--help tells the options/);
   });
 }
+
+test("tramontane alone says what to do first", async () => {
+  const { status, stdout, stderr } = await tramontane([]);
+  assert.equal([status, stderr], [0, ""]);
+  assert.match(stdout, /npm install tramontane-demo\n.*generate --chat .*\n.*chat\n/);
+});
 
 const folder = mkdtempSync(join(tmpdir(), "tramontane-cli-"));
 writeFileSync(join(folder, "broken.gguf"), "GGUF");

@@ -44,7 +44,7 @@ test("wrong fields are refused by name", () => {
     [{ llm_int8_threshold: "6" }, /llm_int8_threshold/, ConfigError],
     [{ llm_int8_skip_modules: "lm_head" }, /llm_int8_skip_modules: expected a list/, ConfigError],
     [{ quant_method: "awq" }, /quant_method: expected "bitsandbytes", found "awq"/, ConfigError],
-    [{ bnb_4bit_use_double_quantization: true }, /the nearest is bnb_4bit_use_double_quant$/, InputError],
+    [{ bnb_4bit_use_double_quantization: true }, /did you mean bnb_4bit_use_double_quant\?$/, InputError],
     [[], /expected an object of fields/, ConfigError],
   ] as const) {
     try {

@@ -8,6 +8,7 @@ import type { Assets, Platform } from "../../src/platform/platform.ts";
 import type { Disk } from "./disk.ts";
 import { filesContract } from "./files.ts";
 import { mappingContract } from "./mapping.ts";
+import { storeContract, surroundingsContract } from "./store.ts";
 import { threadsContract } from "./threads.ts";
 
 /**
@@ -24,6 +25,9 @@ export async function platformContract(
 ): Promise<void> {
   runtimeContract(platform, name);
   await filesContract(platform, await disk());
+  const store = await disk();
+  await storeContract(platform, store);
+  surroundingsContract(platform, store.folder);
   await mappingContract(platform, can_map, await disk());
   threadsContract(platform, await disk());
   assetsContract(platform);

@@ -132,6 +132,17 @@ test("errors name the setting", () => {
   assert.throws(build({ do_sample: true, top_p: 2 }), names(/^top_p: expected a number of 0 to 1, found 2/));
 });
 
+test("a list takes processors one by one, and nothing else", () => {
+  const list = new LogitsProcessorList();
+  const none = () => {};
+  list.push(none);
+  list.extend([new warper.TemperatureLogitsWarper(4), { _call: none }]);
+  assert.is(list.processors.length, 3);
+  for (const wrong of [3, null, {}])
+    assert.throws(() => list.push(wrong as never), /^logits_processor: expected functions or processors, found/);
+  assert.throws(() => list.extend(none as never), /expected a list of processors, found a function/);
+});
+
 test("a workspace without room for the ids says so", () => {
   const w = workspace({ vocab_size: 5, ids: 3 });
   const list = new LogitsProcessorList([new warper.TemperatureLogitsWarper(4)]);

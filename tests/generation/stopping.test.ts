@@ -5,6 +5,8 @@ import * as assert from "uvu/assert";
 import { ConfigError, InputError } from "../../src/errors.ts";
 import {
   EosTokenCriteria,
+  InterruptableStoppingCriteria,
+  lookAtScores,
   MaxLengthCriteria,
   MaxTimeCriteria,
   StoppingCriteriaList,
@@ -119,6 +121,21 @@ test("a list joins its criteria, those of the caller among them", () => {
   const wrong = (e: unknown) => e instanceof InputError && /stopping_criteria/.test(e.message);
   assert.throws(() => toStoppingCriteria([3 as never]), wrong);
   assert.throws(() => toStoppingCriteria(() => [true])._call(rows), wrong);
+});
+
+test("a criterion that is interrupted from outside ends every row, until it is reset", () => {
+  const stop = new InterruptableStoppingCriteria();
+  const list = new StoppingCriteriaList([stop]);
+  const rows = [
+    [1, 2],
+    [1, 3],
+  ];
+  assert.equal(list._call(rows), [false, false]);
+  stop.interrupt();
+  assert.equal([stop.interrupted, list.reasons(rows)], [true, ["stop", "stop"]]);
+  stop.reset();
+  assert.equal(list._call(rows), [false, false]);
+  assert.not(lookAtScores(list), "it takes no scores from the threads");
 });
 
 test.run();

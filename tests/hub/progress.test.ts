@@ -18,10 +18,10 @@ function progress() {
 
 test("a rate is of the last ten seconds, and of what has come now", () => {
   const { it, clock, last } = progress();
-  it.expect("a", 10_000);
+  it.expect("a", 2000, 10_000);
   it.begin("a");
-  it.loaded("a", 2000); // of an earlier run
-  assert.is(last().rate, undefined);
+  it.loaded("a", 2000);
+  assert.is(last(), undefined, "nothing has come");
   for (let second = 1; second <= 5; second++) {
     clock.ms = 1000 * second;
     it.loaded("a", 2000 + 100 * second);
@@ -38,8 +38,8 @@ test("a rate is of the last ten seconds, and of what has come now", () => {
 
 test("what is told never falls, though a file is begun anew", () => {
   const { it, told } = progress();
-  it.expect("a", 100);
-  it.expect("b", 50);
+  it.expect("a", 0, 100);
+  it.expect("b", 0, 50);
   for (const bytes of [0, 60, 10, 0, 70]) it.loaded("a", bytes);
   it.done("b");
   it.done("a");
@@ -49,7 +49,7 @@ test("what is told never falls, though a file is begun anew", () => {
 
 test("where a size is not known, no time is told that remains", () => {
   const { it, clock, last } = progress();
-  it.expect("a");
+  it.expect("a", 0);
   it.loaded("a", 0);
   clock.ms = 1000;
   it.loaded("a", 500);
@@ -60,7 +60,7 @@ test("where a size is not known, no time is told that remains", () => {
 
 test("promises of the callback are waited for, and their failure is the call's", async () => {
   const it = new Progress("o/n", () => Promise.reject(new Error("mine")));
-  it.expect("a", 1);
+  it.expect("a", 0, 1);
   assert.is((await failure(it.settled())).message, "mine");
 });
 

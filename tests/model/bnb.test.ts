@@ -180,7 +180,7 @@ testFull("what cannot be quantized, or is so already, is refused by name", async
   for (const [folder, quantization, message] of [
     [path("source"), true, /quantization_config: new BitsAndBytesConfig\(\{ load_in_4bit: true/],
     [path("source"), {}, /expected load_in_4bit or load_in_8bit to be true/],
-    [path("source"), { load_in_4bits: true }, /no field is named "load_in_4bits"; the nearest is load_in_4bit/],
+    [path("source"), { load_in_4bits: true }, /unknown option load_in_4bits: did you mean load_in_4bit\?/],
     [path("source"), { load_in_4bit: true, load_in_8bit: true }, /both true/],
     [path("source"), { quant_method: "gptq", bits: 4 }, /quant_method: expected "bitsandbytes", found "gptq"/],
     [path("nf4"), { load_in_8bit: true }, /is quantized as nf4 already, and llm_int8 was asked for/],

@@ -139,6 +139,16 @@ test("a context too small is said before anything runs", async () => {
     /a prompt of 10 tokens, the context holds 10/,
   );
   assert.is((await model.generate({ inputs_embeds: embeds(9), eos_token_id: null })).dims[1], 1);
+  // With a window of 8, too, behind which any number could come.
+  const file = JSON.parse(readFileSync(join(small, "config.json"), "utf8"));
+  await using windowed = await MixtralForCausalLM.from_pretrained(small, {
+    threads: 1,
+    context: 10,
+    config: { ...file, sliding_window: 8 },
+  });
+  assert.is(windowed.context, 10);
+  assert.match((await failure(windowed({ input_ids: ids(11) }))).message, /context holds 10/);
+  assert.is((await windowed.generate({ input_ids: ids(4), eos_token_id: null })).dims[1], 10);
   const long = { vocab_size: 20, hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1, num_attention_heads: 4 };
   const config = { ...long, num_key_value_heads: 1, max_position_embeddings: 2 ** 22 };
   await using wide = await MixtralForCausalLM.from_config(config, { threads: 2 });

@@ -170,7 +170,7 @@ test("the trunk alone; what has no router gives no router logits", async () => {
   assert.equal(last_hidden_state.dims, [1, 40, 48]);
   const error = await failure(model({ input_ids, output_router_logits: true }));
   assert.instance(error, InputError);
-  assert.match(error.message, /unknown argument output_router_logits/);
+  assert.match(error.message, /unknown option output_router_logits/);
 });
 
 test("a checkpoint of another class names its type", async () => {

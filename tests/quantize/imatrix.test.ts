@@ -387,7 +387,7 @@ test("an abort leaves nothing; what is wrong is said before anything is read", (
     await refused(/^output_format: expected "gguf" or "dat", found "json"/, { output_format: "json" });
     await refused(/^process_output: expected true or false/, { process_output: 1 });
     await refused(/^dataset/, { dataset: 5 });
-    await refused(/^unknown option contxt: did you mean context\?/, { contxt: 8 });
+    await refused(/^imatrix: unknown option contxt: did you mean context\?/, { contxt: 8 });
     const nowhere = await failure(imatrix(model, tokenizer, prose, join(folder, "no", "such"), { context: 8 }));
     assert.instance(nowhere, WriteError);
     assert.equal(readdirSync(folder), ["out.gguf"]);

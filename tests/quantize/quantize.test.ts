@@ -383,7 +383,7 @@ test("options are checked by name before anything is opened", async () => {
   for (const [options, message] of [
     [{}, /^type: expected one of F32, .*found nothing/],
     [{ type: "Q4_X" }, /^type: expected one of .*Q4_K_M.*found "Q4_X"/],
-    [{ type: "Q8_0", imatirx: "x" }, /^imatirx: quantize has no such option; did you mean imatrix\?/],
+    [{ type: "Q8_0", imatirx: "x" }, /^quantize: unknown option imatirx: did you mean imatrix\?/],
     [
       { type: "Q8_0", tensor_types: [["(", "q8_0"]] },
       /^tensor_types: expected a regular expression whose groups are closed, found "\("/,

@@ -2,7 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { InputError, TokenizerError } from "../../src/errors.ts";
-import { renderChatTemplate } from "../../src/text/chat_template.ts";
+import { type ChatMessage, renderChatTemplate } from "../../src/text/chat_template.ts";
 import { json } from "../fixtures.ts";
 import { forms } from "./sources.ts";
 
@@ -30,12 +30,12 @@ class FixedDate extends RealDate {
 }
 
 /** A case's text, or the error, as the clock of the fixtures stands. */
-function outcome(c: Case, template: string, conversation: string): { text: string } | { error: unknown } {
+function outcome(c: Case, template: string, messages: ChatMessage[]): { text: string } | { error: unknown } {
   globalThis.Date = FixedDate as DateConstructor;
   try {
     const tools = c.tools === undefined ? undefined : chat.tools[c.tools];
     return {
-      text: renderChatTemplate(template, chat.conversations[conversation], {
+      text: renderChatTemplate(template, messages, {
         ...chat.variables,
         ...c.variables,
         ...c.options,
@@ -49,10 +49,22 @@ function outcome(c: Case, template: string, conversation: string): { text: strin
   }
 }
 
+const withText = ({ content, ...message }: ChatMessage): ChatMessage => ({
+  ...message,
+  content: Array.isArray(content) ? content.map(({ text }) => text).join("\n") : content,
+});
+let foldedCases = 0;
+
 /** Undefined where the outcome is as it should be, else what it was. */
 function difference(c: Case, template: string, conversation: string): string | undefined {
-  const result = outcome(c, template, conversation);
-  if ("text" in result) return result.text === c.text ? undefined : `rendered ${JSON.stringify(result.text)}`;
+  const messages: ChatMessage[] = chat.conversations[conversation];
+  const result = outcome(c, template, messages);
+  // Where transformers' templates fail at parts, ours get their text.
+  const folded = c.error && !c.error.raised_by_template && messages.some(({ content }) => Array.isArray(content));
+  const expected = folded ? outcome(c, template, messages.map(withText)) : c;
+  if (folded && "text" in result) foldedCases++;
+  if ("text" in result)
+    return "text" in expected && result.text === expected.text ? undefined : `rendered ${JSON.stringify(result.text)}`;
   const message = (result.error as Error).message;
   if (!(result.error instanceof TokenizerError || result.error instanceof InputError))
     return `threw no error of ours: ${message}`;
@@ -71,6 +83,7 @@ test("every case of every template", () => {
   }
   console.log(`\n# ${chat.cases.length - wrong.length} of ${chat.cases.length} cases as transformers renders them`);
   assert.equal(wrong, []);
+  assert.ok(foldedCases >= 5, `found ${foldedCases} conversations with parts for templates that know texts alone`);
 });
 
 /** What is refused although Jinja has it: filters that chat templates do not use. */
