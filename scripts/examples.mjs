@@ -133,7 +133,7 @@ const examples = [
   ["worker", "in Node", worker(node)],
   ["worker", "in Deno", deno ? worker(...deno) : runtimes.deno.skipped],
   ["worker", "in Bun", bun ? worker(...bun) : runtimes.bun.skipped],
-  ["deno", "in Deno", deno ? program(...deno, "main.ts") : runtimes.deno.skipped],
+  ["deno", "in Deno", deno ? program(...deno, "--check", "main.ts") : runtimes.deno.skipped],
   ["bun", "in Bun", bun ? server("/", false, ...bun, "server.ts", model) : runtimes.bun.skipped],
   ["express", "in Node", server("/answer", false, node, "server.js", model)],
   [
