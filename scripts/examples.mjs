@@ -7,12 +7,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fetchRuntimes, root } from "./fetch-runtimes.mjs";
+import { packDemo } from "./pack-demo.mjs";
 
-const model = join(root, "models", "demo");
-const { facts } = JSON.parse(readFileSync(join(model, "expected", "expected.json"), "utf8"));
+const { facts } = JSON.parse(readFileSync(join(root, "models", "demo", "expected", "expected.json"), "utf8"));
 const [{ ask, reference }] = facts;
 const scratch = mkdtempSync(join(tmpdir(), "tramontane-examples-"));
-const env = { ...process.env, NO_COLOR: "1", PORT: "0", MODEL: model };
+const env = { ...process.env, NO_COLOR: "1", PORT: "0" };
 const shell = process.platform === "win32";
 
 function must(condition, message) {
@@ -34,11 +34,13 @@ const [{ filename }] = JSON.parse(
   run(root, "npm", "pack", "--json", "--ignore-scripts", "--loglevel=error", "--pack-destination", scratch),
 );
 
+const demo = await packDemo(scratch);
+
 /** A copy of an example with what it depends on. @returns its folder */
 function project(name) {
   const folder = join(scratch, name);
   cpSync(join(root, "examples", name), folder, { recursive: true });
-  run(folder, "npm", "install", ...flags, join(scratch, filename));
+  run(folder, "npm", "install", ...flags, join(scratch, filename), demo);
   return folder;
 }
 
@@ -46,7 +48,7 @@ function project(name) {
 const program =
   (command, ...args) =>
   (folder) => {
-    const said = run(folder, command, ...args, ask, model);
+    const said = run(folder, command, ...args, ask);
     must(said === `${reference}\n`, `expected ${JSON.stringify(reference)}, found ${JSON.stringify(said)}`);
   };
 
@@ -56,9 +58,9 @@ const worker =
   (folder) => {
     program(...command, "main.js")(folder);
     const leaves = `
-    import process from "node:process";
+    import demo from "tramontane-demo";
     import { openModel } from "./model.js";
-    const model = openModel(process.argv.at(-1));
+    const model = openModel(demo);
     const ask = ${JSON.stringify(ask)};
     for await (const text of model.ask(ask)) if (text) break;
     let answer = "";
@@ -68,7 +70,7 @@ const worker =
     await model.close();
   `;
     writeFileSync(join(folder, "leaves.mjs"), leaves);
-    const said = run(folder, ...command, "leaves.mjs", model);
+    const said = run(folder, ...command, "leaves.mjs");
     must(said === `${JSON.stringify([reference, "TOKENIZER"])}\n`, `found ${said}`);
   };
 
@@ -134,8 +136,8 @@ const examples = [
   ["worker", "in Deno", deno ? worker(...deno) : runtimes.deno.skipped],
   ["worker", "in Bun", bun ? worker(...bun) : runtimes.bun.skipped],
   ["deno", "in Deno", deno ? program(...deno, "--check", "main.ts") : runtimes.deno.skipped],
-  ["bun", "in Bun", bun ? server("/", false, ...bun, "server.ts", model) : runtimes.bun.skipped],
-  ["express", "in Node", server("/answer", false, node, "server.js", model)],
+  ["bun", "in Bun", bun ? server("/", false, ...bun, "server.ts") : runtimes.bun.skipped],
+  ["express", "in Node", server("/answer", false, node, "server.js")],
   [
     "vite",
     "in development",

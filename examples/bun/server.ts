@@ -1,8 +1,9 @@
 // Bun 1: bun install, bun server.ts [MODEL], then curl -N localhost:3000 -d "What is pesto made of?". An answer ends when its
 // reader goes.
 import { AutoModelForCausalLM, AutoTokenizer } from "tramontane";
+import demo from "tramontane-demo";
 
-const path = Bun.argv[2] ?? "models/demo";
+const path = Bun.argv[2] ?? demo;
 const tokenizer = await AutoTokenizer.from_pretrained(path);
 const model = await AutoModelForCausalLM.from_pretrained(path);
 

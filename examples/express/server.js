@@ -3,8 +3,9 @@
 import process from "node:process";
 import express from "express";
 import { AutoModelForCausalLM, AutoTokenizer, TramontaneError } from "tramontane";
+import demo from "tramontane-demo";
 
-const path = process.argv[2] ?? "models/demo";
+const path = process.argv[2] ?? demo;
 const tokenizer = await AutoTokenizer.from_pretrained(path);
 const model = await AutoModelForCausalLM.from_pretrained(path, { max_sequences: 16 });
 

@@ -1,8 +1,9 @@
 // Node 20 and newer: node main.js "What is pesto made of?" [MODEL]. The answer is shown as it comes, and Ctrl-C ends it.
 import process from "node:process";
 import { AutoModelForCausalLM, AutoTokenizer } from "tramontane";
+import demo from "tramontane-demo";
 
-const [question = "What is pesto made of?", path = "models/demo"] = process.argv.slice(2);
+const [question = "What is pesto made of?", path = demo] = process.argv.slice(2);
 const controller = new AbortController();
 process.once("SIGINT", () => controller.abort());
 

@@ -2,8 +2,9 @@
 import process from "node:process";
 import { text } from "node:stream/consumers";
 import { AutoModelForCausalLM, AutoTokenizer } from "tramontane";
+import demo from "tramontane-demo";
 
-const path = process.env.MODEL ?? "models/demo";
+const path = process.env.MODEL ?? demo;
 const tokenizer = await AutoTokenizer.from_pretrained(path);
 const model = await AutoModelForCausalLM.from_pretrained(path);
 
