@@ -124,5 +124,5 @@ export function readSidebars() {
       link: `/${places.get(posix.join("docs", target).replace(/\/$/, ""))}`,
     })),
   }));
-  return { "/": contents, "/api/": readReference() };
+  return { "/": contents, "/api/": [{ text: "By purpose", link: "/reference.md" }, ...readReference()] };
 }

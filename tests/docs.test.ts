@@ -1,9 +1,10 @@
-// The documents: every link leads somewhere, the contents list them all, and the guide to errors knows every code, and quotes
-// what the sources say.
+// The documents: every link leads somewhere, the contents list them all, the API by purpose every name; the guide to errors
+// knows every code, and quotes what the sources say.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, posix } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import * as api from "../src/index.ts";
 import { root } from "./fixtures.ts";
 
 const read = (path: string) => readFileSync(join(root, path), "utf8");
@@ -64,6 +65,15 @@ test("the guide to errors has every code, with its class", () => {
   assert.ok(classes.length >= 8);
   for (const [, name, code] of classes)
     assert.match(guide, new RegExp(`^## ${code}\n\n\`${name}\`: .{40}`, "m"), `nothing about ${code}, \`${name}\``);
+});
+
+test("the API by purpose has every name that the package exports", () => {
+  const named = [...read("docs/reference.md").matchAll(/`(\w+)`/g)].map(([, name]) => name);
+  assert.ok(Object.keys(api).length > 50);
+  assert.equal(
+    Object.keys(api).filter((name) => !named.includes(name)),
+    [],
+  );
 });
 
 test("the guide to errors quotes messages that the sources have", () => {

@@ -20,7 +20,7 @@ export default defineConfig({
   themeConfig: {
     nav: [
       { text: "Guides", link: "/contents.md" },
-      { text: "API", link: "/api/index.md" },
+      { text: "API", link: "/reference.md" },
       { text: "Examples", link: "/examples/index.md" },
     ],
     sidebar: readSidebars(),
