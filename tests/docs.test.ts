@@ -56,7 +56,7 @@ test("the contents list every document", () => {
   for (const path of docs) if (path !== "docs/README.md") assert.ok(listed.includes(path), `${path} is not listed`);
 });
 
-const guide = read("docs/guide/troubleshooting.md");
+const guide = read("docs/troubleshooting.md");
 
 test("the guide to errors has every code, with its class", () => {
   const classes = [
