@@ -11,10 +11,6 @@ const beams: Needs = [(c) => c.num_beams > 1, "num_beams above 1"];
 const object: Needs = [(c) => c.return_dict_in_generate, "return_dict_in_generate: true"];
 const lookup: Needs = [(c) => c.prompt_lookup_num_tokens !== null, "prompt_lookup_num_tokens"];
 const assistant: Needs = [(_, inputs) => inputs.assistant_model != null, "assistant_model"];
-const drafts: Needs = [
-  (c, inputs) => lookup[0](c, inputs) || assistant[0](c, inputs),
-  `${lookup[1]} or ${assistant[1]}`,
-];
 
 const needs: Partial<Record<keyof GenerateInputs, Needs>> = {
   temperature: sampling,
@@ -32,7 +28,7 @@ const needs: Partial<Record<keyof GenerateInputs, Needs>> = {
   top_logprobs: object,
   max_matching_ngram_size: lookup,
   num_assistant_tokens: assistant,
-  num_assistant_tokens_schedule: drafts,
+  num_assistant_tokens_schedule: assistant,
 };
 
 const defaults: GenerateInputs = GenerationConfig.resolve();

@@ -28,8 +28,6 @@ test("what waits for another setting", () => {
     [{ top_logprobs: 3 }, ["top_logprobs"]],
     [{ max_matching_ngram_size: 3 }, ["max_matching_ngram_size"]],
     [{ num_assistant_tokens: 3, prompt_lookup_num_tokens: 3 }, ["num_assistant_tokens"]],
-    [{ num_assistant_tokens_schedule: "constant", prompt_lookup_num_tokens: 3 }, []],
-    [{ num_assistant_tokens_schedule: "constant" }, ["num_assistant_tokens_schedule"]],
     [{ max_length: 9, max_new_tokens: 9 }, ["max_length"]],
     [{ max_length: 9 }, []],
     [{ min_new_tokens: 21 }, ["min_new_tokens"]],
