@@ -121,11 +121,10 @@ export async function planEngine(
   );
   const { paging, reason } = choosePaging(shape, weights, options, mapping.mapper !== undefined, free);
   const source: WeightSource = reason === undefined ? mapping : { mapper: undefined, reason };
-  const paged = new Set(paging && weights.layers.flatMap(({ experts }) => experts.flatMap((e) => [e.w1, e.w3, e.w2])));
   const logits = await WebAssembly.compile((await platform.wasm("logits.wasm")) as BufferSource);
   return askKernels(build.module, (kernels, memory) => {
     const mapped = source.mapper !== undefined;
-    const memory_formats = [...new Set(matrices.map((matrix) => memoryFormat(matrix, mapped || paged.has(matrix))))];
+    const memory_formats = [...new Set(matrices.map((matrix) => memoryFormat(matrix, mapped)))];
     const packings = packingsOf(kernels, memory_formats, 1 + Math.max(0, ...copiesOf(weights).values()));
     const chunk_rows = options.chunk_size ?? CHUNK_ROWS;
     const head_size = weights.head?.weight.rows ?? 1;

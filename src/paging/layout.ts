@@ -1,7 +1,9 @@
 // Experts on demand, as planned: how many slots there are, how many of them each layer keeps, and what is read into one.
 import type { ModelShape } from "../config/shape.ts";
 import { MemoryError } from "../errors.ts";
+import { memoryFormat } from "../memory/repack.ts";
 import type { SourceFile } from "../platform/platform.ts";
+import type { BlockFormat } from "../quant/formats.ts";
 import type { MixtralWeights, StoredMatrix } from "../weights/weights.ts";
 import { DOWN, type Part, PIECE_BYTES, UP } from "./table.ts";
 
@@ -11,6 +13,8 @@ export interface PagedMatrix {
   readonly offset: number;
   readonly bytes: number;
   readonly at: number;
+  /** That it has there. */
+  readonly format: BlockFormat;
   readonly part: Part;
 }
 
@@ -81,7 +85,7 @@ export function layOutPaging(shape: ModelShape, weights: MixtralWeights, budget_
           const { file, offset, bytes } = matrix as StoredMatrix;
           const at = next;
           next += aligned(bytes);
-          return { file, offset, bytes, at, part: i < 2 ? UP : DOWN };
+          return { file, offset, bytes, at, format: memoryFormat(matrix, false), part: i < 2 ? UP : DOWN };
         }),
       );
     }
