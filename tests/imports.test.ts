@@ -26,6 +26,7 @@ const layers = [
   "adapters",
   "memory",
   "threads",
+  "paging",
   "convert",
   "model",
   "text",

@@ -20,6 +20,7 @@ export interface ModelFlags {
   checkTensors?: boolean;
   simd?: "plain" | "relaxed";
   chunkSize?: number;
+  memoryBudget?: number | "auto";
   lora?: readonly LoraFlag[];
   quiet?: boolean;
   json?: boolean;
@@ -68,6 +69,17 @@ export function withModelPath(command: Command, purpose?: Purpose): Command {
     });
 }
 
+const UNITS: Readonly<Record<string, number>> = { "": 1, K: 1e3, M: 1e6, G: 1e9, T: 1e12 };
+
+/** Bytes, with K, M, G or T for powers of a thousand; a share with a percent sign; or `auto`. */
+function memoryBudget(text: string): number | "auto" {
+  if (text === "auto") return text;
+  const [, digits, unit] = /^(\d+(?:\.\d+)?)\s*(%|[KMGT]?)B?$/i.exec(text) ?? [];
+  const value = unit === "%" ? Number(digits) / 100 : Math.floor(Number(digits) * UNITS[unit?.toUpperCase()]);
+  if (!(value > 0)) throw new InvalidArgumentError(`expected bytes (8G), a share (50%) or auto, found ${show(text)}`);
+  return value;
+}
+
 /** Adds what every command that loads a model has. */
 export function withModel(command: Command): Command {
   return withModelPath(command)
@@ -86,6 +98,13 @@ export function withModel(command: Command): Command {
       fromEnvironment("--kv-dtype <type>", "how the cache stores keys and values").choices(["f32", "f16", "q8_0"]),
     )
     .addOption(new Option("--device <name>", "what computes").choices(["cpu"]))
+    .addOption(
+      fromEnvironment(
+        "--memory-budget <bytes>",
+        "what the experts may take of memory: 8G, 512M, or 50%; the others are read when needed (default: auto)",
+        memoryBudget,
+      ),
+    )
     .option("--chunk-size <n>", "tokens of a prefill chunk at most", count)
     .addOption(loraOption())
     .option("--no-mmap", "read the weights instead of mapping them")
@@ -103,6 +122,7 @@ export const loadOptions = (flags: ModelFlags): LoadOptions => ({
   device: flags.device,
   dtype: flags.dtype,
   kv_dtype: flags.kvDtype,
+  memory_budget: flags.memoryBudget,
   mmap: flags.mmap ? "auto" : false,
   check_tensors: flags.checkTensors,
   simd: flags.simd,

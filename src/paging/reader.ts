@@ -75,9 +75,10 @@ export class Reader {
 
   /** Bytes from `from` on of a matrix, as memory has them. */
   private read({ file, offset, format }: ReadMatrix, from: number, into: Uint8Array): void {
-    if (!isRepacked(format)) return this.files[file].read(offset + from, into);
-    const piece = this.piece.subarray(0, into.length);
+    const repacked = isRepacked(format);
+    const piece = repacked ? this.piece.subarray(0, into.length) : into;
     this.files[file].read(offset + from, piece);
+    if (!repacked) return;
     repack(this.kernels, format, PIECE_AT, into.length);
     into.set(piece);
   }
