@@ -8,6 +8,20 @@ import { demo, root } from "../fixtures.ts";
 
 export const main = join(root, "dist", "src", "cli", "main.js");
 
+/** The command as other programs start it. What Deno is run with it tells children of its own alone. */
+export const words = (...args: string[]): string[] => [
+  process.execPath,
+  ...("deno" in process.versions ? ["run", "-A"] : []),
+  main,
+  ...args,
+];
+
+/** The same for a shell. */
+export const shellWords = (...args: string[]): string =>
+  words(...args)
+    .map((word) => `'${word}'`)
+    .join(" ");
+
 export interface Outcome {
   /** The exit status; null when a signal ended the process. */
   status: number | null;
