@@ -117,6 +117,7 @@ import webpack from ${JSON.stringify(join(scratch, "tools", "node_modules", "web
 const config = {
   mode: "production", target: "node20", context: import.meta.dirname, entry: "./main.mjs",
   experiments: { outputModule: true },
+  optimization: { minimize: false }, // which takes six times as long; esbuild minifies
   output: { path: import.meta.dirname + "/out", filename: "main.mjs", module: true },
 };
 webpack(config, (error, stats) => {
@@ -136,7 +137,7 @@ const tarball = join(scratch, packed.filename);
 
 check("the package holds the compiled library, its types and binaries, the documents, and nothing else", () => {
   const expected =
-    /^(package\.json|[A-Z]+\.md|LICENSE|docs\/[\w/-]+\.(md|svg)|examples\/\w+\.ts|dist\/src\/.*\.(c?js|d\.c?ts)|dist\/wasm\/[a-z-]+\.(wasm|json))$/;
+    /^(package\.json|[A-Z]+\.md|LICENSE|docs\/[\w/-]+\.(md|svg)|examples\/[\w./-]+\.(md|js|ts|html|json)|dist\/src\/.*\.(c?js|d\.c?ts)|dist\/wasm\/[a-z-]+\.(wasm|json))$/;
   const paths = packed.files.map(({ path }) => path);
   const others = paths.filter((path) => !expected.test(path));
   must(others.length === 0, `found ${others.join(", ")}`);
