@@ -38,7 +38,7 @@ export type TurnEnd = FinishReason | "tool_calls" | "aborted";
 
 /** The options of `ChatSession`. */
 export interface ChatSessionOptions {
-  /** What the model is told before the conversation. Where its template has no such role, it begins the first message. @default none */
+  /** What the model is told before the conversation. Where its template has no such role, it begins the first message. @default nothing */
   system?: string | null | undefined;
   /** A conversation to go on with. @default none */
   messages?: readonly GivenMessage[] | null | undefined;
