@@ -26,7 +26,9 @@ class Terminal {
   private seen = 0;
 
   constructor(args: readonly string[], TERM = "dumb") {
-    const command = [process.execPath, main, ...args].map((word) => `'${word}'`).join(" ");
+    // Deno's spawn lets a child do what its parent may; a shell's does not.
+    const runtime = "Deno" in globalThis ? [process.execPath, "run", "-A"] : [process.execPath];
+    const command = [...runtime, main, ...args].map((word) => `'${word}'`).join(" ");
     this.process = spawn("script", ["--quiet", "--flush", "--return", "--command", command, "/dev/null"], {
       cwd: root,
       env: { ...process.env, TERM, TRAMONTANE_HISTORY: join(folder, "history") },
