@@ -25,8 +25,8 @@ export const fileFormats: readonly FormatName[] = [
   ),
 ];
 
-/** Of a generated token's time, what the products of `mid` take: the rest are attention, barriers, and shapes too small to be fast. */
-const PRODUCTS = 0.75;
+/** Speed beside that of the products alone, by the kernels' rates: `mid` has 62 to 78 % (docs/bench/report.md). */
+const OF_KERNELS = 0.7;
 
 export const files: Part = {
   name: "files",
@@ -39,7 +39,7 @@ export const files: Part = {
     const columns = ["", "file", "a token reads", "computed", "generated", "prompt of 128", "load", "private memory"];
     return {
       notes: [
-        `Random weights in each tensor's format, by llama-quantize's rules (with an importance matrix). Computed: what the products take by the kernels' rates of this run, ${context.threads} threads, as ${100 * PRODUCTS} % of a token's time. Generated: the fastest of 6 times 8 tokens, for files that memory holds.`,
+        `Random weights in each tensor's format, by llama-quantize's rules (with an importance matrix). Computed: ${100 * OF_KERNELS} % of what the products alone would allow by the kernels' rates of this run, ${context.threads} threads. Generated: the fastest of 6 times 8 tokens, for files that memory holds.`,
       ],
       tables: [{ columns, rows }],
       charts: [],
@@ -85,5 +85,5 @@ async function row(context: Context, name: ShapeName, type: FileType): Promise<C
  */
 export function computedRate(read: ReadonlyMap<FormatName, number>, rate: (format: FormatName) => number): number {
   const seconds = [...read].map(([format, bytes]) => bytes / 1e9 / rate(format));
-  return PRODUCTS / seconds.reduce((a, b) => a + b, 0);
+  return OF_KERNELS / seconds.reduce((a, b) => a + b, 0);
 }

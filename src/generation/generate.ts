@@ -3,12 +3,12 @@ import { checkSignal } from "../abort.ts";
 import { functionArgument } from "../arguments.ts";
 import { InputError } from "../errors.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
+import { warnOnce } from "../platform/warn_once.ts";
 import { AssistedGeneration } from "./assisted_generation.ts";
 import { BeamGeneration } from "./beam_generation.ts";
 import { type GenerateInputs, generateArguments, resolveConfig } from "./generate_inputs.ts";
 import type { GenerateOutput } from "./generate_output.ts";
 import type { Generation } from "./generation.ts";
-import { tellIdle } from "./idle_settings.ts";
 import { SampledGeneration } from "./sampled_generation.ts";
 import { checkStreamer } from "./streamers.ts";
 
@@ -24,7 +24,7 @@ export async function generate(model: PreTrainedModel, given: GenerateInputs): P
   const generation = generationOf(model, inputs);
   const leave = inputs.past_key_values?.acquire();
   try {
-    await tellIdle(generation.idle_settings);
+    for (const [name, text] of generation.idle_settings) await warnOnce(name, `generate: ${text}`);
     return await generation.run();
   } finally {
     leave?.();

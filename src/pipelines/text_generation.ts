@@ -31,8 +31,10 @@ export interface GeneratedText<T> {
 /** The answers to one prompt: one, unless `num_return_sequences` asks for more. */
 export type Answers<T> = [GeneratedText<T>, ...GeneratedText<T>[]];
 
+/** A conversation. */
 export type Chat = Message[];
 
+/** Texts that go on from texts, and answers to conversations. */
 export interface TextGenerationPipeline {
   (text: string, options?: TextGenerationOptions): Promise<Answers<string>>;
   (texts: readonly string[], options?: TextGenerationOptions): Promise<Answers<string>[]>;
@@ -47,6 +49,7 @@ const DEFAULT_NEW_TOKENS = 256;
 export class TextGenerationPipeline extends Pipeline<CausalLM> {
   readonly task = "text-generation";
 
+  /** @internal */
   async _call(
     input: string | readonly string[] | Chat | readonly Chat[],
     options: TextGenerationOptions = {},

@@ -8,6 +8,18 @@ import { demo, root } from "../fixtures.ts";
 
 export const main = join(root, "dist", "src", "cli", "main.js");
 
+/** What other programs start programs of this runtime with. What Deno is run with it tells children of its own alone. */
+export const runtime = [process.execPath, ...("deno" in process.versions ? ["run", "-A"] : [])];
+
+/** The command as other programs start it. */
+export const words = (...args: string[]): string[] => [...runtime, main, ...args];
+
+/** The same for a shell. */
+export const shellWords = (...args: string[]): string =>
+  words(...args)
+    .map((word) => `'${word}'`)
+    .join(" ");
+
 export interface Outcome {
   /** The exit status; null when a signal ended the process. */
   status: number | null;

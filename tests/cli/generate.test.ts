@@ -3,11 +3,10 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { demo } from "../fixtures.ts";
-import { Command, changedDemo, main, rambling, tramontane, windowless } from "./command.ts";
+import { Command, changedDemo, rambling, shellWords, tramontane, windowless } from "./command.ts";
 
 const { greedy } = JSON.parse(readFileSync(join(demo, "expected", "expected.json"), "utf8"));
 const given = (name: string) => greedy.find((c: { name: string }) => c.name === name);
@@ -203,8 +202,7 @@ test("Ctrl-C ends it with status 130, behind what was written", async () => {
 });
 
 test("a reader that goes away is no failure", () => {
-  const quote = (text: string) => `'${text}'`;
-  const command = [process.execPath, main, "generate", "-m", demo, ...rambling, "The"].map(quote).join(" ");
+  const command = shellWords("generate", "-m", demo, ...rambling, "The");
   const script = `${command} | head -c 20; echo " \${PIPESTATUS[0]}"`;
   const { stdout, stderr } = spawnSync("bash", ["-c", script], { encoding: "utf8" });
   assert.match(stdout, /^The[\s\S]{17} 0\n$/);

@@ -7,7 +7,7 @@ import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { demo, root } from "../fixtures.ts";
-import { main, rambling } from "./command.ts";
+import { rambling, shellWords } from "./command.ts";
 
 const { greedy } = JSON.parse(readFileSync(join(demo, "expected", "expected.json"), "utf8"));
 const { messages, text } = greedy.find((c: { name: string }) => c.name === "chat_2_1");
@@ -26,10 +26,8 @@ class Terminal {
   private seen = 0;
 
   constructor(args: readonly string[], TERM = "dumb") {
-    // Deno's spawn lets a child do what its parent may; a shell's does not.
-    const runtime = "Deno" in globalThis ? [process.execPath, "run", "-A"] : [process.execPath];
-    const command = [...runtime, main, ...args].map((word) => `'${word}'`).join(" ");
-    this.process = spawn("script", ["--quiet", "--flush", "--return", "--command", command, "/dev/null"], {
+    const command = ["--command", shellWords(...args)];
+    this.process = spawn("script", ["--quiet", "--flush", "--return", ...command, "/dev/null"], {
       cwd: root,
       env: { ...process.env, TERM, TRAMONTANE_HISTORY: join(folder, "history") },
     });

@@ -211,10 +211,10 @@ test("who comes later with a higher priority goes before those that are read alr
 });
 
 test("short prompts go with the tokens that a chunk pauses for, once it is known how long such steps take", async () => {
-  const { notes, pool, scheduler } = made({ step_ms: 40 });
+  const { notes, pool, scheduler } = made({ step_ms: 400 });
   scheduler.add([reading(pool, 500)]);
   await turn();
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await new Promise((resolve) => setTimeout(resolve, 410));
   scheduler.add([new Talker(pool, 1)]);
   scheduler.add([reading(pool, 3)]);
   scheduler.add([reading(pool, 70)]);
@@ -222,7 +222,7 @@ test("short prompts go with the tokens that a chunk pauses for, once it is known
   await notes.answer(false);
   assert.equal(notes.steps, ["0:500", "1:1", "…"], "nothing is known");
   await notes.answer();
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await new Promise((resolve) => setTimeout(resolve, 410));
   await notes.answer(false);
   assert.equal(notes.steps.slice(3), ["1:1+3", "…"], "the longer one waits until the chunk is read");
 });
