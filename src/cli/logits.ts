@@ -50,9 +50,7 @@ async function run(text: string | undefined, flags: Flags, command: Caller): Pro
     }
     if (json) return write(`${JSON.stringify({ ids, logits: logits[0].tolist() })}\n`);
     for (const [i, id] of ids.entries())
-      await write(
-        `${i} ${named(id, given ? undefined : tokenizer)}: ${likeliest(logits[0][i].data, flags.top, tokenizer)}\n`,
-      );
+      await write(`${i} ${named(id, tokenizer)}: ${likeliest(logits[0][i].data, flags.top, tokenizer)}\n`);
   });
 }
 

@@ -40,10 +40,7 @@ test("logits: of a text as of its ids, with each token and its probability", asy
     await tramontane(["logits", ...model, text, "--top", "2"]),
     await tramontane(["logits", ...model, "--ids", ids.join(","), "--top", "2"]),
   ];
-  const behind = (line: string) => line.slice(line.indexOf(": "));
-  assert.equal([by_text.status, by_ids.status], [0, 0]);
-  assert.equal(by_text.stdout.split("\n").map(behind), by_ids.stdout.split("\n").map(behind));
-  assert.match(by_ids.stdout, new RegExp(`^0 ${ids[0]}: .*\n1 ${ids[1]}: `));
+  assert.equal([by_text.status, by_text.stdout], [0, by_ids.stdout]);
   await using loaded = await AutoModelForCausalLM.from_pretrained(demo);
   const { logits } = await loaded({ input_ids: ids });
   const row: number[] = logits[0][1].tolist();
