@@ -222,9 +222,14 @@ class Transfer {
     await patiently(MOST_TRIES, signal, async (progress) => {
       const answer = await this.source.get({}, signal);
       const encoding = encodingOf(answer);
-      if (encoding !== "identity") {
+      const failure =
+        answer.status !== 200
+          ? `expected the whole file, found the answer ${answer.status}`
+          : encoding !== "identity" &&
+            `comes compressed (${printable(encoding, 40)}), though it was asked for as it is`;
+      if (failure) {
         answer.cancel();
-        throw new HubError(`${name}: comes compressed (${printable(encoding, 40)}), though it was asked for as it is`);
+        throw new HubError(`${name}: ${failure}`, answer.status);
       }
       this.ranges = new Ranges();
       let at = 0;
