@@ -31,6 +31,7 @@ export {
   AutoModelForTokenClassification,
 } from "./generation/auto.ts";
 export { CausalLM, type ForwardOutput, MistralForCausalLM, MixtralForCausalLM } from "./generation/causal_lm.ts";
+export type { GivenMessage, Message } from "./generation/conversation.ts";
 export type { GenerateInputs } from "./generation/generate_inputs.ts";
 export type { GenerateOutput, GenerationTimings } from "./generation/generate_output.ts";
 export type { LogProb, LogProbs } from "./generation/log_probs.ts";
@@ -49,7 +50,13 @@ export {
   type LogitsProcessors,
   type PrefixFunction,
 } from "./generation/processors.ts";
-export { type AnswerOptions, ChatSession, type ChatTokenizer, type Message } from "./generation/session.ts";
+export type { PromptProgress } from "./generation/prompt_progress.ts";
+export {
+  ChatSession,
+  type ChatSessionOptions,
+  type ChatTokenizer,
+  type TurnEnd,
+} from "./generation/session.ts";
 export {
   type CustomStoppingCriteria,
   EosTokenCriteria,
@@ -67,6 +74,7 @@ export {
 } from "./generation/stopping.ts";
 export { BaseStreamer, TextStreamer, type TextStreamerOptions } from "./generation/streamers.ts";
 export type { TextTokenizer } from "./generation/text_output.ts";
+export type { ChatTool, ToolCallContext } from "./generation/tools.ts";
 export { type DownloadOptions, download } from "./hub/download.ts";
 export type { ModelSource } from "./hub/find.ts";
 export { type CachedModel, type CacheOptions, models } from "./hub/models.ts";

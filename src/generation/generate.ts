@@ -1,5 +1,6 @@
 // generate: which way of generating a call asks for.
 import { checkSignal } from "../abort.ts";
+import { functionArgument } from "../arguments.ts";
 import { InputError } from "../errors.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { warnOnce } from "../platform/warn_once.ts";
@@ -17,6 +18,7 @@ export async function generate(model: PreTrainedModel, given: GenerateInputs): P
   checkSignal(inputs.signal);
   inputs.signal?.throwIfAborted();
   checkStreamer(inputs.streamer);
+  functionArgument(inputs.progress_callback, "progress_callback");
   model.engine.check();
   model.engine.checkCache(inputs.past_key_values);
   const generation = generationOf(model, inputs);

@@ -15,6 +15,7 @@ import type { PreTrainedModel } from "../model/pretrained.ts";
 import { type Tensor, type TokenIds, toRows } from "../tensor.ts";
 import type { CausalLM } from "./causal_lm.ts";
 import type { LogitsProcessors, PrefixFunction } from "./processors.ts";
+import type { PromptProgress } from "./prompt_progress.ts";
 import type { CustomStoppingCriteria } from "./stopping.ts";
 import type { BaseStreamer } from "./streamers.ts";
 
@@ -51,6 +52,8 @@ export interface GenerateInputs extends GenerationOptions {
   adapter_names?: readonly (string | readonly string[] | null)[] | null | undefined;
   /** Aborts it: `generate` rejects with its reason, on which `partial` is what was generated. */
   signal?: AbortSignal | undefined;
+  /** Told how much of the prompt is read, until the first token is there. @default nobody is told */
+  progress_callback?: ((progress: PromptProgress) => void) | null | undefined;
   /** Taken from a token's score for each time the answer holds it already, as in OpenAI's API. @default 0 */
   frequency_penalty?: number | null | undefined;
   /** Taken from a token's score once the answer holds it. @default 0 */
@@ -85,6 +88,7 @@ export const ownOptions = namesOf<Omit<GenerateInputs, keyof GenerationOptions>>
   adapter: true,
   adapter_names: true,
   signal: true,
+  progress_callback: true,
   frequency_penalty: true,
   presence_penalty: true,
   negative_prompt_ids: true,

@@ -146,6 +146,7 @@ export class Engine {
       {
         run: (job) => this.run(job),
         wantPause: (wanted) => team.wantPause(wanted),
+        chunkDone: () => team.layersPassed / model.layers.length,
         check: () => (watch.due ? watch.check() : undefined),
         nextTurn: (callback) => platform.next_turn(callback),
       },

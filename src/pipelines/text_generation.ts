@@ -2,8 +2,8 @@
 import { givenArguments } from "../arguments.ts";
 import { InputError } from "../errors.ts";
 import type { CausalLM } from "../generation/causal_lm.ts";
+import type { Message } from "../generation/conversation.ts";
 import type { GenerateInputs } from "../generation/generate_inputs.ts";
-import type { Message } from "../generation/session.ts";
 import { TextOutput } from "../generation/text_output.ts";
 import type { Tensor } from "../tensor.ts";
 import type { ApplyChatTemplateOptions } from "../text/encoding.ts";

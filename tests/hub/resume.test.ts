@@ -10,7 +10,8 @@ import * as assert from "uvu/assert";
 import { download } from "../../src/hub/download.ts";
 import type { DownloadProgress } from "../../src/hub/progress.ts";
 import { partialNames } from "../../src/hub/transfer.ts";
-import { configs, freshCache, hub, LARGE, largeBytes, runtime } from "./setup.ts";
+import { runtime } from "../cli/command.ts";
+import { configs, freshCache, hub, LARGE, largeBytes } from "./setup.ts";
 
 const isBytes = ({ host, method }: (typeof hub.seen)[number]) => host === "cdn" && method === "GET";
 

@@ -24,9 +24,6 @@ test.after(async () => {
   rmSync(temporary, { recursive: true, force: true });
 });
 
-/** What runs a program in this runtime, where a shell does it. */
-export const runtime = [process.execPath, ...("Deno" in globalThis ? ["run", "-A"] : [])];
-
 let caches = 0;
 /** A cache that nobody has used. */
 export const freshCache = (): string => join(temporary, `cache-${caches++}`);

@@ -16,6 +16,8 @@ const turn = () => new Promise<void>((resolve) => setTimeout(resolve));
 class Notes {
   readonly jobs: Job[] = [];
   pauses = 0;
+  /** The share of the chunk on its way that is done. */
+  layers = 0;
   private readonly waiting: { resolve(result: JobResult): void; reject(error: unknown): void }[] = [];
 
   readonly runner = {
@@ -24,6 +26,7 @@ class Notes {
       return new Promise((resolve, reject) => this.waiting.push({ resolve, reject }));
     },
     wantPause: (wanted: boolean) => void (wanted && this.pauses++),
+    chunkDone: () => this.layers,
     check: () => undefined,
     nextTurn: (callback: () => void) => void setTimeout(callback),
   };
@@ -124,6 +127,19 @@ test("sequences that are added together go together; a step begins before the on
   assert.equal(notes.steps, ["1:1+1", "1:1+1"]);
   await notes.answer();
   assert.is(notes.steps.length, 3);
+});
+
+test("how far the chunk on its way has come tells how many of a sequence's rows are done", async () => {
+  const { notes, pool, scheduler } = made();
+  const [long, other] = [reading(pool, 700), reading(pool, 3)];
+  scheduler.add([long]);
+  await turn();
+  notes.layers = 0.25;
+  assert.equal([scheduler.underway(long), scheduler.underway(other)], [128, 0]);
+  await notes.answer();
+  assert.is(scheduler.underway(long), 47, "a quarter of the 188 that remain");
+  await notes.answer();
+  assert.is(scheduler.underway(long), 0);
 });
 
 test("a prompt is cut into chunks, several prompts share one, and short ones do not pause", async () => {
