@@ -358,6 +358,11 @@ for (const [name, cwd, command] of [
     must(said === `${fact.reference}\n`, `found ${JSON.stringify(said)}`);
   });
 
+check("npx tramontane info, of the demo model", () => {
+  const { parameters, fits } = JSON.parse(run(first, [...npx, "info", "--json"]));
+  must(parameters === 11_222_272 && fits, `found ${parameters} parameters, fits: ${fits}`);
+});
+
 check("npx tramontane chat -m demo", () => {
   const said = run(first, [...npx, "chat", "-m", "demo"], `${fact.ask}\n`);
   must(said.includes(fact.reference), `found ${JSON.stringify(said)}`);
