@@ -4,7 +4,7 @@ import { AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, StoppingCriteria,
 /** Lets no token be chosen twice in a row. */
 class NoStutter extends LogitsProcessor {
   _call(input_ids: number[][], scores: Tensor): void {
-    for (const [row, ids] of input_ids.entries()) scores[row].data[ids[ids.length - 1]] = -Infinity;
+    for (const [row, ids] of input_ids.entries()) scores[row].data[ids.at(-1)!] = -Infinity;
   }
 }
 

@@ -11,10 +11,12 @@ import { fetchMusl } from "./fetch-musl.mjs";
 import { fetchRuntimes, root } from "./fetch-runtimes.mjs";
 import { packDemo } from "./pack-demo.mjs";
 import { checkSingleFiles } from "./packages/single_files.mjs";
+import { checkTypes, compilers } from "./packages/types.mjs";
 
 const TOOLS = [
-  ...["esbuild@0.28", "vite@8", "webpack@5", "typescript@5", "publint@0.3", "@arethetypeswrong/cli@0.18"],
+  ...["esbuild@0.28", "vite@8", "webpack@5", "publint@0.3", "@arethetypeswrong/cli@0.18"],
   "postject@1.0.0-alpha.6",
+  ...Object.entries(compilers).map(([name, source]) => `${name}@${source}`),
 ];
 
 /**
@@ -110,30 +112,6 @@ const esm = (specifier = "tramontane", before = "") =>
 const for_cjs = `import ${names} from "tramontane";\n(async () => {${main}})();\n`;
 const commonjs = (load) => `const ${names} = ${load};\n(async () => {${main}})();\n`;
 
-const typed = `import {
-  AutoModelForCausalLM, AutoTokenizer, configure, EngineError, MixtralForCausalLM, type ModelInfo, pipeline, Tensor,
-  TextStreamer,
-} from "tramontane";
-
-export async function program(path: string): Promise<string> {
-  const tokenizer = await AutoTokenizer.from_pretrained(path);
-  await using model = await AutoModelForCausalLM.from_pretrained(path, { threads: 2, mmap: "auto" });
-  const inputs = tokenizer("My favourite condiment is");
-  const ids: Tensor = await model.generate({ ...inputs, max_new_tokens: 4, streamer: new TextStreamer(tokenizer) });
-  const info: ModelInfo = model.info();
-  const { logits }: { logits: Tensor } = await model({ input_ids: [1, 2] });
-  for await (const piece of model.stream({ ...inputs, tokenizer })) piece.toUpperCase();
-  for await (const id of model.stream({ ...inputs })) id.toFixed();
-  const generator = await pipeline("text-generation", path);
-  // @ts-expect-error: there is no such option
-  await AutoModelForCausalLM.from_pretrained(path, { thread: 2 });
-  // @ts-expect-error: a number has no such method
-  for await (const id of model.stream({ ...inputs })) id.toUpperCase();
-  void [configure, EngineError, MixtralForCausalLM, generator, info, logits];
-  return tokenizer.decode(ids[0], { skip_special_tokens: true });
-}
-`;
-
 const webpackBuild = `
 import webpack from ${JSON.stringify(join(scratch, "tools", "node_modules", "webpack", "lib", "index.js"))};
 const config = {
@@ -159,7 +137,7 @@ const tarball = join(scratch, packed.filename);
 
 check("the package holds the compiled library, its types and binaries, the documents, and nothing else", () => {
   const expected =
-    /^(package\.json|[A-Z]+\.md|LICENSE|docs\/[\w/-]+\.(md|svg)|examples\/\w+\.ts|dist\/src\/.*\.(c?js|d\.c?ts)|dist\/wasm\/[a-z-]+\.(wasm|json))$/;
+    /^(package\.json|[A-Z]+\.md|LICENSE|docs\/[\w/-]+\.(md|svg)|examples\/[\w./-]+\.(md|js|ts|html|json)|dist\/src\/.*\.(c?js|d\.c?ts)|dist\/wasm\/[a-z-]+\.(wasm|json))$/;
   const paths = packed.files.map(({ path }) => path);
   const others = paths.filter((path) => !expected.test(path));
   must(others.length === 0, `found ${others.join(", ")}`);
@@ -243,7 +221,6 @@ const plain = project("plain", {
   "main.mjs": esm(),
   "main.cjs": commonjs('require("tramontane")'),
   "npm.mjs": esm("npm:tramontane"),
-  "typed.ts": typed,
 });
 const cli = join("node_modules", "tramontane", "dist", "src", "cli", "main.js");
 const maps = ["linux", "darwin"].includes(process.platform);
@@ -284,21 +261,7 @@ check("without koffi Node reads, and says so", () => {
   must(/koffi/.test(remark), `expected a reason that names koffi, found ${remark}`);
 });
 
-for (const [compiler, typescript] of [
-  ["TypeScript 5", tool("typescript", "bin", "tsc")],
-  ["the project's TypeScript", [process.execPath, join(root, "node_modules", "typescript", "bin", "tsc")]],
-]) {
-  for (const [resolution, module] of [
-    ["node16", "node16"],
-    ["nodenext", "nodenext"],
-    ["bundler", "esnext"],
-  ]) {
-    check(`${compiler}, moduleResolution ${resolution}`, () => {
-      const flags = "--noEmit --strict --target es2022 --lib es2023,esnext.disposable,dom".split(" ");
-      run(plain, [...typescript, ...flags, "--module", module, "--moduleResolution", resolution, "typed.ts"]);
-    });
-  }
-}
+checkTypes({ check, run, must, project, tool, root });
 
 // ---- the demo model's package ----------------------------------------------------------------------------------
 

@@ -69,6 +69,7 @@ export async function eachOf<T>(
   signal: AbortSignal | undefined,
   job: (thing: T, i: number, stop: AbortSignal) => Promise<void>,
 ): Promise<void> {
+  signal?.throwIfAborted();
   const stop = new AbortController();
   const forget = onAbort(signal, () => stop.abort(signal!.reason));
   let next = 0;

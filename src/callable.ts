@@ -7,5 +7,6 @@ export abstract class Callable {
     // biome-ignore lint/correctness/noConstructorReturn: the instance is the function
     return Object.setPrototypeOf(self, new.target.prototype);
   }
+  /** @internal */
   abstract _call(...args: never[]): unknown;
 }

@@ -4,7 +4,9 @@ import { InputError } from "./errors.ts";
 import { shownInOneLine } from "./inspected.ts";
 import { cut, dimension, lines, type TensorSlice, viewed } from "./tensor_operations.ts";
 
+/** The values of a tensor. */
 export type TensorData = Float32Array | Int32Array | Uint8Array | Int8Array | BigInt64Array;
+/** The type of a tensor's values. */
 export type TensorType = "float32" | "int32" | "uint8" | "int8" | "int64";
 
 /** One row of token ids; transformers.js has them as bigints. */
@@ -32,8 +34,11 @@ const typeOf = (data: unknown): string =>
  * Views share `data` with the tensor they come from.
  */
 export class Tensor {
+  /** The type of the values. */
   readonly type: TensorType;
+  /** How many there are along each dimension. */
   readonly dims: number[];
+  /** The values, row by row. */
   readonly data: TensorData;
   /** Row i: a Tensor view (or the value itself where dims has one entry). */
   readonly [index: number]: any;

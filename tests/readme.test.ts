@@ -82,8 +82,10 @@ function asserting(code: string): string {
   );
 }
 
-const docs = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
-const pages = ["README.md", "CONTRIBUTING.md", ...docs.map((name) => `docs/${name}`)];
+const docs = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
+  .filter((name) => name.endsWith(".md"))
+  .map((name) => `docs/${name.replaceAll("\\", "/")}`);
+const pages = ["README.md", "CONTRIBUTING.md", ...docs];
 const programs = readdirSync(join(root, "examples"))
   .filter((name) => name.endsWith(".ts"))
   .map((name): Example => ({ name: `examples/${name}`, code: read(`examples/${name}`) }));
@@ -101,7 +103,9 @@ const fileOf = (example: Example, extension: string) =>
 test("the examples compile", () => {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const compilerOptions = { rootDir: folder, outDir: folder, declaration: false, noUnusedLocals: false };
+  // As strict as `tsc --init` makes it; scripts/packages.mjs takes its very file.
+  const strict = { noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true };
+  const compilerOptions = { rootDir: folder, outDir: folder, declaration: false, noUnusedLocals: false, ...strict };
   writeFileSync(
     join(folder, "tsconfig.json"),
     JSON.stringify({ extends: join(root, "tsconfig.json"), compilerOptions, include: ["*.ts"], exclude: [] }),
@@ -116,6 +120,11 @@ test("the examples compile", () => {
 test("there are examples", () => {
   assert.ok(examples.filter(({ name }) => name.startsWith("README")).length >= 4);
   assert.ok(examples.filter(({ name }) => name.startsWith("src/")).length >= 8);
+  for (const guide of ["quickstart", "models", "templates", "generation", "memory", "coming-from", "troubleshooting"])
+    assert.ok(
+      examples.some(({ name }) => name.startsWith(`docs/${guide}.md`)),
+      `none in ${guide}`,
+    );
   assert.ok(programs.length >= 8);
 });
 

@@ -1,6 +1,6 @@
 // Which file for which machine: Mistral 7B and Mixtral 8x7B in the file types that people download, with random weights. What
 // memory holds is measured; for all of them it is computed from the kernels' rates how fast they would be if memory held
-// them. docs/choosing.md has the table. Runs only when named: it writes files of up to memory's size, one after the other.
+// them. docs/models.md has the table. Runs only when named: it writes files of up to memory's size, one after the other.
 import { rmSync } from "node:fs";
 import os from "node:os";
 import type { FormatName } from "../../src/quant/formats.ts";

@@ -26,21 +26,25 @@ import { Merger } from "./merger.ts";
 /** An adapter to merge: its folder, and what its own scale is multiplied by (1). */
 export type MergeAdapter = string | { readonly path: string; readonly scale?: number };
 
+/** The options of `merge`. */
 export interface MergeOptions {
-  /** In which floats weights are written; as the base's are where absent. */
-  dtype?: "f32" | "f16" | "bf16";
-  /** Bytes of one safetensors file at most: 5 GB by default. */
-  max_shard_bytes?: number;
-  signal?: AbortSignal;
+  /** In which floats weights are written. @default as the base's are */
+  dtype?: "f32" | "f16" | "bf16" | undefined;
+  /** Bytes of one safetensors file at most. @default 5_000_000_000 */
+  max_shard_bytes?: number | undefined;
+  /** Aborts it: the call rejects with its reason. */
+  signal?: AbortSignal | undefined;
   /** Told of the bytes that were written. */
-  progress_callback?: (info: {
-    status: "progress" | "ready";
-    name: string;
-    file: string;
-    loaded: number;
-    total: number;
-    progress: number;
-  }) => void;
+  progress_callback?:
+    | ((info: {
+        status: "progress" | "ready";
+        name: string;
+        file: string;
+        loaded: number;
+        total: number;
+        progress: number;
+      }) => void)
+    | undefined;
 }
 
 const dtypes: Readonly<Record<string, FileFormat>> = { f32: formats.F32, f16: formats.F16, bf16: formats.BF16 };

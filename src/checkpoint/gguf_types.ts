@@ -1,6 +1,7 @@
 // GGUF's metadata types: their ids, sizes, and the JavaScript values that stand for them.
 // Source: the GGUF specification. Numbers are little-endian, as WebAssembly's are and as every host of this engine is.
 
+/** What GGUF calls the types of its metadata. */
 export type GGUFScalarType =
   | "u8"
   | "i8"
@@ -18,6 +19,7 @@ export type GGUFScalarType =
 /** `u32` is one value, `u32[]` an array of them. */
 export type GGUFType = GGUFScalarType | `${GGUFScalarType}[]`;
 
+/** A list of numbers in a GGUF file's metadata. */
 export type GGUFNumbers =
   | Uint8Array
   | Int8Array

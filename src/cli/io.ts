@@ -47,6 +47,7 @@ export async function interruptible<T>(run: (signal: AbortSignal) => Promise<T>)
 
 /** All of standard input. */
 export async function readInput(): Promise<Uint8Array> {
+  if (process.stdin.isTTY) say("reading standard input; Ctrl-D ends it");
   const parts: Uint8Array[] = [];
   for await (const part of process.stdin) parts.push(part);
   return Buffer.concat(parts);

@@ -1,10 +1,10 @@
-// --profile: where the time went, by operation and by layer, and a trace for a browser's performance panel.
+// --profile, --profile-file: where the time went, by operation and by layer, and a trace for a browser's performance panel.
 import { writeFile } from "node:fs/promises";
 import type { Profile, ProfileRow, StepKind } from "../model/profile.ts";
 import { say } from "./io.ts";
 
 /** Prints the tables on standard error, and writes the trace where a file is named. */
-export async function reportProfile(profile: Profile, file: string | true): Promise<void> {
+export async function reportProfile(profile: Profile, file: string | boolean): Promise<void> {
   for (const kind of ["prefill", "decode"] as StepKind[]) {
     const { steps, rows } = profile.count(kind);
     if (steps === 0) continue;
@@ -12,7 +12,7 @@ export async function reportProfile(profile: Profile, file: string | true): Prom
     table(profile.byPhase(kind), steps);
     table(profile.byLayer(kind), steps);
   }
-  if (file === true) return;
+  if (typeof file !== "string") return;
   await writeFile(file, JSON.stringify(profile.trace()));
   say(`trace of the first steps written to ${file}: open it in a browser's performance panel`);
 }

@@ -1,5 +1,6 @@
 // What commands say on standard error: a progress bar while loading, one line at the end.
 import process from "node:process";
+import type { PromptProgress } from "../generation/prompt_progress.ts";
 import { BaseStreamer } from "../generation/streamers.ts";
 import type { ProgressInfo } from "../model/options.ts";
 import { visible } from "./io.ts";
@@ -26,6 +27,30 @@ export function progressLine<T extends { status: string; loaded: number; total: 
       shown = true;
     } else if (status === ended && shown) eraseLine();
   };
+}
+
+/** How much of a prompt is read, on a terminal, where that takes a while. */
+export class ReadingLine {
+  private readonly start = performance.now();
+  private readonly hidden: boolean;
+  private shown = false;
+
+  constructor(quiet: boolean | undefined) {
+    this.hidden = quiet || !process.stderr.isTTY;
+  }
+
+  /** The `progress_callback` of `generate`. */
+  readonly tell = ({ loaded, total }: PromptProgress): void => {
+    if (this.hidden || (!this.shown && performance.now() - this.start < 500)) return;
+    if (loaded < total) drawBar("reading the prompt", loaded / total, `${loaded} of ${total} tokens`);
+    else eraseLine();
+    this.shown = loaded < total;
+  };
+
+  end(): void {
+    if (this.shown) eraseLine();
+    this.shown = false;
+  }
 }
 
 /** Draws a bar over the line that the cursor is in. @param share - 0 to 1 */

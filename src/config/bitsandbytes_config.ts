@@ -5,26 +5,34 @@ import { knownOptions } from "./option_names.ts";
 import * as rule from "./rules.ts";
 import { show } from "./show.ts";
 
-type FloatName = "float32" | "float16" | "bfloat16";
+/** The types that torch computes with. */
+export type FloatName = "float32" | "float16" | "bfloat16";
 
+/** The fields of `BitsAndBytesConfig`. */
 export interface BitsAndBytesOptions {
-  /** LLM.int8: rows of int8, activations too, but for outliers. */
-  load_in_8bit?: boolean;
-  /** Blocks of 64 codes of 4 bits. */
-  load_in_4bit?: boolean;
-  /** From which size on an activation is an outlier, which stays in full precision; 0: none is. */
-  llm_int8_threshold?: number;
-  /** Modules that stay as they are, by name or the end of a name. Without it the head does; with it, what it names alone. */
-  llm_int8_skip_modules?: readonly string[] | null;
-  llm_int8_enable_fp32_cpu_offload?: boolean;
-  llm_int8_has_fp16_weight?: boolean;
-  /** Has no effect: 4-bit products are computed in float32. */
-  bnb_4bit_compute_dtype?: FloatName | `torch.${FloatName}` | null;
-  bnb_4bit_quant_type?: "fp4" | "nf4";
-  /** Quantizes the blocks' scales, too. */
-  bnb_4bit_use_double_quant?: boolean;
-  /** Has no effect: the bytes are the same in any type. */
-  bnb_4bit_quant_storage?: string | null;
+  /** LLM.int8: rows of int8, activations too, but for outliers. @default false */
+  load_in_8bit?: boolean | undefined;
+  /** Blocks of 64 codes of 4 bits. @default false */
+  load_in_4bit?: boolean | undefined;
+  /** From which size on an activation is an outlier, which stays in full precision; 0: none is. @default 6 */
+  llm_int8_threshold?: number | undefined;
+  /**
+   * Modules that stay as they are, by name or the end of a name. Without it the head does; with it, what it names alone.
+   * @default the head
+   */
+  llm_int8_skip_modules?: readonly string[] | null | undefined;
+  /** Has no effect: everything is on the CPU. @default false */
+  llm_int8_enable_fp32_cpu_offload?: boolean | undefined;
+  /** Has no effect: weights are int8. @default false */
+  llm_int8_has_fp16_weight?: boolean | undefined;
+  /** Has no effect: 4-bit products are computed in float32. @default "float32" */
+  bnb_4bit_compute_dtype?: FloatName | `torch.${FloatName}` | null | undefined;
+  /** Which 16 values a code stands for. @default "fp4" */
+  bnb_4bit_quant_type?: "fp4" | "nf4" | undefined;
+  /** Quantizes the blocks' scales, too. @default false */
+  bnb_4bit_use_double_quant?: boolean | undefined;
+  /** Has no effect: the bytes are the same in any type. @default "uint8" */
+  bnb_4bit_quant_storage?: string | null | undefined;
 }
 
 const dtype = rule.oneOf("float32", "float16", "bfloat16");

@@ -8,75 +8,125 @@ import { show } from "./show.ts";
 /** Every setting with the value it has when nobody sets it. Null means off. */
 export interface ResolvedGenerationConfig {
   // Length
-  /** Prompt and new tokens together; `max_new_tokens` wins. */
+  /**
+   * Tokens of prompt and answer together, at most; `max_new_tokens` wins. Where neither is set, `generate` gives 20 new
+   * tokens, and a pipeline 256.
+   * @default 20
+   */
   max_length: number;
+  /** New tokens at most. @default none */
   max_new_tokens: number | null;
+  /** Tokens of prompt and answer together, before which no answer ends. @default 0 */
   min_length: number;
-  /** Wins over `min_length`. */
+  /** New tokens before which no answer ends; wins over `min_length`. @default none */
   min_new_tokens: number | null;
+  /**
+   * When a beam search ends: `true` as soon as there are `num_beams` answers, `false` when better ones are unlikely,
+   * `"never"` when they are impossible.
+   * @default false
+   */
   early_stopping: boolean | "never";
-  /** Seconds. */
+  /** Seconds after which an answer ends. @default none */
   max_time: number | null;
+  /** Texts that end an answer, which is told with them; needs `tokenizer`. @default none */
   stop_strings: string | string[] | null;
   // Strategy
+  /** Whether tokens are drawn by chance; if not, the likeliest is taken. @default false */
   do_sample: boolean;
+  /** Beams of a beam search; 1: there is none. @default 1 */
   num_beams: number;
+  /** Whether the object that is asked for has `past_key_values`: `generate` itself always uses a cache. @default true */
   use_cache: boolean;
-  /** Prompt tokens computed at once; null leaves it to the engine. */
+  /** Tokens of a prompt that are computed at once; none leaves it to the option `chunk_size` of the model. @default none */
   prefill_chunk_size: number | null;
   // Scores
+  /** Divides the scores before sampling: below 1 the likely is likelier, above 1 less so. Needs `do_sample`. @default 1 */
   temperature: number;
-  /** The share of the entropy that what is kept may have. */
+  /**
+   * Samples from the likeliest tokens that together have this share of the entropy, above 0 and up to 1. Needs `do_sample`.
+   * @default none
+   */
   top_h: number | null;
-  /** 0 keeps all. */
+  /** Samples from so many likeliest tokens; 0: from all. Needs `do_sample`. @default 50 */
   top_k: number;
+  /** Samples from the likeliest tokens that together have this probability. Needs `do_sample`. @default 1 */
   top_p: number;
+  /** Samples from tokens that have at least this share of the likeliest one's probability. Needs `do_sample`. @default none */
   min_p: number | null;
+  /** Samples from the tokens nearest to what is expected that together have this probability. Needs `do_sample`. @default 1 */
   typical_p: number;
+  /** Samples from tokens of at least this probability; 0: from all. Needs `do_sample`. @default 0 */
   epsilon_cutoff: number;
+  /** The same, with a probability that falls where all are uncertain; 0: from all. Needs `do_sample`. @default 0 */
   eta_cutoff: number;
+  /** Above 1, what prompt and answer hold already is less likely. @default 1 */
   repetition_penalty: number;
+  /** Above 1, what the prompt does not hold is less likely. @default 1 */
   encoder_repetition_penalty: number;
+  /** Beams: above 0 longer answers are preferred, below 0 shorter ones. @default 1 */
   length_penalty: number;
+  /** No run of so many tokens comes twice; 0: any may. @default 0 */
   no_repeat_ngram_size: number;
+  /** No run of so many tokens of the prompt comes in the answer; 0: any may. @default 0 */
   encoder_no_repeat_ngram_size: number;
+  /** Runs of tokens that never come. @default none */
   bad_words_ids: number[][] | null;
+  /** Whether scores are log-probabilities again after all processors. @default false */
   renormalize_logits: boolean;
+  /** The first new token, where the prompt has one token. @default none */
   forced_bos_token_id: number | null;
+  /** The last token, where `max_length` ends the answer. @default none */
   forced_eos_token_id: number | number[] | null;
+  /** Whether scores that are NaN or infinite are replaced. @default false */
   remove_invalid_values: boolean;
-  /** [start, factor], start counted from the prompt's end. */
+  /** `[start, factor]`: from so many new tokens on, an end is likelier by the factor with each. @default none */
   exponential_decay_length_penalty: [number, number] | null;
+  /** Tokens that never come. @default none */
   suppress_tokens: number[] | null;
+  /** Tokens that an answer never begins with. @default none */
   begin_suppress_tokens: number[] | null;
-  /** [[ids, bias], …] */
+  /** `[[ids, bias], …]`: what is added to the score of a run's last token, where the others stand before. @default none */
   sequence_bias: [number[], number][] | null;
-  /** How far scores are pushed away from those after another prompt; 1 is not at all. */
+  /** How far scores are pushed away from those after another prompt, `negative_prompt_ids`; 1 is not at all. @default none */
   guidance_scale: number | null;
   // Assisted decoding
-  /** Tokens that are drafted at most, of those after an earlier occurrence of the last ones. */
+  /**
+   * Tokens that are drafted at most, of those after an earlier occurrence of the last ones: the same answer, sooner.
+   * @default none
+   */
   prompt_lookup_num_tokens: number | null;
-  /** Tokens that such an occurrence has at most. */
+  /** Tokens that such an occurrence has at most: as many as transformers looks for. @default none */
   max_matching_ngram_size: number | null;
-  /** Tokens that an assistant drafts at most. */
+  /** Tokens that an assistant drafts at most. @default 20 */
   num_assistant_tokens: number;
-  /** `constant`: always as many, if that pays or not; else as many as pay, which may be none. */
+  /** `"constant"`: always as many, if that pays or not; else as many as pay, which may be none. @default "heuristic" */
   num_assistant_tokens_schedule: "heuristic" | "heuristic_transient" | "constant";
   // Output
+  /** Answers to each prompt. @default 1 */
   num_return_sequences: number;
+  /** Refused: call the model for attentions. @default false */
   output_attentions: boolean;
+  /** Refused: call the model for hidden states. @default false */
   output_hidden_states: boolean;
+  /** Whether the object has each step's scores, after the processors. Needs `return_dict_in_generate`. @default false */
   output_scores: boolean;
+  /** Whether it has each step's logits, as the model gave them. Needs `return_dict_in_generate`. @default false */
   output_logits: boolean;
+  /** Whether the result is an object, not the tokens alone. @default false */
   return_dict_in_generate: boolean;
   // Special tokens
+  /** What stands behind an answer that ended before others; the first end of sequence where absent. @default none */
   pad_token_id: number | null;
+  /** What an empty prompt begins with; the model's where absent. @default none */
   bos_token_id: number | null;
+  /** The token that ends an answer, or several; the model's where absent. @default none */
   eos_token_id: number | number[] | null;
 }
 
 /** Any of the settings; absent and null both mean "not set here". */
-export type GenerationOptions = { [K in keyof ResolvedGenerationConfig]?: ResolvedGenerationConfig[K] | null };
+export type GenerationOptions = {
+  [K in keyof ResolvedGenerationConfig]?: ResolvedGenerationConfig[K] | null | undefined;
+};
 
 const count = rule.integer(0, 2 ** 31 - 1);
 const oneOrMore = rule.integer(1, 2 ** 31 - 1);

@@ -30,8 +30,16 @@ const MEANINGLESS: Readonly<Record<string, readonly unknown[] | "any">> = {
   verbose: "any",
   // What a tokenizer returns, and no Mixtral reads
   token_type_ids: "any",
-  // generate, and files of its settings
+  // generate, and files of its settings: what asks for nothing
   _from_model_config: "any",
+  assistant_confidence_threshold: "any",
+  assistant_lookbehind: "any",
+  diversity_penalty: [0],
+  is_assistant: [false],
+  num_beam_groups: [1],
+  penalty_alpha: [0],
+  target_lookbehind: "any",
+  token_healing: [false],
   cache_implementation: "any",
   compile_config: "any",
   disable_compile: "any",

@@ -112,6 +112,7 @@ export abstract class PreTrainedConfig {
   readonly #fields: ConfigFields;
 
   /**
+   * @internal
    * @param values - any of the fields; the others take transformers' defaults
    * @param source - where the values stand, for messages
    * @throws {@link ConfigError} when a field has a wrong type, is out of range, or is at odds with another
@@ -224,11 +225,12 @@ export abstract class PreTrainedConfig {
     >;
   }
 
-  /** What a field is called where the values stand. */
+  /** @internal What a field is called where the values stand. */
   protected nameOf(field: string): string {
     return this.#source.names?.[field] ?? field;
   }
 
+  /** @internal */
   protected error(field: string | null, expected: string, found: unknown): ConfigError {
     const { where } = this.#source;
     const subject = field === null ? "config" : this.nameOf(field);

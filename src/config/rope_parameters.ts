@@ -4,6 +4,7 @@ import type { ConfigError } from "../errors.ts";
 import { dictionary, flag, integer, listOf, number, positive, type Rule, text } from "./rules.ts";
 import { show } from "./show.ts";
 
+/** How positions beyond those of the training are rotated. */
 export type RopeType = "default" | "linear" | "dynamic" | "yarn" | "llama3" | "longrope";
 
 /** How rotary angles are made: angle = position · theta^(−2i/D), changed as `rope_type` says. */

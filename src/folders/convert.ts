@@ -27,16 +27,22 @@ export interface ConvertProgress {
   progress: number;
 }
 
+/** The options of `convert`. */
 export interface ConvertOptions {
-  /** Heads of keys and values: each becomes the mean of those of its group. A divisor of what the model has. */
-  num_key_value_heads?: number;
-  /** Bytes of a file's tensors at most, or as Hugging Face writes it: "5GB" (the default), "200MB", "2GiB". */
-  max_shard_size?: number | string;
+  /**
+   * Heads of keys and values: each becomes the mean of those of its group. A divisor of what the model has.
+   * @default as many as the model has
+   */
+  num_key_value_heads?: number | undefined;
+  /** Bytes of a file's tensors at most, or as Hugging Face writes it: "200MB", "2GiB". @default "5GB" */
+  max_shard_size?: number | string | undefined;
   /** Told of each piece. Where it returns promises, the call ends when they are settled. */
-  progress_callback?: (progress: ConvertProgress) => void;
-  signal?: AbortSignal;
+  progress_callback?: ((progress: ConvertProgress) => void) | undefined;
+  /** Aborts it: the call rejects with its reason. */
+  signal?: AbortSignal | undefined;
 }
 
+/** What `convert` has done. */
 export interface Converted {
   /** What was changed, each in a sentence. */
   changes: string[];

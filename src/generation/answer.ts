@@ -23,6 +23,8 @@ export class Answer extends Sequence {
   readonly tokens: number[] = [];
   /** How many times the results for a token were given. */
   results = 0;
+  /** Rows that were computed. */
+  computed = 0;
   private readonly owner: AnswerOwner;
   private readonly prompt: KnownRows;
   /** Tokens that are fed at most: of what is chosen last nothing follows. */
@@ -104,7 +106,8 @@ export class Answer extends Sequence {
     return rowsOf(this.prompt, from, to, (i) => this.tokens[i] ?? this.owner.placeholder(this)!);
   }
 
-  done(): boolean {
+  done(count: number): boolean {
+    this.computed += count;
     if (this.steps.shift()) {
       this.results++;
       this.owner.ready(this);
@@ -126,7 +129,7 @@ export class Answer extends Sequence {
     const length = rowCount(this.prompt);
     this.pages.adopt(leader.pages, length);
     this.waits = false;
-    this.taken = length;
+    this.taken = this.computed = length;
     this.asked = this.wanted = 1;
     this.results = 1;
     this.owner.ready(this);
@@ -137,6 +140,6 @@ export class Answer extends Sequence {
   }
 
   override restart(): void {
-    this.taken = 0;
+    this.taken = this.computed = 0;
   }
 }

@@ -10,11 +10,12 @@ import { type SnapshotOptions, snapshotOptions } from "../hub/snapshot.ts";
 import { type BaseModel, MistralModel, MixtralModel } from "../model/base_model.ts";
 import { MixtralForSequenceClassification, MixtralForTokenClassification } from "../model/classification.ts";
 import { type LoadOptions, readOptions } from "../model/options.ts";
-import type { PreTrainedModel } from "../model/pretrained.ts";
+import type { PreTrainedModel, RandomOptions } from "../model/pretrained.ts";
 import { MixtralForQuestionAnswering } from "../model/question_answering.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { type CausalLM, MistralForCausalLM, MixtralForCausalLM } from "./causal_lm.ts";
 
+/** Reads configs of either model. */
 export const AutoConfig: {
   /** The config of a checkpoint: a folder, a .gguf file, a URL, or a model on a hub. @throws CheckpointError, ConfigError, HubError */
   from_pretrained(source: ModelSource, options?: SnapshotOptions): Promise<PreTrainedConfig>;
@@ -28,7 +29,7 @@ export const AutoConfig: {
 /** What the Auto classes use of a class of models. */
 interface ModelClass<Model> {
   from_checkpoint(checkpoint: Checkpoint, options?: LoadOptions): Promise<Model>;
-  from_config(config: PreTrainedConfig, options?: LoadOptions & { seed?: number | bigint }): Promise<Model>;
+  from_config(config: PreTrainedConfig, options?: RandomOptions): Promise<Model>;
 }
 
 /** Makes models of the class that suits a checkpoint or a config. */
@@ -36,6 +37,7 @@ export class AutoClass<Model extends PreTrainedModel> {
   /** By model_type. */
   private readonly classes: Readonly<Record<string, ModelClass<Model>>>;
 
+  /** @internal */
   constructor(classes: Readonly<Record<string, ModelClass<Model>>>) {
     this.classes = classes;
   }
@@ -52,7 +54,7 @@ export class AutoClass<Model extends PreTrainedModel> {
     }
   }
 
-  /** The same of an open checkpoint, for the parts of this library. It stays the caller's. */
+  /** @internal The same of an open checkpoint. It stays the caller's. */
   from_checkpoint(checkpoint: Checkpoint, options: LoadOptions = {}): Promise<Model> {
     return this.classOf(checkpoint.config, checkpoint.path).from_checkpoint(checkpoint, options);
   }
@@ -60,7 +62,7 @@ export class AutoClass<Model extends PreTrainedModel> {
   /** As the class's own. */
   async from_config(
     config: PreTrainedConfig | Readonly<Record<string, unknown>>,
-    options: LoadOptions & { seed?: number | bigint } = {},
+    options: RandomOptions = {},
   ): Promise<Model> {
     const checked = config instanceof PreTrainedConfig ? config : readConfig(config, "the config");
     return this.classOf(checked, "the config").from_config(checked, options);

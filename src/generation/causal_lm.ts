@@ -1,6 +1,7 @@
 // MixtralForCausalLM and MistralForCausalLM: language models, which generate.
 import { MistralConfig } from "../config/mistral_config.ts";
 import { MixtralConfig } from "../config/mixtral_config.ts";
+import type { KeyValueCache } from "../model/cache.ts";
 import { checkLabels } from "../model/forward_output.ts";
 import { type CausalLMInputs, keptColumns } from "../model/inputs.ts";
 import { type ModelOutput, PreTrainedModel } from "../model/pretrained.ts";
@@ -12,6 +13,7 @@ import { streamText, streamTokens } from "./stream.ts";
 import type { TextTokenizer } from "./text_output.ts";
 import { transitionScores } from "./transition_scores.ts";
 
+/** What a language model's forward pass gives back. */
 export interface ForwardOutput extends ModelOutput {
   /** float32 (rows, kept positions, vocab) */
   logits: Tensor;
@@ -25,6 +27,8 @@ export interface ForwardOutput extends ModelOutput {
 }
 
 export interface CausalLM {
+  /** The forward pass, with the cache that was asked for. */
+  (inputs: CausalLMInputs & { use_cache: true }): Promise<ForwardOutput & { past_key_values: KeyValueCache }>;
   /** The forward pass. @throws {@link InputError} naming the argument that is wrong */
   (inputs: CausalLMInputs): Promise<ForwardOutput>;
   /** The same. */
@@ -34,9 +38,12 @@ export interface CausalLM {
 /** A model with a language-model head. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
 export abstract class CausalLM extends PreTrainedModel {
+  /** @internal */
   static override readonly head = "lm_head";
+  /** @internal */
   protected override readonly own_arguments = ["labels", "logits_to_keep"];
 
+  /** @internal */
   protected async compute(inputs: CausalLMInputs): Promise<ForwardOutput> {
     const { vocab } = this.engine.shape;
     const labels = inputs.labels === undefined ? undefined : toRows(inputs.labels, "labels");
@@ -121,6 +128,7 @@ export class MixtralForCausalLM extends CausalLM {
  * (await model.generate({ input_ids: [[5, 6, 7]], max_new_tokens: 2, eos_token_id: null })).dims // [1, 5]
  */
 export class MistralForCausalLM extends CausalLM {
+  /** @internal */
   static override readonly config_class = MistralConfig;
   declare readonly config: MistralConfig;
 }

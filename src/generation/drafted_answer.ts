@@ -25,9 +25,8 @@ export class DraftedAnswer extends Sequence implements RowSequence {
   /** The prompt's last row that is no padding. */
   private readonly last: number;
   private readonly fresh: boolean;
-  /** Rows taken, and computed. */
+  computed = 0;
   private taken = 0;
-  private computed = 0;
   /** Whether what is to be computed is known: between two steps drafts may be long in coming. */
   private proposed = true;
   private stopped = false;

@@ -1,13 +1,14 @@
 // generate: which way of generating a call asks for.
 import { checkSignal } from "../abort.ts";
+import { functionArgument } from "../arguments.ts";
 import { InputError } from "../errors.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
+import { warnOnce } from "../platform/warn_once.ts";
 import { AssistedGeneration } from "./assisted_generation.ts";
 import { BeamGeneration } from "./beam_generation.ts";
 import { type GenerateInputs, generateArguments, resolveConfig } from "./generate_inputs.ts";
 import type { GenerateOutput } from "./generate_output.ts";
 import type { Generation } from "./generation.ts";
-import { tellIdle } from "./idle_settings.ts";
 import { SampledGeneration } from "./sampled_generation.ts";
 import { checkStreamer } from "./streamers.ts";
 
@@ -17,12 +18,13 @@ export async function generate(model: PreTrainedModel, given: GenerateInputs): P
   checkSignal(inputs.signal);
   inputs.signal?.throwIfAborted();
   checkStreamer(inputs.streamer);
+  functionArgument(inputs.progress_callback, "progress_callback");
   model.engine.check();
   model.engine.checkCache(inputs.past_key_values);
   const generation = generationOf(model, inputs);
   const leave = inputs.past_key_values?.acquire();
   try {
-    await tellIdle(generation.idle_settings);
+    for (const [name, text] of generation.idle_settings) await warnOnce(name, `generate: ${text}`);
     return await generation.run();
   } finally {
     leave?.();

@@ -14,42 +14,62 @@ import { type CheckedInputs, checkInputs, type InputRow } from "../model/inputs.
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { type Tensor, type TokenIds, toRows } from "../tensor.ts";
 import type { CausalLM } from "./causal_lm.ts";
-import type { ProcessorContext } from "./processors.ts";
+import type { LogitsProcessors, PrefixFunction } from "./processors.ts";
+import type { PromptProgress } from "./prompt_progress.ts";
 import type { CustomStoppingCriteria } from "./stopping.ts";
 import type { BaseStreamer } from "./streamers.ts";
 
 /** What `generate` takes beside the fields of GenerationConfig. */
 export interface GenerateInputs extends GenerationOptions {
-  input_ids?: TokenIds;
-  /** (rows, length); all ones where absent, unless a pad token that ends no sequence stands in the prompt. */
-  attention_mask?: TokenIds;
+  /** The prompt: a row of tokens, or a batch of rows. @default the model's `bos_token_id` */
+  input_ids?: TokenIds | undefined;
+  /**
+   * (rows, length), 0 where a position is padding.
+   * @default 1, but where a pad token that ends no sequence stands in the prompt
+   */
+  attention_mask?: TokenIds | undefined;
   /** float32 (rows, length, hidden), instead of `input_ids`; the result holds the new tokens alone then. */
-  inputs_embeds?: Tensor;
-  generation_config?: GenerationOptions;
-  /** Seeds the sampling: the same seed gives the same tokens in every runtime. */
-  seed?: number | bigint | null;
-  streamer?: BaseStreamer | null;
-  stopping_criteria?: CustomStoppingCriteria | readonly CustomStoppingCriteria[] | null;
-  logits_processor?: ProcessorContext["logits_processor"];
-  prefix_allowed_tokens_fn?: ProcessorContext["prefix_allowed_tokens_fn"];
-  /** Needed by `stop_strings`. */
+  inputs_embeds?: Tensor | undefined;
+  /** Settings that those of the call are laid over. @default the model's own */
+  generation_config?: GenerationOptions | undefined;
+  /** Seeds the sampling: the same seed gives the same tokens in every runtime. @default another one each time */
+  seed?: number | bigint | null | undefined;
+  /** Is told the prompt, then each token as it comes. */
+  streamer?: BaseStreamer | null | undefined;
+  /** Criteria or functions that say when an answer is finished. */
+  stopping_criteria?: CustomStoppingCriteria | readonly CustomStoppingCriteria[] | null | undefined;
+  /** Processors or functions that change the scores of the next token, after those of the settings. */
+  logits_processor?: LogitsProcessors | null | undefined;
+  /** Says which tokens may come next. */
+  prefix_allowed_tokens_fn?: PrefixFunction | null | undefined;
+  /** The model's tokenizer, which `stop_strings` need, and `stream` to give text. */
   tokenizer?: unknown;
-  /** Holds the first tokens of the prompt already; it is extended in place. */
-  past_key_values?: KeyValueCache;
-  /** What all rows have: the name of an adapter, of several, which add up, or null for none. The active ones where absent. */
-  adapter?: string | readonly string[] | null;
-  /** What each prompt has, as `adapter` takes it; `"__base__"` is none, too. */
-  adapter_names?: readonly (string | readonly string[] | null)[] | null;
-  signal?: AbortSignal;
-  frequency_penalty?: number | null;
-  presence_penalty?: number | null;
-  /** With `guidance_scale`, what the answers are to be kept away from: the last token of each prompt where absent. */
-  negative_prompt_ids?: TokenIds | null;
-  negative_prompt_attention_mask?: TokenIds | null;
-  /** How many of the likeliest tokens of each step are told, with their log-probabilities: `logprobs` of the result. */
-  top_logprobs?: number | null;
+  /** Holds the first tokens of the prompt already; it is extended in place. @default a cache of its own */
+  past_key_values?: KeyValueCache | undefined;
+  /** What all rows have: the name of an adapter, of several, which add up, or null for none. @default the active ones */
+  adapter?: string | readonly string[] | null | undefined;
+  /** What each prompt has, as `adapter` takes it; `"__base__"` is none, too. @default as `adapter` */
+  adapter_names?: readonly (string | readonly string[] | null)[] | null | undefined;
+  /** Aborts it: `generate` rejects with its reason, on which `partial` is what was generated. */
+  signal?: AbortSignal | undefined;
+  /** Told how much of the prompt is read, until the first token is there. @default nobody is told */
+  progress_callback?: ((progress: PromptProgress) => void) | null | undefined;
+  /** Taken from a token's score for each time the answer holds it already, as in OpenAI's API. @default 0 */
+  frequency_penalty?: number | null | undefined;
+  /** Taken from a token's score once the answer holds it. @default 0 */
+  presence_penalty?: number | null | undefined;
+  /** With `guidance_scale`, what the answers are to be kept away from. @default the last token of each prompt */
+  negative_prompt_ids?: TokenIds | null | undefined;
+  /** (rows, length) of `negative_prompt_ids`. @default 1 */
+  negative_prompt_attention_mask?: TokenIds | null | undefined;
+  /**
+   * How many of the likeliest tokens of each step are told, with their log-probabilities: `logprobs` of the result. Needs
+   * `return_dict_in_generate`.
+   * @default none is told
+   */
+  top_logprobs?: number | null | undefined;
   /** A model with the same tokens that drafts them; the answer is the same, and sooner there where it drafts well. */
-  assistant_model?: CausalLM | null;
+  assistant_model?: CausalLM | null | undefined;
 }
 
 /** The options of a call that are no settings of GenerationConfig. */
@@ -68,6 +88,7 @@ export const ownOptions = namesOf<Omit<GenerateInputs, keyof GenerationOptions>>
   adapter: true,
   adapter_names: true,
   signal: true,
+  progress_callback: true,
   frequency_penalty: true,
   presence_penalty: true,
   negative_prompt_ids: true,

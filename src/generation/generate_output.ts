@@ -4,6 +4,7 @@ import type { Tensor } from "../tensor.ts";
 import type { LogProbs } from "./log_probs.ts";
 import type { FinishReason } from "./stopping.ts";
 
+/** What `generate` gives back with `return_dict_in_generate`. */
 export interface GenerateOutput {
   /** int32 (rows, length), prompt included. */
   sequences: Tensor;

@@ -21,6 +21,7 @@ import { idleSettings } from "./idle_settings.ts";
 import { type LogProbs, logProbsOf } from "./log_probs.ts";
 import { idList } from "./logits_rules.ts";
 import { build_logits_processors, type LogitsProcessorList } from "./processors.ts";
+import { tellProgress } from "./prompt_progress.ts";
 import { buildCriteria, type FinishReason, type StepScores, type StoppingCriteriaList } from "./stopping.ts";
 import type { StepTensors } from "./strategy.ts";
 
@@ -29,6 +30,8 @@ export interface RowSequence extends Sequence {
   readonly row: number;
   /** The tokens chosen so far. */
   readonly tokens: number[];
+  /** Rows that were computed, of the prompt and the tokens. */
+  readonly computed: number;
   /** Nothing more is wanted. */
   stop(): void;
 }
@@ -66,6 +69,7 @@ export abstract class Generation implements AnswerOwner {
   /** What streamers have returned: a generation ends when all of it is settled. */
   private readonly told = new CallerPromises((error) => this.fail(error));
   private began = 0;
+  private promptRead: (complete: boolean) => void = () => {};
   private settle = { resolve: () => {}, reject: (_error: unknown) => {} };
 
   /** @param copies - rows that begin with each prompt */
@@ -182,6 +186,7 @@ export abstract class Generation implements AnswerOwner {
     let complete = false;
     try {
       this.told.add(streamer?.put(prompts.slice(0, this.prompt.checked.rows.length)));
+      this.tellPrompt();
       signal?.throwIfAborted();
       await new Promise<void>((resolve, reject) => {
         this.settle = { resolve, reject };
@@ -194,6 +199,7 @@ export abstract class Generation implements AnswerOwner {
       throw signal?.aborted && error === signal.reason ? abortedWith(error, this.sequences()) : error;
     } finally {
       forget();
+      this.promptRead(false);
       this.over = true;
       // Until no step writes to their pages or slots any more.
       await Promise.all([...this.answers, ...this.companions].map((answer) => engine.scheduler.remove(answer)));
@@ -205,6 +211,17 @@ export abstract class Generation implements AnswerOwner {
     this.timings.generate_ms = performance.now() - this.began - this.timings.prompt_ms;
     this.timings.prompt_tokens = this.prompt.checked.rows.reduce((sum, { columns }) => sum + columns.length, 0);
     return this.output(cache);
+  }
+
+  /** Has the caller told how much of the prompts is read. */
+  private tellPrompt(): void {
+    const { progress_callback } = this.inputs;
+    if (!progress_callback) return;
+    const { scheduler } = this.engine;
+    const readers = this.answers.filter(({ row }) => row % this.copies === 0);
+    const total = readers.reduce((sum, { row }) => sum + this.promptRow(row).columns.length, 0);
+    const loaded = () => readers.reduce((sum, reader) => sum + reader.computed + scheduler.underway(reader), 0);
+    this.promptRead = tellProgress(total, loaded, (progress) => this.told.add(progress_callback(progress)));
   }
 
   /** What the call has set in vain. */
@@ -335,6 +352,7 @@ export abstract class Generation implements AnswerOwner {
   /** Counts new tokens. */
   protected count(tokens: number): void {
     this.timings.prompt_ms ||= performance.now() - this.began;
+    this.promptRead(true);
     this.timings.new_tokens += tokens;
   }
 

@@ -1,6 +1,5 @@
 // Settings of a call that change nothing, because another is as it is: each is told once, as transformers does it.
 import { GenerationConfig, type ResolvedGenerationConfig } from "../config/generation_config.ts";
-import { currentPlatform } from "../platform/index.ts";
 import type { GenerateInputs } from "./generate_inputs.ts";
 
 /** Whether a setting has an effect, and what gives it one. */
@@ -28,7 +27,10 @@ const needs: Partial<Record<keyof GenerateInputs, Needs>> = {
   top_logprobs: object,
   max_matching_ngram_size: lookup,
   num_assistant_tokens: assistant,
-  num_assistant_tokens_schedule: assistant,
+  num_assistant_tokens_schedule: [
+    (c, inputs) => assistant[0](c, inputs) || lookup[0](c, inputs),
+    "assistant_model or prompt_lookup_num_tokens",
+  ],
 };
 
 const defaults: GenerateInputs = GenerationConfig.resolve();
@@ -58,17 +60,4 @@ export function idleSettings(
   if (least != null && least > new_tokens)
     idle.set("min_new_tokens", `min_new_tokens: ${least} are more than there may be: ${new_tokens}, by max_new_tokens`);
   return idle;
-}
-
-const told = new Set<string>();
-
-/** Tells each once while the program runs. @param idle - by the name of the setting */
-export async function tellIdle(idle: ReadonlyMap<string, string>): Promise<void> {
-  const fresh = [...idle].filter(([name]) => !told.has(name));
-  if (fresh.length === 0) return;
-  const platform = await currentPlatform();
-  for (const [name, text] of fresh) {
-    if (!told.has(name)) platform.warn(`generate: ${text}`);
-    told.add(name);
-  }
 }

@@ -2,12 +2,14 @@
 import { type ExactMath, logSumExp } from "../model/probabilities.ts";
 import { largest } from "./largest.ts";
 
+/** A token and its log-probability, by the model's own logits. */
 export interface LogProb {
   token: number;
   /** log softmax of what the model gave, before any processor. */
   logprob: number;
 }
 
+/** A chosen token, and the likeliest in its place. */
 export interface LogProbs extends LogProb {
   /** The likeliest tokens, the likeliest first. */
   top: LogProb[];

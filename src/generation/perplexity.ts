@@ -22,22 +22,26 @@ export interface PerplexityProgress {
   perplexity: number;
 }
 
+/** The options of `perplexity`. */
 export interface PerplexityOptions {
-  /** Tokens of a window: 512 by default, or as many as the model has positions. */
-  context?: number;
-  /** Tokens from one window's first to the next's: half of `context` by default. */
-  stride?: number;
+  /** Tokens of a window. @default 512, or as many as the model has positions */
+  context?: number | undefined;
+  /** Tokens from one window's first to the next's. @default half of `context` */
+  stride?: number | undefined;
   /**
-   * How tokens are counted. `huggingface` (the default): windows moved by `stride`, of which each scores the tokens that no
-   * earlier one did, but never its own first. `llama.cpp`: chunks side by side, each begun with BOS, of which the second half
-   * is scored; one newline at the text's end and the rest behind the last whole chunk do not count.
+   * How tokens are counted. `huggingface`: windows moved by `stride`, of which each scores the tokens that no earlier one
+   * did, but never its own first. `llama.cpp`: chunks side by side, each begun with BOS, of which the second half is scored;
+   * one newline at the text's end and the rest behind the last whole chunk do not count.
+   * @default "huggingface"
    */
-  convention?: "huggingface" | "llama.cpp";
+  convention?: "huggingface" | "llama.cpp" | undefined;
   /** Told of each window. Where it returns promises, the call ends when they are settled. */
-  progress_callback?: (progress: PerplexityProgress) => void;
-  signal?: AbortSignal;
+  progress_callback?: ((progress: PerplexityProgress) => void) | undefined;
+  /** Aborts it: the call rejects with its reason. */
+  signal?: AbortSignal | undefined;
 }
 
+/** What `perplexity` measures. */
 export interface Perplexity {
   /** e^nll. */
   perplexity: number;
@@ -50,7 +54,7 @@ export interface Perplexity {
 /** What is needed of a tokenizer. */
 export interface PerplexityTokenizer {
   encode(text: string): number[];
-  readonly bos_token_id?: number;
+  readonly bos_token_id?: number | undefined;
 }
 
 /** As many tokens as llama.cpp takes, and a prompt's chunk has. */

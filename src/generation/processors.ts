@@ -25,24 +25,41 @@ export abstract class LogitsProcessor {
   abstract _call(input_ids: number[][], scores: Tensor): unknown;
 }
 
-export type CustomLogitsProcessor = RowProcessor | LogitsProcessorFunction | { _call: LogitsProcessorFunction };
+/** What callers may pass as a processor; an object with `_call` as in transformers.js. */
+export type CustomLogitsProcessor = LogitsProcessorFunction | { _call: LogitsProcessorFunction };
+
+/** Processors of the caller's, as `generate` takes them. */
+export type LogitsProcessors = LogitsProcessorList | readonly CustomLogitsProcessor[] | CustomLogitsProcessor;
+
+/** A processor of the caller's, or of a setting. */
+export type AnyProcessor = RowProcessor | CustomLogitsProcessor;
 
 /** Processors in the order in which they are applied. */
 export class LogitsProcessorList {
-  readonly processors: CustomLogitsProcessor[] = [];
+  /** @internal Those of the caller and those of the settings. */
+  readonly processors: AnyProcessor[] = [];
 
   /** @throws {@link InputError} when one is neither a processor nor a function */
-  constructor(processors: readonly CustomLogitsProcessor[] = []) {
+  constructor(processors?: readonly CustomLogitsProcessor[]);
+  /** @internal */
+  constructor(processors: readonly AnyProcessor[]);
+  constructor(processors: readonly AnyProcessor[] = []) {
     this.extend(processors);
   }
 
   /** @throws as the constructor */
-  push(processor: CustomLogitsProcessor): void {
+  push(processor: CustomLogitsProcessor): void;
+  /** @internal */
+  push(processor: AnyProcessor): void;
+  push(processor: AnyProcessor): void {
     this.extend([processor]);
   }
 
   /** @throws as the constructor */
-  extend(processors: readonly CustomLogitsProcessor[]): void {
+  extend(processors: readonly CustomLogitsProcessor[]): void;
+  /** @internal */
+  extend(processors: readonly AnyProcessor[]): void;
+  extend(processors: readonly AnyProcessor[]): void {
     if (!Array.isArray(processors))
       throw new InputError(`logits_processor: expected a list of processors, found ${show(processors)}`);
     for (const p of processors) {
@@ -52,13 +69,13 @@ export class LogitsProcessorList {
     }
   }
 
-  /** The most ids that a workspace must have room for, the sequence's own among them. */
+  /** @internal The most ids that a workspace must have room for, the sequence's own among them. */
   list_ids(vocab_size: number, max_length: number): number {
     const own = this.processors.filter((p) => p instanceof RowProcessor);
     return own.reduce((sum, p) => sum + p.list_ids(vocab_size), max_length);
   }
 
-  /** All that they do to a row, as data; undefined where a function of the caller has a say. */
+  /** @internal All that they do to a row, as data; undefined where a function of the caller has a say. */
   operations(row: number): readonly Operation[] | undefined {
     const all: Operation[] = [];
     for (const p of this.processors) {
@@ -70,7 +87,7 @@ export class LogitsProcessorList {
   }
 
   /**
-   * Processes the scores of a batch in place.
+   * @internal Processes the scores of a batch in place.
    * @param input_ids - for each row the prompt and the generated ids, all of one length
    * @param address - of f32 [rows, vocab_size]
    * @param goes_on - the rows that are not finished, all where absent; functions of the caller see every row
@@ -112,7 +129,7 @@ export class LogitsProcessorList {
 }
 
 function callCustom(
-  custom: CustomLogitsProcessor,
+  custom: AnyProcessor,
   workspace: LogitsWorkspace,
   input_ids: readonly Int32Array[],
   address: number,
@@ -173,6 +190,9 @@ export type ProcessorConfig = {
   presence_penalty?: number | null;
 };
 
+/** The ids that may come after those of a row: `batch_id` counts prompts. */
+export type PrefixFunction = (batch_id: number, input_ids: number[]) => readonly number[];
+
 /** What of a call of `generate` the processors depend on beside its config. */
 export interface ProcessorContext {
   vocab_size: number;
@@ -180,8 +200,8 @@ export interface ProcessorContext {
   prompt_length: number;
   /** Left padding of each row. */
   padding_lengths?: readonly number[];
-  prefix_allowed_tokens_fn?: ((batch_id: number, input_ids: number[]) => readonly number[]) | null;
-  logits_processor?: LogitsProcessorList | readonly CustomLogitsProcessor[] | CustomLogitsProcessor | null;
+  prefix_allowed_tokens_fn?: PrefixFunction | null | undefined;
+  logits_processor?: LogitsProcessors | null | undefined;
 }
 
 /**
@@ -242,7 +262,7 @@ function processorsOf(c: ProcessorConfig, { vocab_size, prompt_length, ...contex
   return list;
 }
 
-function customOf(custom: ProcessorContext["logits_processor"]): readonly CustomLogitsProcessor[] {
+function customOf(custom: ProcessorContext["logits_processor"]): readonly AnyProcessor[] {
   if (!isSet(custom)) return [];
   if (custom instanceof LogitsProcessorList) return custom.processors;
   return new LogitsProcessorList(Array.isArray(custom) ? custom : [custom as CustomLogitsProcessor]).processors;

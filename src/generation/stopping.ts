@@ -69,15 +69,17 @@ export class EosTokenCriteria extends StoppingCriteria {
  * middle of a prompt, too, and then `generate` rejects; with this it gives back what there is.
  * @example
  * const stop = new InterruptableStoppingCriteria();
- * setTimeout(() => stop.interrupt(), 5000);
+ * setTimeout(() => stop.interrupt(), 100);
  * await model.generate({ input_ids: ids, max_new_tokens: 30, stopping_criteria: stop });
  */
 export class InterruptableStoppingCriteria extends StoppingCriteria {
   /** Whether `interrupt` was called since the last `reset`. */
   interrupted = false;
+  /** Ends the generation with its next token. */
   interrupt(): void {
     this.interrupted = true;
   }
+  /** Takes `interrupt` back, so that it can be used again. */
   reset(): void {
     this.interrupted = false;
   }
@@ -184,6 +186,7 @@ export class StoppingCriteriaList extends StoppingCriteria {
     for (const criterion of criteria) this.push(criterion);
   }
 
+  /** @throws {@link InputError} when it is neither a criterion nor a function */
   push(criterion: CustomStoppingCriteria): void {
     const known = typeof criterion === "function" || typeof criterion?._call === "function";
     if (!known) throw new InputError(`stopping_criteria: expected functions or criteria, found ${show(criterion)}`);

@@ -4,21 +4,27 @@ import { InputError } from "../errors.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { generate } from "./generate.ts";
 import { type GenerateInputs, generateArguments } from "./generate_inputs.ts";
+import type { FinishReason } from "./stopping.ts";
 import { BaseStreamer, checkStreamer } from "./streamers.ts";
 import { TextOutput, type TextTokenizer } from "./text_output.ts";
 
-/**
- * Generates one row. Leaving the loop early ends the generation.
- * @param begin - is given the prompt's ids before the first new one
- */
+/** Who is told of a stream's beginning and end. */
+interface StreamListener {
+  /** The prompt's ids, before the first new one. */
+  begin?(prompt: ArrayLike<number>): void;
+  /** Why the row ended, where it did by itself. */
+  end?(reason: FinishReason): void;
+}
+
+/** Generates one row. Leaving the loop early ends the generation. */
 export async function* streamTokens(
   model: PreTrainedModel,
   given: GenerateInputs,
-  begin?: (prompt: ArrayLike<number>) => void,
+  listener: StreamListener = {},
 ): AsyncGenerator<number, void, void> {
   const inputs = generateArguments(given, "stream");
   checkStreamer(inputs.streamer);
-  const queue = new TokenQueue(inputs.streamer ?? undefined, begin);
+  const queue = new TokenQueue(inputs.streamer ?? undefined, listener);
   const { signal } = inputs;
   checkSignal(signal);
   signal?.throwIfAborted();
@@ -29,6 +35,7 @@ export async function* streamTokens(
     .then(
       (output) => {
         if (!inputs.past_key_values) output.past_key_values?.dispose();
+        listener.end?.(output.finish_reasons[0]);
         queue.close();
       },
       (error) => queue.close(error),
@@ -42,22 +49,18 @@ export async function* streamTokens(
   }
 }
 
-/**
- * The same as pieces of text, special tokens skipped.
- * @param alone - the text is one of its own, as an answer in a conversation is: it begins without the space that
- *   otherwise parts it from the prompt
- */
+/** The same as pieces of text, special tokens skipped. @param end - is told why the row ended */
 export async function* streamText(
   model: PreTrainedModel,
   inputs: GenerateInputs,
   tokenizer: TextTokenizer,
-  alone = false,
+  end?: StreamListener["end"],
 ): AsyncGenerator<string, void, void> {
   let text = new TextOutput(tokenizer);
   const begin = (prompt: ArrayLike<number>) => {
-    if (!alone) text = new TextOutput(tokenizer, { prompt });
+    text = new TextOutput(tokenizer, { prompt });
   };
-  for await (const id of streamTokens(model, inputs, begin)) {
+  for await (const id of streamTokens(model, inputs, { begin, end })) {
     const piece = text.push(id);
     if (piece !== "") yield piece;
   }
@@ -73,19 +76,19 @@ class TokenQueue extends BaseStreamer {
   private failure: { readonly error: unknown } | undefined;
   private wake: () => void = () => {};
   private readonly next: BaseStreamer | undefined;
-  private readonly begin: ((prompt: ArrayLike<number>) => void) | undefined;
+  private readonly listener: StreamListener;
 
   /** @param next - a streamer of the caller's, which is told the same */
-  constructor(next: BaseStreamer | undefined, begin: ((prompt: ArrayLike<number>) => void) | undefined) {
+  constructor(next: BaseStreamer | undefined, listener: StreamListener) {
     super();
     this.next = next;
-    this.begin = begin;
+    this.listener = listener;
   }
 
   put(value: readonly ArrayLike<number>[]): unknown {
     if (value.length !== 1) throw new InputError(`stream: expected one row, found ${value.length}`);
     const told = this.next?.put(value);
-    if (this.prompt) this.begin?.(value[0]);
+    if (this.prompt) this.listener.begin?.(value[0]);
     else this.tokens.push(value[0][0]);
     this.prompt = false;
     this.wake();

@@ -27,16 +27,18 @@ export function checkStreamer(streamer: unknown): void {
   if (streamer !== undefined) methodsArgument(streamer, "streamer", "put", "end");
 }
 
+/** The options of `TextStreamer`. */
 export interface TextStreamerOptions {
-  /** Leave the prompt out. */
-  skip_prompt?: boolean;
-  skip_special_tokens?: boolean;
-  /** Receives the text piece by piece; without it the text goes to standard output. */
-  callback_function?: ((text: string) => void) | null;
+  /** Leaves the prompt out. @default false */
+  skip_prompt?: boolean | undefined;
+  /** Leaves `<s>`, `</s>` and their like out. @default true */
+  skip_special_tokens?: boolean | undefined;
+  /** Receives the text piece by piece. @default writes it to standard output */
+  callback_function?: ((text: string) => void) | null | undefined;
   /** Receives the ids as they come, those of the prompt too unless it is skipped. */
-  token_callback_function?: ((ids: number[]) => void) | null;
-  /** Further options of `tokenizer.decode`. */
-  decode_kwargs?: Record<string, unknown>;
+  token_callback_function?: ((ids: number[]) => void) | null | undefined;
+  /** Further options of `tokenizer.decode`. @default none */
+  decode_kwargs?: Record<string, unknown> | undefined;
 }
 
 const known = namesOf<TextStreamerOptions>({

@@ -2,28 +2,19 @@
 // Everything that shows generated text goes through here, so that all show the same.
 import { show } from "../config/show.ts";
 import { ConfigError, InputError } from "../errors.ts";
-
-/** Text from ids as they come, as `Tokenizer.decode_stream` gives it with `certain`. */
-interface CertainStream {
-  push(id: number): string;
-  end(): string;
-  readonly pending: string;
-  take(length: number): string;
-}
-
-type DecodeOptions = Record<string, unknown>;
+import type { DecodeStream } from "../text/encoding.ts";
 
 /** What is needed of a tokenizer: `decode_stream`, or `decode` where it is another project's. */
 export interface TextTokenizer {
-  decode_stream?(options: DecodeOptions & { certain: true; prompt: ArrayLike<number> }): CertainStream;
-  decode?(ids: number[], options?: DecodeOptions): string;
+  decode_stream?(options: Record<string, unknown> & { certain: true; prompt: ArrayLike<number> }): DecodeStream;
+  decode?(ids: number[], options?: Record<string, unknown>): string;
 }
 
 export interface TextOutputOptions {
   /** The ids before the new ones. A text's first token has no space of its own; what follows a prompt has. */
   prompt?: ArrayLike<number>;
   /** Options of the tokenizer's decoding; special tokens are skipped unless they say otherwise. */
-  decode?: DecodeOptions;
+  decode?: Record<string, unknown>;
   /** The text ends where one of these does first; of several that end there, it is the longest. */
   stop?: string | readonly string[] | null;
   /** Leave the stop string in the text. Default false. */
@@ -42,7 +33,7 @@ export interface TextOutputOptions {
 export class TextOutput {
   /** The stop string that ended the text; null as long as there is none. */
   stop: string | null = null;
-  private readonly tokens: CertainStream;
+  private readonly tokens: DecodeStream;
   private readonly stops: readonly string[];
   private readonly keepStop: boolean;
   private readonly limit: (text: string) => number;
@@ -134,7 +125,7 @@ function wholeLength(text: string): number {
  * A stream for tokenizers that only decode whole rows: with each token, those of the last piece and what came after them
  * are decoded again. U+FFFD at the end may be the first bytes of a character, and waits.
  */
-class WindowDecoder implements CertainStream {
+class WindowDecoder implements DecodeStream {
   readonly pending = "";
   private readonly decode: (ids: number[]) => string;
   private ids: number[];

@@ -6,7 +6,7 @@ import { consolidatedParts, paramsName } from "../checkpoint/mistral_native.ts";
 import { indexName, type Stem, singleName } from "../checkpoint/shards.ts";
 import { fileName, showName } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
-import type { Listing } from "./listing.ts";
+import { type Listing, sizeOf } from "./listing.ts";
 
 /** What the files are for. */
 export type Purpose = "model" | "tokenizer" | "config" | "adapter";
@@ -126,7 +126,9 @@ const sizes = (paths: readonly string[], listing: Listing): string =>
   paths
     .slice(0, 50)
     .map((path) => {
-      const bytes = allParts(path).reduce((sum, part) => sum + (listing.get(part)?.size ?? 0), 0);
+      const bytes = allParts(path)
+        .flatMap((part) => listing.get(part) ?? [])
+        .reduce((sum, entry) => sum + sizeOf(entry), 0);
       return `  ${showName(path)}  ${(bytes / 1e9).toFixed(2)} GB`;
     })
     .join("\n");

@@ -10,12 +10,13 @@ import { asURL, type ModelSource, remoteAt } from "./find.ts";
 import { type Chooser, fetchSnapshot, type SnapshotOptions, snapshotOptions } from "./snapshot.ts";
 import { parseId } from "./source.ts";
 
+/** The options of `download`. */
 export interface DownloadOptions extends SnapshotOptions {
   /**
-   * Names of files, or patterns: `*` is any text, `?` one character. By default what `from_pretrained` reads: never both
-   * safetensors and pickles.
+   * Names of files, or patterns: `*` is any text, `?` one character.
+   * @default what `from_pretrained` reads: never both safetensors and pickles
    */
-  files?: string | readonly string[];
+  files?: string | readonly string[] | undefined;
 }
 
 const known = [...snapshotOptions, "files"];

@@ -104,10 +104,11 @@ async function send(
     throw failed(error);
   }
   const body = response.body?.getReader();
+  // Deno reads on after an abort.
+  line.signal.addEventListener("abort", () => body?.cancel().catch(() => {}));
   const cancel = () => {
     end();
     line.abort(new NoAnswer("it was given up"));
-    body?.cancel().catch(() => {});
   };
   if (init.method === "HEAD") end();
   else within(stall_ms);
@@ -121,6 +122,7 @@ async function send(
         for (;;) {
           within(stall_ms);
           const { done, value } = (await body?.read()) ?? { done: true };
+          line.signal.throwIfAborted();
           if (done) return;
           // What is made of the bytes may take its time.
           clearTimeout(timer);

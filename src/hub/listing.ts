@@ -13,6 +13,9 @@ export interface TreeEntry {
   readonly xet_hash?: string;
 }
 
+/** Bytes of the file itself, not of what stands for it in git. */
+export const sizeOf = ({ size, lfs_size }: TreeEntry): number => lfs_size ?? size;
+
 /** By path. */
 export type Listing = ReadonlyMap<string, TreeEntry>;
 

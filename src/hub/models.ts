@@ -12,6 +12,7 @@ import { filesBelow } from "./cache.ts";
 import { cacheFolder, readSmall } from "./settings.ts";
 import { partialBytes } from "./transfer.ts";
 
+/** A model in the cache. */
 export interface CachedModel {
   /** Its id on the hub, or its URL. */
   readonly name: string;
@@ -23,9 +24,10 @@ export interface CachedModel {
   readonly complete: boolean;
 }
 
+/** Which cache is meant. */
 export interface CacheOptions {
-  /** Another cache than the environment's. */
-  cache_dir?: string;
+  /** Another cache. @default the environment's */
+  cache_dir?: string | undefined;
 }
 
 const folderName = /^models--[^/\\]+$/;

@@ -10,7 +10,7 @@ import { addPage, blobName, isCommit, isPlainPath, type Listing, MOST_FILES, typ
 import { refusedByHub, refusedByServer } from "./refused.ts";
 import type { Settings } from "./settings.ts";
 import { type HubModel, type Remote, type URLFolder, urlOf } from "./source.ts";
-import type { FileFacts, FileSource } from "./transfer.ts";
+import { encodingOf, type FileFacts, type FileSource } from "./transfer.ts";
 
 /** A file, as its server says where it is and what. */
 export interface Located extends FileFacts {
@@ -125,7 +125,8 @@ function factsOf(answer: Answer, where: string): Located {
   const { headers, url } = answer;
   const of_hub = headers.get("x-linked-etag");
   const etag = blobName(of_hub ?? headers.get("etag"), where);
-  const length = headers.get("x-linked-size") ?? (encoded(answer) ? null : headers.get("content-length"));
+  const length =
+    headers.get("x-linked-size") ?? (encodingOf(answer) !== "identity" ? null : headers.get("content-length"));
   const size = /^\d{1,15}$/.test(length ?? "") ? Number(length) : undefined;
   const hash = /^[0-9a-f]{64}$/.test(etag)
     ? ({ algorithm: "sha256", hex: etag } as const)
@@ -134,8 +135,6 @@ function factsOf(answer: Answer, where: string): Located {
       : undefined;
   return { url, etag, size, hash };
 }
-
-const encoded = ({ headers }: Answer): boolean => (headers.get("content-encoding") ?? "identity") !== "identity";
 
 /** A file's bytes by an address that may expire: then it is asked for again. */
 function renewing(
@@ -194,7 +193,8 @@ function urlFiles(platform: Platform, { url, file }: URLFolder, caller: Caller, 
     const { headers } = answer;
     if (headers.has("x-linked-etag")) return factsOf(answer, where);
     const total = /^bytes 0-0\/(\d{1,15})$/.exec(headers.get("content-range") ?? "")?.[1];
-    const length = total ?? (answer.status === 206 || encoded(answer) ? null : headers.get("content-length"));
+    const length =
+      total ?? (answer.status === 206 || encodingOf(answer) !== "identity" ? null : headers.get("content-length"));
     // Whoever says neither may have another file every time.
     const version = headers.get("etag") ?? headers.get("last-modified") ?? crypto.randomUUID();
     const size = /^\d{1,15}$/.test(length ?? "") ? Number(length) : undefined;

@@ -24,9 +24,9 @@ export interface HubOptions {
 /** What holds for every call that does not say otherwise, by transformers.js's names. Absent: what the environment says. */
 export interface HubEnvironment {
   /** The hub's address. */
-  remoteHost?: string;
+  remoteHost?: string | undefined;
   /** Where downloads are kept. */
-  cacheDir?: string;
+  cacheDir?: string | undefined;
   /** Whether servers may be asked at all. */
   allowRemoteModels: boolean;
 }

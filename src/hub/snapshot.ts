@@ -10,16 +10,18 @@ import type { Platform } from "../platform/platform.ts";
 import { RepositoryCache } from "./cache.ts";
 import type { Choice } from "./choose.ts";
 import { NoAnswer } from "./http.ts";
-import { checkPath, isPlainPath, type Listing } from "./listing.ts";
+import { checkPath, isPlainPath, type Listing, sizeOf } from "./listing.ts";
 import { type DownloadProgress, Progress } from "./progress.ts";
 import { type Located, openRemote, type RemoteFiles } from "./remote.ts";
 import { type HubOptions, hubOptions, readSettings, type Settings } from "./settings.ts";
 import type { Remote } from "./source.ts";
 import { Changed, partialBytes, partialNames, transfer } from "./transfer.ts";
 
+/** What a download may be told. */
 export interface SnapshotOptions extends HubOptions {
   /** Told of each part that has come in. Where it returns promises, the call ends when they are settled. */
   progress_callback?: ((info: DownloadProgress) => void) | undefined;
+  /** Aborts it: the call rejects with its reason. */
   signal?: AbortSignal | undefined;
 }
 
@@ -43,6 +45,8 @@ const SMALL_BYTES = 2 ** 24;
 const SIDE_BY_SIDE = 8;
 /** How often the first questions are asked: who is offline hears of it within seconds. */
 const FIRST_TRIES = 4;
+/** How often another process's download is looked at. */
+const WATCH_MS = 1000;
 /** How often a file is begun anew that changes while it comes. */
 const MOST_CHANGES = 3;
 
@@ -157,7 +161,10 @@ class Fetching {
 
   private async missing(commit: string, listing: Listing, paths: readonly string[]): Promise<string[]> {
     const lacks: string[] = [];
-    for (const path of paths) if (!(await this.cache.has(commit, path, listing.get(path)?.size))) lacks.push(path);
+    for (const path of paths) {
+      const entry = listing.get(path);
+      if (!(await this.cache.has(commit, path, entry && sizeOf(entry)))) lacks.push(path);
+    }
     return lacks;
   }
 
@@ -199,7 +206,7 @@ class Fetching {
     const located = new Map<string, Located>();
     await eachOf(lacks, SIDE_BY_SIDE, this.signal, async (path) => {
       const facts = await this.files.locate(commit, path);
-      located.set(path, { ...facts, size: facts.size ?? (listing.get(path)!.size || undefined) });
+      located.set(path, { ...facts, size: facts.size ?? (sizeOf(listing.get(path)!) || undefined) });
     });
     const progress = new Progress(this.files.name, callback);
     let needed = 0;
@@ -271,7 +278,9 @@ class Fetching {
     stop: AbortSignal,
   ): Promise<void> {
     const { etag, size } = located;
-    const unlock = await this.cache.lock(etag, stop);
+    // Of what another process fetches, its notes tell.
+    const watch = setInterval(() => void this.keptOf(located).then(loaded, () => {}), WATCH_MS);
+    const unlock = await this.cache.lock(etag, stop).finally(() => clearInterval(watch));
     try {
       // Another call or process may have fetched it meanwhile.
       if (await this.cache.has(commit, path, size)) return;

@@ -1,6 +1,7 @@
 // One file, from a server onto the disk: in ranges that come side by side, on the way hashed in their order. It is written
 // beside its place, with a note of what has come, so that it is gone on with after a cut, and after the end of a process.
 import { eachOf } from "../abort.ts";
+import { printable } from "../config/show.ts";
 import { HubError, WriteError } from "../errors.ts";
 import { saveFile } from "../platform/files.ts";
 import type { PatchFile, Platform } from "../platform/platform.ts";
@@ -220,6 +221,11 @@ class Transfer {
     let furthest = 0;
     await patiently(MOST_TRIES, signal, async (progress) => {
       const answer = await this.source.get({}, signal);
+      const encoding = encodingOf(answer);
+      if (encoding !== "identity") {
+        answer.cancel();
+        throw new HubError(`${name}: comes compressed (${printable(encoding, 40)}), though it was asked for as it is`);
+      }
       this.ranges = new Ranges();
       let at = 0;
       await this.write(file, answer, 0, size ?? Number.POSITIVE_INFINITY, (written) => {
@@ -282,10 +288,10 @@ class Transfer {
   }
 
   /** What is wrong with an answer that is to be a range from `at` on. */
-  private faultOf({ status, headers }: Answer, at: number): Error | undefined {
-    const encoding = headers.get("content-encoding") ?? "identity";
+  private faultOf(answer: Answer, at: number): Error | undefined {
+    const { status, headers } = answer;
     const [, first, end = "*"] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("content-range") ?? "") ?? [];
-    if (status === 206 && encoding === "identity" && Number(first) === at) {
+    if (status === 206 && encodingOf(answer) === "identity" && Number(first) === at) {
       const size = end === "*" ? this.facts.size : Number(end);
       return size === this.facts.size ? undefined : this.changed(`expected ${this.facts.size} bytes, found ${size}`);
     }
@@ -318,6 +324,9 @@ class Transfer {
     await saveFile(this.platform, beside, (sink) => sink.write(text));
   }
 }
+
+/** Some runtimes undo it, others do not, and none says so. */
+export const encodingOf = ({ headers }: Answer): string => headers.get("content-encoding") || "identity";
 
 /** Parts as one, where there are any. */
 function joined(parts: readonly Uint8Array[], length: number): readonly Uint8Array[] {

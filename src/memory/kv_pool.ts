@@ -4,19 +4,21 @@
 // are counted: a fork or a shared prefix refers to the pages that are there.
 import type { ModelShape } from "../config/shape.ts";
 import { EngineError, MemoryError } from "../errors.ts";
-import { formats, rowBytes } from "../quant/formats.ts";
+import { type FileFormat, formats, rowBytes } from "../quant/formats.ts";
 import { alignUp } from "./bank.ts";
 
 /** Positions of a page: the block of keys that attention takes at a time. */
 export const PAGE_POSITIONS = 64;
 
-/** How caches store keys and values: the numbers that the kernels know them by, and the formats of rows. */
-export const kvFormats = {
+/** How caches store keys and values. */
+export type KvFormat = "f32" | "f16" | "q8_0";
+
+/** The numbers that the kernels know them by, and the formats of rows. */
+export const kvFormats: { readonly [F in KvFormat]: { readonly id: number; readonly row: FileFormat } } = {
   f32: { id: 0, row: formats.F32 },
   f16: { id: 1, row: formats.F16 },
   q8_0: { id: 2, row: formats.Q8_0 },
-} as const;
-export type KvFormat = keyof typeof kvFormats;
+};
 
 /** Rows are padded to a multiple of this many values: cpp/kernels.h, kv_row_bytes. */
 const ROW_VALUES = 16;

@@ -32,12 +32,14 @@ export interface AdapterInfo {
   active: boolean;
 }
 
+/** The options of `load_adapter`. */
 export interface LoadAdapterOptions extends HubOptions {
-  /** What it is called from now on; "default" where absent. */
-  adapter_name?: string;
-  /** Multiplies what the file says: 1 by default. */
-  scale?: number;
-  signal?: AbortSignal;
+  /** What it is called from now on. @default "default" */
+  adapter_name?: string | undefined;
+  /** Multiplies what the file says. @default 1 */
+  scale?: number | undefined;
+  /** Aborts loading, which rejects with its reason. */
+  signal?: AbortSignal | undefined;
 }
 
 export const adapterOptions: readonly string[] = [

@@ -24,13 +24,14 @@ export type RowMark = Pick<PageList, "length" | "hidden_slots">;
  * extends it in place. Its memory is the engine's until `dispose`.
  */
 export class KeyValueCache {
-  /** (row) internal: what the parts of this library work on. */
+  /** @internal (row) What the parts of this library work on. */
   readonly rows: readonly PageList[];
   /** Columns so far, padding included, as transformers counts. */
   private columns: number;
   private readonly owner: CacheOwner;
   private readonly state: CacheState;
 
+  /** @internal */
   constructor(owner: CacheOwner, rows: readonly PageList[], columns = 0) {
     this.owner = owner;
     this.rows = rows;
@@ -38,7 +39,7 @@ export class KeyValueCache {
     this.state = new CacheState(rows, owner.pool);
   }
 
-  /** An empty cache of `rows` sequences. */
+  /** @internal An empty cache of `rows` sequences. */
   static empty(owner: CacheOwner, rows: number): KeyValueCache {
     return new KeyValueCache(
       owner,
@@ -51,23 +52,23 @@ export class KeyValueCache {
     return this.columns;
   }
 
-  /** Counts columns that a call has added. */
+  /** @internal Counts columns that a call has added. */
   advance(columns: number): void {
     this.columns += columns;
   }
 
-  /** What `restore` needs to take back what a call that failed has added. */
+  /** @internal What `restore` needs to take back what a call that failed has added. */
   mark(): readonly RowMark[] {
     return this.rows.map(({ length, hidden_slots }) => ({ length, hidden_slots }));
   }
 
-  /** Forgets what was added since `mark`. Pages that a window has passed meanwhile are gone: then the cache is of no more use. */
+  /** @internal Forgets what was added since `mark`. Pages that a window has passed meanwhile are gone: then the cache is of no more use. */
   restore(marks: readonly RowMark[]): void {
     this.keep(marks.map(({ length }) => length));
     for (const [i, row] of this.rows.entries()) row.hidden_slots = marks[i].hidden_slots;
   }
 
-  /** Forgets of each row what lies beyond a length. */
+  /** @internal Forgets of each row what lies beyond a length. */
   keep(lengths: readonly number[]): void {
     if (this.owner.pool.closed) return;
     for (const [i, row] of this.rows.entries()) {
@@ -76,29 +77,30 @@ export class KeyValueCache {
     }
   }
 
-  /** Columns before the first slot of a row: padding that was never stored. */
+  /** @internal Columns before the first slot of a row: padding that was never stored. */
   dropped(row: number): number {
     return this.columns - this.rows[row].length;
   }
 
-  /** Whether each row's keys were computed with the adapters that it is to have. */
+  /** @internal Whether each row's keys were computed with the adapters that it is to have. */
   suits(adapters: readonly AdapterSet[]): boolean {
     return this.rows.every((row, i) => row.length === 0 || sameAdapters(row.adapters.marks, adapters[i].marks));
   }
 
-  /** Says what the rows have from now on. @throws {@link InputError} when keys that are there were computed with others */
+  /** @internal Says what the rows have from now on. @throws {@link InputError} when keys that are there were computed with others */
   adapt(adapters: readonly AdapterSet[]): void {
     for (const [i, row] of this.rows.entries())
       if (row.length > 0) checkAdapters(i, row.adapters.marks, adapters[i].marks);
     for (const [i, row] of this.rows.entries()) row.adapters = adapters[i];
   }
 
-  /** Whether the cache is kept by this engine: it lies in its memory, and means nothing to any other. */
+  /** @internal Whether the cache is kept by this engine: it lies in its memory, and means nothing to any other. */
   isOf(owner: CacheOwner): boolean {
     return this.owner === owner;
   }
 
   /**
+   * @internal
    * @throws {@link EngineError} after `dispose`, of the model, too, or after a call that was cut off beyond repair
    * @throws {@link InputError} while a call extends the cache
    */
@@ -111,7 +113,7 @@ export class KeyValueCache {
     if (state.busy) throw new InputError("past_key_values: another call is extending this cache; fork it before");
   }
 
-  /** Keeps every other call away, until the function that it gives is called. @throws as `check` */
+  /** @internal Keeps every other call away, until the function that it gives is called. @throws as `check` */
   acquire(): () => void {
     this.check();
     const { state } = this;
@@ -165,7 +167,7 @@ export class KeyValueCache {
     this.state.dispose();
   }
 
-  /** Disposes it once nobody refers to it any more: for caches that a caller was given and may have forgotten. */
+  /** @internal Disposes it once nobody refers to it any more: for caches that a caller was given and may have forgotten. */
   disposeWhenForgotten(): this {
     forgotten.register(this, this.state);
     return this;

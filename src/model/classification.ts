@@ -7,15 +7,20 @@ import type { ForwardInputs, InputRow } from "./inputs.ts";
 import { binaryCrossEntropy, crossEntropy, meanSquaredError } from "./losses.ts";
 import { type ModelOutput, PreTrainedModel } from "./pretrained.ts";
 
+/** What a classifier's forward pass gives back. */
 export interface ClassifierOutput extends ModelOutput {
   /** float32 (rows, num_labels), of tokens (rows, length, num_labels) */
   logits: Tensor;
   loss?: number;
 }
 
+/** What a classifier of texts takes. */
 export interface SequenceClassificationInputs extends ForwardInputs {
-  /** (rows) the class of each, or what a regression aims at; (rows, num_labels) of a regression or of several labels. */
-  labels?: Tensor | readonly number[] | readonly (readonly number[])[];
+  /**
+   * (rows) the class of each, or what a regression aims at; (rows, num_labels) of a regression or of several labels: then
+   * the result has `loss`.
+   */
+  labels?: Tensor | readonly number[] | readonly (readonly number[])[] | undefined;
 }
 
 /** Labels as numbers, `width` for each row, and what they are. */
@@ -41,10 +46,13 @@ export interface MixtralForSequenceClassification {
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
 export class MixtralForSequenceClassification extends PreTrainedModel {
+  /** @internal */
   static override readonly head = "score";
   declare readonly config: MixtralConfig;
+  /** @internal */
   protected override readonly own_arguments = ["labels"];
 
+  /** @internal */
   protected async compute(inputs: SequenceClassificationInputs): Promise<ClassifierOutput> {
     const { num_labels } = this.config;
     const labels = inputs.labels === undefined ? undefined : this.labelValues(inputs.labels);
@@ -112,9 +120,10 @@ export class MixtralForSequenceClassification extends PreTrainedModel {
   }
 }
 
+/** What a classifier of tokens takes. */
 export interface TokenClassificationInputs extends ForwardInputs {
-  /** (rows, length) the class of each token, -100 where one does not count. */
-  labels?: TokenIds;
+  /** (rows, length) the class of each token, -100 where one does not count: then the result has `loss`. */
+  labels?: TokenIds | undefined;
 }
 
 export interface MixtralForTokenClassification {
@@ -133,10 +142,13 @@ export interface MixtralForTokenClassification {
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
 export class MixtralForTokenClassification extends PreTrainedModel {
+  /** @internal */
   static override readonly head = "score";
   declare readonly config: MixtralConfig;
+  /** @internal */
   protected override readonly own_arguments = ["labels"];
 
+  /** @internal */
   protected async compute(inputs: TokenClassificationInputs): Promise<ClassifierOutput> {
     const { num_labels } = this.config;
     const labels = inputs.labels === undefined ? undefined : toRows(inputs.labels, "labels");

@@ -20,7 +20,7 @@ import { type AdapterInfo, Adapters } from "./adapters.ts";
 import { type CacheOwner, KeyValueCache } from "./cache.ts";
 import { type CacheMemory, hashRanges, readCache, writeCache } from "./cache_file.ts";
 import type { LoadOptions } from "./options.ts";
-import { mostPages } from "./pages.ts";
+import { mostPages, type PageList } from "./pages.ts";
 import { describePlan, type EnginePlan, MAX_SEQUENCES } from "./plan.ts";
 import { Profile } from "./profile.ts";
 import type { Rotary } from "./rotary.ts";
@@ -146,6 +146,7 @@ export class Engine {
       {
         run: (job) => this.run(job),
         wantPause: (wanted) => team.wantPause(wanted),
+        chunkDone: () => team.layersPassed / model.layers.length,
         check: () => (watch.due ? watch.check() : undefined),
         nextTurn: (callback) => platform.next_turn(callback),
       },
@@ -190,7 +191,7 @@ export class Engine {
   }
 
   /** The cache of sequences that are there already. */
-  cacheOf(rows: KeyValueCache["rows"], columns: number): KeyValueCache {
+  cacheOf(rows: readonly PageList[], columns: number): KeyValueCache {
     return new KeyValueCache(this.owner, rows, columns);
   }
 
@@ -242,7 +243,7 @@ export class Engine {
     );
   }
 
-  private async saveCache(path: string, columns: number, rows: KeyValueCache["rows"]): Promise<void> {
+  private async saveCache(path: string, columns: number, rows: readonly PageList[]): Promise<void> {
     await saveFile(this.platform, path, (file) => writeCache(this.cacheMemory, file, columns, rows));
   }
 

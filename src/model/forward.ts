@@ -22,6 +22,7 @@ export class Forward {
   private readonly memory: ThreadMemory;
   private readonly setup: Setup;
   private readonly phases: Phases;
+  private readonly barrier: Barrier;
   private readonly attention: Attention;
   private readonly router: Router;
   private readonly experts: Experts;
@@ -34,6 +35,7 @@ export class Forward {
     this.setup = setup;
     this.memory = new ThreadMemory(setup, thread);
     this.products = new Products(this.memory, setup, thread);
+    this.barrier = barrier;
     this.phases = new Phases(thread, threads, barrier, work, this.products.counter, setup.profile);
     const { memory, products, phases } = this;
     const norm = new Norm(memory, setup.shape.hidden, setup.shape.eps, thread);
@@ -99,13 +101,16 @@ export class Forward {
       this.copyPages(step.copies);
       this.embed(view);
     });
+    const tell = step.lane === 0 && this.phases.thread === 0 ? (done: number) => this.barrier.passed(done) : undefined;
     for (const [i, layer] of layers.entries()) {
+      tell?.(i);
       this.capture(view, i);
       yield* this.attention.run(view, layer, i);
       yield* this.router.run(view, layer, i);
       yield* this.experts.run(view, layer, i);
     }
     yield* this.head.run(view);
+    tell?.(0);
   }
 
   /** Copies whole pages, layer by layer, each thread some layers. */

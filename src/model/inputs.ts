@@ -12,36 +12,45 @@ import { reachOf } from "./sequence.ts";
 
 /** What a forward call of every class takes, as transformers names it. */
 export interface ForwardInputs {
-  input_ids?: TokenIds;
+  /** (rows, length) tokens; or `inputs_embeds`. */
+  input_ids?: TokenIds | undefined;
   /** float32 (rows, length, hidden), instead of `input_ids`. */
-  inputs_embeds?: Tensor;
-  /** (rows, past + length): 0 where a position is padding. */
-  attention_mask?: TokenIds;
-  /** (rows, length) or (length). Absent: past + 0, 1, 2, …, whatever the mask says. */
-  position_ids?: TokenIds;
-  past_key_values?: KeyValueCache;
-  /** Another name of `past_key_values`, which transformers gives it from 5.24 on. */
-  cache?: KeyValueCache;
-  /** What all rows have: the name of an adapter, of several, which add up, or null for none. The active ones where absent. */
-  adapter?: string | readonly string[] | null;
-  /** What each row has, as `adapter` takes it; `"__base__"` is none, too. */
-  adapter_names?: readonly (string | readonly string[] | null)[];
-  use_cache?: boolean;
-  /** Results always come as an object: `false` is refused. */
-  return_dict?: boolean;
-  output_hidden_states?: boolean;
-  /** Of mixtures of experts. */
-  output_router_logits?: boolean;
-  output_attentions?: boolean;
-  signal?: AbortSignal;
+  inputs_embeds?: Tensor | undefined;
+  /** (rows, past + length): 0 where a position is padding. @default 1 */
+  attention_mask?: TokenIds | undefined;
+  /** (rows, length) or (length). @default past + 0, 1, 2, …, whatever the mask says */
+  position_ids?: TokenIds | undefined;
+  /** The cache of the tokens before, which is extended in place. @default an empty one */
+  past_key_values?: KeyValueCache | undefined;
+  /** Another name of `past_key_values`, which transformers gives it from 5.24 on. @default an empty one */
+  cache?: KeyValueCache | undefined;
+  /** What all rows have: the name of an adapter, of several, which add up, or null for none. @default the active ones */
+  adapter?: string | readonly string[] | null | undefined;
+  /** What each row has, as `adapter` takes it; `"__base__"` is none, too. @default as `adapter` */
+  adapter_names?: readonly (string | readonly string[] | null)[] | undefined;
+  /** Whether the result has `past_key_values`. @default that of the config, which is true; false with `labels` */
+  use_cache?: boolean | undefined;
+  /** Results always come as an object: `false` is refused. @default true */
+  return_dict?: boolean | undefined;
+  /** Whether the result has `hidden_states`. @default that of the config, which is false */
+  output_hidden_states?: boolean | undefined;
+  /**
+   * Whether the result has `router_logits` and `aux_loss`; of mixtures of experts.
+   * @default that of the config, which is false
+   */
+  output_router_logits?: boolean | undefined;
+  /** Whether the result has `attentions`. @default that of the config, which is false */
+  output_attentions?: boolean | undefined;
+  /** Aborts the call, which rejects with its reason. */
+  signal?: AbortSignal | undefined;
 }
 
 /** And of a language model. */
 export interface CausalLMInputs extends ForwardInputs {
-  /** (rows, length), -100 where a position does not count. */
-  labels?: TokenIds;
-  /** The last positions whose logits are wanted (0: all), or their indices. */
-  logits_to_keep?: number | readonly number[];
+  /** (rows, length) the tokens that are to be predicted, -100 where a position does not count: then the result has `loss`. */
+  labels?: TokenIds | undefined;
+  /** The last positions whose logits are wanted (0: all), or their indices. @default 0 */
+  logits_to_keep?: number | readonly number[] | undefined;
 }
 
 /** What a call adds to one sequence. */

@@ -15,58 +15,81 @@ export interface ProgressInfo extends Omit<DownloadProgress, "status"> {
   status: DownloadProgress["status"] | "ready";
 }
 
+/** The options of `from_pretrained` and `pipeline`. */
 export interface LoadOptions extends HubOptions {
-  /** Replaces the checkpoint's config. */
-  config?: object;
-  /** Threads of the team; as many as cores by default. */
-  threads?: number;
-  /** Tokens that a sequence can have, prompt and answer together. @default `max_position_embeddings`; any number behind a window */
-  context?: number;
-  /** How caches store keys and values. */
-  kv_dtype?: KvFormat;
+  /** Replaces the checkpoint's config: one, or some of its fields. @default the checkpoint's */
+  config?: object | undefined;
+  /** Threads that compute. @default as many as there are cores */
+  threads?: number | undefined;
   /**
-   * `tiled` (flash attention, the default) never stores the scores of more than 64 keys; `eager` stores the whole matrix
-   * of a chunk, as Hugging Face's eager attention does. They differ by rounding alone. `sdpa` and
-   * `flash_attention_2` are other names of `tiled`.
+   * Tokens that a sequence can have, prompt and answer together.
+   * @default `max_position_embeddings`; any number behind a window
    */
-  attn_implementation?: "tiled" | "eager" | "sdpa" | "flash_attention_2";
-  /** Weights: mapped where possible, only mapped, or read. */
-  mmap?: "auto" | boolean;
-  /** Reads every weight first, and refuses a checkpoint in which one is NaN or infinite. False by default: it takes as long as reading the files. */
-  check_tensors?: boolean;
+  context?: number | undefined;
+  /**
+   * How caches store keys and values: f16 takes half of the memory, q8_0 about a quarter, and both are less exact.
+   * @default "f32"
+   */
+  kv_dtype?: KvFormat | undefined;
+  /**
+   * `tiled` (flash attention) never stores the scores of more than 64 keys; `eager` stores the whole matrix of a chunk, as
+   * Hugging Face's eager attention does. They differ by rounding alone. `sdpa` and `flash_attention_2` are other names of
+   * `tiled`.
+   * @default "tiled"
+   */
+  attn_implementation?: "tiled" | "eager" | "sdpa" | "flash_attention_2" | undefined;
+  /**
+   * Whether weights stay in their files, of which the system reads pages as they are used (`true` fails where it cannot), or
+   * are read into memory (`false`).
+   * @default "auto": mapped where that is possible
+   */
+  mmap?: "auto" | boolean | undefined;
+  /**
+   * Reads every weight first, which takes as long as reading the files, and refuses a checkpoint in which one is NaN or
+   * infinite.
+   * @default false
+   */
+  check_tensors?: boolean | undefined;
   /**
    * How weights are stored in memory: `auto` as the file has them, or as in a GGUF file of that type (`f32`, `bf16`, `q8_0`,
    * `q4_0`, `q4_k_m`, …), encoded while the model loads. Norms and routers are f32 always.
+   * @default "auto"
    */
-  dtype?: string;
-  /** An importance matrix for `dtype`: a file of `imatrix`, or of llama.cpp. */
-  imatrix?: string;
+  dtype?: string | undefined;
+  /** An importance matrix for `dtype`: the path of a file of `imatrix`, or of llama.cpp. @default none */
+  imatrix?: string | undefined;
   /**
    * Quantizes the linear layers of a checkpoint in full precision as bitsandbytes does it, while they load; the embedding
    * and the head stay. A checkpoint that is quantized already needs none.
+   * @default the checkpoint's
    */
-  quantization_config?: BitsAndBytesConfig | BitsAndBytesOptions;
-  device?: "cpu";
+  quantization_config?: BitsAndBytesConfig | BitsAndBytesOptions | undefined;
+  /** Where it runs. @default "cpu" */
+  device?: "cpu" | undefined;
   /** Told of each part that has come in. Where it returns promises, loading ends when they are settled. */
-  progress_callback?: (info: ProgressInfo) => void;
-  signal?: AbortSignal;
+  progress_callback?: ((info: ProgressInfo) => void) | undefined;
+  /** Aborts loading, which rejects with its reason. */
+  signal?: AbortSignal | undefined;
   /**
-   * Bytes that all caches together may take. By default what `max_sequences` sequences could need, but at most half of the
-   * memory that is free. Sequences wait for each other where it is used up.
+   * Bytes that all caches together may take. Sequences wait for each other where it is used up.
+   * @default what `max_sequences` sequences could need, but at most half of the memory that is free
    */
-  kv_bytes?: number;
-  /** Tokens of a prompt's chunk at most. */
-  chunk_size?: number;
-  /** How long a step may take, in milliseconds, while others wait: 250 by default. A chunk that takes longer pauses. */
-  step_ms?: number;
-  /** Sequences that are worked on at once, over all calls: further calls wait. 64 by default. */
-  max_sequences?: number;
-  /** Which kernel build: relaxed SIMD where the runtime has it (`auto`), or one by name. The results are the same bits. */
-  simd?: "auto" | "plain" | "relaxed";
-  /** Times every phase of every step: see `model.profile`. */
-  profile?: boolean;
-  /** Bytes of one weight bank at most, for tests of models that span several. */
-  bank_bytes?: number;
+  kv_bytes?: number | undefined;
+  /** Tokens of a prompt that are computed at once, at most. @default 512 */
+  chunk_size?: number | undefined;
+  /** How long a step may take, in milliseconds, while others wait. A chunk that takes longer pauses. @default 250 */
+  step_ms?: number | undefined;
+  /** Sequences that are worked on at once, over all calls: further calls wait. @default 64 */
+  max_sequences?: number | undefined;
+  /**
+   * Which kernel build: relaxed SIMD where the runtime has it (`auto`), or one by name. The results are the same bits.
+   * @default "auto"
+   */
+  simd?: "auto" | "plain" | "relaxed" | undefined;
+  /** Times every phase of every step: see `model.profile`. @default false */
+  profile?: boolean | undefined;
+  /** Bytes of one weight bank at most, for tests of models that span several. @default what a memory can hold */
+  bank_bytes?: number | undefined;
 }
 
 /** The names of all of them. */

@@ -40,6 +40,12 @@ export interface ModelOutput {
   past_key_values?: KeyValueCache;
 }
 
+/** The options of `from_config`. */
+export interface RandomOptions extends LoadOptions {
+  /** Seeds the weights: the same seed gives the same bits in every runtime. @default 0 */
+  seed?: number | bigint | undefined;
+}
+
 /** What a class wants of a call beside what was asked for: of its head, and perhaps the last hidden states. */
 type HeadWanted = Pick<ForwardWants, "kept" | "size" | "labels"> &
   Partial<Pick<ForwardWants, "hidden_states" | "squares">>;
@@ -47,16 +53,23 @@ type HeadWanted = Pick<ForwardWants, "kept" | "size" | "labels"> &
 /** A class of models, with what its static methods need of each other. */
 type ModelClass<T> = Pick<typeof PreTrainedModel, "head" | "config_class" | "from_checkpoint"> & { prototype: T };
 
+/** What every class of models is: loaded by `from_pretrained`, called for its forward pass, ended by `dispose`. */
 export abstract class PreTrainedModel extends Callable {
+  /** The shape and settings. */
   readonly config: PreTrainedConfig;
+  /** The model's own settings of `generate`, from its generation_config.json. */
   readonly generation_config: GenerationConfig;
-  /** The engine underneath, for the parts of this library. */
+  /** @internal The engine underneath. */
   readonly engine: Engine;
-  /** The head that a checkpoint of this class must hold. */
+  /** @internal The head that a checkpoint of this class must hold. */
   static readonly head: HeadName | null = null;
-  /** The class of its config. */
+  /** @internal The class of its config. */
   static readonly config_class: ConfigClass = MixtralConfig;
 
+  /** Models are made by `from_pretrained` and `from_config`. */
+  protected constructor(...parts: never[]);
+  /** @internal */
+  protected constructor(engine: Engine, config: PreTrainedConfig, generation_config: GenerationConfig);
   protected constructor(engine: Engine, config: PreTrainedConfig, generation_config: GenerationConfig) {
     super();
     this.engine = engine;
@@ -71,18 +84,19 @@ export abstract class PreTrainedModel extends Callable {
    *   reason when aborted
    */
   static async from_pretrained<T extends PreTrainedModel>(
-    this: ModelClass<T>,
+    this: { readonly prototype: T },
     source: ModelSource,
     options: LoadOptions = {},
   ): Promise<T> {
+    const Class = this as ModelClass<T>;
     const given = readOptions(options, "from_pretrained");
     const repository = await findRepository(await currentPlatform(), source, "model", given);
     const checkpoint = await openCheckpoint(repository, {
       config: given.config as PreTrainedConfig | undefined,
-      config_class: this.config_class,
+      config_class: Class.config_class,
     });
     try {
-      return await this.from_checkpoint(checkpoint, given);
+      return await Class.from_checkpoint(checkpoint, given);
     } finally {
       await checkpoint.close();
     }
@@ -91,17 +105,17 @@ export abstract class PreTrainedModel extends Callable {
   /**
    * A model without a checkpoint: random weights of `config.initializer_range`, in float32.
    * @param config - a config, or some of its fields
-   * @param options - as of from_pretrained, and `seed` (0): the same seed gives the same bits in every runtime
    * @throws ConfigError or MemoryError
    * @example
    * const config = new MixtralConfig({ vocab_size: 64, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2 });
    * const model = await MixtralForCausalLM.from_config(config, { seed: 7 });
    */
   static async from_config<T extends PreTrainedModel>(
-    this: ModelClass<T>,
+    this: { readonly prototype: T },
     config: PreTrainedConfig | Readonly<Record<string, unknown>>,
-    options: LoadOptions & { seed?: number | bigint } = {},
+    options: RandomOptions = {},
   ): Promise<T> {
+    const Class = this as ModelClass<T>;
     const { seed = 0, ...load } = readOptions(options, "from_config", ["seed"]);
     if (typeof seed !== "bigint" && !Number.isSafeInteger(seed))
       throw new InputError(`seed: expected an integer, found ${show(seed)}`);
@@ -109,13 +123,13 @@ export abstract class PreTrainedModel extends Callable {
       throw new InputError(`dtype: random weights are f32, found ${show(load.dtype)}`);
     if (load.quantization_config !== undefined)
       throw new InputError("quantization_config: random weights are f32, and stay so");
-    const checked = config instanceof PreTrainedConfig ? config : readConfig(config, "the config", this.config_class);
+    const checked = config instanceof PreTrainedConfig ? config : readConfig(config, "the config", Class.config_class);
     checked.validate();
-    return this.from_checkpoint(await randomCheckpoint(await currentPlatform(), checked, this.head, seed), load);
+    return Class.from_checkpoint(await randomCheckpoint(await currentPlatform(), checked, Class.head, seed), load);
   }
 
   /**
-   * Starts the engine on an open checkpoint, for the parts of this library. It stays the caller's, to be closed afterwards.
+   * @internal Starts the engine on an open checkpoint. It stays the caller's, to be closed afterwards.
    * @throws what from_pretrained does
    */
   static async from_checkpoint<T extends PreTrainedModel>(
@@ -132,17 +146,12 @@ export abstract class PreTrainedModel extends Callable {
       throw new CheckpointError(
         `${name}: found model_type "${config.model_type}", which is for another class; the Auto classes choose it`,
       );
-    const tell = (status: "initiate" | "done" | "ready") =>
-      progress_callback({
-        status,
-        name,
-        file: name,
-        loaded: 0,
-        total: 0,
-        progress: status === "initiate" ? 0 : 100,
-      });
-    tell("initiate");
     let engine: Engine | undefined;
+    const tell = (status: "initiate" | "done" | "ready") => {
+      const total = engine?.info().weight_bytes ?? 0;
+      progress_callback({ status, name, file: name, loaded: total, total, progress: engine ? 100 : 0 });
+    };
+    tell("initiate");
     try {
       engine = await loadEngine(await currentPlatform(), checkpoint, { ...options, progress_callback }, this.head);
       tell("done");
@@ -164,7 +173,7 @@ export abstract class PreTrainedModel extends Callable {
   }
 
   /**
-   * For the parts of this library: tokens of a text at a time. A sliding window makes any number possible; the model knows
+   * @internal Tokens of a text at a time. A sliding window makes any number possible; the model knows
    * those that it was trained with.
    */
   get positions(): number {
@@ -223,23 +232,25 @@ export abstract class PreTrainedModel extends Callable {
     await this.engine.adapters.delete(names);
   }
 
-  /** Arguments of the class's forward pass beside those of every class. */
+  /** @internal Arguments of the class's forward pass beside those of every class. */
   protected readonly own_arguments: readonly string[] = [];
 
+  /** @internal */
   async _call(inputs: never): Promise<ModelOutput> {
     return this.forward(inputs);
   }
 
+  /** The forward pass, which calling the model is, too. @throws {@link InputError} naming the argument that is wrong */
   async forward(inputs: ForwardInputs): Promise<ModelOutput> {
     const routed = this.config instanceof MixtralConfig ? ["output_router_logits"] : [];
     return this.compute(checkArguments(inputs, [...this.own_arguments, ...routed]));
   }
 
-  /** The forward pass of the class. */
+  /** @internal The forward pass of the class. */
   protected abstract compute(inputs: ForwardInputs): Promise<ModelOutput>;
 
   /**
-   * The forward pass.
+   * @internal The forward pass.
    * @param wants_of - what is wanted of it, from the number of rows and their length
    * @param use_cache - what holds where the call says nothing
    * @throws {@link InputError} naming the argument that is wrong; the signal's reason when aborted
@@ -298,7 +309,7 @@ export abstract class PreTrainedModel extends Callable {
   }
 
   /**
-   * For the parts of this library: reads a text from its first token, and adds the squares of what each matrix is multiplied
+   * @internal Reads a text from its first token, and adds the squares of what each matrix is multiplied
    * by to `squares` (see squares.ts).
    * @returns the last hidden states, float32 (1, ids, hidden), where `normed`: what the head is multiplied by
    */
@@ -314,7 +325,7 @@ export abstract class PreTrainedModel extends Callable {
     return results.hidden_states?.[0];
   }
 
-  /** For the parts of this library. */
+  /** @internal */
   get math(): ExactMath {
     return this.engine.logits.exports;
   }
@@ -365,6 +376,7 @@ export abstract class PreTrainedModel extends Callable {
     return this.engine.profile;
   }
 
+  /** What was loaded, where it is, and the memory that it takes. */
   info(): ModelInfo {
     return this.engine.info();
   }

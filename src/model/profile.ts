@@ -37,6 +37,7 @@ interface ProfiledStep {
 /** Steps that are kept for the trace at most: a trace of more is no help to anyone. */
 const TRACED_STEPS = 200;
 
+/** What every step of a model took, phase by phase, where it was loaded with `profile: true`. */
 export class Profile {
   readonly threads: number;
   private readonly steps: ProfiledStep[] = [];
@@ -50,11 +51,12 @@ export class Profile {
     prefill: { phases: new Map(), layers: new Map(), steps: 0, rows: 0 },
   };
 
+  /** @internal */
   constructor(threads: number) {
     this.threads = threads;
   }
 
-  /** Adds what a step took, or a part of the one of lane 0. @param results - of all threads */
+  /** @internal Adds what a step took, or a part of the one of lane 0. @param results - of all threads */
   add(job: Job & { type: "step" | "resume" }, results: readonly JobResult[]): void {
     const step = job.type === "step" ? job.step : this.chunk!;
     if (step.lane === 0) this.chunk = step;

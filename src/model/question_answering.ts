@@ -6,13 +6,18 @@ import type { ForwardInputs } from "./inputs.ts";
 import { crossEntropy } from "./losses.ts";
 import { type ModelOutput, PreTrainedModel } from "./pretrained.ts";
 
+/** What question answering takes. */
 export interface QuestionAnsweringInputs extends ForwardInputs {
-  /** (rows) the index of the answer's first token; beyond the row: it does not count. */
-  start_positions?: TokenIds;
+  /**
+   * (rows) the index of the answer's first token; beyond the row: it does not count. With `end_positions` the result has
+   * `loss`.
+   */
+  start_positions?: TokenIds | undefined;
   /** (rows) of its last. */
-  end_positions?: TokenIds;
+  end_positions?: TokenIds | undefined;
 }
 
+/** What its forward pass gives back. */
 export interface QuestionAnsweringOutput extends ModelOutput {
   /** float32 (rows, length) */
   start_logits: Tensor;
@@ -38,10 +43,13 @@ export interface MixtralForQuestionAnswering {
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
 export class MixtralForQuestionAnswering extends PreTrainedModel {
+  /** @internal */
   static override readonly head = "qa_outputs";
   declare readonly config: MixtralConfig;
+  /** @internal */
   protected override readonly own_arguments = ["start_positions", "end_positions"];
 
+  /** @internal */
   protected async compute(inputs: QuestionAnsweringInputs): Promise<QuestionAnsweringOutput> {
     const starts = places(inputs.start_positions, "start_positions");
     const ends = places(inputs.end_positions, "end_positions");

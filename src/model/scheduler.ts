@@ -23,6 +23,8 @@ const PAUSABLE_ROWS = 16;
 export interface StepRunner extends JobRunner {
   /** Asks the team to pause the chunk. */
   wantPause(wanted: boolean): void;
+  /** How much of the chunk on its way is done, 0 to 1. */
+  chunkDone(): number;
   /** Called before a step: whatever must be looked at first, or nothing where the step may be posted at once. */
   check(): Promise<void> | undefined;
   /** Calls back when what is ready to run now has run. */
@@ -97,6 +99,12 @@ export class Scheduler {
       else this.dropChunk();
     }
     return left;
+  }
+
+  /** Rows of a sequence that the chunk on its way has computed, as far as can be told: a share of them is a share of its layers. */
+  underway(sequence: Sequence): number {
+    const part = this.chunk?.parts.find((each) => each.sequence === sequence);
+    return part ? part.count * this.runner.chunkDone() : 0;
   }
 
   /** Tells that something is pending that was not: the next step is put together soon. */

@@ -7,23 +7,26 @@ import type { BaseModel } from "../model/base_model.ts";
 import { Tensor } from "../tensor.ts";
 import { Pipeline, textsOf } from "./pipeline.ts";
 
+/** What becomes of a text's tokens. */
 export type Pooling = "none" | "mean" | "last_token" | "cls";
 
+/** What a call may be told. */
 export interface FeatureExtractionOptions {
   /**
-   * What becomes of a text's tokens: `none`, all of them; `mean`, their mean; `last_token`; `cls`, the first. `none` by
-   * default.
+   * What becomes of a text's tokens: `none`, all of them; `mean`, their mean; `last_token`; `cls`, the first.
+   * @default "none"
    */
-  pooling?: Pooling;
-  /** Whether each vector is scaled to length 1. */
-  normalize?: boolean;
+  pooling?: Pooling | undefined;
+  /** Whether each vector is scaled to length 1. @default false */
+  normalize?: boolean | undefined;
 }
 
 const known = namesOf<FeatureExtractionOptions>({ pooling: true, normalize: true });
 
+/** Hidden states of texts, or one vector for each. */
 export interface FeatureExtractionPipeline {
   /** float32 (texts, hidden); with `pooling: "none"` (texts, tokens, hidden), zeros behind the shorter ones. */
-  (texts: string | string[], options?: FeatureExtractionOptions): Promise<Tensor>;
+  (texts: string | readonly string[], options?: FeatureExtractionOptions): Promise<Tensor>;
 }
 
 const POOLINGS: readonly Pooling[] = ["none", "mean", "last_token", "cls"];
@@ -32,7 +35,8 @@ const POOLINGS: readonly Pooling[] = ["none", "mean", "last_token", "cls"];
 export class FeatureExtractionPipeline extends Pipeline<BaseModel> {
   readonly task = "feature-extraction";
 
-  async _call(input: string | string[], options: FeatureExtractionOptions = {}): Promise<Tensor> {
+  /** @internal */
+  async _call(input: string | readonly string[], options: FeatureExtractionOptions = {}): Promise<Tensor> {
     const { pooling = "none", normalize = false } = givenOptions(options, this.task, known);
     const texts = textsOf(this.task, input);
     if (!POOLINGS.includes(pooling))

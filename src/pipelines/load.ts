@@ -23,17 +23,28 @@ import { TextClassificationPipeline } from "./text_classification.ts";
 import { TextGenerationPipeline } from "./text_generation.ts";
 import { TokenClassificationPipeline } from "./token_classification.ts";
 
-/** By task, the pipeline and the classes of its model. */
-const tasks = {
+/** The pipeline of each task. */
+export interface Pipelines {
+  "text-generation": TextGenerationPipeline;
+  "text-classification": TextClassificationPipeline;
+  "token-classification": TokenClassificationPipeline;
+  "question-answering": QuestionAnsweringPipeline;
+  "feature-extraction": FeatureExtractionPipeline;
+}
+
+/** A task that there is a pipeline for. */
+export type PipelineTask = keyof Pipelines;
+/** The pipeline of a task. */
+export type PipelineOf<Task extends PipelineTask> = Pipelines[Task];
+
+/** By task, the class of the pipeline and that of its model. */
+const tasks: { readonly [Task in PipelineTask]: readonly [new (...parts: never[]) => Pipelines[Task], object] } = {
   "text-generation": [TextGenerationPipeline, AutoModelForCausalLM],
   "text-classification": [TextClassificationPipeline, AutoModelForSequenceClassification],
   "token-classification": [TokenClassificationPipeline, AutoModelForTokenClassification],
   "question-answering": [QuestionAnsweringPipeline, AutoModelForQuestionAnswering],
   "feature-extraction": [FeatureExtractionPipeline, AutoModel],
-} as const;
-
-export type PipelineTask = keyof typeof tasks;
-export type PipelineOf<Task extends PipelineTask> = InstanceType<(typeof tasks)[Task][0]>;
+};
 
 /**
  * Loads a model and its tokenizer for a task.

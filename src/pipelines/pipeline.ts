@@ -6,9 +6,13 @@ import { shownInOneLine } from "../inspected.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 
+/** A model with its tokenizer, called on texts. */
 export abstract class Pipeline<Model extends PreTrainedModel> extends Callable {
+  /** What it is called in `pipeline`. */
   abstract readonly task: string;
+  /** The model, which the pipeline ends. */
   readonly model: Model;
+  /** The model's tokenizer. */
   readonly tokenizer: Tokenizer;
 
   constructor(model: Model, tokenizer: Tokenizer) {
@@ -17,6 +21,7 @@ export abstract class Pipeline<Model extends PreTrainedModel> extends Callable {
     this.tokenizer = tokenizer;
   }
 
+  /** Ends the model. */
   dispose(): Promise<void> {
     return this.model.dispose();
   }

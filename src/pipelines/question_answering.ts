@@ -7,23 +7,29 @@ import { softmax } from "../model/probabilities.ts";
 import type { MixtralForQuestionAnswering } from "../model/question_answering.ts";
 import { Pipeline } from "./pipeline.ts";
 
+/** A part of the text that answers a question. */
 export interface FoundAnswer {
   answer: string;
   /** The probability of its beginning times that of its end. */
   score: number;
 }
 
+/** What a call may be told. */
 export interface QuestionAnsweringOptions {
-  /** How many answers, the likeliest first; 1 by default. */
-  top_k?: number;
-  /** Tokens of an answer at most; 15 by default, as in transformers. */
-  max_answer_len?: number;
+  /** How many answers, the likeliest first. @default 1 */
+  top_k?: number | undefined;
+  /** Tokens of an answer at most, as in transformers. @default 15 */
+  max_answer_len?: number | undefined;
 }
 
 const known = namesOf<QuestionAnsweringOptions>({ top_k: true, max_answer_len: true });
 
 export interface QuestionAnsweringPipeline {
-  (question: string, context: string, options?: { top_k?: 1; max_answer_len?: number }): Promise<FoundAnswer>;
+  (
+    question: string,
+    context: string,
+    options?: QuestionAnsweringOptions & { top_k?: 1 | undefined },
+  ): Promise<FoundAnswer>;
   (question: string, context: string, options: QuestionAnsweringOptions): Promise<FoundAnswer[]>;
 }
 
@@ -32,6 +38,7 @@ export interface QuestionAnsweringPipeline {
 export class QuestionAnsweringPipeline extends Pipeline<MixtralForQuestionAnswering> {
   readonly task = "question-answering";
 
+  /** @internal */
   async _call(question: string, context: string, options: QuestionAnsweringOptions = {}): Promise<unknown> {
     const { top_k = 1, max_answer_len = 15 } = givenOptions(options, this.task, known);
     for (const [name, text] of Object.entries({ question, context }))

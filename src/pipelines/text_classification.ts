@@ -6,22 +6,28 @@ import type { MixtralForSequenceClassification } from "../model/classification.t
 import { sigmoid, softmax } from "../model/probabilities.ts";
 import { Pipeline, textsOf } from "./pipeline.ts";
 
+/** A label and how likely it is. */
 export interface LabelScore {
   label: string;
   /** A probability; of a regression the value itself. */
   score: number;
 }
 
+/** The likeliest labels of a text, at least one. */
+export type LabelScores = [LabelScore, ...LabelScore[]];
+
+/** What a call may be told. */
 export interface TextClassificationOptions {
-  /** How many labels, the likeliest first; null: all. 1 by default. */
-  top_k?: number | null;
+  /** How many labels, the likeliest first; null: all. @default 1 */
+  top_k?: number | null | undefined;
 }
 
 export interface TextClassificationPipeline {
   /** One label for each text. */
-  (texts: string | string[], options?: { top_k?: 1 }): Promise<LabelScore[]>;
-  (text: string, options: TextClassificationOptions): Promise<LabelScore[]>;
-  (texts: string[], options: TextClassificationOptions): Promise<LabelScore[][]>;
+  (text: string, options?: { top_k?: 1 | undefined }): Promise<[LabelScore]>;
+  (texts: string | readonly string[], options?: { top_k?: 1 | undefined }): Promise<LabelScore[]>;
+  (text: string, options: TextClassificationOptions): Promise<LabelScores>;
+  (texts: readonly string[], options: TextClassificationOptions): Promise<LabelScores[]>;
 }
 
 /** Source: transformers.js, and of what scores are, transformers' text_classification.py. */
@@ -29,7 +35,8 @@ export interface TextClassificationPipeline {
 export class TextClassificationPipeline extends Pipeline<MixtralForSequenceClassification> {
   readonly task = "text-classification";
 
-  async _call(input: string | string[], options?: TextClassificationOptions | null): Promise<unknown> {
+  /** @internal */
+  async _call(input: string | readonly string[], options?: TextClassificationOptions | null): Promise<unknown> {
     const { top_k = 1 } = givenOptions(options, this.task, ["top_k"], ["top_k"]);
     const texts = textsOf(this.task, input);
     if (top_k !== null && !(Number.isInteger(top_k) && top_k > 0))

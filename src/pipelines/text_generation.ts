@@ -2,8 +2,8 @@
 import { givenArguments } from "../arguments.ts";
 import { InputError } from "../errors.ts";
 import type { CausalLM } from "../generation/causal_lm.ts";
+import type { Message } from "../generation/conversation.ts";
 import type { GenerateInputs } from "../generation/generate_inputs.ts";
-import type { Message } from "../generation/session.ts";
 import { TextOutput } from "../generation/text_output.ts";
 import type { Tensor } from "../tensor.ts";
 import type { ApplyChatTemplateOptions } from "../text/encoding.ts";
@@ -31,8 +31,10 @@ export interface GeneratedText<T> {
 /** The answers to one prompt: one, unless `num_return_sequences` asks for more. */
 export type Answers<T> = [GeneratedText<T>, ...GeneratedText<T>[]];
 
+/** A conversation. */
 export type Chat = Message[];
 
+/** Texts that go on from texts, and answers to conversations. */
 export interface TextGenerationPipeline {
   (text: string, options?: TextGenerationOptions): Promise<Answers<string>>;
   (texts: readonly string[], options?: TextGenerationOptions): Promise<Answers<string>[]>;
@@ -47,6 +49,7 @@ const DEFAULT_NEW_TOKENS = 256;
 export class TextGenerationPipeline extends Pipeline<CausalLM> {
   readonly task = "text-generation";
 
+  /** @internal */
   async _call(
     input: string | readonly string[] | Chat | readonly Chat[],
     options: TextGenerationOptions = {},

@@ -24,25 +24,34 @@ export interface EntityGroup {
   word: string;
 }
 
+/** How tokens are put together: see {@link TokenClassificationOptions}. */
 export type AggregationStrategy = "none" | "simple" | "first" | "average" | "max";
 
+/** What a call may be told. */
 export interface TokenClassificationOptions {
-  /** Labels that are left out: `["O"]` by default. */
-  ignore_labels?: readonly string[];
+  /** Labels that are left out. @default ["O"] */
+  ignore_labels?: readonly string[] | undefined;
   /**
    * `none`: token by token. `simple`: neighbours of one label together; `first`, `average` and `max` give the tokens of a
    * word one label before: its first token's, that of the mean of all, or the surest one's.
+   * @default "none"
    */
-  aggregation_strategy?: AggregationStrategy;
+  aggregation_strategy?: AggregationStrategy | undefined;
 }
 
 const known = namesOf<TokenClassificationOptions>({ ignore_labels: true, aggregation_strategy: true });
 
 export interface TokenClassificationPipeline {
-  (text: string, options?: TokenClassificationOptions & { aggregation_strategy?: "none" }): Promise<TokenEntity[]>;
-  (texts: string[], options?: TokenClassificationOptions & { aggregation_strategy?: "none" }): Promise<TokenEntity[][]>;
+  (
+    text: string,
+    options?: TokenClassificationOptions & { aggregation_strategy?: "none" | undefined },
+  ): Promise<TokenEntity[]>;
+  (
+    texts: readonly string[],
+    options?: TokenClassificationOptions & { aggregation_strategy?: "none" | undefined },
+  ): Promise<TokenEntity[][]>;
   (text: string, options: TokenClassificationOptions): Promise<EntityGroup[]>;
-  (texts: string[], options: TokenClassificationOptions): Promise<EntityGroup[][]>;
+  (texts: readonly string[], options: TokenClassificationOptions): Promise<EntityGroup[][]>;
 }
 
 const STRATEGIES: readonly AggregationStrategy[] = ["none", "simple", "first", "average", "max"];
@@ -59,7 +68,8 @@ interface Piece {
 export class TokenClassificationPipeline extends Pipeline<MixtralForTokenClassification> {
   readonly task = "token-classification";
 
-  async _call(input: string | string[], options: TokenClassificationOptions = {}): Promise<unknown> {
+  /** @internal */
+  async _call(input: string | readonly string[], options: TokenClassificationOptions = {}): Promise<unknown> {
     const { ignore_labels = ["O"], aggregation_strategy = "none" } = givenOptions(options, this.task, known);
     if (!Array.isArray(ignore_labels))
       throw new InputError(`ignore_labels: expected a list of labels, found ${show(ignore_labels)}`);

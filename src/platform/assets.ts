@@ -5,11 +5,15 @@ import { namesOf } from "../config/option_names.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 
+/** Where the binaries and the threads' script are, for `configure`. */
 export interface AssetLocations {
-  /** The folder of `kernels-simd.wasm`, `kernels-relaxed.wasm`, `logits.wasm` and `convert.wasm` (the package's `dist/wasm`). */
-  wasm_url?: string | URL;
-  /** The threads' script: `tramontane/worker`, bundled on its own. */
-  worker_url?: string | URL;
+  /**
+   * The folder of `kernels-simd.wasm`, `kernels-relaxed.wasm`, `logits.wasm` and `convert.wasm`.
+   * @default the package's `dist/wasm`
+   */
+  wasm_url?: string | URL | undefined;
+  /** The threads' script: `tramontane/worker`, bundled on its own. @default the package's */
+  worker_url?: string | URL | undefined;
 }
 
 const known = namesOf<AssetLocations>({ wasm_url: true, worker_url: true });

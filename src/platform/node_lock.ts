@@ -15,7 +15,7 @@ const LOOK_MS = 200;
 
 /** `lock` of a platform. */
 export async function lockFile(path: string, signal?: AbortSignal): Promise<() => Promise<void>> {
-  const owner = JSON.stringify({ host: os.hostname(), pid: process.pid, call: crypto.randomUUID() });
+  const owner = JSON.stringify({ host: hostName(), pid: process.pid, call: crypto.randomUUID() });
   signal?.throwIfAborted();
   while (!(await make(path, owner))) {
     if (!((await isDead(path)) && (await bury(path)))) await pause(LOOK_MS, signal);
@@ -71,9 +71,18 @@ async function isDead(path: string): Promise<boolean> {
   try {
     if (await isOld(path)) return true;
     const { host, pid } = JSON.parse(await fs.readFile(path, "utf8"));
-    return host === os.hostname() && !isRunning(pid);
+    return host !== "" && host === hostName() && !isRunning(pid);
   } catch {
     return false; // it is gone, or being written
+  }
+}
+
+/** Empty where it may not be known: Deno asks for --allow-sys. */
+function hostName(): string {
+  try {
+    return os.hostname();
+  } catch {
+    return "";
   }
 }
 

@@ -1,6 +1,7 @@
 // Long files that are written over hours, by way of node:fs: PATH.partial, and beside it PATH.partial.json, which says what
 // it will be and how much of it is safe, so that a later run goes on where one was cut short.
 import { promises as fs } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { WriteError } from "../errors.ts";
 import type { ResumableSink } from "./platform.ts";
 
@@ -25,12 +26,13 @@ async function readNote(path: string): Promise<Note | undefined> {
 export async function resumeFile(path: string, identity: string): Promise<ResumableSink> {
   const place = await fs.realpath(path).catch(() => path);
   const [partial, beside] = [`${place}.partial`, `${place}.partial.json`];
+  // Of this run alone: another may write its own at the same time.
+  const next = `${beside}.${crypto.randomUUID()}.new`;
   const failure = (cause: unknown) =>
     new WriteError(`${path}: cannot be written: ${(cause as Error).message}`, { cause });
 
-  /** The note is replaced whole: a cut leaves the one before, and at most a new one that the next run replaces. */
+  /** The note is replaced whole: a cut leaves the one before, and perhaps a new one that nobody reads. */
   async function writeNote(bytes: number): Promise<void> {
-    const next = `${beside}.new`;
     try {
       await fs.writeFile(next, JSON.stringify({ identity, bytes } satisfies Note));
       await fs.rename(next, beside);
@@ -38,6 +40,13 @@ export async function resumeFile(path: string, identity: string): Promise<Resuma
       await fs.rm(next, { force: true }).catch(() => {});
       throw error;
     }
+  }
+
+  /** Removes new notes that cuts have left. */
+  async function tidy(): Promise<void> {
+    const [folder, name] = [dirname(beside), basename(beside)];
+    const left = (await fs.readdir(folder)).filter((entry) => entry.startsWith(`${name}.`) && entry.endsWith(".new"));
+    for (const entry of left) await fs.rm(join(folder, entry), { force: true });
   }
 
   let file: fs.FileHandle;
@@ -115,6 +124,7 @@ export async function resumeFile(path: string, identity: string): Promise<Resuma
         await file.close();
         await fs.rename(partial, place);
         await fs.rm(beside, { force: true });
+        await tidy().catch(() => {});
         open = false;
       }),
     abort: stop,

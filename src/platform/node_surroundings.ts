@@ -14,7 +14,13 @@ export const nodeSurroundings: Surroundings = {
       return undefined; // Deno without --allow-env
     }
   },
-  home_folder: () => os.homedir(),
+  home_folder() {
+    try {
+      return os.homedir();
+    } catch (cause) {
+      throw new InputError(`the user's folder: ${(cause as Error).message}; or name the cache in HF_HOME`, { cause });
+    }
+  },
   path_of(url) {
     try {
       return fileURLToPath(url);

@@ -23,26 +23,29 @@ export interface ImatrixProgress {
   progress: number;
 }
 
+/** The options of `imatrix`. */
 export interface ImatrixOptions {
-  /** Tokens of a chunk: 512 by default, or as many as the model has positions. */
-  context?: number;
-  /** Chunks at most: all of the text's by default. */
-  chunks?: number;
-  /** An entry for `output.weight`, too. */
-  process_output?: boolean;
-  /** Text that spells a special token is that token. */
-  parse_special?: boolean;
-  /** GGUF by default, or llama.cpp's older form. */
-  output_format?: ImatrixForm;
-  /** What the file calls the text. */
-  dataset?: string;
-  /** A file of that name may be replaced. */
-  overwrite?: boolean;
+  /** Tokens of a chunk. @default 512, or as many as the model has positions */
+  context?: number | undefined;
+  /** Chunks at most. @default all of the text's */
+  chunks?: number | undefined;
+  /** An entry for `output.weight`, too. @default false */
+  process_output?: boolean | undefined;
+  /** Text that spells a special token is that token. @default false */
+  parse_special?: boolean | undefined;
+  /** GGUF, or llama.cpp's older form. @default "gguf" */
+  output_format?: ImatrixForm | undefined;
+  /** What the file calls the text. @default "text" */
+  dataset?: string | undefined;
+  /** A file of that name may be replaced. @default false */
+  overwrite?: boolean | undefined;
   /** Told of each chunk. Where it returns promises, the call ends when they are settled. */
-  progress_callback?: (progress: ImatrixProgress) => void;
-  signal?: AbortSignal;
+  progress_callback?: ((progress: ImatrixProgress) => void) | undefined;
+  /** Aborts it: the call rejects with its reason. */
+  signal?: AbortSignal | undefined;
 }
 
+/** What `imatrix` has done. */
 export interface ImatrixResult {
   file: string;
   bytes: number;
@@ -56,8 +59,8 @@ export interface ImatrixResult {
 
 /** What is needed of a tokenizer. */
 export interface ImatrixTokenizer {
-  encode(text: string, options?: { split_special_tokens?: boolean }): number[];
-  readonly bos_token_id?: number;
+  encode(text: string, options?: { split_special_tokens?: boolean | undefined }): number[];
+  readonly bos_token_id?: number | undefined;
 }
 
 /** As many tokens as llama-imatrix takes. */

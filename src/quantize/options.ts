@@ -21,40 +21,44 @@ export interface QuantizeProgress {
   progress: number;
 }
 
+/** The options of `quantize`. */
 export interface QuantizeOptions {
   /** A file type, as `Q4_K_M`, in any case or by number; `COPY` leaves every tensor as it is. */
   type: string;
-  /** An importance matrix, llama.cpp's in either form. */
-  imatrix?: string;
-  /** Only these entries of the importance matrix, or all but these: parts of names. One or the other. */
-  include_weights?: readonly string[];
-  exclude_weights?: readonly string[];
-  /** Every tensor in the file type's base format. */
-  pure?: boolean;
-  /** The format of `output.weight`, and of `token_embd.weight`. */
-  output_tensor_type?: string;
-  token_embedding_type?: string;
-  /** Formats of tensors whose names in lower case match a regular expression; the first that matches holds. */
-  tensor_types?: readonly (readonly [pattern: string, type: string])[];
-  /** Leaves `output.weight` as it is. */
-  leave_output_tensor?: boolean;
-  /** Tensors that are quantized already may become another format. */
-  allow_requantize?: boolean;
-  /** A split source becomes a split set. */
-  keep_split?: boolean;
-  /** Metadata to be put in, or in place of what there is. */
-  override_kv?: readonly (readonly [key: string, type: GGUFScalarType, value: GGUFValue])[];
-  /** Layers to be left out. */
-  prune_layers?: readonly number[];
-  /** Tells what would be done, and writes nothing. */
-  dry_run?: boolean;
-  /** A file of that name may be replaced. */
-  overwrite?: boolean;
-  /** As many as cores by default. */
-  threads?: number;
-  progress_callback?: (progress: QuantizeProgress) => void;
+  /** The path of an importance matrix, llama.cpp's in either form. @default none */
+  imatrix?: string | undefined;
+  /** Only these entries of the importance matrix, by parts of their names. @default all */
+  include_weights?: readonly string[] | undefined;
+  /** All entries but these, by parts of their names; not beside `include_weights`. @default none */
+  exclude_weights?: readonly string[] | undefined;
+  /** Every tensor in the file type's base format. @default false */
+  pure?: boolean | undefined;
+  /** The format of `output.weight`. @default as `type` has it */
+  output_tensor_type?: string | undefined;
+  /** The format of `token_embd.weight`. @default as `type` has it */
+  token_embedding_type?: string | undefined;
+  /** Formats of tensors whose names in lower case match a regular expression; the first that matches holds. @default none */
+  tensor_types?: readonly (readonly [pattern: string, type: string])[] | undefined;
+  /** Leaves `output.weight` as it is. @default false */
+  leave_output_tensor?: boolean | undefined;
+  /** Tensors that are quantized already may become another format. @default false */
+  allow_requantize?: boolean | undefined;
+  /** A split source becomes a split set. @default false */
+  keep_split?: boolean | undefined;
+  /** Metadata to be put in, or in place of what there is. @default none */
+  override_kv?: readonly (readonly [key: string, type: GGUFScalarType, value: GGUFValue])[] | undefined;
+  /** Layers to be left out, by number. @default none */
+  prune_layers?: readonly number[] | undefined;
+  /** Tells what would be done, and writes nothing. @default false */
+  dry_run?: boolean | undefined;
+  /** A file of that name may be replaced. @default false */
+  overwrite?: boolean | undefined;
+  /** Threads that encode. @default as many as there are cores */
+  threads?: number | undefined;
+  /** Told of each tensor. Where it returns promises, the call ends when they are settled. */
+  progress_callback?: ((progress: QuantizeProgress) => void) | undefined;
   /** Stops it; what is written so far is gone on with when the same is asked for again. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 export interface CheckedOptions

@@ -15,6 +15,7 @@ import { type CheckedOptions, checkQuantizeOptions, type QuantizeOptions } from 
 import { type PlannedTensor, planTensors, type QuantizePlan } from "./plan.ts";
 import { openSource, type QuantizeSource } from "./source.ts";
 
+/** What `quantize` has done. */
 export interface QuantizeResult {
   /** The files that were written, or would be: one, or those of a split set. */
   files: string[];

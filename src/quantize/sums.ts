@@ -24,8 +24,12 @@ export interface ImatrixSums {
 }
 
 /** The two forms, as llama-imatrix names them. */
-export const imatrixWriters = { gguf: writeTensors, dat: writeLists } as const;
-export type ImatrixForm = keyof typeof imatrixWriters;
+export type ImatrixForm = "gguf" | "dat";
+
+export const imatrixWriters: { readonly [F in ImatrixForm]: typeof writeTensors } = {
+  gguf: writeTensors,
+  dat: writeLists,
+};
 
 const byName = (entries: readonly InputSums[]): InputSums[] => entries.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 

@@ -3,6 +3,7 @@
 import { knownOptions } from "../config/option_names.ts";
 import { printable, show } from "../config/show.ts";
 import { InputError, TokenizerError } from "../errors.ts";
+import { warnOnce } from "../platform/warn_once.ts";
 import { textOf, withoutParts } from "./content_parts.ts";
 import { encodeOptions } from "./encoding.ts";
 import { RaisedByTemplate, TemplateError } from "./jinja/limits.ts";
@@ -18,15 +19,16 @@ export interface ChatMessage {
   [field: string]: unknown;
 }
 
+/** What a chat template is told. */
 export interface ChatOptions {
-  /** Functions that the model may call, as JSON schemas. */
-  tools?: readonly unknown[] | null;
-  /** Texts that the model may use. */
-  documents?: readonly unknown[] | null;
-  /** End with what begins an answer, where the template has such a thing. Default false. */
-  add_generation_prompt?: boolean;
-  /** End inside the last message, so that the model goes on with it. Default false. */
-  continue_final_message?: boolean;
+  /** Functions that the model may call, as JSON schemas. @default none */
+  tools?: readonly unknown[] | null | undefined;
+  /** Texts that the model may use. @default none */
+  documents?: readonly unknown[] | null | undefined;
+  /** Ends with what begins an answer, where the template has such a thing. @default false */
+  add_generation_prompt?: boolean | undefined;
+  /** Ends inside the last message, so that the model goes on with it. @default false */
+  continue_final_message?: boolean | undefined;
   /** Further variables of the template. */
   [variable: string]: unknown;
 }
@@ -43,6 +45,9 @@ const callOptions = [
  */
 export function templateVariables(template: string, options: object): ChatOptions {
   const read = Object.keys(options).filter((name) => template.includes(name));
+  for (const [name, value] of Object.entries(options))
+    if (["tools", "documents"].includes(name) && !read.includes(name) && (value as unknown[])?.length > 0)
+      void warnOnce(name, `apply_chat_template: the template does not read ${name}: the model is not told of them`);
   return knownOptions<ChatOptions>({ ...options }, "apply_chat_template", [...callOptions, ...encodeOptions, ...read]);
 }
 

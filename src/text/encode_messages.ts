@@ -10,13 +10,14 @@ import { jsonList, jsonObject, toPythonJSON } from "./python_json.ts";
 import { type AssistantTurn, type Call, type Chunk, type ResultTurn, type Turn, textOf, toolsJSON } from "./turn.ts";
 import { readTurns, systemPrompt } from "./turns.ts";
 
+/** The options of `encode_messages`. */
 export interface EncodeMessagesOptions {
-  /** Functions that the model may call, as JSON schemas. */
-  tools?: readonly unknown[] | null;
-  /** Leave the last message, which is the assistant's, without its end. Default false. */
-  continue_final_message?: boolean;
-  /** `"v1"`, `"v2"`, `"v3"`, `"v7"`, `"v11"` or `"v13"`, where the tokenizer's files do not tell. */
-  version?: string;
+  /** Functions that the model may call, as JSON schemas. @default none */
+  tools?: readonly unknown[] | null | undefined;
+  /** Leaves the last message, which is the assistant's, without its end. @default false */
+  continue_final_message?: boolean | undefined;
+  /** `"v1"`, `"v2"`, `"v3"`, `"v7"`, `"v11"` or `"v13"`. @default what the tokenizer's files tell */
+  version?: string | undefined;
 }
 
 const OPTIONS = namesOf<EncodeMessagesOptions>({ tools: true, continue_final_message: true, version: true });

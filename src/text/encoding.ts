@@ -7,26 +7,30 @@ import type { ChatOptions } from "./chat_template.ts";
 import type { Padding, Truncation } from "./padding.ts";
 import type { Side } from "./special_tokens.ts";
 
+/** The options of a tokenizer's call. */
 export interface EncodeOptions {
-  /** The second text of each pair. */
-  text_pair?: string | readonly string[];
-  /** Put `<s>` (or what the file says) around the text. Default true. */
-  add_special_tokens?: boolean;
-  /** Text that spells a special token (`</s>`) stays text: for what users write. Default false, or what the file says. */
-  split_special_tokens?: boolean;
-  /** true or `"longest"`: to the longest row; `"max_length"`: to `max_length`. Default false. */
-  padding?: Padding;
-  /** true or `"longest_first"`, `"only_first"`, `"only_second"`: cut to `max_length`. Default false. */
-  truncation?: Truncation;
-  /** Ids in a row, special tokens included; the tokenizer's `model_max_length` where it is absent. */
-  max_length?: number;
-  pad_to_multiple_of?: number;
-  padding_side?: Side;
-  truncation_side?: Side;
-  /** Also give `token_type_ids`: 0 for the first text of a pair, 1 for the second. Default false. */
-  return_token_type_ids?: boolean;
-  /** Tensors of [rows, length] (default), or plain arrays: one for a single text, else one for each text. */
-  return_tensor?: boolean;
+  /** The second text, or the second of each pair. @default none */
+  text_pair?: string | readonly string[] | undefined;
+  /** Puts `<s>` (or what the file says) around the text. @default true */
+  add_special_tokens?: boolean | undefined;
+  /** Text that spells a special token (`</s>`) stays text: for what users write. @default what the file says, or false */
+  split_special_tokens?: boolean | undefined;
+  /** `true` or `"longest"`: rows are padded to the longest; `"max_length"`: to `max_length`. @default false */
+  padding?: Padding | undefined;
+  /** `true` or `"longest_first"`, `"only_first"`, `"only_second"`: rows are cut to `max_length`. @default false */
+  truncation?: Truncation | undefined;
+  /** Tokens of a row, special ones included. @default the tokenizer's `model_max_length` */
+  max_length?: number | undefined;
+  /** Rows are padded to a length that this divides. @default 1 */
+  pad_to_multiple_of?: number | undefined;
+  /** Where padding goes. @default the tokenizer's `padding_side` */
+  padding_side?: Side | undefined;
+  /** Where rows are cut. @default the tokenizer's `truncation_side` */
+  truncation_side?: Side | undefined;
+  /** Also gives `token_type_ids`: 0 for the first text of a pair, 1 for the second. @default false */
+  return_token_type_ids?: boolean | undefined;
+  /** Tensors of [rows, length], or plain arrays: one for a single text, else one for each text. @default true */
+  return_tensor?: boolean | undefined;
 }
 
 /** The options of apply_chat_template that are no variables of the template. */
@@ -43,7 +47,8 @@ export const encodeOptions = namesOf<Omit<EncodeOptions, "text_pair" | "add_spec
 
 /** The options of one text alone. */
 export interface EncodeTextOptions extends Pick<EncodeOptions, "add_special_tokens" | "split_special_tokens"> {
-  text_pair?: string;
+  /** The second text of a pair. @default none */
+  text_pair?: string | undefined;
 }
 
 export const textOptions = namesOf<EncodeTextOptions>({
@@ -62,36 +67,41 @@ export interface BatchEncoding<T = Tensor> {
   token_type_ids?: T;
 }
 
+/** The options of `apply_chat_template`: those here, and the variables of the template. */
 export interface ApplyChatTemplateOptions
   extends ChatOptions,
     Omit<EncodeOptions, "text_pair" | "add_special_tokens" | "split_special_tokens"> {
   /**
-   * true: no template; every message is encoded by itself, as `encode_messages` does, so that text that spells a control
-   * token stays text. Also what happens where there is no template, but files that tell the version. Default false.
+   * No template: every message is encoded by itself, as `encode_messages` does, so that text that spells a control token
+   * stays text. Also what happens where there is no template, but files that tell the version.
+   * @default false
    */
-  split_special_tokens?: boolean;
-  /** A template, or the name of one of the tokenizer's. */
-  chat_template?: string;
-  /** false gives the rendered text. Default true. */
-  tokenize?: boolean;
-  /** false gives the ids alone. Default true. */
-  return_dict?: boolean;
+  split_special_tokens?: boolean | undefined;
+  /** A template, or the name of one of the tokenizer's. @default the tokenizer's */
+  chat_template?: string | undefined;
+  /** `false` gives the rendered text. @default true */
+  tokenize?: boolean | undefined;
+  /** `false` gives the ids alone. @default true */
+  return_dict?: boolean | undefined;
 }
 
+/** The options of `decode`. */
 export interface DecodeOptions {
-  /** Leave out `<s>`, `</s>` and their like. Default false. */
-  skip_special_tokens?: boolean;
+  /** Leaves `<s>`, `</s>` and their like out. @default false */
+  skip_special_tokens?: boolean | undefined;
 }
 
+/** The options of `decode_stream`. */
 export interface DecodeStreamOptions extends DecodeOptions {
   /**
-   * Give only text that nothing can change any more: a run of byte tokens waits for its end. By default whole
-   * characters of a run are given at once, which is what people want to see; a run that breaks later has then said
-   * characters that `decode` spells as U+FFFD.
+   * Gives only text that nothing can change any more: a run of byte tokens waits for its end. Else whole characters of a run
+   * are given at once, which is what people want to see; a run that breaks later has then said characters that `decode`
+   * spells as U+FFFD.
+   * @default false
    */
-  certain?: boolean;
-  /** Ids that stand before: their text is left out, and the first new token has its space. */
-  prompt?: ArrayLike<number>;
+  certain?: boolean | undefined;
+  /** Ids that stand before: their text is left out, and the first new token has its space. @default none */
+  prompt?: ArrayLike<number> | undefined;
 }
 
 export const decodeOptions = namesOf<DecodeStreamOptions>({ skip_special_tokens: true, certain: true, prompt: true });

@@ -21,6 +21,7 @@ import { readTokenizerJSON } from "./tokenizer_json.ts";
 import { readTokenizerModel } from "./tokenizer_model.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
+/** The options of `AutoTokenizer.from_pretrained`. */
 export interface TokenizerOptions extends SnapshotOptions {
   /** Which file, e.g. `tokenizer.model`, or the type of a GGUF. @default the first there is of its kinds */
   file?: string | undefined;

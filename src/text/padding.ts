@@ -5,7 +5,9 @@ import { TEXT_LIMITS } from "./limits.ts";
 import type { Row } from "./sequence_template.ts";
 import type { Side } from "./special_tokens.ts";
 
+/** Whether, and how far, rows are padded. */
 export type Padding = boolean | "longest" | "max_length" | "do_not_pad";
+/** Whether, and how, rows are cut. */
 export type Truncation = boolean | "longest_first" | "only_first" | "only_second" | "do_not_truncate";
 
 const PADDINGS: readonly unknown[] = [undefined, true, false, "longest", "max_length", "do_not_pad"];

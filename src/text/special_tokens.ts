@@ -14,6 +14,7 @@ export type Role = (typeof ROLES)[number];
 /** One template, or several by name (`default`, `tool_use`, …). */
 export type ChatTemplates = string | Readonly<Record<string, string>>;
 
+/** A side of a row. */
 export type Side = "left" | "right";
 
 export interface TokenizerConfig {

@@ -47,6 +47,7 @@ import {
 } from "./tool_calls.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
+/** Text to ids and back: made by `AutoTokenizer.from_pretrained`, and called on texts. */
 export interface Tokenizer {
   /**
    * Encodes a text, a list of texts, or with `text_pair` pairs of them.
@@ -59,7 +60,9 @@ export interface Tokenizer {
 
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: this is how a class gets a call signature
 export class Tokenizer extends Callable {
+  /** Where padding goes where a call does not say. */
   padding_side: Side;
+  /** Where rows are cut where a call does not say. */
   truncation_side: Side;
   /** Infinity where no file tells. */
   model_max_length: number;
@@ -72,7 +75,7 @@ export class Tokenizer extends Callable {
   private readonly table: TokenTable;
   private readonly roles: Partial<Record<Role, string>> = {};
 
-  /** @throws {@link TokenizerError} when the config names a token that the vocabulary lacks, or an id twice */
+  /** @internal @throws {@link TokenizerError} when the config names a token that the vocabulary lacks, or an id twice */
   constructor(vocabulary: Vocabulary, config: TokenizerConfig) {
     super();
     this.vocabulary = vocabulary;
@@ -167,7 +170,7 @@ export class Tokenizer extends Callable {
     return applyTemplate(items, a, b ?? []);
   }
 
-  /** What calling the tokenizer does. */
+  /** @internal What calling the tokenizer does. */
   _call(
     text: string | readonly string[],
     given: EncodeOptions = {},

@@ -26,9 +26,10 @@ export type ParsedAnswer = {
   error?: string;
 };
 
+/** The options of `parse_tool_calls`. */
 export interface ParseToolCallsOptions {
-  /** Give calls without an id one of nine random letters and digits, which templates of v3 ask for. Default false. */
-  add_ids?: boolean;
+  /** Gives calls without an id one of nine random letters and digits, which templates of v3 ask for. @default false */
+  add_ids?: boolean | undefined;
 }
 
 const MARK = "[TOOL_CALLS]";
@@ -48,7 +49,7 @@ export const MARKS: readonly string[] = [MARK, ID, ARGS];
  * Takes an answer apart. Calls that are broken stay text: nothing of an answer is lost.
  * @param answer - its text, control tokens among it (`skip_special_tokens: false`)
  * @example
- * parse_tool_calls('[TOOL_CALLS] [{"name": "wind", "arguments": {"at": "noon"}}]').tool_calls[0].function.name; // "wind"
+ * parse_tool_calls('[TOOL_CALLS] [{"name": "wind", "arguments": {"at": "noon"}}]').tool_calls[0]?.function.name; // "wind"
  */
 export function parse_tool_calls(answer: string, options: ParseToolCallsOptions = {}): ParsedAnswer {
   if (typeof answer !== "string") throw new InputError(`answer: expected a text, found ${show(answer)}`);

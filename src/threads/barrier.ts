@@ -1,5 +1,5 @@
-// A barrier of the team's threads in shared memory, the flag by which a failure frees those who wait at it, and the one by
-// which the host asks them to pause.
+// A barrier of the team's threads in shared memory, the flag by which a failure frees those who wait at it, the one by
+// which the host asks them to pause, and how far they are.
 import { EngineError } from "../errors.ts";
 
 /** Words of the control block. */
@@ -8,6 +8,7 @@ const GENERATION = 1;
 const FAILED = 2;
 const PAUSE_WANTED = 3;
 const PAUSED = 4;
+const LAYERS = 5;
 
 /** Bytes of the control block that all threads and the host share. */
 export const CONTROL_BYTES = 128;
@@ -48,6 +49,11 @@ export class Barrier {
   /** Whether the host wants a pause by now. Threads may see it at different times: `waitOrPause` decides. */
   get pauseWanted(): boolean {
     return Atomics.load(this.words, PAUSE_WANTED) === 1;
+  }
+
+  /** Tells the host how many layers of a prompt's chunk are done. */
+  passed(layers: number): void {
+    Atomics.store(this.words, LAYERS, layers);
   }
 
   /** @param decide - whether the last to come takes the host's wish for a pause, for all */
@@ -97,6 +103,9 @@ export function failBarrier(control: SharedArrayBuffer): void {
 export function wantPause(control: SharedArrayBuffer, wanted: boolean): void {
   Atomics.store(new Int32Array(control), PAUSE_WANTED, wanted ? 1 : 0);
 }
+
+/** Layers of the chunk on its way that are done; 0 where there is none. */
+export const layersPassed = (control: SharedArrayBuffer): number => Atomics.load(new Int32Array(control), LAYERS);
 
 /** Words of the control block that hand out units, one for every fourth phase; on a cache line of their own. */
 const COUNTERS = 16;

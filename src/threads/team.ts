@@ -3,7 +3,7 @@
 import { onAbort } from "../abort.ts";
 import { EngineError } from "../errors.ts";
 import type { TeamWorker, Threads } from "../platform/platform.ts";
-import { CONTROL_BYTES, failBarrier, wantPause } from "./barrier.ts";
+import { CONTROL_BYTES, failBarrier, layersPassed, wantPause } from "./barrier.ts";
 
 /** What a thread tells its host. */
 export type Reply<Result> =
@@ -150,6 +150,11 @@ export class Team<Setup, Job, Notice, Result> {
   /** Asks the threads to stop in the midst of a job that may, or takes that back. */
   wantPause(wanted: boolean): void {
     wantPause(this.control, wanted);
+  }
+
+  /** Layers that are done of the prompt's chunk on its way; 0 where there is none. */
+  get layersPassed(): number {
+    return layersPassed(this.control);
   }
 
   /** Whether every thread has done all that it was asked for, and waits. */

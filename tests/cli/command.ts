@@ -8,6 +8,18 @@ import { demo, root } from "../fixtures.ts";
 
 export const main = join(root, "dist", "src", "cli", "main.js");
 
+/** What other programs start programs of this runtime with. What Deno is run with it tells children of its own alone. */
+export const runtime = [process.execPath, ...("deno" in process.versions ? ["run", "-A"] : [])];
+
+/** The command as other programs start it. */
+export const words = (...args: string[]): string[] => [...runtime, main, ...args];
+
+/** The same for a shell. */
+export const shellWords = (...args: string[]): string =>
+  words(...args)
+    .map((word) => `'${word}'`)
+    .join(" ");
+
 export interface Outcome {
   /** The exit status; null when a signal ended the process. */
   status: number | null;
@@ -23,8 +35,11 @@ export class Command {
   readonly ended: Promise<Outcome>;
   private changed: () => void = () => {};
 
-  constructor(args: readonly string[]) {
-    this.process = spawn(process.execPath, [main, ...args], { cwd: root, env: { ...process.env, NO_COLOR: "1" } });
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+    this.process = spawn(process.execPath, [main, ...args], {
+      cwd: root,
+      env: { ...process.env, NO_COLOR: "1", ...env },
+    });
     const decode = (stream: NodeJS.ReadableStream, add: (text: string) => void) => {
       stream.setEncoding("utf8");
       stream.on("data", (text: string) => {
@@ -76,8 +91,8 @@ export class Command {
 }
 
 /** Runs the command to its end. */
-export function tramontane(args: readonly string[], input = ""): Promise<Outcome> {
-  const command = new Command(args);
+export function tramontane(args: readonly string[], input = "", env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+  const command = new Command(args, env);
   command.process.stdin.on("error", () => {}); // it may end before it has read
   command.process.stdin.end(input);
   return command.ended;

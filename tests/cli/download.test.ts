@@ -1,5 +1,5 @@
 // tramontane download and models, and other commands with a model of a hub.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -8,7 +8,7 @@ import * as assert from "uvu/assert";
 import { duration } from "../../src/cli/local_model.ts";
 import { demo, root } from "../fixtures.ts";
 import { configs, freshCache, hub, LARGE, largeBytes, tree } from "../hub/setup.ts";
-import { Command, main, tramontane } from "./command.ts";
+import { Command, shellWords, tramontane } from "./command.ts";
 
 const demoFiles = Object.fromEntries(
   readdirSync(demo, { withFileTypes: true })
@@ -134,9 +134,8 @@ test("in a terminal a bar tells what has come, how fast, and what remains", asyn
   ownCache();
   hub.commit("owner/model", { ...configs, "model.safetensors": largeBytes() });
   hub.fault(({ host }, answer) => (host === "cdn" ? { ...answer, drip: { bytes: 2 ** 19, ms: 30 } } : undefined));
-  const words = [process.execPath, main, "download", "owner/model"].map((word) => `'${word}'`).join(" ");
-  const { spawn } = await import("node:child_process");
-  const child = spawn("script", ["--quiet", "--flush", "--return", "--command", words, "/dev/null"], { cwd: root });
+  const command = ["--command", shellWords("download", "owner/model")];
+  const child = spawn("script", ["--quiet", "--flush", "--return", ...command, "/dev/null"], { cwd: root });
   let shown = "";
   child.stdout.on("data", (part) => (shown += part));
   assert.is(await new Promise((resolve) => child.on("close", resolve)), 0);

@@ -14,7 +14,7 @@ const usage: [string[], RegExp][] = [
   [["generate", "hello"], /no model is named, and the demo model is not installed: npm install tramontane-demo/],
   [["info"], /no model is named, and the demo model is not installed/],
   [["chat", "-m", "demo"], /demo: nothing of this name is there, .*: npm install tramontane-demo/],
-  [["generate", ...model], /missing required argument 'prompt'/],
+  [["generate", ...model], /missing prompt: give it as an argument, by --prompt, --file, or on standard input/],
   [["generate", ...model, "hello", "--frob"], /unknown option '--frob'/],
   [["generate", ...model, "hello", "--threads", "0"], /expected a whole number above 0, found "0"/],
   [["generate", ...model, "hello", "-n", "many"], /expected a whole number above 0, found "many"/],
@@ -22,6 +22,25 @@ const usage: [string[], RegExp][] = [
   [["generate", ...model, "hello", "--temperature", "-1"], /expected a number of at least 0, found "-1"/],
   [["generate", ...model, "hello", "--kv-dtype", "q8"], /Allowed choices are f32, f16/],
   [["logits", ...model, "--ids", "1,x"], /expected token ids separated by commas, found "x"/],
+  [["logits", ...model], /expected a text or --ids, found neither/],
+  [["logits", ...model, "--ids", "1", "text"], /expected a text or --ids, found both/],
+  [["generate", ...model, "hello", "--dtype", "q9"], /expected one of auto, .*q4_k_m.*, found "q9"/],
+  [["generate", ...model, "hello", "-p", "again"], /the prompt is given twice: by argument and --prompt/],
+  [["generate", ...model, "hello", "--repetition-penalty", "0"], /expected a number above 0, found "0"/],
+  [["generate", ...model, "hello", "--stop", ""], /expected a text, found ""/],
+  // What was meant is said, where it can be known.
+  [["generate", ...model, "hello", "--tempp", "1"], /unknown option '--tempp': did you mean --temp\?/],
+  [["generate", ...model, "hello", "--top_k", "1"], /unknown option '--top_k': did you mean --top-k\?/],
+  [["generate", ...model, "hello", "--ctx-size=9"], /unknown option '--ctx-size=9': did you mean --context\?/],
+  [
+    ["generate", ...model, "hello", "--n-predict", "9"],
+    /unknown option '--n-predict': did you mean --max-new-tokens\?/,
+  ],
+  [["generate", ...model, "hello", "--system-prompt", "9"], /did you mean --system\?/],
+  [["generate", ...model, "hello", "--frobnicate"], /unknown option '--frobnicate'\n/],
+  [["generate", ...model, "hello", "--sys", "x"], /unknown option '--sys': did you mean --system\?/],
+  [["genrate"], /unknown command 'genrate': did you mean generate\?/],
+  [["completion", "csh"], /Allowed choices are bash, zsh, fish/],
 ];
 for (const [args, message] of usage) {
   test(`usage: tramontane ${args.join(" ")}`, async () => {
@@ -48,6 +67,7 @@ const failures: [string[], RegExp][] = [
     /^tramontane: no\/such\/model: expected a checkpoint's folder or a \.gguf file, found nothing\n$/,
   ],
   [["generate", "-m", "no/such/model", "hello"], /^tramontane: no\/such\/model: expected .*, found nothing\n$/],
+  [["generate", ...model, "-f", "no/file"], /^tramontane: no\/file: expected a text file, found no such file\n$/],
   [["chat", "-m", "no/such/model"], /^tramontane: no\/such\/model: expected .*\n$/],
   [["info", join(folder, "broken.gguf")], /^tramontane: .*broken\.gguf: .*\n$/],
   [

@@ -50,6 +50,8 @@ test("what transformers has and this version has not is named as that", () => {
     () => knownOptions({ penalty_alpha: 0.6 }, "generate", known),
     /^generate: penalty_alpha: there is no contrastive search here$/,
   );
+  // As transformers' files of settings have it, where nobody asks for it.
+  assert.equal(knownOptions({ penalty_alpha: 0, num_beam_groups: 1, top_k: 5 }, "generate", known), { top_k: 5 });
 });
 
 test.run();

@@ -73,7 +73,11 @@ test("what a function returns replaces the scores; objects with _call, lists and
   const double = { _call: (_: number[][], scores: Tensor) => (scores.data as Float32Array).map((x) => 2 * x) };
   const list = build_logits_processors(
     {},
-    { vocab_size: 5, prompt_length: 2, logits_processor: [double, new warper.TemperatureLogitsWarper(4)] },
+    {
+      vocab_size: 5,
+      prompt_length: 2,
+      logits_processor: new LogitsProcessorList([double, new warper.TemperatureLogitsWarper(4)]),
+    },
   );
   assert.equal([...processed(list.processors, ids, two)], [...two.data.map((x) => x / 2)]);
   assert.throws(

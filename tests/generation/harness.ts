@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { LogitsWorkspace, type WorkspaceSizes } from "../../src/generation/logits_module.ts";
-import type { CustomLogitsProcessor } from "../../src/generation/processors.ts";
+import type { AnyProcessor } from "../../src/generation/processors.ts";
 import { LogitsProcessorList } from "../../src/generation/processors.ts";
 import { type LogitsExports, loadLogits } from "../../src/kernels/logits.ts";
 import { type Array_, root } from "../fixtures.ts";
@@ -26,7 +26,7 @@ export function bytes(at: number, length: number): Uint8Array {
 
 /** Rows of scores after processors have changed them, and a check that they wrote nowhere else. */
 export function processed(
-  processors: readonly CustomLogitsProcessor[],
+  processors: readonly AnyProcessor[],
   input_ids: readonly (readonly number[])[],
   scores: Array_,
 ): Float32Array {

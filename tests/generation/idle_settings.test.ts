@@ -5,7 +5,8 @@ import * as assert from "uvu/assert";
 import { GenerationConfig } from "../../src/config/generation_config.ts";
 import type { GenerateInputs } from "../../src/generation/generate_inputs.ts";
 import { idleSettings } from "../../src/generation/idle_settings.ts";
-import { MixtralForCausalLM } from "../../src/index.ts";
+import { AutoTokenizer, MixtralForCausalLM } from "../../src/index.ts";
+import { demo } from "../fixtures.ts";
 
 /** The settings that a call sets in vain, of a model with settings of its own. */
 function idle(inputs: GenerateInputs, own: object = {}, new_tokens = 20): string[] {
@@ -28,6 +29,8 @@ test("what waits for another setting", () => {
     [{ top_logprobs: 3 }, ["top_logprobs"]],
     [{ max_matching_ngram_size: 3 }, ["max_matching_ngram_size"]],
     [{ num_assistant_tokens: 3, prompt_lookup_num_tokens: 3 }, ["num_assistant_tokens"]],
+    [{ num_assistant_tokens_schedule: "constant" }, ["num_assistant_tokens_schedule"]],
+    [{ num_assistant_tokens_schedule: "constant", prompt_lookup_num_tokens: 3 }, []],
     [{ max_length: 9, max_new_tokens: 9 }, ["max_length"]],
     [{ max_length: 9 }, []],
     [{ min_new_tokens: 21 }, ["min_new_tokens"]],
@@ -48,11 +51,15 @@ test("a program is told once", async () => {
   const call = { input_ids: [1, 2], max_new_tokens: 1, temperature: 0.5, min_new_tokens: 3 };
   await Promise.all([model.generate(call), model.generate(call)]);
   await model.generate(call);
+  const tokenizer = await AutoTokenizer.from_pretrained(demo);
+  const options = { tools: [{ type: "function" }], documents: [] };
+  for (const _ of [1, 2]) tokenizer.apply_chat_template([{ role: "user", content: "Hi" }], options);
   await new Promise((resolve) => setImmediate(resolve));
   process.off("warning", hear);
   assert.equal(warnings, [
     "generate: temperature has no effect without do_sample: true",
     "generate: min_new_tokens: 3 are more than there may be: 1, by max_new_tokens",
+    "apply_chat_template: the template does not read tools: the model is not told of them",
   ]);
 });
 

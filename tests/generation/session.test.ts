@@ -1,7 +1,8 @@
 // ChatSession with templates made for its corners: a prompt that the cache holds already, answers that are cut, windows.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { ChatSession, type ChatTokenizer, type Message } from "../../src/generation/session.ts";
+import type { Message } from "../../src/generation/conversation.ts";
+import { ChatSession, type ChatTokenizer } from "../../src/generation/session.ts";
 import { InputError, MixtralForCausalLM } from "../../src/index.ts";
 import { failure } from "../failure.ts";
 import { fixture } from "../fixtures.ts";

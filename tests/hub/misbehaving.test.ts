@@ -42,7 +42,7 @@ const everyKind: [string, Fault, (seen: Seen[]) => unknown][] = [
     (seen) => {
       assert.is(seen.length, 5); // the third range is shorter
       assert.ok(
-        seen.some(({ range }) => range?.startsWith("bytes=1048583-")),
+        seen.some(({ range }) => Number(/=(\d+)/.exec(range!)![1]) % 2 ** 24 > 0),
         "what came is not asked for again",
       );
     },

@@ -64,6 +64,18 @@ test("what was cut short is not whole, and takes what has come", async () => {
   assert.ok((await models.list({ cache_dir }))[0].complete);
 });
 
+test("a second file that was cut short makes a model not whole", async () => {
+  const cache_dir = freshCache();
+  hub.commit("a/gguf", { "m.Q4_K_M.gguf": "12345", "m.Q8_0.gguf": largeBytes() });
+  await download("a/gguf", { cache_dir });
+  assert.ok((await models.list({ cache_dir }))[0].complete);
+  hub.fault(({ host, range }, answer) =>
+    host === "cdn" ? (range?.startsWith("bytes=0-") ? { ...answer, cut: 2 ** 20 } : { status: 404 }) : undefined,
+  );
+  await failure(() => download("a/gguf:Q8_0", { cache_dir }), HubError, /./);
+  assert.not((await models.list({ cache_dir }))[0].complete);
+});
+
 test("a model is removed with all of its own, and nothing else", async () => {
   const cache_dir = freshCache();
   hub.commit("owner/model", { ...configs, "model.safetensors": "weights" });

@@ -1,6 +1,6 @@
 // Downloads that were cut short, by an abort or by the end of the process, and are gone on with: what came is not asked for
 // again, and nothing is taken for what it is not.
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -10,6 +10,7 @@ import * as assert from "uvu/assert";
 import { download } from "../../src/hub/download.ts";
 import type { DownloadProgress } from "../../src/hub/progress.ts";
 import { partialNames } from "../../src/hub/transfer.ts";
+import { runtime } from "../cli/command.ts";
 import { configs, freshCache, hub, LARGE, largeBytes } from "./setup.ts";
 
 const isBytes = ({ host, method }: (typeof hub.seen)[number]) => host === "cdn" && method === "GET";
@@ -20,6 +21,9 @@ const askedFor = (): number =>
     const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(range ?? "") ?? [];
     return sum + (from === undefined ? LARGE : Number(to) + 1 - Number(from));
   }, 0);
+
+const program = fileURLToPath(new URL("download_child.js", import.meta.url));
+const exit = (child: ChildProcess) => new Promise((resolve) => child.on("close", resolve));
 
 const commit = () => hub.commit("owner/model", { ...configs, "model.safetensors": largeBytes() });
 const slow = () =>
@@ -61,8 +65,8 @@ test("after the process was killed, what was noted is not asked for again, and i
   const cache_dir = freshCache();
   commit();
   slow();
-  const child = spawn(process.execPath, [fileURLToPath(new URL("download_child.js", import.meta.url)), cache_dir]);
-  const ended = new Promise((resolve) => child.on("exit", resolve));
+  const child = spawn(process.execPath, [program, cache_dir]);
+  const ended = exit(child);
   const [, note] = partial(cache_dir);
   while (!existsSync(note) && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 20));
   child.kill("SIGKILL");
@@ -73,6 +77,36 @@ test("after the process was killed, what was noted is not asked for again, and i
   hub.reset();
   await whole(cache_dir);
   assert.is(askedFor(), LARGE - noted);
+});
+
+test("of two processes one fetches a file, the other waits for it", async () => {
+  const cache_dir = freshCache();
+  commit();
+  slow();
+  const children = [1, 2].map(() => exit(spawn(process.execPath, [program, cache_dir])));
+  while (!hub.seen.some(isBytes)) await new Promise((resolve) => setTimeout(resolve, 20));
+  const told: DownloadProgress[] = [];
+  await whole(cache_dir, told);
+  assert.equal(await Promise.all(children), [0, 0]);
+  assert.is(askedFor(), LARGE);
+  const own = told.filter(({ status, file }) => status === "progress" && file === "model.safetensors");
+  assert.ok(
+    own.some(({ loaded }) => loaded > 0 && loaded < LARGE),
+    "who waits tells what the other has",
+  );
+});
+
+test("a file that the system lets grow no longer is an error, and nothing wrong is left", async () => {
+  if (process.platform !== "linux") return;
+  const cache_dir = freshCache();
+  commit();
+  const limited = spawn("bash", ["-c", 'ulimit -f 20000; exec "$0" "$@"', ...runtime, program, cache_dir]);
+  let errors = "";
+  limited.stderr.on("data", (part) => (errors += part));
+  assert.is.not(await exit(limited), 0);
+  assert.match(errors, /cannot be written/);
+  for (const path of partial(cache_dir)) assert.not(existsSync(path));
+  await whole(cache_dir);
 });
 
 test("bytes that were changed meanwhile are found by the hash, and it is begun anew", async () => {

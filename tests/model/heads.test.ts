@@ -211,7 +211,7 @@ test("arguments that a class does not know are refused with the nearest that it 
     [() => model({ input_ids, atention_mask: [[1, 1, 1]] } as never), /atention_mask: did you mean attention_mask\?/],
     [() => trunk({ input_ids, labels: input_ids } as never), /unknown option labels/],
     [() => model({ input_ids, return_dict: false }), /return_dict/],
-    [() => model(undefined as never), /expected exactly one of input_ids and inputs_embeds/],
+    [() => model({} as never), /expected exactly one of input_ids and inputs_embeds/],
     [() => model.generate({ input_ids, max_new_token: 3 } as never), /max_new_token: did you mean max_new_tokens\?/],
   ] as [() => Promise<unknown>, RegExp][]) {
     const error = await failure(call());

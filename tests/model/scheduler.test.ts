@@ -16,6 +16,8 @@ const turn = () => new Promise<void>((resolve) => setTimeout(resolve));
 class Notes {
   readonly jobs: Job[] = [];
   pauses = 0;
+  /** The share of the chunk on its way that is done. */
+  layers = 0;
   private readonly waiting: { resolve(result: JobResult): void; reject(error: unknown): void }[] = [];
 
   readonly runner = {
@@ -24,6 +26,7 @@ class Notes {
       return new Promise((resolve, reject) => this.waiting.push({ resolve, reject }));
     },
     wantPause: (wanted: boolean) => void (wanted && this.pauses++),
+    chunkDone: () => this.layers,
     check: () => undefined,
     nextTurn: (callback: () => void) => void setTimeout(callback),
   };
@@ -126,6 +129,19 @@ test("sequences that are added together go together; a step begins before the on
   assert.is(notes.steps.length, 3);
 });
 
+test("how far the chunk on its way has come tells how many of a sequence's rows are done", async () => {
+  const { notes, pool, scheduler } = made();
+  const [long, other] = [reading(pool, 700), reading(pool, 3)];
+  scheduler.add([long]);
+  await turn();
+  notes.layers = 0.25;
+  assert.equal([scheduler.underway(long), scheduler.underway(other)], [128, 0]);
+  await notes.answer();
+  assert.is(scheduler.underway(long), 47, "a quarter of the 188 that remain");
+  await notes.answer();
+  assert.is(scheduler.underway(long), 0);
+});
+
 test("a prompt is cut into chunks, several prompts share one, and short ones do not pause", async () => {
   const { notes, pool, scheduler } = made();
   const long = reading(pool, 700);
@@ -195,10 +211,10 @@ test("who comes later with a higher priority goes before those that are read alr
 });
 
 test("short prompts go with the tokens that a chunk pauses for, once it is known how long such steps take", async () => {
-  const { notes, pool, scheduler } = made({ step_ms: 40 });
+  const { notes, pool, scheduler } = made({ step_ms: 400 });
   scheduler.add([reading(pool, 500)]);
   await turn();
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await new Promise((resolve) => setTimeout(resolve, 410));
   scheduler.add([new Talker(pool, 1)]);
   scheduler.add([reading(pool, 3)]);
   scheduler.add([reading(pool, 70)]);
@@ -206,7 +222,7 @@ test("short prompts go with the tokens that a chunk pauses for, once it is known
   await notes.answer(false);
   assert.equal(notes.steps, ["0:500", "1:1", "…"], "nothing is known");
   await notes.answer();
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await new Promise((resolve) => setTimeout(resolve, 410));
   await notes.answer(false);
   assert.equal(notes.steps.slice(3), ["1:1+3", "…"], "the longer one waits until the chunk is read");
 });

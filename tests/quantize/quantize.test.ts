@@ -104,7 +104,7 @@ if (truth) {
       cpSync(at("split"), path("split"), { recursive: true });
       writeFileSync(path("types.txt"), "attn_q=q5_k\nffn_down_exps=q6_k attn_v=q8_0\n");
       await quantize(path("source.gguf"), path("q8.gguf"), { type: "Q8_0" });
-      const before = readdirSync(folder);
+      const before = readdirSync(folder).sort();
       const cases = Object.entries(json("fixtures/quantize/options.json")) as [string, any][];
       let seen = 0;
       for (const [name, expected] of cases) {
@@ -127,7 +127,7 @@ if (truth) {
           const run = quantize(path(source), path(out), options);
           if (expected.status !== 0) {
             assert.instance(await failure(run), TramontaneError, name);
-            assert.equal(readdirSync(folder), before, name);
+            assert.equal(readdirSync(folder).sort(), before, name);
             continue;
           }
           const { warnings } = await run;
@@ -137,7 +137,9 @@ if (truth) {
             name,
           );
         }
-        const files = readdirSync(folder).filter((file) => !before.includes(file));
+        const files = readdirSync(folder)
+          .filter((file) => !before.includes(file))
+          .sort();
         const ends = (names: readonly string[]) => names.map((file) => file.replace(/^[^.-]*/, ""));
         assert.equal(ends(files), ends(expected.files ?? ["OUT.gguf"]), name);
         const headers = await Promise.all(files.map((file) => headerOf(path(file))));

@@ -2,7 +2,15 @@
 import { Worker } from "node:worker_threads";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { Barrier, CONTROL_BYTES, failBarrier, share, WorkCounter, wantPause } from "../../src/threads/barrier.ts";
+import {
+  Barrier,
+  CONTROL_BYTES,
+  failBarrier,
+  layersPassed,
+  share,
+  WorkCounter,
+  wantPause,
+} from "../../src/threads/barrier.ts";
 
 /** What `wait` does in another thread, which may hang: its error's message, "met", or "hangs". */
 async function waiting(control: SharedArrayBuffer, threads: number, then = () => {}): Promise<string> {
@@ -60,6 +68,13 @@ test("a wish to pause is taken once, and can be taken back", () => {
   wantPause(control, true);
   wantPause(control, false);
   assert.not(barrier.waitOrPause());
+});
+
+test("the host sees how many layers were passed", () => {
+  const control = new SharedArrayBuffer(CONTROL_BYTES);
+  assert.is(layersPassed(control), 0);
+  new Barrier(control, 2, 2).passed(7);
+  assert.is(layersPassed(control), 7);
 });
 
 test("share: contiguous, whole grains, even, nothing twice", () => {
