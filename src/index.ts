@@ -21,6 +21,7 @@ export {
   WriteError,
 } from "./errors.ts";
 export { type Converted, type ConvertOptions, type ConvertProgress, convert } from "./folders/convert.ts";
+export type { CallParser } from "./generation/answer_text.ts";
 export {
   type AutoClass,
   AutoConfig,

@@ -37,7 +37,7 @@ export interface ChatTokenizer extends TextTokenizer, Partial<CallParser> {
 export type TurnEnd = FinishReason | "tool_calls" | "aborted";
 
 export interface ChatSessionOptions {
-  /** What the model is told before the conversation. Where its template has no such role, it begins the first message. */
+  /** What the model is told before the conversation. Where its template has no such role, it begins the first message. @default nothing */
   system?: string | null | undefined;
   /** A conversation to go on with. @default none */
   messages?: readonly GivenMessage[] | null | undefined;

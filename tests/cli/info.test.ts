@@ -135,7 +135,7 @@ test("logits --json gives the numbers that --hash hashes", async () => {
   assert.is((await run("--hash")).stdout, `${hash}\n`);
   const lines = (await run()).stdout.trim().split("\n");
   const best = logits[2].indexOf(Math.max(...logits[2]));
-  assert.match(lines[2], new RegExp(`^2 300: ${best} `));
+  assert.match(lines[2], new RegExp(`^2 300 "▁Wh": ${best} `));
 });
 
 test.run();
