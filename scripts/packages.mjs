@@ -308,8 +308,13 @@ check("README's first steps", () => {
   const [, program] = /```javascript\n([\s\S]*?)```/.exec(readme);
   writeFileSync(join(first, "readme.mjs"), program);
   const words = command.match(/"[^"]*"|\S+/g).map((word) => word.replaceAll('"', ""));
-  for (const said of [run(first, [...words, "--quiet"]), run(first, [process.execPath, "readme.mjs"])])
-    must(said === `${answer}\n`, `found ${JSON.stringify(said)}`);
+  const there = ["node 20", "deno", "bun"].filter((name) => runtimes[name].command);
+  const programs = there.map((name) => [...runtimes[name].command, "readme.mjs"]);
+  for (const each of [[...words, "--quiet"], ...programs]) {
+    const said = run(first, each);
+    must(said === `${answer}\n`, `${each[0]}: found ${JSON.stringify(said)}`);
+  }
+  return there.join(", ");
 });
 
 for (const [name, cwd, command] of [
