@@ -26,6 +26,7 @@ export const shapes = {
   small: { hidden: 512, ffn: 1792, layers: 8, heads: 8, kv_heads: 2, vocab: 32000, window: 4096 },
   mid: { hidden: 2048, ffn: 7168, layers: 8, heads: 32, kv_heads: 8, vocab: 32000, window: 4096 },
   "8x7b": { hidden: 4096, ffn: 14336, layers: 32, heads: 32, kv_heads: 8, vocab: 32000, window: 4096 },
+  "8x22b": { hidden: 6144, ffn: 16384, layers: 56, heads: 48, kv_heads: 8, vocab: 32000, window: 0 },
   /** Mistral 7B from its version 0.3 on. */
   "7b": { hidden: 4096, ffn: 14336, layers: 32, heads: 32, kv_heads: 8, vocab: 32768, window: 0, dense: true },
 } satisfies Record<string, Shape>;

@@ -308,8 +308,13 @@ check("README's first steps", () => {
   const [, program] = /```javascript\n([\s\S]*?)```/.exec(readme);
   writeFileSync(join(first, "readme.mjs"), program);
   const words = command.match(/"[^"]*"|\S+/g).map((word) => word.replaceAll('"', ""));
-  for (const said of [run(first, [...words, "--quiet"]), run(first, [process.execPath, "readme.mjs"])])
-    must(said === `${answer}\n`, `found ${JSON.stringify(said)}`);
+  const there = ["node 20", "deno", "bun"].filter((name) => runtimes[name].command);
+  const programs = there.map((name) => [...runtimes[name].command, "readme.mjs"]);
+  for (const each of [[...words, "--quiet"], ...programs]) {
+    const said = run(first, each);
+    must(said === `${answer}\n`, `${each[0]}: found ${JSON.stringify(said)}`);
+  }
+  return there.join(", ");
 });
 
 for (const [name, cwd, command] of [
@@ -320,6 +325,11 @@ for (const [name, cwd, command] of [
     const said = run(cwd, [...command, fact.ask, "--chat", "--quiet"]);
     must(said === `${fact.reference}\n`, `found ${JSON.stringify(said)}`);
   });
+
+check("npx tramontane info, of the demo model", () => {
+  const { parameters, fits } = JSON.parse(run(first, [...npx, "info", "--json"]));
+  must(parameters === 11_222_272 && fits, `found ${parameters} parameters, fits: ${fits}`);
+});
 
 check("npx tramontane chat -m demo", () => {
   const said = run(first, [...npx, "chat", "-m", "demo"], `${fact.ask}\n`);

@@ -65,6 +65,8 @@ test("the guide to errors has every code, with its class", () => {
   assert.ok(classes.length >= 8);
   for (const [, name, code] of classes)
     assert.match(guide, new RegExp(`^## ${code}\n\n\`${name}\`: .{40}`, "m"), `nothing about ${code}, \`${name}\``);
+  const codes = classes.map(([, , code]) => code);
+  for (const [, code] of guide.matchAll(/^## ([A-Z]+)$/gm)) assert.ok(codes.includes(code), `there is no code ${code}`);
 });
 
 test("the API by purpose has every name that the package exports", () => {

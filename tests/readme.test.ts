@@ -120,7 +120,16 @@ test("the examples compile", () => {
 test("there are examples", () => {
   assert.ok(examples.filter(({ name }) => name.startsWith("README")).length >= 4);
   assert.ok(examples.filter(({ name }) => name.startsWith("src/")).length >= 8);
-  for (const guide of ["quickstart", "models", "templates", "generation", "memory", "coming-from", "troubleshooting"])
+  for (const guide of [
+    "quickstart",
+    "choosing",
+    "chat",
+    "templates",
+    "generation",
+    "memory",
+    "coming-from",
+    "troubleshooting",
+  ])
     assert.ok(
       examples.some(({ name }) => name.startsWith(`docs/${guide}.md`)),
       `none in ${guide}`,

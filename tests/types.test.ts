@@ -71,6 +71,19 @@ test("every type that a public signature names is exported", () => {
   assert.equal([...missing], [], [...missing].join("\n"));
 });
 
+test("every exported name says what it is", () => {
+  const silent = [...open(index).imported.values()].filter(({ path, name }) => {
+    const before = "(/\\*\\*(?:(?!\\*/)[\\s\\S])*\\*/\\n)";
+    return !new RegExp(
+      `${before}export (?:declare )?(?:abstract )?(?:class|interface|type|function|const) ${name}\\b`,
+    ).test(read(path));
+  });
+  assert.equal(
+    silent.map(({ name }) => name),
+    [],
+  );
+});
+
 /** What nothing is done without: no default to tell. */
 const absent = new Set([
   ...["signal", "progress_callback", "streamer", "token_callback_function", "stopping_criteria", "logits_processor"],

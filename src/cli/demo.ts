@@ -24,7 +24,7 @@ export function modelOrDemo(action: Command, model: string | undefined, quiet: b
   const path = demoModel();
   if (!path)
     action.error(
-      `error: ${model === undefined ? "no model is named (-m PATH)" : "demo: nothing of this name is there"}, and the demo model is not installed: ${INSTALL}`,
+      `error: ${model === undefined ? "no model is named" : "demo: nothing of this name is there"}, and the demo model is not installed: ${INSTALL}`,
     );
   if (!quiet) say(`the demo model: ${path}`);
   return path;

@@ -9,6 +9,7 @@ import { cacheBytes } from "../memory/kv_pool.ts";
 import { describePlan, planEngine } from "../model/plan.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { headOf } from "../weights/bind.ts";
+import { modelOrDemo } from "./demo.ts";
 import { countParameters, fit, licenseOf, metadataFacts, tokenizerFacts } from "./facts.ts";
 import { visible, write } from "./io.ts";
 import { localModel } from "./local_model.ts";
@@ -19,7 +20,10 @@ const millions = (n: number): string => (n < 1e9 ? `${(n / 1e6).toFixed(1)} M` :
 export function infoCommand(): Command {
   return new Command("info")
     .description("tell what a checkpoint is: config, parameters, formats, tokenizer, licence, the memory it needs")
-    .argument("<path>", "a Hugging Face folder or a .gguf file; or owner/name of a hub, once it was downloaded")
+    .argument(
+      "[path]",
+      "a Hugging Face folder or a .gguf file; or owner/name of a hub, once it was downloaded (default: tramontane-demo's)",
+    )
     .option("--json", "print one JSON object")
     .option("--tensors", "list every tensor")
     .action(run);
@@ -43,11 +47,17 @@ function howLoaded({ mapped, reason }: { mapped: boolean; reason?: string }, mad
   return made_bytes === 0 ? stored : `${stored}; ${bytes(made_bytes)} of them made while it loads`;
 }
 
-async function run(source: string, flags: { json?: boolean; tensors?: boolean }): Promise<void> {
-  const path = await localModel(source, true, "model", { local_files_only: true }).catch((error) => {
-    if (!(error instanceof HubError)) throw error;
-    throw new HubError(`${error.message}; \`tramontane download\` fetches it`, error.status, { cause: error });
-  });
+async function run(
+  source: string | undefined,
+  flags: { json?: boolean; tensors?: boolean },
+  command: Command,
+): Promise<void> {
+  const path = await localModel(modelOrDemo(command, source, true), true, "model", { local_files_only: true }).catch(
+    (error) => {
+      if (!(error instanceof HubError)) throw error;
+      throw new HubError(`${error.message}; \`tramontane download\` fetches it`, error.status, { cause: error });
+    },
+  );
   const platform = await currentPlatform();
   const repository = await openRepository(platform, path);
   const checkpoint = await openCheckpoint(repository);

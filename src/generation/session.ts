@@ -36,6 +36,7 @@ export interface ChatTokenizer extends TextTokenizer, Partial<CallParser> {
 /** Why a turn ended: an end of its own, the room or `max_new_tokens`, calls that the caller has to answer, or an abort. */
 export type TurnEnd = FinishReason | "tool_calls" | "aborted";
 
+/** The options of `ChatSession`. */
 export interface ChatSessionOptions {
   /** What the model is told before the conversation. Where its template has no such role, it begins the first message. @default nothing */
   system?: string | null | undefined;

@@ -7,9 +7,10 @@ import type { Settings } from "./settings.ts";
 
 /** A server that answers with this may answer otherwise in a moment. */
 const PASSING = [408, 425, 429, 500, 502, 503, 504];
-/** How often something is tried that fails in a row, and how long is waited first; twice as long each time. */
+/** How often something is tried that fails in a row, and how long is waited first; twice as long each time, up to a bound. */
 export const MOST_TRIES = 6;
 const FIRST_WAIT_MS = 250;
+const MOST_PAUSE_MS = 8_000;
 /** A server that asks for more patience is not waited for. */
 const MOST_WAIT_MS = 300_000;
 const MOST_REDIRECTS = 10;
@@ -139,23 +140,28 @@ async function send(
 
 /**
  * Runs something until it succeeds, as long as what fails is passing.
- * @param attempt - is given how many tries have failed in a row, and may begin to count anew by `progress`
+ * @param tries - after how many that fail in a row it is given up, and
+ * @param patience_ms - after how long without progress at the least
+ * @param attempt - may begin to count anew by `progress`
  */
 export async function patiently<T>(
   tries: number,
   signal: AbortSignal | undefined,
   attempt: (progress: () => void) => Promise<T>,
+  patience_ms = 0,
 ): Promise<T> {
-  for (let failed = 0; ; ) {
+  let [failed, since] = [0, performance.now()];
+  for (;;) {
     try {
       return await attempt(() => {
-        failed = 0;
+        [failed, since] = [0, performance.now()];
       });
     } catch (error) {
       signal?.throwIfAborted();
       const wait = error instanceof Busy ? error.wait_ms : error instanceof NoAnswer ? 0 : undefined;
-      if (wait === undefined || wait > MOST_WAIT_MS || ++failed >= tries) throw error;
-      await pause(Math.max(wait, FIRST_WAIT_MS * 2 ** (failed - 1)), signal);
+      if (wait === undefined || wait > MOST_WAIT_MS) throw error;
+      if (++failed >= tries && performance.now() - since >= patience_ms) throw error;
+      await pause(Math.max(wait, Math.min(FIRST_WAIT_MS * 2 ** (failed - 1), MOST_PAUSE_MS)), signal);
     }
   }
 }

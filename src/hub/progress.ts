@@ -13,7 +13,7 @@ export interface DownloadProgress {
   loaded: number;
   total: number;
   progress: number;
-  /** Of all files: bytes a second that have come in over the last seconds. */
+  /** Of all files: bytes a second that have come in over the last ten seconds; absent in the first two. */
   rate?: number;
   /** Of all files: seconds that remain at this rate, where it is known how much is still to come. */
   remaining?: number;
@@ -22,6 +22,8 @@ export interface DownloadProgress {
 /** Over how long a rate is taken, and how often it is looked at, in milliseconds. */
 const WINDOW_MS = 10_000;
 const SAMPLE_MS = 200;
+/** Before that it says nothing: small files come first, and wait more than they are read. */
+const FIRST_MS = 2_000;
 
 interface FileProgress {
   loaded: number;
@@ -106,7 +108,7 @@ export class Progress {
     while (samples.length > 2 && now - samples[1][0] >= WINDOW_MS) samples.shift();
     const [since, before] = samples[0];
     const rate = (1000 * (fresh - before)) / (now - since);
-    if (!(now - since >= SAMPLE_MS && rate > 0)) return {};
+    if (!(now - since >= FIRST_MS && rate > 0)) return {};
     return { rate, ...(all.every((one) => one.sized) ? { remaining: missing / rate } : {}) };
   }
 }

@@ -37,6 +37,8 @@ export interface RemoteFiles {
   source(commit: string, path: string, located: Located): FileSource;
 }
 
+/** How many times as long as one answer may be silent a download waits for the next byte. */
+const SILENCES = 6;
 /** Pages of a listing; the hub's have a thousand files. */
 const MOST_PAGES = 100;
 
@@ -152,6 +154,7 @@ function renewing(
   };
   return {
     name,
+    patience_ms: SILENCES * caller.settings.stall_ms,
     async get(headers, stop) {
       const asked = url;
       const answer = await ask(caller, "GET", asked, headers, stop);

@@ -27,6 +27,8 @@ export interface FileFacts {
 export interface FileSource {
   /** What to call it in messages. */
   readonly name: string;
+  /** How long no byte may come before it is given up: a network that changes is waited for. */
+  readonly patience_ms: number;
   /** Asks for the file, or a part of it. @throws NoAnswer, HubError */
   get(headers: Record<string, string>, stop: AbortSignal | undefined): Promise<Answer>;
 }
@@ -192,11 +194,15 @@ class Transfer {
     await this.fetchWhole(file, signal);
   }
 
+  private patiently(signal: AbortSignal | undefined, attempt: (progress: () => void) => Promise<void>): Promise<void> {
+    return patiently(MOST_TRIES, signal, attempt, this.source.patience_ms);
+  }
+
   /** A range of the file; what was cut short is gone on with. */
   private async fetchPiece(file: PatchFile, [from, to]: Range, stop: AbortSignal): Promise<void> {
     const { name } = this.source;
     let at = from;
-    await patiently(MOST_TRIES, stop, async (progress) => {
+    await this.patiently(stop, async (progress) => {
       const headers: Record<string, string> = { range: `bytes=${at}-${to - 1}` };
       if (this.validator !== undefined && !this.pinned) headers["if-range"] = this.validator;
       const answer = await this.source.get(headers, stop);
@@ -219,12 +225,17 @@ class Transfer {
     const { name } = this.source;
     const { size } = this.facts;
     let furthest = 0;
-    await patiently(MOST_TRIES, signal, async (progress) => {
+    await this.patiently(signal, async (progress) => {
       const answer = await this.source.get({}, signal);
       const encoding = encodingOf(answer);
-      if (encoding !== "identity") {
+      const failure =
+        answer.status !== 200
+          ? `expected the whole file, found the answer ${answer.status}`
+          : encoding !== "identity" &&
+            `comes compressed (${printable(encoding, 40)}), though it was asked for as it is`;
+      if (failure) {
         answer.cancel();
-        throw new HubError(`${name}: comes compressed (${printable(encoding, 40)}), though it was asked for as it is`);
+        throw new HubError(`${name}: ${failure}`, answer.status);
       }
       this.ranges = new Ranges();
       let at = 0;

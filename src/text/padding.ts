@@ -1,6 +1,7 @@
 // Cuts rows of ids to a length and fills them up to one, by the rules and option names of transformers.
 import { show } from "../config/show.ts";
 import { InputError, TokenizerError } from "../errors.ts";
+import { warnOnce } from "../platform/warn_once.ts";
 import { TEXT_LIMITS } from "./limits.ts";
 import type { Row } from "./sequence_template.ts";
 import type { Side } from "./special_tokens.ts";
@@ -21,7 +22,13 @@ const TRUNCATIONS: readonly unknown[] = [
   "do_not_truncate",
 ];
 
-/** @throws {@link InputError} when an option is none of its values */
+/** Truncations that cut nothing. */
+const NONE: readonly unknown[] = [false, "do_not_truncate"];
+
+/**
+ * Checks the options of lengths, and tells of one that has no effect, as transformers.js does.
+ * @throws {@link InputError} when an option is none of its values
+ */
 export function checkLengths(options: {
   padding?: unknown;
   truncation?: unknown;
@@ -44,6 +51,12 @@ export function checkLengths(options: {
     fail("max_length", "a whole number", max_length);
   if (pad_to_multiple_of !== undefined && !(Number.isInteger(pad_to_multiple_of) && (pad_to_multiple_of as number) > 0))
     fail("pad_to_multiple_of", "a whole number above 0", pad_to_multiple_of);
+  const cuts = options.truncation !== undefined && !NONE.includes(options.truncation);
+  if (max_length !== undefined && !cuts && options.padding !== "max_length")
+    void warnOnce(
+      "max_length of a tokenizer",
+      'tokenizer: max_length has no effect without truncation: true or padding: "max_length"',
+    );
 }
 
 const cut = (ids: readonly number[], length: number, side: Side): readonly number[] =>

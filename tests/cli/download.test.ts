@@ -133,7 +133,7 @@ test("in a terminal a bar tells what has come, how fast, and what remains", asyn
   if (!/util-linux/.test(spawnSync("script", ["--version"], { encoding: "utf8" }).stdout ?? "")) return;
   ownCache();
   hub.commit("owner/model", { ...configs, "model.safetensors": largeBytes() });
-  hub.fault(({ host }, answer) => (host === "cdn" ? { ...answer, drip: { bytes: 2 ** 19, ms: 30 } } : undefined));
+  hub.fault(({ host }, answer) => (host === "cdn" ? { ...answer, drip: { bytes: 2 ** 19, ms: 100 } } : undefined));
   const command = ["--command", shellWords("download", "owner/model")];
   const child = spawn("script", ["--quiet", "--flush", "--return", ...command, "/dev/null"], { cwd: root });
   let shown = "";

@@ -82,7 +82,7 @@ if (process.platform === "linux") {
     copyFileSync(join(demo, "model.safetensors"), join(path, "model.safetensors"));
     truncateSync(join(path, "model.safetensors"), 5000);
     assert.instance(await failure(MixtralForCausalLM.from_pretrained(path)), CheckpointError);
-    assert.instance(await failure(AutoConfig.from_pretrained(path)), CheckpointError);
+    assert.is((await AutoConfig.from_pretrained(path)).model_type, "mixtral", "which needs no weights");
     const { MixtralForSequenceClassification } = await import("../../src/index.ts");
     assert.instance(await failure(MixtralForSequenceClassification.from_pretrained(demo)), CheckpointError);
     assert.equal(openFiles(), []);

@@ -53,12 +53,17 @@ test("a program is told once", async () => {
   await model.generate(call);
   const tokenizer = await AutoTokenizer.from_pretrained(demo);
   const options = { tools: [{ type: "function" }], documents: [] };
+  tokenizer.pad_token = tokenizer.eos_token;
+  tokenizer("Hi", { max_length: 5, truncation: true });
+  tokenizer("Hi", { max_length: 5, padding: "max_length" });
+  tokenizer("One two three four", { max_length: 3 });
   for (const _ of [1, 2]) tokenizer.apply_chat_template([{ role: "user", content: "Hi" }], options);
   await new Promise((resolve) => setImmediate(resolve));
   process.off("warning", hear);
   assert.equal(warnings, [
     "generate: temperature has no effect without do_sample: true",
     "generate: min_new_tokens: 3 are more than there may be: 1, by max_new_tokens",
+    'tokenizer: max_length has no effect without truncation: true or padding: "max_length"',
     "apply_chat_template: the template does not read tools: the model is not told of them",
   ]);
 });

@@ -2,7 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { GenerateInputs } from "../../src/generation/generate_inputs.ts";
-import { MixtralForCausalLM } from "../../src/index.ts";
+import { InterruptableStoppingCriteria, MixtralForCausalLM } from "../../src/index.ts";
 import { fixture } from "../fixtures.ts";
 import { sameBits } from "../model/compare.ts";
 
@@ -71,6 +71,26 @@ test("finish_reasons and timings", async () => {
   assert.is(timings.prompt_tokens, 8);
   assert.is(timings.new_tokens, 24);
   assert.ok(timings.prompt_ms > 0 && timings.generate_ms > 0);
+});
+
+test("a call that is interrupted from outside gives back what there is, the same tokens as without", async () => {
+  const whole = (await generate({})).sequences.tolist() as number[][];
+  const stop = new InterruptableStoppingCriteria();
+  let told = 0;
+  const streamer = {
+    put: () => void (++told === 4 && stop.interrupt()), // the prompts, then three tokens
+    end: () => {},
+  };
+  const { sequences, finish_reasons } = await generate({ stopping_criteria: [stop], streamer });
+  const [row] = sequences.tolist() as number[][];
+  // The step that is under way may be among them, of some rows.
+  assert.ok(row.length >= 7 && row.length <= 9, `${row.length} tokens`);
+  const first = (rows: number[][]) => rows.map((ids) => ids.slice(0, 7));
+  assert.equal(first(sequences.tolist()), first(whole));
+  assert.equal(finish_reasons, ["stop", "stop"]);
+  assert.is((await generate({ stopping_criteria: stop })).sequences.dims[1], 5, "it stays interrupted");
+  stop.reset();
+  assert.equal((await generate({ stopping_criteria: stop })).sequences.tolist(), whole);
 });
 
 test("guidance: a scale of 1 is none; each row equals the row alone; the host's and several answers", async () => {

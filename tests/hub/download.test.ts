@@ -147,7 +147,7 @@ test("listings of several pages", async () => {
 
 test("progress: each file, and all together, never falling, with a rate and the time that remains", async () => {
   hub.commit("owner/model", { ...configs, "model.safetensors": largeBytes() });
-  hub.fault(({ host }, answer) => (host === "cdn" ? { ...answer, drip: { bytes: 2 ** 19, ms: 20 } } : undefined));
+  hub.fault(({ host }, answer) => (host === "cdn" ? { ...answer, drip: { bytes: 2 ** 19, ms: 100 } } : undefined));
   const told: DownloadProgress[] = [];
   await download("owner/model", { cache_dir: freshCache(), progress_callback: (info) => told.push(info) });
   const files = ["config.json", "model.safetensors", "tokenizer.json"];

@@ -25,6 +25,7 @@ test("a rate is of the last ten seconds, and of what has come now", () => {
   for (let second = 1; second <= 5; second++) {
     clock.ms = 1000 * second;
     it.loaded("a", 2000 + 100 * second);
+    assert.is(last().rate, second < 2 ? undefined : 100);
   }
   assert.is(last().rate, 100);
   assert.is(last().remaining, 75);
@@ -51,9 +52,9 @@ test("where a size is not known, no time is told that remains", () => {
   const { it, clock, last } = progress();
   it.expect("a", 0);
   it.loaded("a", 0);
-  clock.ms = 1000;
+  clock.ms = 2000;
   it.loaded("a", 500);
-  assert.is(last().rate, 500);
+  assert.is(last().rate, 250);
   assert.is(last().remaining, undefined);
   assert.is(last().total, 500);
 });

@@ -82,6 +82,20 @@ for (const [what, its, count] of servers)
     else assert.is(gets().at(-1)?.headers["range"], undefined);
   });
 
+test("what is no whole file is not taken for one", async () => {
+  for (const status of [206, 416]) {
+    answer = ({ method, headers }) =>
+      method === "HEAD" || headers["range"]
+        ? { status: 200, headers: { etag: '"1"' }, body: largeBytes() }
+        : { status, headers: { etag: '"1"' }, body: largeBytes() };
+    await failure(
+      () => download(at("m.gguf"), { cache_dir: freshCache() }),
+      HubError,
+      new RegExp(`expected the whole file, found the answer ${status}`),
+    );
+  }
+});
+
 test("mirrors that do not agree on the date of one version: it is taken in one piece", async () => {
   let n = 0;
   answer = ({ method, headers }) =>
