@@ -1,46 +1,29 @@
 // npm run test:examples: the projects of examples/, each in a fresh folder with the package as npm packs it, started as their
 // first lines say, and asked what the demo model knows. The programs beside them are run by tests/readme.test.ts.
 // Ends with one line `N passed, N failed`.
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fetchRuntimes, root } from "./fetch-runtimes.mjs";
 import { packDemo } from "./pack-demo.mjs";
+import { must, npm, pack, run } from "./packages/running.mjs";
 
 const { facts } = JSON.parse(readFileSync(join(root, "models", "demo", "expected", "expected.json"), "utf8"));
 const [{ ask, reference }] = facts;
 const scratch = mkdtempSync(join(tmpdir(), "tramontane-examples-"));
-const env = { ...process.env, NO_COLOR: "1", PORT: "0" };
+Object.assign(process.env, { NO_COLOR: "1", PORT: "0" }); // a port that is free, for servers
 const shell = process.platform === "win32";
 
-function must(condition, message) {
-  if (!condition) throw new Error(message);
-}
-
-/** Runs a command. @returns its standard output @throws with all that it printed, where its status is not 0 */
-function run(cwd, command, ...args) {
-  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, env, shell, encoding: "utf8" });
-  must(
-    status === 0,
-    `${[command, ...args].join(" ")}: ${error?.message ?? `exit status ${status}`}\n${stdout}${stderr}`,
-  );
-  return stdout;
-}
-
-const flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"];
-const [{ filename }] = JSON.parse(
-  run(root, "npm", "pack", "--json", "--ignore-scripts", "--loglevel=error", "--pack-destination", scratch),
-);
-
+const tarball = join(scratch, pack(root, scratch).filename);
 const demo = await packDemo(scratch);
 
 /** A copy of an example with what it depends on. @returns its folder */
 function project(name) {
   const folder = join(scratch, name);
   cpSync(join(root, "examples", name), folder, { recursive: true });
-  run(folder, "npm", "install", ...flags, join(scratch, filename), demo);
+  npm(folder, "install", tarball, demo);
   return folder;
 }
 
@@ -48,7 +31,7 @@ function project(name) {
 const program =
   (command, ...args) =>
   (folder) => {
-    const said = run(folder, command, ...args, ask);
+    const said = run(folder, [command, ...args, ask]);
     must(said === `${reference}\n`, `expected ${JSON.stringify(reference)}, found ${JSON.stringify(said)}`);
   };
 
@@ -70,7 +53,7 @@ const worker =
     await model.close();
   `;
     writeFileSync(join(folder, "leaves.mjs"), leaves);
-    const said = run(folder, ...command, "leaves.mjs");
+    const said = run(folder, [...command, "leaves.mjs"]);
     must(said === `${JSON.stringify([reference, "TOKENIZER"])}\n`, `found ${said}`);
   };
 
@@ -81,7 +64,7 @@ const worker =
 const server =
   (path, page, command, ...args) =>
   async (folder) => {
-    const child = spawn(command, args, { cwd: folder, env, shell, stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(command, args, { cwd: folder, shell, stdio: ["ignore", "pipe", "inherit"] });
     const ended = new Promise((resolve) => child.once("close", resolve));
     try {
       const address = await listening(child, ended);
@@ -122,7 +105,7 @@ function listening(child, ended) {
 
 /** Vite's other way: built, and served by the program that it has built. */
 async function built(folder) {
-  run(folder, "npm", "run", "--silent", "build");
+  run(folder, ["npm", "run", "--silent", "build"]);
   await server("/answer", true, node, join("dist", "server", "server.js"))(folder);
 }
 

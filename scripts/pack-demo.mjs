@@ -1,11 +1,11 @@
 // npm run pack:demo [-- FOLDER]: makes the package tramontane-demo of packages/demo and models/demo, quantized by `quantize`,
 // and puts the tarball into a folder (packages/demo where none is named). Prints its path.
-import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { root } from "./fetch-runtimes.mjs";
+import { pack } from "./packages/running.mjs";
 
 const folder = join(root, "packages", "demo");
 
@@ -21,13 +21,7 @@ export async function packDemo(destination = folder) {
     rmSync(scratch, { recursive: true });
   }
   copyFileSync(join(root, "LICENSE"), join(folder, "LICENSE"));
-  const { status, stdout, stderr } = spawnSync("npm", ["pack", "--json", "--pack-destination", destination], {
-    cwd: folder,
-    encoding: "utf8",
-    shell: process.platform === "win32",
-  });
-  if (status !== 0) throw new Error(`npm pack: ${stderr}`);
-  return join(destination, JSON.parse(stdout)[0].filename);
+  return join(destination, pack(folder, destination).filename);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) console.log(await packDemo(process.argv[2]));

@@ -10,6 +10,7 @@ import { pathToFileURL } from "node:url";
 import { fetchMusl } from "./fetch-musl.mjs";
 import { fetchRuntimes, root } from "./fetch-runtimes.mjs";
 import { packDemo } from "./pack-demo.mjs";
+import { must, npm, pack, run } from "./packages/running.mjs";
 import { checkSingleFiles } from "./packages/single_files.mjs";
 import { checkTypes, compilers } from "./packages/types.mjs";
 
@@ -50,29 +51,6 @@ function check(name, run) {
     console.log(`FAIL ${name}: ${error.message}`);
   }
 }
-
-function must(condition, message) {
-  if (!condition) throw new Error(message);
-}
-
-/** Runs a command. @returns its standard output @throws with everything it printed, when its status is not 0 */
-function run(cwd, [command, ...args], input) {
-  const { status, stdout, stderr, error } = spawnSync(command, args, {
-    cwd,
-    input,
-    encoding: "utf8",
-    env: { ...process.env, NO_COLOR: "1" },
-    shell: process.platform === "win32",
-  });
-  must(
-    status === 0,
-    `${[command, ...args].join(" ")}: ${error?.message ?? `exit status ${status}`}\n${stdout}${stderr}`,
-  );
-  return stdout;
-}
-
-const npm = (cwd, ...args) =>
-  run(cwd, ["npm", ...args, "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"]);
 
 /** A fresh project that has only the package. @returns its folder */
 function project(name, files, ...flags) {
@@ -130,9 +108,7 @@ webpack(config, (error, stats) => {
 
 // ---- the package -----------------------------------------------------------------------------------------------
 
-const [packed] = JSON.parse(
-  run(root, ["npm", "pack", "--json", "--ignore-scripts", "--loglevel=error", "--pack-destination", scratch]),
-);
+const packed = pack(root, scratch);
 const tarball = join(scratch, packed.filename);
 
 check("the package holds the compiled library, its types and binaries, the documents, and nothing else", () => {

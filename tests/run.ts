@@ -10,8 +10,8 @@ import { parseArgs } from "node:util";
 import { fixturesFrom } from "./fixtures.ts";
 
 const LIMIT_MS = 600_000;
-/** They start Node, whatever runtime they run in: there is nothing to learn from others. */
-const NODE_ALONE = ["bench.test.js"];
+/** They start Node, whatever runtime they run in, or ask llama.cpp of files: there is nothing to learn from others. */
+const NODE_ALONE = ["bench.test.js", "quantize/llama_cpp.test.js"];
 const here = dirname(fileURLToPath(import.meta.url));
 const { values: options, positionals: wanted } = parseArgs({
   options: { runtime: { type: "string" }, jobs: { type: "string", default: "2" } },

@@ -50,7 +50,7 @@ export const formats: Part = {
         ],
       });
       const theirs = llama_cpp[name.split("-").at(-1)!.toUpperCase()];
-      if (theirs !== undefined && !context.quick)
+      if (theirs !== undefined && facts.length > 0 && !context.quick)
         targets.push(target(`${name}: facts, of ${facts.length}`, right, { least: theirs }, ""));
     }
     return {

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { download } from "../hub/download.ts";
 import { interruptible, write } from "./io.ts";
 import { withDownloadLine } from "./local_model.ts";
+import { several } from "./options.ts";
 
 interface Flags {
   revision?: string;
@@ -18,11 +19,7 @@ export function downloadCommand(): Command {
     .argument("<id>", "owner/name on the hub, owner/name:Q4_K_M for one type of GGUF, or a URL")
     .option("--revision <name>", "a branch, a tag or a commit (default: main)")
     .option("--token <token>", "an access token (default: HF_TOKEN, or that of `hf auth login`)")
-    .option(
-      "--include <pattern>",
-      "files to take instead of those that a model is loaded from; repeatable",
-      (text: string, before: string[] = []) => [...before, text],
-    )
+    .option("--include <pattern>", "files to take instead of those that a model is loaded from; repeatable", several)
     .option("--cache-dir <folder>", "another cache than HF_HUB_CACHE says")
     .option("--quiet", "print nothing but the path")
     .action(run);

@@ -37,9 +37,9 @@ async function run(text: string | undefined, flags: Flags, command: Caller): Pro
     command.error(`error: expected a text or --ids, found ${text === undefined ? "neither" : "both"}`);
   await interruptible(async (signal) => {
     const { ids: given, hash: hashed, json, model: path } = flags;
-    // Ids need no tokenizer; where there is one, it says what they are.
-    const opened = AutoTokenizer.from_pretrained(path);
-    const tokenizer = await (given ? opened.catch(() => undefined) : opened);
+    // Ids need no tokenizer; where there is one, it says what they are, to who reads lines.
+    const opened = given && (hashed || json) ? undefined : AutoTokenizer.from_pretrained(path);
+    const tokenizer = await (given ? opened?.catch(() => undefined) : opened);
     const ids = given ?? tokenizer!.encode(text!);
     await using model = await loadModel(flags, signal);
     const { logits } = await model({ input_ids: ids, use_cache: false, signal });

@@ -1,6 +1,6 @@
 // tramontane models: what has been downloaded, and how much it takes; away with one by --remove.
 import { Command } from "commander";
-import { models } from "../hub/models.ts";
+import { models, survey } from "../hub/models.ts";
 import { say, visible, write } from "./io.ts";
 import { bytes } from "./report.ts";
 
@@ -24,8 +24,7 @@ async function run({ remove, cacheDir: cache_dir, json }: Flags): Promise<void> 
     await models.remove(remove, { cache_dir });
     return say(`${remove} was removed`);
   }
-  const list = await models.list({ cache_dir });
-  const usage = await models.usage({ cache_dir });
+  const { models: list, usage } = await survey({ cache_dir });
   if (json) return write(`${JSON.stringify({ models: list, usage })}\n`);
   const width = Math.max(0, ...list.map(({ name }) => name.length));
   for (const { name, path, bytes: size, complete } of list)

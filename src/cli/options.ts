@@ -37,6 +37,9 @@ const number =
     return value;
   };
 
+/** Reads a flag that may be given several times. */
+export const several = (text: string, before: string[] = []): string[] => [...before, text];
+
 /** Numbers of every kind that flags take. */
 export const parsers = {
   count: number((n) => Number.isInteger(n) && n > 0, "a whole number above 0"),

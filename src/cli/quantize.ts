@@ -9,6 +9,7 @@ import { quantize } from "../quantize/quantize.ts";
 import { readText } from "../text/lines.ts";
 import { interruptible, say, write } from "./io.ts";
 import { localModel } from "./local_model.ts";
+import { several } from "./options.ts";
 import { bytes, progressLine } from "./report.ts";
 
 interface Flags extends Omit<QuantizeOptions, "tensor_types" | "override_kv" | "prune_layers"> {
@@ -29,8 +30,6 @@ interface Flags extends Omit<QuantizeOptions, "tensor_types" | "override_kv" | "
   json?: boolean;
   quiet?: boolean;
 }
-
-const several = (text: string, before: string[] = []): string[] => [...before, text];
 
 export function quantizeCommand(): Command {
   return new Command("quantize")

@@ -7,7 +7,7 @@ import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { fromEnvironment } from "./environment.ts";
-import { type Parser, parsers } from "./options.ts";
+import { type Parser, parsers, several } from "./options.ts";
 
 export interface SamplingFlags {
   maxNewTokens?: number;
@@ -47,12 +47,12 @@ const numbers: readonly Flag[] = [
 /** Adds what commands that generate have. */
 export function withSampling(command: Command): Command {
   for (const flag of numbers) command.addOption(fromEnvironment(...flag));
-  return command.option("--stop <text>", "stop after this text; may be given several times", several);
+  return command.option("--stop <text>", "stop after this text; may be given several times", stops);
 }
 
-const several = (text: string, before: string[] = []): string[] => {
+const stops = (text: string, before?: string[]): string[] => {
   if (text === "") throw new InvalidArgumentError(`expected a text, found ${show(text)}`);
-  return [...before, text];
+  return several(text, before);
 };
 
 export const randomSeed = (): number => crypto.getRandomValues(new Uint32Array(1))[0];

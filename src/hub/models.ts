@@ -30,6 +30,8 @@ export interface CacheOptions {
   cache_dir?: string | undefined;
 }
 
+type CacheUsage = Awaited<ReturnType<typeof models.usage>>;
+
 const folderName = /^models--[^/\\]+$/;
 
 /** The models that have been downloaded, by this library or another of Hugging Face's, into the cache. */
@@ -45,7 +47,7 @@ export const models: {
   usage(options?: CacheOptions): Promise<{ bytes: number; quota?: number }>;
 } = {
   async list(options) {
-    return (await scan(options)).models.map(({ folder: _, ...model }) => model);
+    return (await survey(options)).models;
   },
   async remove(name, options) {
     const { platform, cache, models } = await scan(options);
@@ -66,12 +68,20 @@ export const models: {
     await platform.remove(platform.join(cache, ".locks", found.folder));
   },
   async usage(options) {
-    const { platform, cache, models } = await scan(options);
-    const bytes = models.reduce((sum, model) => sum + model.bytes, 0);
-    const free = await platform.free_space(platform.join(cache, "any"));
-    return { bytes, ...(free === undefined ? {} : { quota: bytes + free }) };
+    return (await survey(options)).usage;
   },
 };
+
+/** Both what there is and what it takes, by one look at the cache. */
+export async function survey(options?: CacheOptions): Promise<{ models: CachedModel[]; usage: CacheUsage }> {
+  const { platform, cache, models } = await scan(options);
+  const bytes = models.reduce((sum, model) => sum + model.bytes, 0);
+  const free = await platform.free_space(platform.join(cache, "any"));
+  return {
+    models: models.map(({ folder: _, ...model }) => model),
+    usage: { bytes, ...(free === undefined ? {} : { quota: bytes + free }) },
+  };
+}
 
 async function scan(options: CacheOptions | undefined) {
   const { cache_dir } = givenOptions<CacheOptions>(options, "models", ["cache_dir"]);

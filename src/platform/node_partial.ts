@@ -3,6 +3,8 @@
 import { promises as fs } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { WriteError } from "../errors.ts";
+import { saveFile } from "./files.ts";
+import { createFile } from "./node_sink.ts";
 import type { ResumableSink } from "./platform.ts";
 
 /** One write call takes at most this many bytes. */
@@ -26,26 +28,19 @@ async function readNote(path: string): Promise<Note | undefined> {
 export async function resumeFile(path: string, identity: string): Promise<ResumableSink> {
   const place = await fs.realpath(path).catch(() => path);
   const [partial, beside] = [`${place}.partial`, `${place}.partial.json`];
-  // Of this run alone: another may write its own at the same time.
-  const next = `${beside}.${crypto.randomUUID()}.new`;
   const failure = (cause: unknown) =>
     new WriteError(`${path}: cannot be written: ${(cause as Error).message}`, { cause });
 
   /** The note is replaced whole: a cut leaves the one before, and perhaps a new one that nobody reads. */
   async function writeNote(bytes: number): Promise<void> {
-    try {
-      await fs.writeFile(next, JSON.stringify({ identity, bytes } satisfies Note));
-      await fs.rename(next, beside);
-    } catch (error) {
-      await fs.rm(next, { force: true }).catch(() => {});
-      throw error;
-    }
+    const text = new TextEncoder().encode(JSON.stringify({ identity, bytes } satisfies Note));
+    await saveFile({ create: createFile }, beside, (sink) => sink.write(text));
   }
 
   /** Removes new notes that cuts have left. */
   async function tidy(): Promise<void> {
     const [folder, name] = [dirname(beside), basename(beside)];
-    const left = (await fs.readdir(folder)).filter((entry) => entry.startsWith(`${name}.`) && entry.endsWith(".new"));
+    const left = (await fs.readdir(folder)).filter((entry) => entry.startsWith(`${name}.`) && entry.endsWith(".part"));
     for (const entry of left) await fs.rm(join(folder, entry), { force: true });
   }
 

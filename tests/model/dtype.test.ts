@@ -104,7 +104,7 @@ test("what cannot be is refused by name", async () => {
     assert.instance(error, InputError);
     assert.match(error.message, message);
   };
-  await refused(demo, "q9_0", /^dtype: expected one of auto, f32, .*q4_k_m.*found "q9_0"/);
+  await refused(demo, "q9_0", /^dtype: expected "auto".* or one of f32, .*q4_k_m.*found "q9_0"/);
   await refused(demo, "iq2_xxs", /^dtype: .*IQ2_XXS needs an importance matrix/);
   await refused(fixture("fixtures/gguf/models/Q4_K_M.gguf"), "q8_0", /^dtype: .*is quantized already, and as Q8_0/);
   const error = await failure(MixtralForCausalLM.from_config({ vocab_size: 64 }, { dtype: "q4_0" }));

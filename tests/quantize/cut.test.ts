@@ -54,9 +54,9 @@ test("killed in the midst, the same call goes on, says so, and comes to the same
     await quantize(demo, source, { type: "F16" });
     const kept = await killed(source, path("out.gguf"));
     // The kill may fall between a note written and renamed: what it leaves then is removed in the end.
-    const entries = readdirSync(folder).filter((name) => !/\.partial\.json\..+\.new$/.test(name));
+    const entries = readdirSync(folder).filter((name) => !/\.partial\.json\..+\.part$/.test(name));
     assert.equal(entries.sort(), ["out.gguf.partial", "out.gguf.partial.json", "source.gguf"]);
-    writeFileSync(path("out.gguf.partial.json.0.new"), '{"identi');
+    writeFileSync(path("out.gguf.partial.json.0.part"), '{"identi');
     const whole = await quantize(source, path("whole.gguf"), { type: SLOW });
     assert.ok(kept > 300_000 && kept < whole.bytes, `${kept} of ${whole.bytes}`);
     assert.is(whole.kept_bytes, 0);
