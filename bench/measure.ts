@@ -14,7 +14,7 @@ import { PAGE_POSITIONS } from "../src/memory/kv_pool.ts";
 import type { PhaseName } from "../src/model/phases.ts";
 import type { Profile, StepKind } from "../src/model/profile.ts";
 import { randomWords } from "./blocks.ts";
-import { type MemoryUse, memoryOf, watchMemory } from "./memory.ts";
+import { diskBytes, type MemoryUse, memoryOf, watchMemory } from "./memory.ts";
 
 export type Task =
   /** Answers `rows` prompts of `prompt` random tokens with `tokens` each. */
@@ -67,6 +67,9 @@ export interface TaskResult {
   generated_rate: number; // tokens a second, all rows together
   /** For `positions`: milliseconds of each token at each, and private bytes then. */
   positions: { at: number; ms: number[]; private: number }[];
+  /** For `generate`: milliseconds between its tokens, and what was read for them where experts come when they are needed. */
+  token_ms?: number[];
+  paged?: { prompt: Paged; tokens: Paged };
   /** For `beside`: milliseconds between two tokens while the prompt was read, and what reading it takes alone and so. */
   gaps?: number[];
   reading_ms?: { alone: number; beside: number };
@@ -75,6 +78,23 @@ export interface TaskResult {
   /** For `assisted`: of each text, tokens a second in each round, without drafts and with them. */
   assisted?: { text: "copied" | "free"; plain: number[]; drafted: number[] }[];
 }
+
+/** What was read of experts, by the engine and from the disk. */
+export interface Paged {
+  hits: number;
+  misses: number;
+  read_bytes: number;
+  wait_ms: number;
+  disk_bytes: number;
+}
+
+function pagedSoFar(model: CausalLM): Paged {
+  const { hits = 0, misses = 0, read_bytes = 0, wait_ms = 0 } = model.info().experts ?? {};
+  return { hits, misses, read_bytes, wait_ms, disk_bytes: diskBytes() };
+}
+
+const since = (now: Paged, before: Paged): Paged =>
+  Object.fromEntries(Object.entries(now).map(([key, value]) => [key, value - before[key as keyof Paged]])) as never;
 
 export interface Request {
   path: string;
@@ -88,20 +108,35 @@ async function generate(
 ): Promise<TaskResult> {
   const input_ids = Array.from({ length: rows }, (_, row) => randomIds(model, prompt, row + 1));
   const streamer = new Stopwatch();
+  const times: number[] = [];
+  const begin = pagedSoFar(model);
+  let first = begin;
   await model.generate({
     input_ids,
     attention_mask: input_ids.map((row) => row.map(() => 1)),
     max_new_tokens: tokens,
     min_new_tokens: tokens,
     do_sample: false,
-    streamer,
+    streamer: {
+      put(ids) {
+        streamer.put(ids);
+        // The prompt comes first.
+        if (times.length === 1) first = pagedSoFar(model);
+        times.push(performance.now());
+      },
+      end: () => streamer.end(),
+    },
   });
+  const token_ms = times.slice(2).map((time, i) => time - times[i + 1]);
+  const paged = { prompt: since(first, begin), tokens: since(pagedSoFar(model), first) };
   const { first_token_ms, prompt_rate, generated_rate } = streamer.figures();
   return {
     first_ms: first_token_ms ?? 0,
     prompt_rate: (prompt_rate ?? 0) * rows,
     generated_rate: (generated_rate ?? 0) * rows,
     positions: [],
+    token_ms,
+    paged,
   };
 }
 

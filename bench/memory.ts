@@ -21,6 +21,15 @@ export function memoryOf(pid: number | "self"): MemoryUse | undefined {
   }
 }
 
+/** Bytes that this process has had read from a disk: what the system had in memory already does not count. */
+export function diskBytes(): number {
+  try {
+    return Number(/^read_bytes: (\d+)$/m.exec(readFileSync("/proc/self/io", "utf8"))?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
 /** A process and all that it has started. */
 export function memoryOfTree(pid: number): MemoryUse {
   const parents = new Map<number, number>();

@@ -1,6 +1,7 @@
 // What every part of the bench is, and what it is given.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { LoadOptions } from "../src/index.ts";
 import type { FormatName } from "../src/quant/formats.ts";
 import type { FileType } from "../src/quant/mixes.ts";
 import { demo } from "../tests/fixtures.ts";
@@ -51,13 +52,14 @@ export async function measure(
     threads = context.threads,
     profile = false,
     closed = false,
-  }: { threads?: number; profile?: boolean; closed?: boolean } = {},
+    load = {},
+  }: { threads?: number; profile?: boolean; closed?: boolean; load?: LoadOptions } = {},
 ): Promise<Measurement> {
   const path = await synthesize(shape, weights, closed);
   context.log(
     `${shape} ${typeof weights === "string" ? weights : weights.name}${closed ? ", gates closed" : ""}, ${threads} threads${profile ? ", profiled" : ""}`,
   );
-  return measureModel({ path, options: { threads, profile }, tasks: [...tasks] }, context.runtime);
+  return measureModel({ path, options: { threads, profile, ...load }, tasks: [...tasks] }, context.runtime);
 }
 
 /** What quality is measured on: a text, and questions with what llama.cpp gets right in each format where it is the demo model's. */

@@ -77,7 +77,7 @@ async function run(argument: string | undefined, flags: Flags, command: Caller):
     const figures = { ...watch.figures(), finish_reason, seed: options.seed };
     if (flags.json) await write(`${JSON.stringify({ text: answer, ...figures, info: model.info() })}\n`);
     else if (!flags.quiet) say(`${watch.line()}; ${describeSampling(options, model)}`);
-    if (profile !== undefined) await reportProfile(model.profile!, profile);
+    if (profile !== undefined) await reportProfile(model.profile!, profile, model.info().experts);
   });
 }
 

@@ -6,7 +6,7 @@ import { openRepository } from "../checkpoint/repository.ts";
 import { MixtralConfig } from "../config/mixtral_config.ts";
 import { HubError } from "../errors.ts";
 import { cacheBytes } from "../memory/kv_pool.ts";
-import { describePlan, planEngine } from "../model/plan.ts";
+import { describePlan, type EnginePlan, planEngine } from "../model/plan.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { headOf } from "../weights/bind.ts";
 import { modelOrDemo } from "./demo.ts";
@@ -42,10 +42,14 @@ function listTensors({ tensors, packed }: Checkpoint) {
   ];
 }
 
-function howLoaded({ mapped, reason }: { mapped: boolean; reason?: string }, made_bytes: number): string {
-  const stored = mapped ? "mapped from the file" : `read: ${reason}`;
-  return made_bytes === 0 ? stored : `${stored}; ${bytes(made_bytes)} of them made while it loads`;
+function howLoaded({ source, paging }: EnginePlan, made_bytes: number): string {
+  if (source.mapper) return `mapped from the file${made(made_bytes)}`;
+  if (!paging) return `read: ${source.reason}${made(made_bytes)}`;
+  return `${bytes(paging.budget_bytes)} for experts, the others are read when they are needed: ${source.reason}`;
 }
+
+const made = (made_bytes: number): string =>
+  made_bytes === 0 ? "" : `; ${bytes(made_bytes)} of them made while it loads`;
 
 async function run(
   source: string | undefined,
@@ -75,6 +79,7 @@ async function run(
     };
     const tensors = listTensors(checkpoint);
     const { made_bytes } = planned.weights;
+    const { paging } = planned;
     const files = checkpoint.files.map(({ path: name, size }) => ({ path: name, bytes: size }));
     const available_bytes = platform.available_memory();
     const { matrix_parameters, ...count } = countParameters(config, head);
@@ -87,6 +92,7 @@ async function run(
       ...count,
       bits_per_weight: (8 * plan.weight_bytes) / matrix_parameters,
       ...plan,
+      ...(paging ? { experts: { bytes: paging.bytes, budget_bytes: paging.budget_bytes } } : {}),
       cache,
       context: planned.context,
       tokenizer: await tokenizerFacts(repository, checkpoint),
@@ -109,7 +115,7 @@ async function run(
       `  formats   ${Object.entries(plan.formats)
         .map(([name, n]) => `${name} × ${n}`)
         .join(", ")}`,
-      `  memory    ${bytes(plan.weight_bytes)} of weights in ${facts.banks} bank${facts.banks > 1 ? "s" : ""}, ${howLoaded(plan, made_bytes)}`,
+      `  memory    ${bytes(plan.weight_bytes)} of weights in ${facts.banks} bank${facts.banks > 1 ? "s" : ""}, ${howLoaded(planned, made_bytes)}`,
       `  private   ${bytes(plan.private_bytes)} at most with ${plan.threads} thread${plan.threads > 1 ? "s" : ""}, ${plan.simd} SIMD`,
       `  cache     ${bytes(cache.f32)} (f32), ${bytes(cache.f16)} (f16) or ${bytes(cache.q8_0)} (q8_0) for ${cache.positions} positions`,
       `  fits      ${bytes(facts.needed_bytes)} with one sequence's cache${available_bytes === undefined ? "" : `, ${bytes(available_bytes)} are free: ${facts.fits ? "yes" : plan.mapped ? "no, weights will be read from the disk again and again" : "no"}`}`,

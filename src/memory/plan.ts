@@ -329,8 +329,8 @@ function bankedModel(shape: ModelShape, weights: MixtralWeights, laid: LaidOut):
   const tables = new Tables(count);
   const copies = copiesOf(weights);
   const stacked = (ref: MatrixRef): Stacked => {
-    // An expert without a place of its own gets one when it is wanted.
-    const placed = matrices.get(ref) ?? { bank: 0, address: 0, from: ref, format: memoryFormat(ref, false) };
+    // An expert without a place of its own gets one when it is wanted, as it stands in the file.
+    const placed = matrices.get(ref) ?? { bank: 0, address: 0, from: ref, format: ref.format };
     const order = ref.order && orders.find(({ bank, order }) => bank === placed.bank && order === ref.order);
     return { ...placed, order: order?.address ?? 0, copy: copies.get(ref) ?? 0 };
   };

@@ -10,9 +10,6 @@ export function memoryFormat({ format, cols, recipe }: MatrixRef, mapped: boolea
   return (!mapped || recipe) && repacked && cols % repacked.block_values === 0 ? repacked : format;
 }
 
-/** Whether a format is one of memory alone. */
-export const isRepacked = ({ name }: BlockFormat): boolean => name === "Q4_0_R" || name === "Q4_K_R";
-
 /** Rewrites blocks as they come from the file. @param bytes - whole blocks of the format that they are to have */
 export function repack(kernels: KernelExports, to: BlockFormat, address: number, bytes: number): void {
   if (to.name === "Q4_0_R") kernels.repack_q4_0(address, bytes);

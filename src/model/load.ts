@@ -63,7 +63,7 @@ export async function loadEngine(
       new Uint32Array(banks[bank].buffer, address, order.length).set(order);
     const results = await Promise.allSettled([
       starting,
-      readers?.start(platform, build.module, banks, signal),
+      readers?.start(platform, banks, signal),
       loadSegments(weights, banks, kernels, source, signal, (bytes) => progress("read", bytes)),
       loadMade(
         platform,

@@ -11,7 +11,7 @@ import { askKernels, type KernelBuild, loadKernels } from "../kernels/load.ts";
 import { loadLogits } from "../kernels/logits.ts";
 import { type AdapterState, planAdapterState } from "../memory/adapter_layout.ts";
 import { alignUp, MAX_BANK_BYTES } from "../memory/bank.ts";
-import { type KvFormat, type KvLayout, type KvSizes, PAGE_POSITIONS, planKv } from "../memory/kv_pool.ts";
+import { cacheBytes, type KvFormat, type KvLayout, type KvSizes, PAGE_POSITIONS, planKv } from "../memory/kv_pool.ts";
 import { type Packings, packingsOf, planRunState, type RunState, WORKSPACE_BYTES } from "../memory/layout.ts";
 import { chooseSource, type WeightSource } from "../memory/load.ts";
 import { multiplied, planWeights, type WeightPlan } from "../memory/plan.ts";
@@ -77,6 +77,9 @@ export interface EnginePlan {
   readonly path: string;
 }
 
+/** Of the free memory, what is left to caches at most where experts would take all. */
+const CACHE_SHARE = 1 / 12;
+
 /** Rope types that are made for more positions than the model was trained for. */
 const STRETCHING: readonly RopeType[] = ["dynamic", "yarn", "longrope"];
 
@@ -119,12 +122,24 @@ export async function planEngine(
     options.mmap ?? "auto",
     checkpoint.files.every((file) => file.mappable),
   );
-  const { paging, reason } = choosePaging(shape, weights, options, mapping.mapper !== undefined, free);
+  const caches = cacheBytes(shape, context, options.kv_dtype ?? "f32");
+  const { paging, reason } = choosePaging(shape, weights, {
+    memory_budget: options.memory_budget,
+    mmap: options.mmap,
+    mapped: mapping.mapper !== undefined,
+    free,
+    beside: options.kv_bytes ?? Math.min(caches, (free ?? Infinity) * CACHE_SHARE),
+  });
   const source: WeightSource = reason === undefined ? mapping : { mapper: undefined, reason };
   const logits = await WebAssembly.compile((await platform.wasm("logits.wasm")) as BufferSource);
   return askKernels(build.module, (kernels, memory) => {
     const mapped = source.mapper !== undefined;
-    const memory_formats = [...new Set(matrices.map((matrix) => memoryFormat(matrix, mapped)))];
+    const as_stored = paging
+      ? weights.layers.flatMap(({ experts }) => experts.flatMap(({ w1, w3, w2 }) => [w1, w3, w2]))
+      : [];
+    const memory_formats = [
+      ...new Set([...matrices.map((matrix) => memoryFormat(matrix, mapped)), ...as_stored.map(({ format }) => format)]),
+    ];
     const packings = packingsOf(kernels, memory_formats, 1 + Math.max(0, ...copiesOf(weights).values()));
     const chunk_rows = options.chunk_size ?? CHUNK_ROWS;
     const head_size = weights.head?.weight.rows ?? 1;
@@ -144,7 +159,8 @@ export async function planEngine(
     const page_size = source.mapper?.page_size ?? DEFAULT_PAGE;
     const capacity = options.bank_bytes ? options.bank_bytes + state.end : MAX_BANK_BYTES;
     const plan = planWeights(shape, weights, state.end, page_size, capacity, mapped, paging);
-    const sizes = kvSizes(platform, kernels, shape, options, state, pages);
+    const slots = paging ? paging.slots * paging.slot_bytes : 0;
+    const sizes = kvSizes(platform, kernels, shape, options, state, pages, slots);
     const banks = plan.model.layers.map(({ bank }) => bank);
     // Where banks are small, for tests, caches need not be.
     const { layout, bank_bytes } = planKv(shape, sizes, banks, plan.bank_bytes, state.end, MAX_BANK_BYTES);
@@ -179,7 +195,7 @@ const mixShape = (config: PreTrainedConfig, { embed_tokens, head, layers }: Mixt
   tied: head?.weight === embed_tokens,
 });
 
-/** What caches may take. @param pages - of a sequence at most @throws {@link InputError} or MemoryError when that was asked for and cannot be */
+/** What caches may take. @param pages - of a sequence at most @param slots - bytes that experts come into @throws {@link InputError} or MemoryError when that was asked for and cannot be */
 function kvSizes(
   platform: Platform,
   kernels: KernelInstance,
@@ -187,12 +203,14 @@ function kvSizes(
   options: LoadOptions,
   { threads }: RunState,
   pages: number,
+  slots: number,
 ): KvSizes {
   const format: KvFormat = options.kv_dtype ?? "f32";
   const odd = shape.layers.find(({ head_dim }) => head_dim % 32 !== 0);
   if (format === "q8_0" && odd)
     throw new InputError(`kv_dtype: q8_0 stores 32 values together, and heads of this model have ${odd.head_dim}`);
-  const free = platform.available_memory();
+  const available = platform.available_memory();
+  const free = available === undefined ? undefined : Math.max(0, available - slots);
   if (options.kv_bytes !== undefined && free !== undefined && options.kv_bytes > free)
     throw new MemoryError(
       `kv_bytes: ${options.kv_bytes} bytes were asked for, ${free} are free`,

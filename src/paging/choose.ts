@@ -2,10 +2,10 @@
 import type { ModelShape } from "../config/shape.ts";
 import { InputError } from "../errors.ts";
 import type { MatrixRef, MixtralWeights } from "../weights/weights.ts";
-import { expertSizes, layOutPaging, type PagingLayout } from "./layout.ts";
+import { expertBytes, layOutPaging, type PagingLayout } from "./layout.ts";
 
-/** What of the free memory weights may take where nothing else is said: the rest is for caches, buffers and others. */
-const AUTO_SHARE = 0.85;
+/** Of the free memory, what is left to the system and to others where nothing else is said. */
+const LEFT_SHARE = 0.05;
 
 export interface PagingChoice {
   readonly paging?: PagingLayout;
@@ -13,21 +13,26 @@ export interface PagingChoice {
   readonly reason?: string;
 }
 
-/**
- * @param mapped - whether the weights could be mapped
- * @param free - bytes of memory, where the runtime tells
- * @throws {@link InputError} where a budget was given that cannot be kept, MemoryError where it is too small
- */
-export function choosePaging(
-  shape: ModelShape,
-  weights: MixtralWeights,
-  { memory_budget = "auto", mmap }: { memory_budget?: number | "auto"; mmap?: "auto" | boolean },
-  mapped: boolean,
-  free: number | undefined,
-): PagingChoice {
-  const { bytes } = expertSizes(weights);
+export interface PagingOptions {
+  readonly memory_budget?: number | "auto" | undefined;
+  readonly mmap?: "auto" | boolean | undefined;
+  /** Whether the weights could be mapped. */
+  readonly mapped: boolean;
+  /** Bytes of memory, where the runtime tells. */
+  readonly free: number | undefined;
+  /** Bytes that caches are to have at least, and what else the engine takes. */
+  readonly beside: number;
+}
+
+/** @throws {@link InputError} where a budget was given that cannot be kept, MemoryError where it is too small */
+export function choosePaging(shape: ModelShape, weights: MixtralWeights, options: PagingOptions): PagingChoice {
+  const { memory_budget = "auto", mmap, mapped, free = Infinity, beside } = options;
+  const bytes = expertBytes(weights);
+  const others = otherBytes(weights) + beside;
   const experts = weights.layers.flatMap((layer) => layer.experts.flatMap(({ w1, w3, w2 }) => [w1, w3, w2]));
-  const made = experts.find(isMade);
+  const made = experts.find(({ recipe }) => recipe !== undefined);
+  /** What the system can hold of files beside the slots is for nothing where it is less than what these hold. */
+  const layOut = (budget: number) => layOutPaging(shape, weights, budget, free - others - budget < budget);
   if (memory_budget !== "auto") {
     const budget = memory_budget <= 1 ? Math.floor(memory_budget * bytes) : memory_budget;
     if (budget >= bytes) return {};
@@ -37,18 +42,19 @@ export function choosePaging(
       throw new InputError(
         `memory_budget: ${made.name} is made while the model loads, and cannot be read again: write a file of it first (quantize)`,
       );
-    return { paging: layOutPaging(shape, weights, budget), reason: "memory_budget was given" };
+    return { paging: layOut(budget), reason: "memory_budget was given" };
   }
-  if (free === undefined || mmap === true || made) return {};
-  const others = otherBytes(weights);
-  const room = Math.floor(free * AUTO_SHARE) - others;
-  if (bytes <= room || (mapped && bytes + others <= free * 0.95)) return {};
-  if (room <= 0) return {};
-  const reason = `the weights take ${bytes + others} bytes, and ${free} bytes of memory are free`;
-  return { paging: layOutPaging(shape, weights, room), reason };
+  const room = Math.floor(free * (1 - LEFT_SHARE) - others);
+  if (bytes <= room || mmap === true || made) return {};
+  // Too little even for a step: mapped weights come and go as the system likes.
+  const reason = `experts take ${bytes} bytes, of ${free} bytes of free memory ${room} are left for them`;
+  try {
+    return { paging: layOut(room), reason };
+  } catch (error) {
+    if (mapped) return {};
+    throw error;
+  }
 }
-
-const isMade = (matrix: MatrixRef): boolean => matrix.recipe !== undefined;
 
 /** Bytes of all matrices but the experts'. */
 function otherBytes({ embed_tokens, head, layers }: MixtralWeights): number {

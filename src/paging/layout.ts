@@ -1,28 +1,29 @@
 // Experts on demand, as planned: how many slots there are, how many of them each layer keeps, and what is read into one.
 import type { ModelShape } from "../config/shape.ts";
 import { MemoryError } from "../errors.ts";
-import { memoryFormat } from "../memory/repack.ts";
-import type { SourceFile } from "../platform/platform.ts";
-import type { BlockFormat } from "../quant/formats.ts";
+import { alignUp } from "../memory/bank.ts";
+import { SECTOR_BYTES, type SourceFile } from "../platform/platform.ts";
 import type { MixtralWeights, StoredMatrix } from "../weights/weights.ts";
 import { DOWN, type Part, PIECE_BYTES, UP } from "./table.ts";
 
-/** A matrix of an expert, and where in a slot it stands. */
+/** A matrix of an expert, where in a slot it stands, and what is read for it: with what is beside it, where sectors are read. */
 export interface PagedMatrix {
   readonly file: SourceFile;
-  readonly offset: number;
   readonly bytes: number;
   readonly at: number;
-  /** That it has there. */
-  readonly format: BlockFormat;
   readonly part: Part;
+  readonly read: { readonly offset: number; readonly bytes: number; readonly at: number };
+  /** Of what is read, up to the matrix's end. */
+  readonly least: number;
 }
 
 export interface PagingLayout {
   /** What the experts may take. */
   readonly budget_bytes: number;
-  /** Bytes of a slot: those of the largest expert, each matrix on a boundary of 64. */
+  /** Bytes of a slot: those of the largest expert. */
   readonly slot_bytes: number;
+  /** Whether whole sectors are read, past the system's cache. */
+  readonly uncached: boolean;
   readonly slots: number;
   /** (layer) slots that it keeps; what is left serves whichever layer needs it, for reading ahead above all. */
   readonly kept: readonly number[];
@@ -37,29 +38,48 @@ export interface PagingLayout {
   readonly bytes: number;
 }
 
-const ALIGNED = 64;
-const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNED) * ALIGNED;
+/** Where what is read begins, in the file and in memory. */
+const alignOf = (uncached: boolean): { file: number; memory: number } =>
+  uncached ? { file: SECTOR_BYTES, memory: SECTOR_BYTES } : { file: 1, memory: 64 };
 
 /** Of all slots, the part at most that no layer keeps. */
 const MOST_SPARE = 1 / 6;
 
-/** Bytes of all experts, and of the largest as it stands in a slot. */
-export function expertSizes({ layers }: MixtralWeights): { bytes: number; slot_bytes: number } {
-  let [bytes, slot_bytes] = [0, 0];
-  for (const { w1, w3, w2 } of layers.flatMap(({ experts }) => experts)) {
-    bytes += w1.bytes + w3.bytes + w2.bytes;
-    slot_bytes = Math.max(slot_bytes, aligned(w1.bytes) + aligned(w3.bytes) + aligned(w2.bytes));
-  }
-  return { bytes, slot_bytes };
+/** Bytes of all experts. */
+export const expertBytes = ({ layers }: MixtralWeights): number =>
+  layers
+    .flatMap(({ experts }) => experts.flatMap(({ w1, w3, w2 }) => [w1, w3, w2]))
+    .reduce((sum, { bytes }) => sum + bytes, 0);
+
+/** An expert's matrices, w1, w3, w2, one behind the other. */
+function place(matrices: readonly StoredMatrix[], uncached: boolean): { matrices: PagedMatrix[]; bytes: number } {
+  const align = alignOf(uncached);
+  let next = 0;
+  const placed = matrices.map(({ file, offset, bytes }, i): PagedMatrix => {
+    const start = Math.floor(offset / align.file) * align.file;
+    const least = offset + bytes - start;
+    const read = { offset: start, bytes: alignUp(least, align.file), at: next };
+    next = alignUp(next + read.bytes, align.memory);
+    return { file, bytes, at: read.at + offset - start, part: i < 2 ? UP : DOWN, read, least };
+  });
+  return { matrices: placed, bytes: next };
 }
 
 /**
  * @param budget_bytes - less than all experts take
  * @throws {@link MemoryError} when it is too little for one token and one step beside it
  */
-export function layOutPaging(shape: ModelShape, weights: MixtralWeights, budget_bytes: number): PagingLayout {
-  const { bytes, slot_bytes } = expertSizes(weights);
+export function layOutPaging(
+  shape: ModelShape,
+  weights: MixtralWeights,
+  budget_bytes: number,
+  uncached: boolean,
+): PagingLayout {
   const { layers } = weights;
+  const placed = layers.map(({ experts }) =>
+    experts.map(({ w1, w3, w2 }) => place([w1, w3, w2] as StoredMatrix[], uncached)),
+  );
+  const slot_bytes = Math.max(...placed.flat().map(({ bytes }) => bytes));
   const slots = Math.floor(budget_bytes / slot_bytes);
   const picks = Math.max(...shape.layers.map(({ experts_per_token }) => experts_per_token));
   const reserve = Math.min(picks, Math.floor(slots / 2));
@@ -74,24 +94,12 @@ export function layOutPaging(shape: ModelShape, weights: MixtralWeights, budget_
   const kept = layers.map(
     (_, i) => Math.floor((slots - spare) / layers.length) + (i < (slots - spare) % layers.length ? 1 : 0),
   );
-  const first: number[] = [];
-  const experts: PagedMatrix[][] = [];
-  for (const layer of layers) {
-    first.push(experts.length);
-    for (const { w1, w3, w2 } of layer.experts) {
-      let next = 0;
-      experts.push(
-        [w1, w3, w2].map((matrix, i) => {
-          const { file, offset, bytes } = matrix as StoredMatrix;
-          const at = next;
-          next += aligned(bytes);
-          return { file, offset, bytes, at, format: memoryFormat(matrix, false), part: i < 2 ? UP : DOWN };
-        }),
-      );
-    }
-  }
-  return { budget_bytes, slot_bytes, slots, kept, spare, reserve, first, experts, bytes };
+  let count = 0;
+  const first = placed.map(({ length }) => (count += length) - length);
+  const experts = placed.flat().map(({ matrices }) => matrices);
+  const bytes = expertBytes(weights);
+  return { budget_bytes, slot_bytes, uncached, slots, kept, spare, reserve, first, experts, bytes };
 }
 
 /** Reads that a matrix takes. */
-export const piecesOf = ({ bytes }: { readonly bytes: number }): number => Math.ceil(bytes / PIECE_BYTES);
+export const piecesOf = ({ read }: PagedMatrix): number => Math.ceil(read.bytes / PIECE_BYTES);

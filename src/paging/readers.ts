@@ -43,23 +43,18 @@ export class Readers {
   }
 
   /** @throws EngineError when a thread cannot start or open a file, the signal's reason when aborted */
-  async start(
-    platform: Platform,
-    kernels: WebAssembly.Module,
-    banks: readonly WebAssembly.Memory[],
-    signal?: AbortSignal,
-  ): Promise<void> {
+  async start(platform: Platform, banks: readonly WebAssembly.Memory[], signal?: AbortSignal): Promise<void> {
     const files: SourceFile[] = [...new Set(this.layout.experts.flat().map(({ file }) => file))];
-    const matrices = this.layout.experts.flat().map(({ file, offset, bytes, at, format, part }) => {
-      return { file: files.indexOf(file), offset, bytes, at, format, part };
+    const matrices = this.layout.experts.flat().map(({ file, read, least, part }) => {
+      return { file: files.indexOf(file), ...read, least, part };
     });
     const { words, slot_banks, slot_addresses } = this.setup;
     const handles = files.map(({ handle }) => handle);
     const setup = {
       type: "read",
-      kernels,
       words,
       files: handles,
+      uncached: this.layout.uncached,
       matrices,
       banks,
       slot_banks,

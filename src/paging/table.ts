@@ -6,11 +6,8 @@ export const UP = 0;
 export const DOWN = 1;
 export type Part = typeof UP | typeof DOWN;
 
-/**
- * Bytes of one read: enough that a disk is busy with a few of them, few enough that several threads share an expert; whole
- * blocks of every format that is repacked.
- */
-export const PIECE_BYTES = 144 << 14;
+/** Bytes of one read: enough that a disk is busy with a few of them, few enough that several threads share an expert. */
+export const PIECE_BYTES = 1 << 21;
 
 /** Words of `control`. */
 const POSTED = 0;

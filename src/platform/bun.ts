@@ -4,6 +4,7 @@ import process from "node:process";
 import { readWasm } from "./installed.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
 import { nodeFiles } from "./node_files.ts";
+import { linuxMemory } from "./node_memory.ts";
 import { nodeStore } from "./node_store.ts";
 import { nodeSurroundings } from "./node_surroundings.ts";
 import type { Mapper, Platform } from "./platform.ts";
@@ -47,7 +48,7 @@ export const bun: Platform = {
   name: "bun",
   version: api.version,
   cores: () => os.availableParallelism(),
-  available_memory: () => os.freemem(),
+  available_memory: () => linuxMemory() ?? os.freemem(),
   ...nodeFiles(true),
   ...nodeStore,
   ...nodeSurroundings,

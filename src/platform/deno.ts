@@ -2,6 +2,7 @@
 import { readWasm } from "./installed.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
 import { nodeFiles } from "./node_files.ts";
+import { linuxMemory } from "./node_memory.ts";
 import { nodeStore } from "./node_store.ts";
 import { nodeSurroundings } from "./node_surroundings.ts";
 import type { Mapper, Platform } from "./platform.ts";
@@ -69,7 +70,7 @@ export const deno: Platform = {
   cores: () => navigator.hardwareConcurrency,
   available_memory() {
     try {
-      return api.systemMemoryInfo().available;
+      return linuxMemory() ?? api.systemMemoryInfo().available;
     } catch {
       return undefined; // without --allow-sys
     }

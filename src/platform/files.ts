@@ -12,8 +12,8 @@ export const endOfFile = (path: string, offset: number, length: number, done: nu
 /** Bytes in memory as a thread reads them. */
 export function memoryFileSync(path: string, bytes: Uint8Array): SyncFile {
   return {
-    read(offset, into) {
-      if (offset + into.length > bytes.length) throw endOfFile(path, offset, into.length, bytes.length - offset);
+    read(offset, into, least = into.length) {
+      if (offset + least > bytes.length) throw endOfFile(path, offset, least, bytes.length - offset);
       into.set(bytes.subarray(offset, offset + into.length));
     },
     close() {},

@@ -6,6 +6,7 @@ import v8 from "node:v8";
 import { readWasm } from "./installed.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
 import { nodeFiles } from "./node_files.ts";
+import { linuxMemory } from "./node_memory.ts";
 import { nodeStore } from "./node_store.ts";
 import { nodeSurroundings } from "./node_surroundings.ts";
 import type { Mapper, Platform } from "./platform.ts";
@@ -62,7 +63,7 @@ export const node: Platform = {
   name: "node",
   version: process.version,
   cores: () => os.availableParallelism(),
-  available_memory: () => process.availableMemory?.() ?? os.freemem(),
+  available_memory: () => linuxMemory() ?? process.availableMemory?.() ?? os.freemem(),
   ...nodeFiles(true),
   ...nodeStore,
   ...nodeSurroundings,

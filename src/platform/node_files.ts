@@ -6,7 +6,14 @@ import { endOfFile, memoryFileSync } from "./files.ts";
 import { createFolder } from "./node_folder.ts";
 import { resumeFile } from "./node_partial.ts";
 import { createFile } from "./node_sink.ts";
-import type { FileHandleRef, Files, SourceFile, SyncFile, ThreadPlatform } from "./platform.ts";
+import {
+  type FileHandleRef,
+  type Files,
+  SECTOR_BYTES,
+  type SourceFile,
+  type SyncFile,
+  type ThreadPlatform,
+} from "./platform.ts";
 
 /** One read call takes at most this many bytes: every runtime manages it, and progress and cancelling stay lively. */
 const READ_BYTES = 1 << 26;
@@ -68,42 +75,60 @@ async function openFile(path: string, real_descriptor: boolean): Promise<SourceF
   };
 }
 
-function openAgain(ref: FileHandleRef): SyncFile {
+/** Linux' alone; elsewhere reads go through the system's cache. */
+const PAST_THE_CACHE = constants.O_DIRECT ?? 0;
+
+function openAgain(ref: FileHandleRef, uncached = false): SyncFile {
   const { path } = ref;
   if ("bytes" in ref) return memoryFileSync(path, ref.bytes);
-  let fd: number;
-  try {
-    fd = openSync(path, READ_NOW);
-  } catch (cause) {
-    throw refusal(path, "opened", cause);
-  }
+  let flags = READ_NOW | (uncached ? PAST_THE_CACHE : 0);
+  let fd = openChecked(path, ref.identity, flags);
   let open = true;
-  const close = () => {
-    if (open) closeSync(fd);
-    open = false;
+  /** Some file systems say only when they are read from that they know no way past the cache. */
+  const readSome = (part: Uint8Array, at: number): number => {
+    try {
+      return readSync(fd, part, 0, part.length, at);
+    } catch (cause) {
+      if (!isRefusal(cause) || flags === READ_NOW) throw refusal(path, "read", cause);
+      flags = READ_NOW;
+      const cached = openChecked(path, ref.identity, flags);
+      closeSync(fd);
+      fd = cached;
+      return readSome(part, at);
+    }
   };
-  if (identify(fstatSync(fd)) !== ref.identity) {
-    close();
-    throw new CheckpointError(`${path}: the file was changed or replaced since it was opened first`);
-  }
   return {
-    read(offset, into) {
+    read(offset, into, least = into.length) {
       // The number may be another file's by now.
       if (!open) throw new CheckpointError(`${path}: cannot be read: it was closed`);
       for (let done = 0; done < into.length; ) {
-        const part = into.subarray(done, done + READ_BYTES);
-        let bytes: number;
-        try {
-          bytes = readSync(fd, part, 0, part.length, offset + done);
-        } catch (cause) {
-          throw refusal(path, "read", cause);
-        }
-        if (bytes === 0) throw endOfFile(path, offset, into.length, done);
+        const bytes = readSome(into.subarray(done, done + READ_BYTES), offset + done);
         done += bytes;
+        if (done >= least && (bytes === 0 || done % SECTOR_BYTES !== 0)) break;
+        if (bytes === 0) throw endOfFile(path, offset, least, done);
       }
     },
-    close,
+    close() {
+      if (open) closeSync(fd);
+      open = false;
+    },
   };
+}
+
+/** What systems answer to flags and reads that a file system does not know. */
+const isRefusal = (cause: unknown): boolean => (cause as { code?: string }).code === "EINVAL";
+
+function openChecked(path: string, identity: string, flags: number): number {
+  let fd: number;
+  try {
+    fd = openSync(path, flags);
+  } catch (cause) {
+    if (isRefusal(cause) && flags !== READ_NOW) return openChecked(path, identity, READ_NOW);
+    throw refusal(path, "opened", cause);
+  }
+  if (identify(fstatSync(fd)) === identity) return fd;
+  closeSync(fd);
+  throw new CheckpointError(`${path}: the file was changed or replaced since it was opened first`);
 }
 
 /** @param real_descriptor - whether the runtime's descriptors are the system's (Deno's are not) */

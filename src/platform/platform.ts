@@ -37,10 +37,17 @@ export type FileHandleRef =
   | { readonly path: string; readonly identity: string }
   | { readonly path: string; readonly bytes: Uint8Array };
 
+/** What reads that pass the system's cache by begin at and are multiples of, in the file and in memory: any disk's sectors. */
+export const SECTOR_BYTES = 4096;
+
 /** A file as a thread reads it that may block. */
 export interface SyncFile {
-  /** Reads exactly `into.length` bytes from `offset`, as {@link SourceFile.read} does. @throws CheckpointError */
-  read(offset: number, into: Uint8Array): void;
+  /**
+   * Reads `into.length` bytes from `offset`, as {@link SourceFile.read} does.
+   * @param least - bytes that there must be: fewer than all where the file may end before
+   * @throws CheckpointError
+   */
+  read(offset: number, into: Uint8Array, least?: number): void;
   /** Calling it twice is harmless. */
   close(): void;
 }
@@ -220,8 +227,13 @@ export interface Threads {
 
 /** What only a thread may ask that is nobody's main thread: it blocks. */
 export interface ThreadPlatform {
-  /** Opens a file that another thread has opened. @throws CheckpointError when it cannot, or the file is another now */
-  openSync(ref: FileHandleRef): SyncFile;
+  /**
+   * Opens a file that another thread has opened.
+   * @param uncached - reads are to pass the system's cache by, where system and disk know how: then they must be whole sectors
+   *   ({@link SECTOR_BYTES})
+   * @throws CheckpointError when it cannot, or the file is another now
+   */
+  openSync(ref: FileHandleRef, uncached?: boolean): SyncFile;
 }
 
 /** What the engine itself is made of. */

@@ -2,12 +2,16 @@
 import { currentPlatform } from "../../src/platform/index.ts";
 import type { FileHandleRef } from "../../src/platform/platform.ts";
 
-/** Bytes [offset, offset + length) of a file, into the beginning of a shared memory, and into one of the thread's own. */
+/**
+ * Bytes [offset, offset + length) of a file, into the beginning of a shared memory, and into one of the thread's own.
+ * With `least` they are read past the system's cache, into the shared memory alone, and so many of them must be there.
+ */
 export interface Question {
   readonly ref: FileHandleRef;
   readonly offset: number;
   readonly length: number;
   readonly memory: WebAssembly.Memory;
+  readonly least?: number;
 }
 
 export interface Answer {
@@ -19,9 +23,13 @@ export interface Answer {
 const platform = await currentPlatform();
 const port = platform.host_port();
 
-function answer({ ref, offset, length, memory }: Question): Uint8Array {
-  const file = platform.openSync(ref);
+function answer({ ref, offset, length, memory, least }: Question): Uint8Array {
+  const file = platform.openSync(ref, least !== undefined);
   try {
+    if (least !== undefined) {
+      file.read(offset, new Uint8Array(memory.buffer, 0, length), least);
+      return new Uint8Array(memory.buffer).slice(0, least);
+    }
     const own = new Uint8Array(length);
     file.read(offset, own);
     file.read(offset, new Uint8Array(memory.buffer, 0, length));

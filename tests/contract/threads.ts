@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { configure } from "../../src/platform/assets.ts";
 import { memoryFile } from "../../src/platform/files.ts";
-import type { FileHandleRef, Platform } from "../../src/platform/platform.ts";
+import { type FileHandleRef, type Platform, SECTOR_BYTES } from "../../src/platform/platform.ts";
 import { content, type Disk, pattern, sharedMemory } from "./disk.ts";
 import type { Answer, Question } from "./thread.ts";
 
@@ -92,9 +92,9 @@ export function threadsContract(platform: Platform, disk: Disk): void {
     await withScript(new URL("./thread.js", import.meta.url), async () => {
       const { worker, next } = await start(platform);
       const memory = sharedMemory(4);
-      const ask = async (ref: FileHandleRef, offset: number, length: number): Promise<Answer> => {
+      const ask = async (ref: FileHandleRef, offset: number, length: number, least?: number): Promise<Answer> => {
         new Uint8Array(memory.buffer).fill(0);
-        worker.post({ ref, offset, length, memory } satisfies Question);
+        worker.post({ ref, offset, length, memory, least } satisfies Question);
         const answer: Answer = await next();
         assert.is(answer.platform, platform.name, "the thread's platform");
         return answer;
@@ -114,6 +114,20 @@ export function threadsContract(platform: Platform, disk: Disk): void {
         const { error } = await ask(ref, content.length - 3, 8);
         assert.match(error!, `CheckpointError: ${ref.path}: expected 8 bytes at offset ${content.length - 3}`);
         assert.match(error!, "after 3");
+      }
+      for (const ref of refs) {
+        const end = Math.ceil(content.length / SECTOR_BYTES) * SECTOR_BYTES;
+        for (const [offset, length, least] of [
+          [0, 2 * SECTOR_BYTES, 2 * SECTOR_BYTES],
+          [5 * SECTOR_BYTES, SECTOR_BYTES, 17],
+          [SECTOR_BYTES, end - SECTOR_BYTES, content.length - SECTOR_BYTES],
+        ]) {
+          const { own, error } = await ask(ref, offset, length, least);
+          assert.is(error, undefined);
+          assert.equal(own, content.slice(offset, offset + least), "whole sectors, to the end of the file");
+        }
+        const { error } = await ask(ref, end - SECTOR_BYTES, SECTOR_BYTES, (content.length % SECTOR_BYTES) + 1);
+        assert.match(error!, `after ${content.length % SECTOR_BYTES}`);
       }
       // As long as the first, so that only the place or the time can tell.
       await disk.replace("handed", pattern(content.length).reverse());
