@@ -13,10 +13,11 @@ import { fileBytes, synthesize } from "../synth.ts";
 const FORMAT = "Q4_0";
 const SMALLER: readonly FormatName[] = ["Q3_K", "Q2_K", "IQ3_S"];
 
-/** What experts may take. To map all of it is left out: that may take half an hour for a few tokens. */
+/** What experts may take; the last leaves all to the system. */
 const BUDGETS: readonly { name: string; load: LoadOptions }[] = [
   { name: "auto", load: {} },
   ...[0.75, 0.5, 0.25].map((share) => ({ name: `${100 * share} %`, load: { memory_budget: share } })),
+  { name: "mapped", load: { mmap: true } },
 ];
 
 /** Of sorted values the one that `share` of them do not pass. */
@@ -50,13 +51,16 @@ export const whole: Part = {
           [
             { kind: "generate", prompt: 16, tokens: 2 },
             { kind: "generate", prompt: 4, tokens: quick ? 5 : 33 },
-            ...(name === "auto" ? [{ kind: "generate" as const, prompt: quick ? 32 : 512, tokens: 2 }] : []),
+            ...(name === "auto" || name === "mapped"
+              ? [{ kind: "generate" as const, prompt: quick ? 32 : 512, tokens: 2 }]
+              : []),
           ],
           { load },
         );
         disks.push(await diskRate(path, 4e9));
         const disk = (disks.at(-2)! + disks.at(-1)!) / 2;
         rows.push(budgetRow(`${shape} ${FORMAT} ${name}`, name, m, disk, reading_ms));
+        if (name === "mapped") continue;
         const result = m.results[1];
         const [median, tenth] = [quantile(result.token_ms!, 0.5), quantile(result.token_ms!, 0.9)];
         targets.push(target(`${name}: slowest tenth of tokens`, tenth / median, { most: 2 }, "times the median"));
@@ -73,7 +77,7 @@ export const whole: Part = {
     for (const format of quick ? SMALLER.slice(0, 1) : SMALLER) smaller.push(await smallerRow(context, shape, format));
     return {
       notes: [
-        `${(bytes / 1e9).toFixed(1)} GB, ${context.threads} threads${wrote_s > 1 ? `; written in ${wrote_s.toFixed(0)} s` : ""}; deleted afterwards. Experts live in memory under a budget, a share of what all of them take, and the others are read from the disk when they are wanted; "auto" takes what is free. ${quick ? "" : "Tokens are those of 32 after a prompt of 4, behind one of 16 that fills the memory. "}Shares are of what the disk and memory give at their best, both at once: bytes that came from the disk by ${range(disks)} GB/s (4 requests of 2 MB at once past the cache, before and after each row), or a token's weights read from memory, whichever is longer.`,
+        `${(bytes / 1e9).toFixed(1)} GB, ${context.threads} threads${wrote_s > 1 ? `; written in ${wrote_s.toFixed(0)} s` : ""}; deleted afterwards. Experts live in memory under a budget, a share of what all of them take, and the others are read from the disk when they are wanted; "auto" takes what is free; "mapped" leaves all to the system. ${quick ? "" : "Tokens are those of 32 after a prompt of 4, behind one of 16 that fills the memory. "}Shares are of what the disk and memory give at their best, both at once: bytes that came from the disk by ${range(disks)} GB/s (4 requests of 2 MB at once past the cache, before and after each row), or a token's weights read from memory, whichever is longer.`,
         "In formats of fewer bits, which memory holds; shares are of reading all from memory.",
       ],
       tables: [
