@@ -71,6 +71,20 @@ for (const path of paths)
     }
   });
 
+const tuned = ["experts_fused", "experts_v4", "all_linear"].find((name) => hasFixture(`fixtures/lora/${name}`))!;
+test(`an adapter of experts that come and go: ${tuned}`, async () => {
+  const logits = async (options: LoadOptions) => {
+    await using model = await MixtralForCausalLM.from_pretrained(fixture("fixtures/lora/base"), options);
+    await model.load_adapter(fixture(`fixtures/lora/${tuned}`));
+    const results = [await model({ input_ids: ids }), await model({ input_ids: ids.slice(0, 3), adapter: null })];
+    assert.is(model.info().experts !== undefined, options.memory_budget !== undefined);
+    return results.map((result) => result.logits.data as Float32Array);
+  };
+  const base = await logits({ threads: 2 });
+  const found = await logits({ threads: 2, memory_budget: 0.6 });
+  for (const [i, each] of found.entries()) assert.ok(sameBits(each, base[i]), `result ${i}`);
+});
+
 test("budgets that cannot be kept are refused by name", async () => {
   const refused = async (kind: new (...args: never[]) => Error, words: RegExp, options: object) => {
     const error = await failure(MixtralForCausalLM.from_pretrained(demo, options));
