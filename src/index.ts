@@ -103,6 +103,7 @@ export {
   type QuestionAnsweringInputs,
   type QuestionAnsweringOutput,
 } from "./model/question_answering.ts";
+export type { ExpertsInfo } from "./paging/readers.ts";
 export {
   type FeatureExtractionOptions,
   FeatureExtractionPipeline,

@@ -59,12 +59,13 @@ test("parts that run when named delete their files", () => {
       report.sections.map(({ name }) => name),
       ["whole", "files"],
     );
-    for (const name of ["tiny Q4_0 generated", "tiny Q8_0 computed", "tiny Q8_0 generated"])
+    const named = ["auto", "75 %", "25 %"].map((budget) => `tiny Q4_0 ${budget} generated`);
+    for (const name of [...named, "tiny Q3_K generated", "tiny Q8_0 computed", "tiny Q8_0 generated"])
       assert.ok(
         figures(report).some((figure) => figure.name === name),
         name,
       );
-    for (const name of ["tiny-Q4_0.gguf", "tiny-as-Q8_0.gguf"])
+    for (const name of ["tiny-Q4_0.gguf", "tiny-Q3_K.gguf", "tiny-as-Q8_0.gguf"])
       assert.not.ok(existsSync(join(root, "bench", "cache", name)), name);
   } finally {
     rmSync(folder, { recursive: true, force: true });
