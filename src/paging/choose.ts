@@ -24,6 +24,8 @@ export interface PagingOptions {
   readonly mmap?: "auto" | boolean | undefined;
   /** Whether the weights could be mapped. */
   readonly mapped: boolean;
+  /** Whether the weights lie in files, and are neither drawn nor in memory already. */
+  readonly on_disk: boolean;
   /** Bytes of memory, where the runtime tells. */
   readonly free: number | undefined;
   /** Bytes that caches are to have at least, and what else the engine takes. */
@@ -32,7 +34,7 @@ export interface PagingOptions {
 
 /** @throws {@link InputError} where a budget was given that cannot be kept, MemoryError where it is too small */
 export function choosePaging(shape: ModelShape, weights: MixtralWeights, options: PagingOptions): PagingChoice {
-  const { memory_budget = "auto", mmap, mapped, free = Infinity, beside } = options;
+  const { memory_budget = "auto", mmap, mapped, on_disk, free = Infinity, beside } = options;
   const bytes = expertBytes(weights);
   const others = otherBytes(weights) + beside;
   const experts = weights.layers.flatMap((layer) => layer.experts.flatMap(({ w1, w3, w2 }) => [w1, w3, w2]));
@@ -51,7 +53,7 @@ export function choosePaging(shape: ModelShape, weights: MixtralWeights, options
     return { paging: layOut(budget), reason: "memory_budget was given" };
   }
   const room = Math.floor(free * (1 - LEFT_SHARE) - others);
-  if (bytes <= room || mmap === true || made) return {};
+  if (bytes <= room || mmap === true || made || !on_disk) return {};
   if (mapped && bytes + otherBytes(weights) <= free * MAPPED_SHARE) return {};
   // Too little even for a step: mapped weights come and go as the system likes.
   const reason = `experts take ${bytes} bytes, of ${free} bytes of free memory ${room} are left for them`;
