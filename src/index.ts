@@ -104,6 +104,7 @@ export {
   type QuestionAnsweringOutput,
 } from "./model/question_answering.ts";
 export type { ExpertsInfo } from "./paging/readers.ts";
+export type { PagingCounts } from "./paging/table.ts";
 export {
   type FeatureExtractionOptions,
   FeatureExtractionPipeline,
