@@ -47,7 +47,7 @@ export const models: {
   usage(options?: CacheOptions): Promise<{ bytes: number; quota?: number }>;
 } = {
   async list(options) {
-    return (await survey(options)).models;
+    return listed(await scan(options));
   },
   async remove(name, options) {
     const { platform, cache, models } = await scan(options);
@@ -68,19 +68,24 @@ export const models: {
     await platform.remove(platform.join(cache, ".locks", found.folder));
   },
   async usage(options) {
-    return (await survey(options)).usage;
+    return usageOf(await scan(options));
   },
 };
 
 /** Both what there is and what it takes, by one look at the cache. */
 export async function survey(options?: CacheOptions): Promise<{ models: CachedModel[]; usage: CacheUsage }> {
-  const { platform, cache, models } = await scan(options);
+  const found = await scan(options);
+  return { models: listed(found), usage: await usageOf(found) };
+}
+
+type Scan = Awaited<ReturnType<typeof scan>>;
+
+const listed = ({ models }: Scan): CachedModel[] => models.map(({ folder: _, ...model }) => model);
+
+async function usageOf({ platform, cache, models }: Scan): Promise<CacheUsage> {
   const bytes = models.reduce((sum, model) => sum + model.bytes, 0);
   const free = await platform.free_space(platform.join(cache, "any"));
-  return {
-    models: models.map(({ folder: _, ...model }) => model),
-    usage: { bytes, ...(free === undefined ? {} : { quota: bytes + free }) },
-  };
+  return { bytes, ...(free === undefined ? {} : { quota: bytes + free }) };
 }
 
 async function scan(options: CacheOptions | undefined) {

@@ -28,8 +28,11 @@ async function readNote(path: string): Promise<Note | undefined> {
 export async function resumeFile(path: string, identity: string): Promise<ResumableSink> {
   const place = await fs.realpath(path).catch(() => path);
   const [partial, beside] = [`${place}.partial`, `${place}.partial.json`];
+  // A note that cannot be written is told by createFile, with its name.
   const failure = (cause: unknown) =>
-    new WriteError(`${path}: cannot be written: ${(cause as Error).message}`, { cause });
+    cause instanceof WriteError
+      ? cause
+      : new WriteError(`${path}: cannot be written: ${(cause as Error).message}`, { cause });
 
   /** The note is replaced whole: a cut leaves the one before, and perhaps a new one that nobody reads. */
   async function writeNote(bytes: number): Promise<void> {

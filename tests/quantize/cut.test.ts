@@ -1,7 +1,16 @@
 // quantize that is cut: killed in the midst, out of room, and two runs that write the same file. What stands under the name is
 // whole, and the same bytes as without the cut.
 import { spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -156,6 +165,14 @@ test("what there is no room for is told before anything is written", () =>
     } finally {
       platform.free_space = free_space;
     }
+  }));
+
+test("a note that cannot be written is named once", () =>
+  inFolder(async (path) => {
+    mkdirSync(path("out.gguf.partial.json"));
+    const error = await failure(quantize(demo, path("out.gguf"), { type: "Q8_0" }));
+    assert.instance(error, WriteError);
+    assert.match(error.message, /^[^:]*out\.gguf\.partial\.json: cannot be written: (?!.*cannot be written)/);
   }));
 
 test.run();
