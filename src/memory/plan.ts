@@ -5,13 +5,15 @@ import { MemoryError } from "../errors.ts";
 import type { SourceFile } from "../platform/platform.ts";
 import { type BlockFormat, rowBytes } from "../quant/formats.ts";
 import { copiesOf } from "../weights/column_orders.ts";
-import type {
-  ExpertWeights,
-  LayerWeights,
-  MadeMatrix,
-  MatrixRef,
-  MixtralWeights,
-  StoredMatrix,
+import {
+  bytesOf,
+  type ExpertWeights,
+  expertMatrices,
+  type LayerWeights,
+  type MadeMatrix,
+  type MatrixRef,
+  type MixtralWeights,
+  type StoredMatrix,
 } from "../weights/weights.ts";
 import { alignUp } from "./bank.ts";
 import type { Linear, MatrixStack } from "./linear.ts";
@@ -139,8 +141,7 @@ export function planWeights(
 ): WeightPlan {
   const banks = packUnits(weights, low, page_size, capacity, paged);
   const laid = layOut(banks, low, page_size, mapped);
-  const experts = paged ? weights.layers.flatMap((layer) => layer.experts) : [];
-  const paged_bytes = bytesOf(experts.flatMap(({ w1, w3, w2 }) => [w1, w3, w2]));
+  const paged_bytes = paged ? bytesOf(expertMatrices(weights)) : 0;
   return {
     model: bankedModel(shape, weights, laid),
     constants: [...laid.constants.values()],
@@ -153,12 +154,6 @@ export function planWeights(
     made_bytes: bytesOf(laid.made.map(({ from }) => from)),
     paged_bytes,
   };
-}
-
-function bytesOf(matrices: Iterable<MatrixRef>): number {
-  let sum = 0;
-  for (const { bytes } of matrices) sum += bytes;
-  return sum;
 }
 
 /**

@@ -18,7 +18,7 @@ import { Team } from "../threads/team.ts";
 import type { HeadName, MadeMatrix } from "../weights/weights.ts";
 import { Engine, type EngineTeam } from "./engine.ts";
 import type { LoadOptions } from "./options.ts";
-import { type EnginePlan, planEngine } from "./plan.ts";
+import { type EnginePlan, ownBytes, planEngine } from "./plan.ts";
 import { Rotary } from "./rotary.ts";
 import type { Setup } from "./step.ts";
 
@@ -88,11 +88,11 @@ export async function loadEngine(
 }
 
 /** @throws {@link MemoryError} when weights that cannot be mapped are more than what is free */
-function checkMemory(platform: Platform, checkpoint: Checkpoint, { source, weights, paging }: EnginePlan): void {
+function checkMemory(platform: Platform, checkpoint: Checkpoint, plan: EnginePlan): void {
   const available = platform.available_memory();
-  const slots = paging ? paging.slots * paging.slot_bytes : 0;
-  const needed = source.mapper ? weights.made_bytes : weights.weight_bytes - weights.paged_bytes + slots;
+  const needed = ownBytes(plan);
   if (available === undefined || needed <= available) return;
+  const { source } = plan;
   const why = source.mapper ? "they are made while it loads" : `they cannot be mapped: ${source.reason}`;
   throw new MemoryError(
     `${checkpoint.path}: its weights take ${needed} bytes of memory (${why}), ${available} are free`,

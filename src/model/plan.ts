@@ -25,7 +25,7 @@ import { bind } from "../weights/bind.ts";
 import { bitsAndBytesOf, withBitsAndBytes } from "../weights/bnb.ts";
 import { copiesOf } from "../weights/column_orders.ts";
 import { withDtype } from "../weights/dtype.ts";
-import type { HeadName, MatrixRef, MixtralWeights } from "../weights/weights.ts";
+import { bytesOf, expertMatrices, type HeadName, type MatrixRef, type MixtralWeights } from "../weights/weights.ts";
 import { EAGER_ROWS } from "./attention.ts";
 import { checkOptions, type LoadOptions } from "./options.ts";
 import { mostPages } from "./pages.ts";
@@ -129,15 +129,14 @@ export async function planEngine(
     mapped: mapping.mapper !== undefined,
     on_disk: checkpoint.files.every((file) => file.mappable),
     free,
+    weight_bytes: bytesOf(matrices),
     beside: options.kv_bytes ?? Math.min(caches, (free ?? Infinity) * CACHE_SHARE),
   });
   const source: WeightSource = reason === undefined ? mapping : { mapper: undefined, reason };
   const logits = await WebAssembly.compile((await platform.wasm("logits.wasm")) as BufferSource);
   return askKernels(build.module, (kernels, memory) => {
     const mapped = source.mapper !== undefined;
-    const as_stored = paging
-      ? weights.layers.flatMap(({ experts }) => experts.flatMap(({ w1, w3, w2 }) => [w1, w3, w2]))
-      : [];
+    const as_stored = paging ? expertMatrices(weights) : [];
     const memory_formats = [
       ...new Set([...matrices.map((matrix) => memoryFormat(matrix, mapped)), ...as_stored.map(({ format }) => format)]),
     ];
@@ -160,8 +159,8 @@ export async function planEngine(
     const page_size = source.mapper?.page_size ?? DEFAULT_PAGE;
     const capacity = options.bank_bytes ? options.bank_bytes + state.end : MAX_BANK_BYTES;
     const plan = planWeights(shape, weights, state.end, page_size, capacity, mapped, paging);
-    const slots = paging ? paging.slots * paging.slot_bytes : 0;
-    const sizes = kvSizes(platform, kernels, shape, options, state, pages, slots);
+    const beside_slots = free === undefined ? undefined : Math.max(0, free - slotBytes(paging));
+    const sizes = kvSizes(beside_slots, kernels, shape, options, state, pages);
     const banks = plan.model.layers.map(({ bank }) => bank);
     // Where banks are small, for tests, caches need not be.
     const { layout, bank_bytes } = planKv(shape, sizes, banks, plan.bank_bytes, state.end, MAX_BANK_BYTES);
@@ -196,22 +195,19 @@ const mixShape = (config: PreTrainedConfig, { embed_tokens, head, layers }: Mixt
   tied: head?.weight === embed_tokens,
 });
 
-/** What caches may take. @param pages - of a sequence at most @param slots - bytes that experts come into @throws {@link InputError} or MemoryError when that was asked for and cannot be */
+/** What caches may take. @param free - bytes of memory, where the runtime tells @param pages - of a sequence at most @throws {@link InputError} or MemoryError when that was asked for and cannot be */
 function kvSizes(
-  platform: Platform,
+  free: number | undefined,
   kernels: KernelInstance,
   shape: ModelShape,
   options: LoadOptions,
   { threads }: RunState,
   pages: number,
-  slots: number,
 ): KvSizes {
   const format: KvFormat = options.kv_dtype ?? "f32";
   const odd = shape.layers.find(({ head_dim }) => head_dim % 32 !== 0);
   if (format === "q8_0" && odd)
     throw new InputError(`kv_dtype: q8_0 stores 32 values together, and heads of this model have ${odd.head_dim}`);
-  const available = platform.available_memory();
-  const free = available === undefined ? undefined : Math.max(0, available - slots);
   if (options.kv_bytes !== undefined && free !== undefined && options.kv_bytes > free)
     throw new MemoryError(
       `kv_bytes: ${options.kv_bytes} bytes were asked for, ${free} are free`,
@@ -233,11 +229,17 @@ function kvSizes(
   return { format, bytes, most_pages, matrices: eager || matrices <= MAPS_BYTES ? matrices : 0, matrix };
 }
 
+const slotBytes = (paging: PagingLayout | undefined): number => (paging ? paging.slots * paging.slot_bytes : 0);
+
+/** Bytes of memory that the weights take for themselves: what is made or read, and what experts come into. */
+export const ownBytes = ({ source, weights, paging }: EnginePlan): number =>
+  source.mapper ? weights.made_bytes : weights.weight_bytes - weights.paged_bytes + slotBytes(paging);
+
 /** The part of `ModelInfo` that is known before loading. */
-export function describePlan({ state, build, source, weights, paging, kv, formats: used }: EnginePlan) {
+export function describePlan(plan: EnginePlan) {
+  const { state, build, source, weights, kv, formats: used } = plan;
   const orders = weights.orders.reduce((sum, { order }) => sum + order.byteLength, 0);
   const constants = weights.constants.reduce((sum, { from }) => sum + from.rows * from.cols * 4, orders);
-  const slots = paging ? paging.slots * paging.slot_bytes : 0;
   return {
     threads: state.threads,
     simd: build.simd,
@@ -245,11 +247,7 @@ export function describePlan({ state, build, source, weights, paging, kv, format
     ...(source.mapper ? {} : { reason: source.reason }),
     weight_bytes: weights.weight_bytes,
     banks: weights.bank_bytes.length,
-    private_bytes:
-      state.end -
-      WORKSPACE_BYTES +
-      constants +
-      (source.mapper ? weights.made_bytes : weights.weight_bytes - weights.paged_bytes + slots),
+    private_bytes: state.end - WORKSPACE_BYTES + constants + ownBytes(plan),
     kv_bytes: kv.pages * kv.page_bytes.reduce((a, b) => a + b, 0),
     formats: used,
   };

@@ -1,8 +1,8 @@
 // Whether all experts are to have places of their own, or come when they are needed: decided once, with the reason.
 import type { ModelShape } from "../config/shape.ts";
 import { InputError } from "../errors.ts";
-import type { MatrixRef, MixtralWeights } from "../weights/weights.ts";
-import { expertBytes, layOutPaging, type PagingLayout } from "./layout.ts";
+import { bytesOf, expertMatrices, type MixtralWeights } from "../weights/weights.ts";
+import { layOutPaging, type PagingLayout } from "./layout.ts";
 
 /** Of the free memory, what is left to the system and to others where nothing else is said. */
 const LEFT_SHARE = 0.05;
@@ -28,16 +28,18 @@ export interface PagingOptions {
   readonly on_disk: boolean;
   /** Bytes of memory, where the runtime tells. */
   readonly free: number | undefined;
+  /** Of all matrices. */
+  readonly weight_bytes: number;
   /** Bytes that caches are to have at least, and what else the engine takes. */
   readonly beside: number;
 }
 
 /** @throws {@link InputError} where a budget was given that cannot be kept, MemoryError where it is too small */
 export function choosePaging(shape: ModelShape, weights: MixtralWeights, options: PagingOptions): PagingChoice {
-  const { memory_budget = "auto", mmap, mapped, on_disk, free = Infinity, beside } = options;
-  const bytes = expertBytes(weights);
-  const others = otherBytes(weights) + beside;
-  const experts = weights.layers.flatMap((layer) => layer.experts.flatMap(({ w1, w3, w2 }) => [w1, w3, w2]));
+  const { memory_budget = "auto", mmap, mapped, on_disk, free = Infinity, weight_bytes, beside } = options;
+  const experts = expertMatrices(weights);
+  const bytes = bytesOf(experts);
+  const others = weight_bytes - bytes + beside;
   const made = experts.find(({ recipe }) => recipe !== undefined);
   /** What the system can hold of files beside the slots is for nothing where it is less than what these hold. */
   const layOut = (budget: number) => layOutPaging(shape, weights, budget, free - others - budget < budget);
@@ -54,7 +56,7 @@ export function choosePaging(shape: ModelShape, weights: MixtralWeights, options
   }
   const room = Math.floor(free * (1 - LEFT_SHARE) - others);
   if (bytes <= room || mmap === true || made || !on_disk) return {};
-  if (mapped && bytes + otherBytes(weights) <= free * MAPPED_SHARE) return {};
+  if (mapped && weight_bytes <= free * MAPPED_SHARE) return {};
   // Too little even for a step: mapped weights come and go as the system likes.
   const reason = `experts take ${bytes} bytes, of ${free} bytes of free memory ${room} are left for them`;
   try {
@@ -63,12 +65,4 @@ export function choosePaging(shape: ModelShape, weights: MixtralWeights, options
     if (mapped) return {};
     throw error;
   }
-}
-
-/** Bytes of all matrices but the experts'. */
-function otherBytes({ embed_tokens, head, layers }: MixtralWeights): number {
-  const matrices = new Set<MatrixRef>([embed_tokens, ...(head ? [head.weight] : [])]);
-  for (const { q_proj, k_proj, v_proj, o_proj } of layers)
-    for (const matrix of [q_proj, k_proj, v_proj, o_proj]) matrices.add(matrix);
-  return [...matrices].reduce((sum, { bytes }) => sum + bytes, 0);
 }

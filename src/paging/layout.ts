@@ -3,7 +3,7 @@ import type { ModelShape } from "../config/shape.ts";
 import { MemoryError } from "../errors.ts";
 import { alignUp } from "../memory/bank.ts";
 import { SECTOR_BYTES, type SourceFile } from "../platform/platform.ts";
-import type { MixtralWeights, StoredMatrix } from "../weights/weights.ts";
+import { bytesOf, expertMatrices, type MixtralWeights, type StoredMatrix } from "../weights/weights.ts";
 import { DOWN, type Part, PIECE_BYTES, UP } from "./table.ts";
 
 /** A matrix of an expert, where in a slot it stands, and what is read for it: with what is beside it, where sectors are read. */
@@ -44,12 +44,6 @@ const alignOf = (uncached: boolean): { file: number; memory: number } =>
 
 /** Of all slots, the part at most that no layer keeps. */
 const MOST_SPARE = 1 / 6;
-
-/** Bytes of all experts. */
-export const expertBytes = ({ layers }: MixtralWeights): number =>
-  layers
-    .flatMap(({ experts }) => experts.flatMap(({ w1, w3, w2 }) => [w1, w3, w2]))
-    .reduce((sum, { bytes }) => sum + bytes, 0);
 
 /** An expert's matrices, w1, w3, w2, one behind the other. */
 function place(matrices: readonly StoredMatrix[], uncached: boolean): { matrices: PagedMatrix[]; bytes: number } {
@@ -97,7 +91,7 @@ export function layOutPaging(
   let count = 0;
   const first = placed.map(({ length }) => (count += length) - length);
   const experts = placed.flat().map(({ matrices }) => matrices);
-  const bytes = expertBytes(weights);
+  const bytes = bytesOf(expertMatrices(weights));
   return { budget_bytes, slot_bytes, uncached, slots, kept, spare, reserve, first, experts, bytes };
 }
 

@@ -1,16 +1,11 @@
 // The readers of experts as the host sees them: threads of their own, which the team never waits for at its barrier.
+import type { Slot } from "../memory/plan.ts";
 import type { Platform, SourceFile } from "../platform/platform.ts";
 import { Team } from "../threads/team.ts";
 import { type PagingLayout, piecesOf } from "./layout.ts";
 import type { PagerSetup } from "./pager.ts";
 import type { ReaderSetup } from "./reader.ts";
 import { type PagingCounts, PagingTable, pagingWords } from "./table.ts";
-
-/** Where slots are. */
-export interface SlotPlace {
-  readonly bank: number;
-  readonly address: number;
-}
 
 /** Threads that read: a disk wants several requests at a time. */
 const READERS = 4;
@@ -29,7 +24,7 @@ export class Readers {
   private team: Team<ReaderSetup, never, "serve", never> | undefined;
 
   /** @param threads - of the team @param width - experts of a layer at most */
-  constructor(layout: PagingLayout, slots: readonly SlotPlace[], threads: number, width: number) {
+  constructor(layout: PagingLayout, slots: readonly Slot[], threads: number, width: number) {
     const { experts, kept, spare, reserve, first } = layout;
     const places = experts.map((matrices) =>
       matrices.map((matrix) => ({ at: matrix.at, bytes: matrix.bytes, pieces: piecesOf(matrix) })),

@@ -70,3 +70,13 @@ export interface MixtralWeights {
   /** q and k rows are stored for rotating adjacent pairs: output row 2i+h of a head is Hugging Face's h·D/2+i. */
   readonly qk_interleaved: boolean;
 }
+
+/** Those of all layers: w1, w3, w2 of each expert. */
+export const expertMatrices = ({ layers }: MixtralWeights): MatrixRef[] =>
+  layers.flatMap(({ experts }) => experts.flatMap(({ w1, w3, w2 }) => [w1, w3, w2]));
+
+export const bytesOf = (matrices: Iterable<MatrixRef>): number => {
+  let sum = 0;
+  for (const { bytes } of matrices) sum += bytes;
+  return sum;
+};

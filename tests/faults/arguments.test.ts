@@ -301,6 +301,7 @@ test("loading", async () => {
     "progress_callback",
     "signal",
     "kv_bytes",
+    "memory_budget",
     "chunk_size",
     "step_ms",
     "max_sequences",
