@@ -1,9 +1,10 @@
 // Runs every *.test.js beside it, each in a process of its own, and ends with one line `N passed, N failed`.
 // Arguments select files by a part of their path: node dist/tests/run.js quant text
 // --runtime COMMAND runs them in another runtime: node dist/tests/run.js --runtime "deno run -A" model
-// --jobs N runs N at a time instead of two: most of a test is one thread, and waiting.
+// --jobs N runs N at a time instead of as many as there are cores, two at least: most of a test is one thread, and waiting.
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -14,7 +15,10 @@ const LIMIT_MS = 600_000;
 const NODE_ALONE = ["bench.test.js", "quantize/llama_cpp.test.js"];
 const here = dirname(fileURLToPath(import.meta.url));
 const { values: options, positionals: wanted } = parseArgs({
-  options: { runtime: { type: "string" }, jobs: { type: "string", default: "2" } },
+  options: {
+    runtime: { type: "string" },
+    jobs: { type: "string", default: String(Math.max(2, availableParallelism())) },
+  },
   allowPositionals: true,
 });
 const [command, ...given] = options.runtime?.split(" ") ?? [process.execPath];
