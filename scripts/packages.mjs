@@ -2,7 +2,7 @@
 // answer as the reference does: Node (import and require), Deno, Bun, TypeScript, esbuild, Vite, webpack; with koffi and
 // without. And what the package holds, how large it is, and what publint, attw and Deno's publisher say of it.
 // Ends with one line `N passed, N failed`. The tools are installed into a temporary folder, not into the project.
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, posix } from "node:path";
