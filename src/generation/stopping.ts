@@ -46,6 +46,10 @@ export class MaxTimeCriteria extends StoppingCriteria {
     super();
     this.end = performance.now() + 1000 * numberArgument(max_time, "max_time");
   }
+  /** @internal Seconds that are left, fewer than none afterwards. */
+  get left(): number {
+    return (this.end - performance.now()) / 1000;
+  }
   _call(input_ids: InputIds): boolean[] {
     const over = performance.now() > this.end;
     return input_ids.map(() => over);
@@ -54,7 +58,8 @@ export class MaxTimeCriteria extends StoppingCriteria {
 
 /** The last token is one of the ends of sequence. */
 export class EosTokenCriteria extends StoppingCriteria {
-  private readonly eos_token_id: readonly number[];
+  /** @internal */
+  readonly eos_token_id: readonly number[];
   constructor(eos_token_id: number | readonly number[]) {
     super();
     this.eos_token_id = idList(eos_token_id);

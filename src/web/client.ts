@@ -173,7 +173,8 @@ export class EngineClient {
       case "remote": {
         const known = this.remotes.get(id)?.deref();
         if (known) known.update(value.state);
-        return known ?? this.make(this, id, value);
+        const described = Object.entries(value).map(([name, field]) => [name, decode(field)]);
+        return known ?? this.make(this, id, Object.fromEntries(described));
       }
       case "aborted": {
         const reason = this.signals.get(id)?.reason;

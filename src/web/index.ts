@@ -4,7 +4,6 @@ import type * as Library from "../index.ts";
 import * as page from "./page.ts";
 import { RemoteCache } from "./remote_cache.ts";
 
-export type * from "../index.ts";
 export { Callable } from "../callable.ts";
 export { BitsAndBytesConfig } from "../config/bitsandbytes_config.ts";
 export { GenerationConfig } from "../config/generation_config.ts";
@@ -36,6 +35,7 @@ export {
 } from "../generation/stopping.ts";
 export { BaseStreamer, TextStreamer } from "../generation/streamers.ts";
 export { env } from "../hub/settings.ts";
+export type * from "../index.ts";
 export { FeatureExtractionPipeline } from "../pipelines/feature_extraction.ts";
 export { Pipeline } from "../pipelines/pipeline.ts";
 export { QuestionAnsweringPipeline } from "../pipelines/question_answering.ts";
@@ -80,8 +80,6 @@ export const MixtralForQuestionAnswering = as<typeof Library.MixtralForQuestionA
 export type MixtralForQuestionAnswering = Library.MixtralForQuestionAnswering;
 export const KeyValueCache = as<typeof Library.KeyValueCache>(RemoteCache);
 export type KeyValueCache = Library.KeyValueCache;
-export const AutoClass = as<typeof Library.AutoClass>(page.AutoClass);
-export type AutoClass<Model extends Library.PreTrainedModel> = Library.AutoClass<Model>;
 
 const auto = (name: string) => as<never>(new page.AutoClass(name));
 export const AutoModel: typeof Library.AutoModel = auto("AutoModel");

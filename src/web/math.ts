@@ -1,5 +1,5 @@
 // exp and log as the engine has them, for what models compute at once on the page: the same bits from the same module.
-import { loadLogits, type LogitsExports } from "../kernels/logits.ts";
+import { type LogitsExports, loadLogits } from "../kernels/logits.ts";
 import { createMemory } from "../kernels/memory.ts";
 import type { EngineClient } from "./client.ts";
 

@@ -8,8 +8,9 @@ import { TextGenerationPipeline } from "../pipelines/text_generation.ts";
 import { TokenClassificationPipeline } from "../pipelines/token_classification.ts";
 import { Connection, type Connector } from "./connection.ts";
 import { loadMath } from "./math.ts";
-import { encodeObject, type ToldTokenizer, tokenizerFrom } from "./objects.ts";
+import { encodeObject } from "./objects.ts";
 import { makeRemote, RemoteBaseModel, RemoteCausalLM, RemoteModel, remoteClasses } from "./remote_models.ts";
+import { type ToldTokenizer, tokenizerFrom } from "./tokenizers.ts";
 
 let connector: Connector | undefined;
 let opened: Connection | undefined;

@@ -143,7 +143,8 @@ export class EngineServer {
   ): void {
     for (const id of signals) this.signals.delete(id);
     if (call === 0) {
-      if ("error" in outcome && target) this.post({ type: "fault", id: target, error: this.encodeFault(outcome.error) });
+      if ("error" in outcome && target)
+        this.post({ type: "fault", id: target, error: this.encodeFault(outcome.error) });
       return;
     }
     const name = "error" in outcome ? "error" : "value";

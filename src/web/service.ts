@@ -1,4 +1,5 @@
 // What the engine's worker does for a page: the ordinary library, its functions and its models' methods by their names.
+import { laterAnswer } from "../callbacks.ts";
 import type { PreTrainedConfig } from "../config/pretrained_config.ts";
 import { EngineError, InputError } from "../errors.ts";
 import { AutoClass } from "../generation/auto.ts";
@@ -154,7 +155,7 @@ export class LibraryService implements Service {
   }
 
   later(call: (...args: unknown[]) => Promise<unknown>): CallableFunction {
-    return call;
+    return laterAnswer(call);
   }
 
   /** A tokenizer for the page, which is to have the same: as data, with a number by which it is meant from then on. */

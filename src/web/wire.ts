@@ -52,8 +52,7 @@ export function encodeValue(value: unknown, ends: Ends, depth = 0, receiver?: un
   return { $: "instance", name: value.constructor?.name ?? "Object", fields: [...fields, ...methodsOf(value, ends)] };
 }
 
-const isPlain = (value: unknown): boolean =>
-  value === null || !["object", "function", "symbol"].includes(typeof value);
+const isPlain = (value: unknown): boolean => value === null || !["object", "function", "symbol"].includes(typeof value);
 
 function encodeKnown(value: object, encode: (value: unknown) => unknown): Tagged | undefined {
   if (value instanceof Tensor) return { $: "tensor", type: value.type, dims: [...value.dims], data: value.data };
@@ -106,12 +105,14 @@ function decodeError(value: Tagged, decode: (value: unknown) => unknown): Error 
   };
   if (kind === "DOMException") return new DOMException(message, name);
   const error = new Error(message);
+  const own = Object.hasOwn(classes, kind);
   const builtin = (globalThis as unknown as Record<string, { prototype?: unknown } | undefined>)[kind];
-  const Class = Object.hasOwn(classes, kind) ? classes[kind] : builtin;
+  const Class = own ? classes[kind] : builtin;
   if (Class?.prototype instanceof Error) Object.setPrototypeOf(error, Class.prototype);
   const hide = (field: string, content: unknown) =>
     Object.defineProperty(error, field, { value: content, writable: true, configurable: true, enumerable: false });
-  if (error.name !== name) hide("name", name);
+  if (own) Object.assign(error, { name });
+  else if (error.name !== name) hide("name", name);
   if (stack !== undefined) hide("stack", stack);
   if (cause !== undefined) hide("cause", decode(cause));
   for (const [field, content] of fields) Object.assign(error, { [field]: decode(content) });
