@@ -2,6 +2,7 @@
 // own: nothing here is for the page's main thread.
 import { CheckpointError } from "../errors.ts";
 import { browserAssets } from "./browser_assets.ts";
+import { isKept, opfsFiles } from "./browser_opfs.ts";
 import { isPicked, openBlob, pickedFiles } from "./browser_picked.ts";
 import { browserStore } from "./browser_store.ts";
 import { browserSurroundings, browserVersion, writeConsole } from "./browser_surroundings.ts";
@@ -27,7 +28,7 @@ const noFiles: Pick<Files, "stat" | "list" | "open"> = {
   },
 };
 
-const filesOf = (path: string) => (isPicked(path) ? pickedFiles : noFiles);
+const filesOf = (path: string) => (isPicked(path) ? pickedFiles : isKept(path) ? opfsFiles : noFiles);
 
 export const browser: Platform = {
   name: "browser",
