@@ -29,6 +29,8 @@ const noFiles: Pick<Files, "stat" | "list" | "open"> = {
 
 const filesOf = (path: string) => (isPicked(path) ? pickedFiles : noFiles);
 
+const unmappable = { reason: "a browser maps no files into memory" };
+
 export const browser: Platform = {
   name: "browser",
   version: browserVersion(navigator.userAgent),
@@ -42,7 +44,7 @@ export const browser: Platform = {
   join,
   openSync: openBlob,
   ...browserSurroundings,
-  mapper: async () => ({ reason: "a browser maps no files into memory" }),
+  mapper: async () => unmappable,
   ...browserAssets,
   spawn: spawnWorker,
   host_port: workerPort,
