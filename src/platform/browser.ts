@@ -34,6 +34,8 @@ const noFiles: Pick<Files, "stat" | "list" | "open"> = {
 
 const filesOf = (path: string) => (isPicked(path) ? pickedFiles : isKept(path) ? opfsFiles : noFiles);
 
+const unmappable = { reason: "a browser maps no files into memory" };
+
 export const browser: Platform = {
   name: "browser",
   version: browserVersion(navigator.userAgent),
@@ -47,7 +49,7 @@ export const browser: Platform = {
   join,
   openSync: openBlob,
   ...browserSurroundings,
-  mapper: async () => ({ reason: "a browser maps no files into memory" }),
+  mapper: async () => unmappable,
   ...browserAssets,
   spawn: spawnWorker,
   host_port: workerPort,

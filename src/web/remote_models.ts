@@ -236,6 +236,9 @@ export const remoteClasses = {
   MixtralForQuestionAnswering,
 };
 
+// A bundler may have given them shorter ones.
+for (const [name, value] of Object.entries(remoteClasses)) Object.defineProperty(value, "name", { value: name });
+
 /** What stands for a model or a cache that the engine gave. */
 export function makeRemote(connection: Connection, client: EngineClient, id: number, tagged: Tagged): object {
   const { kind, state, model } = tagged as unknown as { kind: string; state: never; model: number };
