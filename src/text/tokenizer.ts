@@ -100,6 +100,7 @@ export class Tokenizer extends Callable {
     const { chat_template } = this;
     return { pad_token, padding_side, truncation_side, model_max_length, split_special_tokens, chat_template };
   }
+  /** @internal */
   set settings(settings: TokenizerSettings) {
     Object.assign(this, settings);
   }
