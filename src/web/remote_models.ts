@@ -199,6 +199,22 @@ export abstract class RemoteCausalLM extends RemoteModel {
     return this.extend("generate", inputs);
   }
 
+  /** @internal */
+  generated(inputs: GenerateInputs): Promise<GenerateOutput> {
+    return this.extend("generated", inputs);
+  }
+
+  /** @internal */
+  most_tokens(prompt: number): Promise<number> {
+    return this.ask("most_tokens", prompt);
+  }
+
+  /** @internal */
+  cache_suits(cache: RemoteCache, { adapter, adapter_names }: GenerateInputs): Promise<boolean> {
+    const named = { ...(adapter === undefined ? {} : { adapter }), ...(adapter_names ? { adapter_names } : {}) };
+    return this.ask("cache_suits", cache, named);
+  }
+
   compute_transition_scores(
     sequences: TokenIds,
     scores: readonly Tensor[],

@@ -78,6 +78,10 @@ export class LibraryService implements Service {
     },
     forward: (model, inputs: never) => model.forward(inputs),
     generate: (model, inputs: never) => model.generate(inputs),
+    generated: (model, inputs: never) => model.generated(inputs),
+    most_tokens: (model, prompt: number) => model.most_tokens(prompt),
+    cache_suits: (model, cache: library.KeyValueCache, options: library.GenerateInputs) =>
+      model.cache_suits(cache, options),
     create_cache: (model, rows: number, id: number) => void this.server.register(model.create_cache(rows), id),
     load_cache: (model, path: string) => model.load_cache(path),
     load_adapter: (model, source: never, options: never) => model.load_adapter(source, options),
