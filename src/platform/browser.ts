@@ -2,6 +2,7 @@
 // own: nothing here is for the page's main thread.
 import { CheckpointError } from "../errors.ts";
 import { browserAssets } from "./browser_assets.ts";
+import { collectSoon, deviceMemory } from "./browser_memory.ts";
 import { isPicked, openBlob, pickedFiles } from "./browser_picked.ts";
 import { browserStore } from "./browser_store.ts";
 import { browserSurroundings, browserVersion, writeConsole } from "./browser_surroundings.ts";
@@ -29,15 +30,6 @@ const noFiles: Pick<Files, "stat" | "list" | "open"> = {
 
 const filesOf = (path: string) => (isPicked(path) ? pickedFiles : noFiles);
 
-/** From so many GiB on browsers say no more. */
-const MOST_TOLD = 32;
-
-/** What is known of memory is how much there is, about; Firefox and Safari tell nothing. */
-function available_memory(): number | undefined {
-  const { deviceMemory } = navigator as { deviceMemory?: number };
-  return deviceMemory === undefined || deviceMemory >= MOST_TOLD ? undefined : deviceMemory * 2 ** 30;
-}
-
 const unmappable = { reason: "a browser maps no files into memory" };
 
 export const browser: Platform = {
@@ -45,7 +37,7 @@ export const browser: Platform = {
   version: browserVersion(navigator.userAgent),
   cores: () => (alone === undefined ? navigator.hardwareConcurrency : 1),
   alone,
-  available_memory,
+  available_memory: deviceMemory,
   ...browserStore,
   stat: (path) => filesOf(path).stat(path),
   list: (path) => filesOf(path).list(path),
@@ -54,6 +46,7 @@ export const browser: Platform = {
   openSync: openBlob,
   ...browserSurroundings,
   mapper: async () => unmappable,
+  collect: (memories) => void collectSoon(memories),
   ...browserAssets,
   spawn: spawnWorker,
   host_port: workerPort,
