@@ -162,6 +162,8 @@ export interface Store {
    * @throws the signal's reason when aborted
    */
   lock(path: string, signal?: AbortSignal): Promise<() => Promise<void>>;
+  /** Whether what is kept stays until the user removes it. Absent where that goes without saying. */
+  persisted?(): Promise<boolean>;
 }
 
 /** What surrounds a program. */

@@ -8,7 +8,7 @@ import type { Assets, Platform } from "../../src/platform/platform.ts";
 import type { Disk } from "./disk.ts";
 import { filesContract } from "./files.ts";
 import { mappingContract } from "./mapping.ts";
-import { hashesContract, storeContract, surroundingsContract } from "./store.ts";
+import { deadLockContract, hashesContract, storeContract, surroundingsContract } from "./store.ts";
 import { type ThreadScripts, threadsContract } from "./threads.ts";
 
 /**
@@ -29,6 +29,7 @@ export async function platformContract(
   await filesContract(platform, await disk());
   const store = await disk();
   await storeContract(platform, store);
+  await deadLockContract(platform, store);
   hashesContract(platform);
   // A page has neither an environment nor paths of the system's.
   if (name !== "browser") surroundingsContract(platform, store.folder);
