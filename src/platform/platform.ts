@@ -178,6 +178,8 @@ export interface Surroundings {
   hasher(algorithm: "sha1" | "sha256"): { update(bytes: Uint8Array): void; hex(): string };
   /** Tells the user of the program what does not stop it. */
   warn(text: string): void;
+  /** The origin of the page that this runs in, whose requests are under the browser's rules. Absent where there is no page. */
+  readonly page_origin?: string;
 }
 
 /** Lays pages of files over pages of WebAssembly memories, through the runtime's FFI. */
