@@ -75,7 +75,7 @@ export function memoryPlatform(platform: Platform): Platform {
       return content.open(path);
     },
     create: (path) => (is_own(path) ? create(path) : platform.create(path)),
-    free_space: async (path) => (is_own(path) ? undefined : platform.free_space(path)),
+    free_space: async (path, needed) => (is_own(path) ? undefined : platform.free_space(path, needed)),
     make_folder: async () => {},
     patch,
     symlink: async () => false,

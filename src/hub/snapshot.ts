@@ -241,13 +241,13 @@ class Fetching {
 
   /** @throws WriteError when the disk has not the room */
   private async checkSpace(needed: number): Promise<void> {
-    const free = await this.platform.free_space(this.cache.blob("any"));
+    const free = await this.platform.free_space(this.cache.blob("any"), needed);
     if (free === undefined || needed <= free) return;
     const gb = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
     const what = `${this.files.name}: ${gb(needed)} are to be downloaded`;
     throw new WriteError(
       this.platform.page_origin !== undefined
-        ? `${what}, ${gb(free)} more may be kept by this page: remove models (models.list, models.remove), free space on the disk, let navigator.storage.persist() ask for more, or pass cache: false, which keeps nothing`
+        ? `${what}, ${gb(free)} more may be kept by this page: remove models (models.list, models.remove), free space on the disk, ask the user for persistent storage (request_persistence), or pass cache: false, which keeps nothing`
         : `${what}, ${gb(free)} are free where ${this.cache.folder} is: make room, or name another folder as the option cache_dir or in HF_HUB_CACHE`,
     );
   }

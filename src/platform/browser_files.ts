@@ -9,8 +9,10 @@ import {
   moveEntry,
   namesOf,
   type OriginFile,
+  openSyncAccess,
   placeOf,
   reasonOf,
+  setSize,
   tidied,
 } from "./browser_opfs.ts";
 import { resumeFile } from "./browser_partial.ts";
@@ -111,11 +113,48 @@ async function createFolder(path: string): Promise<FolderSink> {
   };
 }
 
+async function free_space(_: string, needed = 0): Promise<number | undefined> {
+  const { quota, usage } = (await navigator.storage?.estimate?.().catch(() => undefined)) ?? {};
+  if (quota === undefined) return undefined;
+  const told = Math.max(0, quota - (usage ?? 0));
+  // Chrome tells of 10 GiB, whatever there is.
+  return needed === 0 || told < needed ? told : ((await lessThan(needed)) ?? told);
+}
+
+/** How exactly room is found out that is too little, in bytes. */
+const EXACTLY = 1e5;
+
+/** Makes a file of a size, which costs no writing. @returns the most that there is room for, where that is less */
+async function lessThan(needed: number): Promise<number | undefined> {
+  const name = `room.${crypto.randomUUID()}.part`;
+  const folder = await folderOf([]).catch(() => undefined);
+  if (!folder) return undefined; // what is to be written will say why
+  const access = await openSyncAccess((await folder.getFileHandle(name, { create: true })) as OriginFile);
+  try {
+    const fits = (size: number) => {
+      try {
+        setSize(access, size);
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    if (fits(needed)) return undefined;
+    let [least, most] = [0, needed];
+    while (most - least > EXACTLY) {
+      const middle = Math.floor((least + most) / 2);
+      if (fits(middle)) least = middle;
+      else most = middle;
+    }
+    return least;
+  } finally {
+    access.close();
+    await folder.removeEntry(name).catch(() => {});
+  }
+}
+
 /** A page's own files, by their paths. */
 export const originFiles: Omit<Files, "join"> = {
   ...{ stat, list, open, create: createFile, createFolder, resume: resumeFile },
-  async free_space() {
-    const { quota, usage } = (await navigator.storage?.estimate?.().catch(() => undefined)) ?? {};
-    return quota === undefined ? undefined : Math.max(0, quota - (usage ?? 0));
-  },
+  free_space,
 };

@@ -121,11 +121,21 @@ export async function openSyncAccess(file: OriginFile): Promise<SyncAccess> {
   }
 }
 
-/** Writes all bytes, and tells where a disk takes only some of them. */
+const noRoom = () => new DOMException("no room is left", "QuotaExceededError");
+
+/** Cuts a file or makes it longer. */
+export function setSize(access: SyncAccess, size: number): void {
+  access.truncate(size);
+  // Chrome says nothing where the quota is too small, and leaves the file as it was.
+  if (access.getSize() !== size) throw noRoom();
+}
+
+/** Writes all bytes. */
 export function writeAll(access: SyncAccess, bytes: Uint8Array, at: number): void {
   for (let done = 0; done < bytes.length; ) {
     const written = access.write(bytes.subarray(done), { at: at + done });
-    if (written === 0) throw new DOMException("no room is left", "QuotaExceededError");
+    // Nothing, or Chrome's number of an error, as an unsigned one.
+    if (!(written > 0 && written <= bytes.length - done)) throw noRoom();
     done += written;
   }
 }
@@ -135,7 +145,7 @@ export async function copyBytes(from: OriginFile, to: OriginFile): Promise<void>
   const blob = await from.getFile();
   const access = await openSyncAccess(to);
   try {
-    access.truncate(0);
+    setSize(access, 0);
     for (let at = 0; at < blob.size; at += COPY_BYTES)
       writeAll(access, new Uint8Array(await blob.slice(at, at + COPY_BYTES).arrayBuffer()), at);
     access.flush();

@@ -9,6 +9,7 @@ import {
   placeOf,
   reasonOf,
   type SyncAccess,
+  setSize,
   writeAll,
 } from "./browser_opfs.ts";
 import { createFile } from "./browser_sink.ts";
@@ -49,7 +50,7 @@ export async function resumeFile(path: string, identity: string): Promise<Resuma
     access = await openSyncAccess(file);
     if (note?.identity === identity && access.getSize() >= note.bytes) kept = note.bytes;
     replaced = there !== null && note?.identity !== identity;
-    access.truncate(kept);
+    setSize(access, kept);
     await writeNote(kept);
   } catch (cause) {
     access?.close();

@@ -12,6 +12,7 @@ import {
   openSyncAccess,
   placeOf,
   reasonOf,
+  setSize,
   writeAll,
 } from "./browser_opfs.ts";
 import type { PatchFile, Store, StoreEntry } from "./platform.ts";
@@ -34,7 +35,7 @@ async function openPatch(path: string): Promise<PatchFile> {
     size: access.getSize(),
     write: (offset, bytes) => attempt(path, "written", () => writeAll(access, bytes, offset)),
     read: (offset, into) => attempt(path, "read", () => access.read(into, { at: offset })),
-    truncate: (size) => attempt(path, "written", () => access.truncate(size)),
+    truncate: (size) => attempt(path, "written", () => setSize(access, size)),
     sync: () => attempt(path, "written", () => access.flush()),
     close: async () => access.close(),
   };

@@ -112,8 +112,11 @@ export interface Files {
    * @throws WriteError
    */
   resume(path: string, identity: string): Promise<ResumableSink>;
-  /** Bytes that can still be written beside a path, or undefined where the system does not tell. */
-  free_space(path: string): Promise<number | undefined>;
+  /**
+   * Bytes that can still be written beside a path, or undefined where the system does not tell.
+   * @param needed - what is to be written: where the system only guesses, it is tried whether there is so much
+   */
+  free_space(path: string, needed?: number): Promise<number | undefined>;
   /** Begins a folder, to be closed or aborted. An empty one may be there. @throws WriteError when something else is, or it cannot be made */
   createFolder(path: string): Promise<FolderSink>;
 }

@@ -89,7 +89,7 @@ async function refused(promise: Promise<unknown>, words: RegExp): Promise<void> 
     () => assert.unreachable("expected a failure"),
     (error) => error,
   );
-  assert.match(error.message, words);
+  assert.match(error.message, words, error.message);
 }
 
 const bytesAsked = () =>
@@ -115,8 +115,8 @@ async function noted(call: Call): Promise<number> {
 
 test("a model comes into the page's files: what was asked, what is there, listed, measured, removed", async () => {
   const { commit: sha1 } = commit();
-  const { page, call } = await openTab();
-  await page.evaluate(() => (document.cookie = "secret=1"));
+  const { call } = await openTab();
+  await context.addCookies([{ name: "secret", value: "1", url: endpoint }]);
   const folder = await call("download", "owner/model", { endpoint });
   assert.is(folder, `${CACHE}/models--owner--model/snapshots/${sha1}`);
   assert.is(await call("read", `${folder}/model.safetensors`), sha(large));
