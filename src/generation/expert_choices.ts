@@ -26,7 +26,7 @@ export function checkExpertsCallback(callback: unknown, shape: ModelShape, kind:
   if (callback === undefined) return;
   functionArgument(callback, "experts_callback");
   if (shape.layers.every(({ experts }) => experts <= 1))
-    throw new InputError("experts_callback: this model has no experts to choose from");
+    throw new InputError("experts_callback: this model has no experts");
   if (kind === "beams")
     throw new InputError("experts_callback: expected num_beams 1, as beams have no tokens of their own");
   if (kind === "drafts")
