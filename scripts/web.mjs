@@ -5,8 +5,8 @@ import { join, resolve } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { buildPage } from "./web/build.mjs";
-import { serve } from "./web/serve.mjs";
 import { root } from "./web/root.mjs";
+import { serve } from "./web/serve.mjs";
 
 const { values } = parseArgs({ options: { out: { type: "string" }, minify: { type: "boolean", default: true } } });
 const out = resolve(values.out ?? join(root, "build", "web"));

@@ -1,6 +1,16 @@
 // Builds the chat page: its code and styles, the library beside it, the demo model, and the service worker that names them.
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { brotliCompressSync } from "node:zlib";
@@ -27,7 +37,14 @@ const engineOf = (path) => ({
   },
 });
 
-const shared = { bundle: true, minify: true, format: "esm", target: "es2022", legalComments: "none", logLevel: "warning" };
+const shared = {
+  bundle: true,
+  minify: true,
+  format: "esm",
+  target: "es2022",
+  legalComments: "none",
+  logLevel: "warning",
+};
 
 /** The demo model as a GGUF file, made where it is missing or older than what it is made of. */
 export async function demoModel() {
@@ -90,7 +107,8 @@ function copyLibrary(out) {
 /** The page's address is its folder's, too. */
 async function buildServiceWorker(out, files) {
   const hash = createHash("sha256");
-  for (const name of [...files, "demo/demo-Q8_0.gguf"].sort()) hash.update(`${name}\0`).update(readFileSync(join(out, name)));
+  for (const name of [...files, "demo/demo-Q8_0.gguf"].sort())
+    hash.update(`${name}\0`).update(readFileSync(join(out, name)));
   await build({
     ...shared,
     format: "iife",

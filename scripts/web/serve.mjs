@@ -24,7 +24,9 @@ export const POLICY =
 export async function serve(folder, { port = 0, host = "127.0.0.1", isolated = true } = {}) {
   const server = createServer((request, answer) => {
     const { pathname } = new URL(request.url, "http://localhost");
-    const path = normalize(join(folder, decodeURIComponent(pathname.endsWith("/") ? `${pathname}index.html` : pathname)));
+    const path = normalize(
+      join(folder, decodeURIComponent(pathname.endsWith("/") ? `${pathname}index.html` : pathname)),
+    );
     const stat = path.startsWith(folder + sep) ? statSync(path, { throwIfNoEntry: false }) : undefined;
     const headers = {
       "Content-Type": types[extname(path)] ?? "application/octet-stream",

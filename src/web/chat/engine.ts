@@ -122,13 +122,11 @@ async function load(source: Source, { signal, onProgress }: Watched): Promise<Lo
 
 class Loaded implements LoadedModel {
   readonly experts: ExpertShape | undefined;
-  private readonly library: typeof Library;
   private readonly model: CausalLM;
   private readonly tokenizer: Tokenizer;
   private readonly session: Library.ChatSession;
 
   constructor(library: typeof Library, model: CausalLM, tokenizer: Tokenizer) {
-    this.library = library;
     this.model = model;
     this.tokenizer = tokenizer;
     this.session = new library.ChatSession(model, tokenizer);

@@ -1,30 +1,7 @@
 // Stands in for the page's engine in tests of states that a real model reaches rarely: slow, failing, out of memory. What it
 // does is set by the test as `double` on the window, before the page's code runs, and may be changed while it runs.
-import type { Engine, ExpertChoices, LoadedModel, Source, Turn } from "../../../src/web/chat/engine.ts";
-import type { Sampling } from "../../../src/web/chat/sampling.ts";
-
-interface Failure {
-  readonly code?: string;
-  readonly message: string;
-}
-
-export interface Double {
-  /** Milliseconds that loading takes, and a piece of an answer. */
-  load_ms: number;
-  piece_ms: number;
-  /** What loading, the next answer (after so many pieces) and a download fail with. */
-  load_fails?: Failure | undefined;
-  answer_fails?: (Failure & { readonly after: number }) | undefined;
-  download_fails?: Failure | undefined;
-  download_ms: number;
-  /** Answers to messages; others are answered by the message itself. */
-  answers: Record<string, string>;
-  /** What it was asked. */
-  readonly turns: { before: readonly { role: string; content: string }[]; content: string; seed: number; sampling: Sampling }[];
-  readonly told: ExpertChoices[];
-  loads: string[];
-  models: { name: string; bytes: number; complete: boolean }[];
-}
+import type { Engine, LoadedModel, Source, Turn } from "../../../src/web/chat/engine.ts";
+import type { Double, Failure } from "../double.ts";
 
 const shape = { layers: 4, experts: 8, chosen: 2 };
 
@@ -44,10 +21,15 @@ const after = (ms: number, signal?: AbortSignal): Promise<void> =>
     });
   });
 
-const error = ({ code, message }: Failure): Error => Object.assign(new Error(message), code === undefined ? {} : { code });
+const error = ({ code, message }: Failure): Error =>
+  Object.assign(new Error(message), code === undefined ? {} : { code });
 
 const named = (source: Source): string =>
-  source.kind === "demo" ? "demo" : source.kind === "stored" ? source.name : source.files.map(({ name }) => name).join();
+  source.kind === "demo"
+    ? "demo"
+    : source.kind === "stored"
+      ? source.name
+      : source.files.map(({ name }) => name).join();
 
 class Scripted implements LoadedModel {
   readonly experts = shape;
@@ -66,7 +48,7 @@ class Scripted implements LoadedModel {
   }
 
   async *answer({ before, content, seed, sampling, signal, onPrompt, onToken, onExperts }: Turn) {
-    state.turns.push({ before: before.map((said) => ({ ...said })), content, seed, sampling });
+    state.turns.push({ before: before.map((said) => ({ ...said })), content, seed, sampling: { ...sampling } });
     const text = state.answers[content] ?? `You said: ${content}`;
     const prompt = [...before.map((said) => said.content), content].join(" ").split(/\s+/).length;
     onPrompt(0, prompt);

@@ -17,6 +17,8 @@ export const decodeEntities = (text: string): string =>
     ? text.replace(/&(?:#(\d{1,7})|#[xX]([\da-fA-F]{1,6})|([a-zA-Z]\w{1,30}));/g, (whole, decimal, hex, name) => {
         if (name !== undefined) return Object.hasOwn(names, name) ? names[name] : whole;
         const code = decimal === undefined ? Number.parseInt(hex, 16) : Number(decimal);
-        return code === 0 || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? "\ufffd" : String.fromCodePoint(code);
+        return code === 0 || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)
+          ? "\ufffd"
+          : String.fromCodePoint(code);
       })
     : text;

@@ -44,7 +44,8 @@ function link(href: string, children: readonly Node[]): Node[] {
 
 function list(token: Tokens.List): HTMLElement {
   const made = element(token.ordered ? "ol" : "ul", token.items.map(listItem));
-  if (token.ordered && typeof token.start === "number" && token.start !== 1) made.setAttribute("start", `${token.start}`);
+  if (token.ordered && typeof token.start === "number" && token.start !== 1)
+    made.setAttribute("start", `${token.start}`);
   return made;
 }
 

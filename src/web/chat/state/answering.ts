@@ -7,10 +7,10 @@ import { Answer } from "./answer.ts";
 import { type ChatMessage, type Conversation, type Figures, newId, saidIn, titleOf } from "./conversation.ts";
 import { add, change, current, isKept, show, traces } from "./conversations.ts";
 import { type Fault, faultOf, isAbort } from "./faults.ts";
-import { lost, model, modelName, nameOf, ready, refreshInfo } from "./model.ts";
+import { lost, model, modelName, ready, refreshInfo } from "./model.ts";
 import { sampling, settingFaults } from "./settings.ts";
 import { keepShown } from "./traces.ts";
-import { notify, say } from "./view.ts";
+import { notify, readAloud, say } from "./view.ts";
 
 const KEEP_MS = 2000;
 
@@ -23,7 +23,8 @@ export const failure = signal<{ readonly conversation: string; readonly fault: F
 /** Why nothing can be sent now, in words. */
 export function refusal(): string | undefined {
   const busy = answering.value;
-  if (busy) return busy.conversation === current.value.id ? "The answer is being written" : "Another chat is being answered";
+  if (busy)
+    return busy.conversation === current.value.id ? "The answer is being written" : "Another chat is being answered";
   if (settingFaults.value.size > 0) return `Settings: ${[...settingFaults.value.values()][0]}`;
   return undefined;
 }
@@ -157,7 +158,7 @@ async function answerAlone(
     }
     await refreshInfo(loaded);
   }
-  if (result) say(`${nameOfNow()} answers: ${answer.text}`);
+  if (result) readAloud(`${name} has answered`, answer.text);
 }
 
 /** Where answering again gave nothing, the answer before stays. */
@@ -169,8 +170,6 @@ async function restore(
   if (messages[before.length]?.content !== question.content) return;
   await change(id, (now) => (now.messages.at(-1)?.id === question.id ? { ...now, messages } : now));
 }
-
-const nameOfNow = (): string => (model.value.is === "none" ? "The model" : nameOf(model.value.source));
 
 async function stream(
   answer: Answer,
@@ -204,12 +203,7 @@ function failed(error: unknown, answer: Answer, conversation: string): void {
   if (fault.fatal) lost(fault);
 }
 
-function figuresOf(
-  answer: Answer,
-  model: string,
-  seed: number | undefined,
-  result: TurnResult | undefined,
-): Figures {
+function figuresOf(answer: Answer, model: string, seed: number | undefined, result: TurnResult | undefined): Figures {
   const { prompt_tokens = 0, cached_tokens = 0, dropped = 0, end = "aborted" } = result ?? {};
   return {
     ...{ model, prompt_tokens, cached_tokens, dropped, end, seed, first_ms: answer.first_ms },

@@ -26,7 +26,11 @@ const known: Readonly<Record<string, readonly [title: string, advice: string, fa
     "A GGUF file of Mixtral or Mistral, or all files of a folder (config.json, tokenizer.json, *.safetensors), can.",
     false,
   ],
-  TOKENIZER: ["The tokenizer refuses", "The model's files may be incomplete, or its chat template takes no such message.", false],
+  TOKENIZER: [
+    "The tokenizer refuses",
+    "The model's files may be incomplete, or its chat template takes no such message.",
+    false,
+  ],
   CONFIG: ["A setting is not possible", "Look at the settings.", false],
   INPUT: ["That is not possible", "Look at the settings, or shorten the message.", false],
   WRITE: ["It cannot be stored", "Remove models that are not needed, under Models.", false],

@@ -98,4 +98,5 @@ export class Trace {
 }
 
 /** A token's text, where nothing of it is invisible. */
-export const shownPiece = (piece: string): string => piece.replace(/\n/g, "⏎").replace(/^ +$/g, (spaces) => "␣".repeat(spaces.length));
+export const shownPiece = (piece: string): string =>
+  piece.replace(/\n/g, "⏎").replace(/^ +$/g, (spaces) => "␣".repeat(spaces.length));

@@ -36,8 +36,7 @@ export function watchTraces(): void {
     void traces()
       .trace(id)
       .then((stored) => {
-        if (shownAnswer.value === id && shownTrace.value?.id !== id)
-          shownTrace.value = stored && Trace.from(stored);
+        if (shownAnswer.value === id && shownTrace.value?.id !== id) shownTrace.value = stored && Trace.from(stored);
       });
   });
 }

@@ -36,6 +36,15 @@ export function say(text: string): void {
   spoken.value = spoken.value === text ? `${text}\u00a0` : text;
 }
 
+/** Reads something long aloud, once; it stands on the page already. */
+export function readAloud(what: string, text: string): void {
+  const notifier = document as Document & { ariaNotify?: (text: string) => void };
+  if (notifier.ariaNotify) {
+    say(what);
+    notifier.ariaNotify(text);
+  } else say(`${what}: ${text}`);
+}
+
 /** A line that is shown for a while, and read aloud. */
 export interface Notice {
   readonly id: number;

@@ -9,7 +9,7 @@ import { Composer } from "./composer.tsx";
 import { Drop } from "./drop.tsx";
 import { ExpertsPanel } from "./experts.tsx";
 import { FileInput } from "./files.tsx";
-import type { IconName } from "./icons.tsx";
+import { Icon, type IconName } from "./icons.tsx";
 import { ModelsPanel } from "./models.tsx";
 import { Notices } from "./notices.tsx";
 import { SettingsPanel } from "./settings.tsx";
@@ -24,7 +24,7 @@ const panels: Readonly<Record<Panel, { title: string; icon: IconName; body: () =
 };
 
 /** What Escape closes first: what lies over the conversation, then the answer is stopped. */
-function escape(event: KeyboardEvent): void {
+function escaped(event: KeyboardEvent): void {
   if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
   if (covering.value === "drawer") drawer.value = false;
   else if (covering.value) panel.value = undefined;
@@ -35,8 +35,8 @@ function escape(event: KeyboardEvent): void {
 
 export function App() {
   useEffect(() => {
-    document.addEventListener("keydown", escape);
-    return () => document.removeEventListener("keydown", escape);
+    document.addEventListener("keydown", escaped);
+    return () => document.removeEventListener("keydown", escaped);
   }, []);
   const covered = covering.value;
   return (
@@ -54,8 +54,11 @@ export function App() {
       </main>
       {panel.value && <PanelAside key={panel.value} which={panel.value} />}
       {covered && (
-        <div
+        <button
+          type="button"
           class="scrim"
+          tabIndex={-1}
+          aria-label="Back to the chat"
           onClick={() => {
             drawer.value = false;
             panel.value = undefined;
@@ -92,14 +95,17 @@ function Header() {
         <p class="subtitle">{modelName.value ?? "No model"}</p>
       </div>
       {(Object.keys(panels) as Panel[]).map((which) => (
-        <IconButton
+        <button
           key={which}
-          icon={panels[which].icon}
-          label={panels[which].title}
-          kind="toggle"
-          expanded={panel.value === which}
+          type="button"
+          class="icon-button toggle named"
+          title={panels[which].title}
+          aria-expanded={panel.value === which}
           onClick={() => togglePanel(which)}
-        />
+        >
+          <Icon name={panels[which].icon} />
+          <span>{panels[which].title}</span>
+        </button>
       ))}
     </header>
   );

@@ -4,7 +4,6 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import { answering, refusal, send, stop } from "../state/answering.ts";
 import { current } from "../state/conversations.ts";
 import { keep, kept } from "../state/kept.ts";
-import { notify } from "../state/view.ts";
 import { Icon } from "./icons.tsx";
 import { ModelLine } from "./model_line.tsx";
 
@@ -13,6 +12,8 @@ const touch = matchMedia("(pointer: coarse) and (hover: none)");
 
 export function Composer() {
   const text = useSignal(kept("draft", ""));
+  /** Whether what stands in the way of sending is told. */
+  const refused = useSignal(false);
   const box = useRef<HTMLTextAreaElement>(null);
   const { id } = current.value;
   const fit = () => {
@@ -26,15 +27,17 @@ export function Composer() {
   }, [id]);
   const write = (value: string) => {
     text.value = value;
+    refused.value = false;
     keep("draft", value === "" ? undefined : value);
   };
   const submit = () => {
     if (send(text.value)) {
       write("");
       box.current!.focus();
-    } else if (text.value.trim() !== "") notify(refusal() ?? "", { bad: true });
+    } else refused.value = text.value.trim() !== "";
   };
   const busy = answering.value !== undefined;
+  const reason = refused.value ? refusal() : undefined;
   return (
     <form
       class="composer"
@@ -43,6 +46,11 @@ export function Composer() {
         submit();
       }}
     >
+      {reason !== undefined && (
+        <p class="hint bad refusal" role="alert">
+          {reason}
+        </p>
+      )}
       <div class="composer-box">
         <label class="unseen" for="message-box">
           Message
@@ -63,7 +71,14 @@ export function Composer() {
           }}
         />
         <div class="composer-buttons">
-          <button type="button" class="round stop" aria-label="Stop" title="Stop (Escape)" disabled={!busy} onClick={stop}>
+          <button
+            type="button"
+            class="round stop"
+            aria-label="Stop"
+            title="Stop (Escape)"
+            disabled={!busy}
+            onClick={stop}
+          >
             <Icon name="stop" />
           </button>
           <button

@@ -4,26 +4,28 @@ import type { Trace } from "../state/trace.ts";
 
 export class ExpertMap {
   /** Width of a token, in pixels. */
-  static readonly column = 8;
+  static readonly column = 10;
   private readonly canvas: HTMLCanvasElement;
   private readonly context: CanvasRenderingContext2D;
   private readonly shape: ExpertShape;
-  /** Height of an expert's row, and the room between layers, in pixels. */
-  private readonly cell: number;
-  private readonly gap: number;
   private width = 0;
 
   constructor(canvas: HTMLCanvasElement, shape: ExpertShape) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d")!;
     this.shape = shape;
-    this.cell = shape.layers * shape.experts <= 96 ? 5 : 3;
-    this.gap = shape.layers <= 12 ? 4 : 2;
+  }
+
+  /** Height of an expert's row, and the room between layers, in pixels. */
+  static sizes({ layers, experts }: ExpertShape): { cell: number; gap: number; layer: number } {
+    const cell = layers * experts <= 96 ? 5 : 3;
+    const gap = layers <= 12 ? 4 : 2;
+    return { cell, gap, layer: experts * cell + gap };
   }
 
   get height(): number {
-    const { layers, experts } = this.shape;
-    return layers * (experts * this.cell + this.gap) - this.gap;
+    const { gap, layer } = ExpertMap.sizes(this.shape);
+    return this.shape.layers * layer - gap;
   }
 
   resize(width: number): void {
@@ -42,14 +44,14 @@ export class ExpertMap {
    * @param marked - the token that is looked at
    */
   draw(trace: Trace, left: number, marked: number | undefined): void {
-    const { context, width, height, shape, cell, gap } = this;
+    const { context, width, height, shape } = this;
+    const { cell, layer: layerHeight } = ExpertMap.sizes(shape);
     const { column } = ExpertMap;
     const style = getComputedStyle(this.canvas);
     const [ink, ground, mark] = ["--map-ink", "--map-ground", "--map-mark"].map((name) => style.getPropertyValue(name));
     context.clearRect(0, 0, width, height);
     const first = Math.floor(left / column);
     const last = Math.min(trace.length, Math.ceil((left + width) / column));
-    const layerHeight = shape.experts * cell + gap;
     for (let token = first; token < last; token++) {
       const x = token * column - left;
       for (let layer = 0; layer < shape.layers; layer++) {

@@ -3,10 +3,10 @@
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { answering } from "../state/answering.ts";
+import { current } from "../state/conversations.ts";
 import { model } from "../state/model.ts";
 import { shownPiece, type Trace } from "../state/trace.ts";
 import { shownTrace } from "../state/traces.ts";
-import { current } from "../state/conversations.ts";
 import { theme } from "../state/view.ts";
 import { ExpertMap } from "./expert_map.ts";
 
@@ -23,8 +23,8 @@ export function ExpertsPanel() {
       <section>
         <h3>Token by token</h3>
         <p class="hint">
-          A column for each token, a row for each expert, layer under layer; the darker, the more weight. Arrow keys go from
-          token to token.
+          A column for each token; in each layer, a row for each expert. The stronger the colour, the more weight. Arrow
+          keys go from token to token.
         </p>
         <TokenMap key={trace.id} trace={trace} length={trace.length} />
       </section>
@@ -89,37 +89,46 @@ function TokenMap({ trace, length }: { trace: Trace; length: number }) {
   };
   return (
     <>
-      <div
-        class="map"
-        ref={scroller}
-        tabIndex={0}
-        role="slider"
-        aria-label="Token"
-        aria-orientation="horizontal"
-        aria-valuemin={1}
-        aria-valuemax={length}
-        aria-valuenow={(token.value ?? 0) + 1}
-        aria-valuetext={trace.words(Math.min(token.value ?? 0, length - 1))}
-        onFocus={() => {
-          if (token.value === undefined) go(0);
-        }}
-        onKeyDown={(event) => {
-          if (!Object.hasOwn(keys, event.key)) return;
-          event.preventDefault();
-          go(keys[event.key]);
-        }}
-        onPointerMove={(event) => {
-          const at = event.clientX - scroller.current!.getBoundingClientRect().left + scroller.current!.scrollLeft;
-          const over = Math.floor(at / ExpertMap.column);
-          if (over < length) token.value = over;
-        }}
-        onScroll={({ currentTarget: { scrollLeft, clientWidth, scrollWidth } }) => {
-          follows.current = scrollWidth - scrollLeft - clientWidth < 3 * ExpertMap.column;
-          draw();
-        }}
-      >
-        <div class="map-room" style={{ width: `${length * ExpertMap.column}px` }}>
-          <canvas ref={canvas} aria-hidden="true" />
+      <div class="map-frame">
+        <ol class="map-layers" aria-hidden="true">
+          {Array.from({ length: trace.shape.layers }, (_, layer) => (
+            <li key={layer} style={{ height: `${ExpertMap.sizes(trace.shape).layer}px` }}>
+              {layer}
+            </li>
+          ))}
+        </ol>
+        <div
+          class="map"
+          ref={scroller}
+          tabIndex={0}
+          role="slider"
+          aria-label="Token"
+          aria-orientation="horizontal"
+          aria-valuemin={1}
+          aria-valuemax={length}
+          aria-valuenow={(token.value ?? 0) + 1}
+          aria-valuetext={trace.words(Math.min(token.value ?? 0, length - 1))}
+          onFocus={() => {
+            if (token.value === undefined) go(0);
+          }}
+          onKeyDown={(event) => {
+            if (!Object.hasOwn(keys, event.key)) return;
+            event.preventDefault();
+            go(keys[event.key]);
+          }}
+          onPointerMove={(event) => {
+            const at = event.clientX - scroller.current!.getBoundingClientRect().left + scroller.current!.scrollLeft;
+            const over = Math.floor(at / ExpertMap.column);
+            if (over < length) token.value = over;
+          }}
+          onScroll={({ currentTarget: { scrollLeft, clientWidth, scrollWidth } }) => {
+            follows.current = scrollWidth - scrollLeft - clientWidth < 3 * ExpertMap.column;
+            draw();
+          }}
+        >
+          <div class="map-room" style={{ width: `${length * ExpertMap.column}px` }}>
+            <canvas ref={canvas} />
+          </div>
         </div>
       </div>
       {token.value === undefined || token.value >= length ? (
@@ -149,7 +158,6 @@ function TokenDetails({ trace, token }: { trace: Trace; token: number }) {
         </thead>
         <tbody>
           {Array.from({ length: trace.shape.layers }, (_, layer) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: a layer is its number
             <tr key={layer}>
               <th scope="row">{layer}</th>
               <td>
@@ -172,7 +180,8 @@ function Shares({ trace, length }: { trace: Trace; length: number }) {
   const { layers, experts } = trace.shape;
   const most = Math.max(1, ...trace.counts);
   return (
-    <div class="shares" tabIndex={0} role="region" aria-label="Shares of the experts">
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so keys must reach it
+    <section class="shares" tabIndex={0} aria-label="Shares of the experts">
       <table>
         <caption>
           Share of {length} {length === 1 ? "token" : "tokens"} that chose each expert, in percent
@@ -181,7 +190,6 @@ function Shares({ trace, length }: { trace: Trace; length: number }) {
           <tr>
             <th scope="col">Layer</th>
             {Array.from({ length: experts }, (_, expert) => (
-              // biome-ignore lint/suspicious/noArrayIndexKey: an expert is its number
               <th scope="col" key={expert}>
                 {expert}
               </th>
@@ -190,14 +198,12 @@ function Shares({ trace, length }: { trace: Trace; length: number }) {
         </thead>
         <tbody>
           {Array.from({ length: layers }, (_, layer) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: a layer is its number
             <tr key={layer}>
               <th scope="row">{layer}</th>
               {Array.from({ length: experts }, (_, expert) => {
                 const count = trace.counts[layer * experts + expert];
                 const level = Math.round((8 * count) / most);
                 return (
-                  // biome-ignore lint/suspicious/noArrayIndexKey: an expert is its number
                   <td key={expert} class={`heat-${level}`} data-count={count}>
                     {Math.round((100 * count) / length)}
                   </td>
@@ -207,6 +213,6 @@ function Shares({ trace, length }: { trace: Trace; length: number }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </section>
   );
 }

@@ -15,17 +15,39 @@ const ends: Readonly<Record<string, string>> = {
   tool_calls: "ends with calls",
 };
 
-/** `12.3 tokens/s · 41 tokens · prompt 30, of which 17 cached` */
-export function figuresLine(figures: Figures): string {
-  const { tokens, tokens_per_second, prompt_tokens, cached_tokens, first_ms, seed, end, dropped, model } = figures;
-  const parts = [model, `${tokens} ${tokens === 1 ? "token" : "tokens"}`];
+const count = (n: number, thing: string): string => `${n} ${thing}${n === 1 ? "" : "s"}`;
+
+/** `41 tokens, 12.3 a second` */
+export function figuresLine({ tokens, tokens_per_second, end, dropped }: Figures): string {
+  const parts = [count(tokens, "token")];
   if (tokens_per_second !== undefined) parts.push(`${tokens_per_second.toFixed(1)} tokens/s`);
-  if (first_ms !== undefined) parts.push(`first after ${(first_ms / 1000).toFixed(first_ms < 10_000 ? 1 : 0)} s`);
-  if (prompt_tokens > 0) parts.push(`prompt ${prompt_tokens} tokens, ${cached_tokens} cached`);
-  if (seed !== undefined) parts.push(`seed ${seed}`);
-  if (dropped > 0) parts.push(`the first ${dropped} messages left out: the context is full`);
   if (end !== undefined && ends[end]) parts.push(ends[end]);
-  return parts.filter((part) => part !== "").join(" · ");
+  if (dropped > 0) parts.push("the oldest messages left out");
+  return parts.join(" · ");
+}
+
+/** The same in full, behind its first line. */
+function FiguresLine({ figures }: { figures: Figures }) {
+  const { prompt_tokens, cached_tokens, first_ms, seed, dropped, model } = figures;
+  const facts: [string, string][] = [["Model", model]];
+  if (prompt_tokens > 0) facts.push(["Prompt", `${count(prompt_tokens, "token")}, ${cached_tokens} of them cached`]);
+  if (first_ms !== undefined)
+    facts.push(["First token", `after ${(first_ms / 1000).toFixed(first_ms < 9_950 ? 2 : 0)} s`]);
+  facts.push(["Choice", seed === undefined ? "the likeliest token always" : `sampled, seed ${seed}`]);
+  if (dropped > 0) facts.push(["Left out", `the first ${count(dropped, "message")}: the context is full`]);
+  return (
+    <details class="figures">
+      <summary>{figuresLine(figures)}</summary>
+      <dl class="facts">
+        {facts.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+    </details>
+  );
 }
 
 async function copy(text: string): Promise<void> {
@@ -136,7 +158,7 @@ export function AssistantMessage({ message, last }: { message: ChatMessage; last
             panel.value = "experts";
           }}
         />
-        {figures && <p class="figures">{figuresLine(figures)}</p>}
+        {figures && <FiguresLine figures={figures} />}
       </div>
     </li>
   );

@@ -1,6 +1,7 @@
 // In one line: which model answers, or how far it is.
-import { info, model, modelName } from "../state/model.ts";
+
 import { bytes, progressLine } from "../progress.ts";
+import { info, model, modelName } from "../state/model.ts";
 import { togglePanel } from "../state/view.ts";
 
 export function ModelLine() {

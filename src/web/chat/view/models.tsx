@@ -94,7 +94,8 @@ function hitRate({ hits, misses }: { hits: number; misses: number }): string {
 function Files() {
   const folder = async () => {
     const files = await pickFiles({ folder: true });
-    if (files.length > 0 && !open(files)) notify("There is nothing in this folder that could be a model.", { bad: true });
+    if (files.length > 0 && !open(files))
+      notify("There is nothing in this folder that could be a model.", { bad: true });
   };
   return (
     <section>

@@ -46,19 +46,19 @@ function SystemPrompt() {
   );
 }
 
-function SamplingField({ field: { name, label, help, step } }: { field: Field }) {
+function SamplingField({ field: { name, label, help, step, empty } }: { field: Field }) {
   const fault = settingFaults.value.get(name);
   const value = sampling.value[name];
   const id = `setting-${name}`;
   return (
-    <div class="field">
+    <div class="field setting">
       <label for={id}>{label}</label>
       <input
         id={id}
         type="number"
         step="any"
         inputMode={step === 1 ? "numeric" : "decimal"}
-        placeholder="default"
+        placeholder={empty}
         value={value ?? ""}
         aria-invalid={fault !== undefined}
         aria-describedby={`${id}-help`}
@@ -67,7 +67,7 @@ function SamplingField({ field: { name, label, help, step } }: { field: Field })
           // The field's own steps are of 1.
           if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
           event.preventDefault();
-          const by = (event.key === "ArrowUp" ? 1 : -1) * Number(step);
+          const by = (event.key === "ArrowUp" ? 1 : -1) * step;
           setSampling(name, String(Math.max(0, Number(((value ?? 0) + by).toFixed(4)))));
         }}
       />

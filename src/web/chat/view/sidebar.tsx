@@ -141,7 +141,11 @@ function Entry({ conversation }: { conversation: Conversation }) {
   );
 }
 
-const fileName = (title: string): string => title.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").toLowerCase() || "chat";
+const fileName = (title: string): string =>
+  title
+    .replace(/[^\p{L}\p{N}]+/gu, "-")
+    .replace(/^-|-$/g, "")
+    .toLowerCase() || "chat";
 
 function Renaming({ conversation, leave }: { conversation: Conversation; leave: () => void }) {
   const box = useRef<HTMLInputElement>(null);
@@ -210,7 +214,7 @@ const themes = [
 ] as const;
 
 const Themes = () => (
-  <div class="themes" role="group" aria-label="Colours">
+  <fieldset class="themes" aria-label="Colours">
     {themes.map(([name, icon, label]) => (
       <IconButton
         key={name}
@@ -223,5 +227,5 @@ const Themes = () => (
         }}
       />
     ))}
-  </div>
+  </fieldset>
 );
