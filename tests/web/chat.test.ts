@@ -185,7 +185,21 @@ for (const { name, width, height } of sizes) {
     });
     await page.dispatchEvent("body", "drop", { dataTransfer: transfer });
     await page.locator(".model-line", { hasText: "dropped.gguf" }).getByText("of memory").waitFor();
-    assert.equal((await doubleOf(page)).loads, ["demo", "my.gguf", "dropped.gguf"]);
+    await at(page).models.click();
+    const [chooser] = await Promise.all([
+      page.waitForEvent("filechooser"),
+      page.getByRole("button", { name: "Open files" }).click(),
+    ]);
+    await chooser.setFiles(
+      ["config.json", "model.safetensors", "README.md", "tokenizer.json"].map((name) => ({
+        ...{ name, mimeType: "", buffer: Buffer.from(name) },
+      })),
+    );
+    await page.locator(".model-line", { hasText: "config.json" }).getByText("of memory").waitFor();
+    assert.equal((await doubleOf(page)).loads, [
+      ...["demo", "my.gguf", "dropped.gguf"],
+      "config.json,model.safetensors,tokenizer.json",
+    ]);
     await context.close();
   });
 

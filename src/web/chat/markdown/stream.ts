@@ -83,21 +83,23 @@ export class MarkdownStream {
   /** Shows what was read; what has ended leaves the tail. */
   private keep(tokens: readonly Token[]): void {
     const last = tokens.findLastIndex((token) => !silent(token));
-    const ended = last > 0 ? tokens.slice(0, last) : [];
+    // While the first line behind a block is not whole, it may still belong to the block: `3` before `3. third`.
+    const split = last > 0 && tokens[last].raw.includes("\n") ? last : 0;
+    const ended = tokens.slice(0, split);
     const from = ended.reduce((sum, { raw }) => sum + raw.length, 0);
-    const open = tokens.slice(Math.max(0, last));
+    const open = tokens.slice(split);
     const [now] = open;
-    if (from === 0 && now && this.extend(now)) return;
+    if (from === 0 && open.every((token) => token === now || silent(token)) && this.extend(now)) return;
     const nodes = nodesOf(ended);
-    this.replace([...nodes, ...nodesOf(open)], last >= 0 ? now : undefined);
+    this.replace([...nodes, ...nodesOf(open)], last === split ? now : undefined);
     this.nodes = this.nodes.slice(nodes.length);
     this.tail = this.tail.slice(from);
   }
 
   /** Whether the last block is the one before, with more code: then only that is added. */
-  private extend(now: Token): boolean {
+  private extend(now: Token | undefined): boolean {
     const before = this.last;
-    if (before?.type !== "code" || now.type !== "code" || this.nodes.length !== 1) return false;
+    if (before?.type !== "code" || now?.type !== "code" || this.nodes.length !== 1) return false;
     const [old, fresh] = [before as Tokens.Code, now as Tokens.Code];
     if (old.lang !== fresh.lang || !extendCode(this.nodes[0], old.text, fresh.text)) return false;
     this.last = now;

@@ -5,7 +5,7 @@ import type { LoadedModel, TurnResult } from "../engine.ts";
 import { randomSeed } from "../sampling.ts";
 import { Answer } from "./answer.ts";
 import { type ChatMessage, type Conversation, type Figures, newId, saidIn, titleOf } from "./conversation.ts";
-import { add, change, current, isKept, show, traces } from "./conversations.ts";
+import { add, change, current, isKept, latest, show, traces } from "./conversations.ts";
 import { type Fault, faultOf, isAbort } from "./faults.ts";
 import { lost, model, modelName, ready, refreshInfo } from "./model.ts";
 import { sampling, settingFaults } from "./settings.ts";
@@ -33,59 +33,77 @@ export function stop(): void {
   answering.value?.controller.abort();
 }
 
-/** Sends a message in the conversation that is shown. @returns whether it was taken */
-export function send(content: string): boolean {
+/** Sends a message in the conversation that is shown. @returns whether it was taken: another tab may be answering there */
+export async function send(content: string): Promise<boolean> {
   if (content.trim() === "" || refusal() !== undefined) return false;
-  void answerTo(current.value, current.value.messages, content);
-  return true;
+  return answerTo(current.value, (messages) => ({ before: messages, content }));
 }
 
 /** Answers the last message again; with a seed that was set, by the next one. */
 export function retry(): void {
   const { messages } = current.value;
-  const last = messages.findLastIndex(({ role }) => role === "user");
+  const last = lastQuestion(messages);
   if (last < 0 || refusal() !== undefined) return;
   const { seed } = sampling.value;
   if (seed !== null && messages.length > last + 1) sampling.value = { ...sampling.value, seed: seed + 1 };
   else if (model.value.is === "ready" && model.value.loaded.greedy(sampling.value))
     notify("The likeliest token is always taken, so the answer is the same. A temperature (Settings) varies it.");
-  void answerTo(current.value, messages.slice(0, last), messages[last].content);
-}
-
-/** Puts another text in the place of a message of the user's, and answers it; what came after it goes. */
-export function edit(id: string, content: string): boolean {
-  const { messages } = current.value;
-  const at = messages.findIndex((message) => message.id === id);
-  if (at < 0 || content.trim() === "" || refusal() !== undefined) return false;
-  void answerTo(current.value, messages.slice(0, at), content);
-  return true;
-}
-
-/** Runs something while no other tab answers in the same conversation. @returns whether it ran */
-async function alone(conversation: string, run: () => Promise<void>): Promise<boolean> {
-  if (!navigator.locks) {
-    await run();
-    return true;
-  }
-  return navigator.locks.request(`tramontane-chat:${conversation}`, { ifAvailable: true }, async (lock) => {
-    if (lock) await run();
-    return lock !== null;
+  void answerTo(current.value, (messages) => {
+    const last = lastQuestion(messages);
+    return last < 0 ? undefined : { before: messages.slice(0, last), content: messages[last].content };
   });
 }
 
-async function answerTo(conversation: Conversation, before: readonly ChatMessage[], content: string): Promise<void> {
+const lastQuestion = (messages: readonly ChatMessage[]): number =>
+  messages.findLastIndex(({ role }) => role === "user");
+
+/** Puts another text in the place of a message of the user's, and answers it; what came after it goes. */
+export function edit(id: string, content: string): boolean {
+  if (content.trim() === "" || refusal() !== undefined) return false;
+  void answerTo(current.value, (messages) => {
+    const at = messages.findIndex((message) => message.id === id);
+    return at < 0 ? undefined : { before: messages.slice(0, at), content };
+  });
+  return true;
+}
+
+/** What is to be answered, and after what: of the messages as they are once no other tab answers. */
+type Question = (messages: readonly ChatMessage[]) => { before: readonly ChatMessage[]; content: string } | undefined;
+
+/** Runs something while no other tab answers in the same conversation. @param run - is told whether that is so */
+async function alone(conversation: string, run: (alone: boolean) => Promise<void>): Promise<void> {
+  if (!navigator.locks) await run(true);
+  else
+    await navigator.locks.request(`tramontane-chat:${conversation}`, { ifAvailable: true }, (lock) =>
+      run(lock !== null),
+    );
+}
+
+/** @returns whether it is answered here, as soon as that is known */
+function answerTo(conversation: Conversation, question: Question): Promise<boolean> {
   const { id } = conversation;
   const answer = new Answer(newId(), id);
   answering.value = answer;
   failure.value = undefined;
-  try {
-    const ran = await alone(id, () => answerAlone(answer, conversation, before, content));
-    if (!ran) notify("This chat is being answered in another tab. Wait for it, or stop it there.", { bad: true });
-  } catch (error) {
-    failure.value = { conversation: id, fault: faultOf(error) };
-  } finally {
-    answering.value = undefined;
-  }
+  return new Promise((taken) => {
+    const run = async (alone: boolean) => {
+      // What this tab shows may be older than what another has kept.
+      const now = alone ? await latest(conversation) : undefined;
+      const asked = now && question(now.messages);
+      taken(asked !== undefined);
+      if (asked) await answerAlone(answer, now, asked.before, asked.content);
+      else if (!alone)
+        notify("This chat is being answered in another tab. Wait for it, or stop it there.", { bad: true });
+    };
+    alone(id, run)
+      .catch((error) => {
+        failure.value = { conversation: id, fault: faultOf(error) };
+      })
+      .finally(() => {
+        answering.value = undefined;
+        taken(true);
+      });
+  });
 }
 
 /** Keeps the question; the messages behind it go. */

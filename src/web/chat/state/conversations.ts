@@ -76,6 +76,10 @@ export async function change(
   return next;
 }
 
+/** What is kept of a conversation now; itself, where it is not kept yet; undefined where it was deleted. */
+export const latest = async (conversation: Conversation): Promise<Conversation | undefined> =>
+  isKept(conversation.id) ? database.get(conversation.id) : conversation;
+
 export const rename = (id: string, title: string) =>
   change(id, (now) => {
     const given = title.trim();

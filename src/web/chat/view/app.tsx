@@ -44,9 +44,9 @@ export function App() {
       <a class="skip" href="#message-box">
         To the message box
       </a>
-      <FileInput />
       <Sidebar hidden={covered !== undefined && covered !== "drawer"} />
       <main class="main" inert={covered !== undefined}>
+        <FileInput />
         <Header />
         {current.value.messages.length > 0 && model.value.is === "failed" && <ModelFault />}
         <Thread />
@@ -91,7 +91,7 @@ function Header() {
         }}
       />
       <div class="header-title">
-        <p class="title">{title}</p>
+        <h1 class="title">{title}</h1>
         <p class="subtitle">{modelName.value ?? "No model"}</p>
       </div>
       {(Object.keys(panels) as Panel[]).map((which) => (
@@ -113,13 +113,16 @@ function Header() {
 
 function PanelAside({ which }: { which: Panel }) {
   const heading = useRef<HTMLHeadingElement>(null);
+  // Asked for before the conversation is covered, which takes the focus away.
+  const opener = useRef(document.activeElement as HTMLElement | null);
   const { title, body: Body } = panels[which];
   useEffect(() => {
-    const before = document.activeElement as HTMLElement | null;
     heading.current?.focus();
     return () => {
-      // Back to what opened it, unless the user has gone elsewhere.
-      if (document.activeElement === document.body || document.activeElement === null) before?.focus?.();
+      // Back to what opened it, once that can be reached again, unless the user has gone elsewhere.
+      setTimeout(() => {
+        if (document.activeElement === document.body || document.activeElement === null) opener.current?.focus();
+      });
     };
   }, []);
   return (

@@ -31,10 +31,17 @@ export function Composer() {
     keep("draft", value === "" ? undefined : value);
   };
   const submit = () => {
-    if (send(text.value)) {
-      write("");
-      box.current!.focus();
-    } else refused.value = text.value.trim() !== "";
+    const sent = text.value;
+    if (sent.trim() === "") return;
+    if (refusal() !== undefined) {
+      refused.value = true;
+      return;
+    }
+    write("");
+    box.current!.focus();
+    void send(sent).then((taken) => {
+      if (!taken && text.value === "") write(sent);
+    });
   };
   const busy = answering.value !== undefined;
   const reason = refused.value ? refusal() : undefined;

@@ -16,11 +16,15 @@ const close = () => {
 export function Sidebar({ hidden }: { hidden: boolean }) {
   const aside = useRef<HTMLElement>(null);
   const open = drawer.value && overlays.value;
+  // Asked for before the conversation is covered, which takes the focus away.
+  const opener = useRef<HTMLElement | null>(null);
+  if (!open) opener.current = null;
+  else opener.current ??= document.activeElement as HTMLElement | null;
   useEffect(() => {
     if (!open) return;
-    const before = document.activeElement as HTMLElement | null;
+    const before = opener.current;
     aside.current!.querySelector<HTMLElement>("button")?.focus();
-    return () => before?.focus?.();
+    return () => void setTimeout(() => before?.focus?.());
   }, [open]);
   return (
     <nav class="sidebar" aria-label="Chats" ref={aside} inert={hidden || (overlays.value && !drawer.value)}>

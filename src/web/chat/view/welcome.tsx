@@ -21,7 +21,7 @@ export function Welcome() {
       <div class="mark">
         <Icon name="wind" size={44} />
       </div>
-      <h1>Mixtral, in this tab</h1>
+      <h2>Mixtral, in this tab</h2>
       <p class="lead">
         A mixture-of-experts model that runs on this computer’s processor. What you write does not leave it.
       </p>
@@ -34,7 +34,7 @@ export function Welcome() {
           <ul class="questions">
             {questions.map((question) => (
               <li key={question}>
-                <button type="button" onClick={() => send(question)}>
+                <button type="button" onClick={() => void send(question)}>
                   {question}
                 </button>
               </li>
