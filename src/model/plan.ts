@@ -127,7 +127,7 @@ export async function planEngine(
     memory_budget: options.memory_budget,
     mmap: options.mmap,
     mapped: mapping.mapper !== undefined,
-    on_disk: checkpoint.files.every((file) => file.mappable),
+    on_disk: checkpoint.files.every(({ handle }) => !("bytes" in handle)),
     free,
     weight_bytes: bytesOf(matrices),
     beside: options.kv_bytes ?? Math.min(caches, (free ?? Infinity) * CACHE_SHARE),

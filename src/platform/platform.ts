@@ -31,10 +31,12 @@ export interface SourceFile {
 
 /**
  * An open file as plain data, which can be posted to a thread of the same process: {@link ThreadPlatform.openSync}.
- * A file of the system's by its path, and by what tells whether it is still the one that was opened; or the bytes.
+ * A file of the system's by its path, and by what tells whether it is still the one that was opened; a browser's by the Blob;
+ * or the bytes.
  */
 export type FileHandleRef =
   | { readonly path: string; readonly identity: string }
+  | { readonly path: string; readonly blob: Blob }
   | { readonly path: string; readonly bytes: Uint8Array };
 
 /** What reads that pass the system's cache by begin at and are multiples of, in the file and in memory: any disk's sectors. */

@@ -1,0 +1,59 @@
+// The browser's part of the build: dist/src/web/{index,engine}.js with all that they import → dist/web/{index,engine}.js, two
+// scripts that a page needs, beside the binaries in dist/wasm. And the same way for the tests that run in browsers.
+import { existsSync, readdirSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { build } from "esbuild";
+
+/** Chooses the browser's platform when it is bundled, so that nothing of the others comes along. */
+const browserPlatform = {
+  name: "the browser's platform",
+  setup({ onResolve }) {
+    onResolve({ filter: /\/index\.js$/ }, ({ path, resolveDir }) => {
+      const file = join(resolveDir, path);
+      if (basename(dirname(file)) !== "platform" || basename(dirname(dirname(file))) !== "src") return undefined;
+      return { path: join(dirname(file), "browser_index.js") };
+    });
+  },
+};
+
+/** Bundles entries into a folder, each as one ES module. @returns esbuild's metafile */
+async function bundle(entries, outdir, options = {}) {
+  const { metafile } = await build({
+    entryPoints: entries,
+    outdir,
+    bundle: true,
+    format: "esm",
+    platform: "browser",
+    target: ["chrome111", "firefox114", "safari16.4"],
+    plugins: [browserPlatform],
+    legalComments: "inline",
+    logLevel: "warning",
+    metafile: true,
+    ...options,
+  });
+  return metafile;
+}
+
+/** @param dist - the folder with the compiled `src` */
+export const buildWeb = (dist) =>
+  bundle(
+    ["index", "engine"].map((name) => join(dist, "src", "web", `${name}.js`)).filter(existsSync),
+    join(dist, "web"),
+    { minify: true },
+  );
+
+/**
+ * Bundles the suites that run in a browser (NAME.worker.js, NAME.window.js), and the page that runs them, readable.
+ * @param dist - the folder with the compiled `tests`
+ * @returns their names
+ */
+export async function buildSuites(dist) {
+  const folder = join(dist, "tests", "web");
+  const names = readdirSync(folder).filter((name) => /\.(worker|window)\.js$/.test(name));
+  await bundle(
+    [...names, "suite_page.js", "thread.js"].map((name) => join(folder, name)).filter(existsSync),
+    join(dist, "web-tests"),
+    { sourcemap: "inline" },
+  );
+  return names;
+}
