@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import { root } from "../fixtures.ts";
+import { launchChromium } from "./browser.ts";
 
 /** Phone, tablet, desktop. */
 export const sizes = [
@@ -41,10 +42,7 @@ export async function chatPage({
   const folder = mkdtempSync(join(tmpdir(), "tramontane-chat-"));
   await buildPage(folder, { engine });
   const { address, close } = await serve(folder, { isolated });
-  const browser = await chromium.launch({
-    executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
-    args: ["--no-sandbox"],
-  });
+  const browser = await launchChromium();
   const tab = async (context: BrowserContext) => {
     const page = await context.newPage();
     page.setDefaultTimeout(20_000);

@@ -1,4 +1,5 @@
 // The library as the page uses it: everything that is asked of tramontane/web is asked here.
+import { turnEnds } from "../../generation/turn_ends.ts";
 import type * as Library from "../../index.ts";
 import type { CachedModel, CausalLM, GenerateInputs, ModelInfo, Tokenizer, TurnEnd } from "../../index.ts";
 import { demoFile } from "./demo_file.ts";
@@ -152,6 +153,7 @@ class Loaded implements LoadedModel {
     if (session.messages.length !== before.length || !before.every(same)) session.load(before);
     const options: GenerateInputs & { experts_callback?: (choices: ExpertChoices) => void } = {
       ...samplingOptions(sampling),
+      eos_token_id: turnEnds(this.model, this.tokenizer),
       seed,
       signal,
       streamer: new TokenStreamer(onToken),
