@@ -10,7 +10,7 @@ export function ModelLine() {
     const { progress, cancel } = now;
     const { loaded, total } = progress;
     return (
-      <div class="model-line">
+      <div class="model-line loading">
         <progress
           aria-label={`Loading ${modelName.value}`}
           max={total > 0 ? total : undefined}

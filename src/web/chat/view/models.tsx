@@ -169,7 +169,7 @@ function DownloadEntry({ download: { name, progress, fault, cancel } }: { downlo
   if (fault)
     return (
       <li>
-        <p class="strong ellipsis">{shortName(name)}</p>
+        <p class="model-name">{shortName(name)}</p>
         <FaultCard
           fault={fault}
           action={{ label: "Go on", run: () => void download(name) }}
@@ -179,7 +179,7 @@ function DownloadEntry({ download: { name, progress, fault, cancel } }: { downlo
     );
   return (
     <li>
-      <p class="strong ellipsis" title={name}>
+      <p class="model-name" title={name}>
         {shortName(name)}
       </p>
       <progress
@@ -210,7 +210,7 @@ function Stored() {
           {there.models.map(({ name, bytes: size, complete }) => (
             <li key={name}>
               <div class="stored-name">
-                <p class="strong ellipsis" title={name}>
+                <p class="model-name" title={name}>
                   {shortName(name)}
                 </p>
                 <p class="hint">

@@ -42,22 +42,24 @@ export function Welcome() {
           </ul>
         </>
       )}
-      <div class="row centre">
-        {now.is === "none" && (
-          <button type="button" class="button primary" onClick={() => void load({ kind: "demo" })}>
-            Start the demo model
+      {now.is !== "failed" && (
+        <div class="row centre">
+          {now.is === "none" && (
+            <button type="button" class="button primary" onClick={() => void load({ kind: "demo" })}>
+              Start the demo model
+            </button>
+          )}
+          <button
+            type="button"
+            class="button quiet"
+            onClick={() => {
+              panel.value = "models";
+            }}
+          >
+            <Icon name="models" size={18} /> Choose a model
           </button>
-        )}
-        <button
-          type="button"
-          class="button quiet"
-          onClick={() => {
-            panel.value = "models";
-          }}
-        >
-          <Icon name="models" size={18} /> Choose a model
-        </button>
-      </div>
+        </div>
+      )}
     </section>
   );
 }
