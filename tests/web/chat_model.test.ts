@@ -19,7 +19,7 @@ test.after(() => chat.close());
 const ready = (page: Page) => page.locator(".model-line").getByText("of memory").waitFor();
 
 /** Collects what keeps the page's thread busy for more than 50 ms. */
-const watchTasks = (page: Page): Promise<void> =>
+const watchTasks = (page: Page) =>
   page.addInitScript(() => {
     const long: number[] = [];
     Object.assign(window, { long });

@@ -5,7 +5,7 @@ export interface Fault {
   /** What the library, or the browser, says. */
   readonly message: string;
   readonly advice: string;
-  /** Whether the model is lost, and has to be loaded again. */
+  /** Whether the model is lost with it, and has to be loaded again. */
   readonly fatal: boolean;
 }
 
@@ -13,7 +13,7 @@ const known: Readonly<Record<string, readonly [title: string, advice: string, fa
   MEMORY: [
     "There is not enough memory",
     "Close other tabs, or take a smaller model, or a file of fewer bits (Q4_K_M, Q3_K_M).",
-    true,
+    false,
   ],
   ENGINE: ["The engine has stopped", "The conversation is kept. Start the model again to go on.", true],
   HUB: [
