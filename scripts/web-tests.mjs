@@ -4,7 +4,7 @@
 //   NAME.window.ts  one that runs in the page itself
 //   NAME.test.ts    a uvu program in Node, which may drive a page by Playwright (tests/web/browser.ts, server.ts)
 // npm test runs none of them. Suites are bundled, and see the package as it is built: /web/engine.js,
-// /wasm/; files of tests/fixtures.ts at /fixture/NAME, their names at /list/NAME; the demo model at /models/demo/. They run in
+// /wasm/; files of tests/fixtures.ts at /fixture/NAME, their names at /list/NAME; the demo model at /models/demo/; what Node computes at /expected.json. They run in
 // Chromium and in Firefox, cross-origin isolated and not, but where a line of theirs says less: `// runs in: chromium isolated`.
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";

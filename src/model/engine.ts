@@ -45,8 +45,9 @@ export interface ModelInfo {
   path: string;
   threads: number;
   simd: "plain" | "relaxed";
-  /** Whether weights are mapped from their files; if not, `reason` says why. */
+  /** Whether weights are mapped from their files. */
   mapped: boolean;
+  /** Why weights were read, where they were; before that why there is one thread, where a browser's page can have no more. */
   reason?: string;
   /** Bytes of weights, as the files hold them. */
   weight_bytes: number;

@@ -5,7 +5,7 @@ import { browserAssets } from "./browser_assets.ts";
 import { isPicked, openBlob, pickedFiles } from "./browser_picked.ts";
 import { browserStore } from "./browser_store.ts";
 import { browserSurroundings, browserVersion, writeConsole } from "./browser_surroundings.ts";
-import { nextTurn, spawnWorker, workerPort } from "./browser_threads.ts";
+import { alone, nextTurn, spawnWorker, workerPort } from "./browser_threads.ts";
 import type { Files, Platform } from "./platform.ts";
 
 /** Joins as the system's paths are joined: one slash between two parts, none of them empty. */
@@ -32,7 +32,8 @@ const filesOf = (path: string) => (isPicked(path) ? pickedFiles : noFiles);
 export const browser: Platform = {
   name: "browser",
   version: browserVersion(navigator.userAgent),
-  cores: () => navigator.hardwareConcurrency,
+  cores: () => (alone === undefined ? navigator.hardwareConcurrency : 1),
+  alone,
   available_memory: () => undefined,
   ...browserStore,
   stat: (path) => filesOf(path).stat(path),

@@ -1,8 +1,10 @@
 // Threads in a browser: module workers. They are started from the script of the worker that starts them, and know by their
-// names what they are, so that a page has one script for all of its workers.
+// names what they are, so that a page has one script for all of its workers. A page that is not cross-origin isolated may
+// send no shared memory to any: there a thread runs within the engine's worker.
 import { EngineError } from "../errors.ts";
 import { configuredWorker } from "./assets.ts";
 import type { HostPort, TeamWorker } from "./platform.ts";
+import { spawnWithin } from "./within.ts";
 
 /** What the engine's worker is called, and what its threads' names begin with. */
 const NAME = "tramontane";
@@ -62,8 +64,27 @@ const failureOf = (name: string, script: URL | string, event: Event): Error => {
   return new Error(`${message}${filename ? ` (${filename}:${lineno})` : ""}`);
 };
 
+/** `alone` of a Platform. */
+export const alone: string | undefined = globalThis.crossOriginIsolated
+  ? undefined
+  : "the page is not cross-origin isolated (by the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp), so that one thread computes";
+
+/** What a thread runs, where it runs within this one. */
+let serve: ((port: HostPort) => void) | undefined;
+
+/** Says what a thread runs, where it runs within this one: nothing here knows what that is. */
+export function serveWithin(script: (port: HostPort) => void): void {
+  serve = script;
+}
+
 /** `spawn` of a Platform. */
 export function spawnWorker(name: string): TeamWorker {
+  if (alone === undefined) return startWorker(name);
+  if (!serve) throw new EngineError(`${name}: ${alone}, and no script was given for it`);
+  return spawnWithin(serve, nextTurn);
+}
+
+function startWorker(name: string): TeamWorker {
   const script = locateScript();
   const worker = new Worker(script, { type: scriptType(), name });
   let ended = false;

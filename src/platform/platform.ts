@@ -213,12 +213,18 @@ export interface TeamWorker {
 /** A team thread's side of the connection to its host. */
 export interface HostPort {
   post(message: unknown): void;
-  on_message(listener: (message: unknown) => void): void;
+  /** @param listener - where it gives a promise, which only one may that runs within its host's, what comes waits for that */
+  on_message(listener: (message: unknown) => void | Promise<void>): void;
 }
 
 export interface Threads {
   /** Threads that can run at once (at least 1). */
   cores(): number;
+  /**
+   * Why there can be no threads, where that is so. `spawn` then gives what only looks like one: it runs within its caller's,
+   * between whatever else that has to do, and what is posted is handed over as it is. It must not block, and be one of a team.
+   */
+  readonly alone?: string | undefined;
   /** Starts `model/worker` as a thread of the team. */
   spawn(name: string): TeamWorker;
   /** Inside a thread of the team: the port to its host. */

@@ -10,6 +10,7 @@ import type { ModelSource } from "../hub/find.ts";
 import { currentPlatform } from "../platform/index.ts";
 import type { Platform } from "../platform/platform.ts";
 import { rowBytes } from "../quant/formats.ts";
+import { teamSize } from "../threads/team.ts";
 import { BlockMemory, blocksOf, isCopied, slicesOf } from "./blocks.ts";
 import { type CheckedOptions, checkQuantizeOptions, type QuantizeOptions } from "./options.ts";
 import { type PlannedTensor, planTensors, type QuantizePlan } from "./plan.ts";
@@ -87,7 +88,7 @@ async function run(
   for (const { path } of outputs) await checkPlace(platform, source, path, options);
   await checkRoom(platform, outputs, result.bytes);
   const slices = tensors.filter((tensor) => !isCopied(tensor)).flatMap(slicesOf);
-  const threads = options.threads ?? platform.cores();
+  const threads = teamSize(platform, options.threads);
   const converters = slices.length ? await Converters.start(platform, threads, slices, options.signal) : undefined;
   try {
     await writeAll(platform, source, outputs, options, converters, imatrix, result);

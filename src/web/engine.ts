@@ -1,4 +1,7 @@
 // The script of the engine's worker, and of the team's threads, which it starts from the same script: their names tell them.
-import { isThread } from "../platform/browser_threads.ts";
+import { serveThread } from "../model/thread.ts";
+import { browser } from "../platform/browser.ts";
+import { isThread, serveWithin } from "../platform/browser_threads.ts";
 
-if (isThread()) await import("../model/worker.ts");
+if (isThread()) serveThread(browser, browser.host_port());
+else serveWithin((port) => serveThread(browser, port));

@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
 import { fixture, root } from "../fixtures.ts";
+import { checkpointFile, expected } from "./expected.ts";
 
 const CSP = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'";
 const ISOLATION = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
@@ -42,7 +43,10 @@ export interface WebServer {
 /** Whatever is asked for below a folder, never above it. */
 const below = (folder: string, rest: string): string => join(folder, normalize(`/${rest}`));
 
-/** `/fixture/NAME` as `fixture(NAME)` of tests/fixtures.ts; `/list/NAME` tells the files in it. */
+/**
+ * `/fixture/NAME` as `fixture(NAME)` of tests/fixtures.ts, of whose files `/list/NAME` tells; `/expected.json` is what Node
+ * computes of the checkpoints that it names, with their files' URLs.
+ */
 function locate(path: string, folders: Record<string, string>): string | undefined {
   const dist = join(root, "dist");
   const known: [string, string][] = [
@@ -56,6 +60,8 @@ function locate(path: string, folders: Record<string, string>): string | undefin
   const files = known
     .filter(([prefix]) => path.startsWith(prefix))
     .map(([prefix, folder]) => below(folder, path.slice(prefix.length)));
+  const checkpoint = checkpointFile(path);
+  if (checkpoint) files.push(checkpoint);
   if (path.startsWith("/fixture/")) files.push(fixture(normalize(path.slice(9))));
   return files.find((file) => statSync(file, { throwIfNoEntry: false })?.isFile());
 }
@@ -95,6 +101,10 @@ export async function startServer(options: ServerOptions = {}): Promise<WebServe
     const page = pages[path] ?? (path === "/" ? "<!doctype html><title>Tramontane</title>" : undefined);
     if (page !== undefined) {
       response.writeHead(200, { "Content-Type": TYPES[".html"] }).end(page);
+      return;
+    }
+    if (path === "/expected.json") {
+      response.writeHead(200, { "Content-Type": TYPES[".json"] }).end(JSON.stringify(await expected()));
       return;
     }
     if (path.startsWith("/list/")) {
