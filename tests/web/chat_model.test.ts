@@ -96,7 +96,8 @@ test("Stop stops the model; the conversation goes on", async () => {
   const { page, context } = await chat.open();
   await ready(page);
   await at(page).settings.click();
-  await page.getByRole("spinbutton", { name: "Temperature" }).fill("3");
+  await page.getByRole("spinbutton", { name: "Temperature" }).fill("20");
+  await page.getByRole("spinbutton", { name: "Top k" }).fill("0");
   await page.getByRole("button", { name: "Close", exact: true }).click();
   // At such a temperature it rambles on.
   await at(page).box.fill("Tell me a story.");
@@ -105,7 +106,7 @@ test("Stop stops the model; the conversation goes on", async () => {
   await at(page).stop.click();
   await at(page).retry.waitFor();
   await at(page).settings.click();
-  await page.getByRole("spinbutton", { name: "Temperature" }).fill("");
+  await page.getByRole("button", { name: "Empty all" }).click();
   await page.getByRole("button", { name: "Close", exact: true }).click();
   await ask(page, question);
   await context.close();

@@ -30,13 +30,3 @@ export function codeBlock(code: string, info: string): HTMLElement {
   block.append(bar, pre);
   return block;
 }
-
-/** Lets a block of code go on, where that is all that is new. @returns whether it was */
-export function extendCode(block: Node, before: string, code: string): boolean {
-  if (!code.startsWith(before)) return false;
-  const content = (block as HTMLElement).querySelector("pre > code");
-  if (!content) return false;
-  const rest = code.slice(before.length);
-  if (rest !== "") content.append(rest);
-  return true;
-}

@@ -49,24 +49,24 @@ function list(token: Tokens.List): HTMLElement {
   return made;
 }
 
-const listItem = (item: Tokens.ListItem): HTMLElement => {
+export const listItem = (item: Tokens.ListItem): HTMLElement => {
   const made = element("li", nodesOf(item.tokens));
   if (item.task) made.className = "task";
   return made;
 };
 
+const tableCell = (name: "th" | "td") => (cell: Tokens.TableCell) => {
+  const made = element(name, nodesOf(cell.tokens));
+  if (name === "th") made.scope = "col";
+  if (cell.align) made.className = `align-${cell.align}`;
+  return made;
+};
+
+export const tableRow = (row: readonly Tokens.TableCell[]): HTMLElement => element("tr", row.map(tableCell("td")));
+
 function table({ header, rows }: Tokens.Table): HTMLElement {
-  const cell = (name: "th" | "td") => (cell: Tokens.TableCell) => {
-    const made = element(name, nodesOf(cell.tokens));
-    if (name === "th") made.scope = "col";
-    if (cell.align) made.className = `align-${cell.align}`;
-    return made;
-  };
-  const head = element("thead", [element("tr", header.map(cell("th")))]);
-  const body = element(
-    "tbody",
-    rows.map((row) => element("tr", row.map(cell("td")))),
-  );
+  const head = element("thead", [element("tr", header.map(tableCell("th")))]);
+  const body = element("tbody", rows.map(tableRow));
   const scroller = element("div", [element("table", [head, body])]);
   scroller.className = "table";
   scroller.tabIndex = 0;

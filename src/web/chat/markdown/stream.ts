@@ -1,8 +1,8 @@
 // Markdown that grows. Blocks that have ended are made once and never looked at again; the last one is read anew as it grows,
 // at once where it is short and each time by an eighth more where it is long: so all reading together is in proportion to the
 // answer's length, however it is cut into pieces.
-import { Lexer, type Token, type Tokens } from "marked";
-import { extendCode } from "./code_block.ts";
+import { Lexer, type Token } from "marked";
+import { extendBlock } from "./extend.ts";
 import { nodesOf } from "./nodes.ts";
 
 /** A last block up to here is read anew with every piece, in characters. */
@@ -96,12 +96,10 @@ export class MarkdownStream {
     this.tail = this.tail.slice(from);
   }
 
-  /** Whether the last block is the one before, with more code: then only that is added. */
+  /** Whether the last block is the one before, with more in it: then only that is added. */
   private extend(now: Token | undefined): boolean {
     const before = this.last;
-    if (before?.type !== "code" || now?.type !== "code" || this.nodes.length !== 1) return false;
-    const [old, fresh] = [before as Tokens.Code, now as Tokens.Code];
-    if (old.lang !== fresh.lang || !extendCode(this.nodes[0], old.text, fresh.text)) return false;
+    if (!before || !now || this.nodes.length !== 1 || !extendBlock(this.nodes[0], before, now)) return false;
     this.last = now;
     return true;
   }

@@ -3,15 +3,33 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import { MarkdownStream } from "../markdown/stream.ts";
 import type { Answer } from "../state/answer.ts";
 
-export function Markdown({ text }: { text: string }) {
+/** A text is shown in parts of so many characters, so that the page is never busy for long. */
+const PART = 6000;
+
+/** What was drawn of the last answer while it grew: its nodes are taken over. */
+let drawn: { readonly id: string; readonly text: string; readonly nodes: readonly Node[] } | undefined;
+
+export function Markdown({ text, id }: { text: string; id: string }) {
   const root = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
     const element = root.current!;
     element.replaceChildren();
+    if (drawn?.id === id && drawn.text === text) {
+      element.append(...drawn.nodes);
+      drawn = undefined;
+      return undefined;
+    }
     const stream = new MarkdownStream(element);
-    stream.push(text);
-    stream.end();
-  }, [text]);
+    let at = 0;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const draw = () => {
+      stream.push(text.slice(at, (at += PART)));
+      if (at < text.length) timer = setTimeout(draw);
+      else stream.end();
+    };
+    draw();
+    return () => clearTimeout(timer);
+  }, [text, id]);
   return <div class="markdown" ref={root} />;
 }
 
@@ -19,13 +37,15 @@ export function Markdown({ text }: { text: string }) {
 export function GrowingMarkdown({ answer, onGrow }: { answer: Answer; onGrow: () => void }) {
   const root = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
-    const stream = new MarkdownStream(root.current!);
+    const element = root.current!;
+    const stream = new MarkdownStream(element);
     let waiting = answer.text;
     let frame = 0;
     const draw = () => {
       frame = 0;
-      stream.push(waiting);
-      waiting = "";
+      stream.push(waiting.slice(0, PART));
+      waiting = waiting.slice(PART);
+      if (waiting !== "") frame = requestAnimationFrame(draw);
       onGrow();
     };
     draw();
@@ -36,6 +56,10 @@ export function GrowingMarkdown({ answer, onGrow }: { answer: Answer; onGrow: ()
     return () => {
       leave();
       cancelAnimationFrame(frame);
+      if (waiting.length > PART) return; // the page was hidden meanwhile
+      stream.push(waiting);
+      stream.end();
+      drawn = { id: answer.id, text: answer.text, nodes: [...element.childNodes] };
     };
   }, [answer]);
   return <div class="markdown growing" ref={root} />;

@@ -145,7 +145,7 @@ export function AssistantMessage({ message, last }: { message: ChatMessage; last
   return (
     <li class="message assistant" data-message={id}>
       <h2 class="unseen">Answer</h2>
-      <Markdown text={message.content} />
+      <Markdown text={message.content} id={id} />
       <div class="tools">
         <IconButton icon="copy" label="Copy" size={16} onClick={() => void copy(message.content)} />
         {last && <IconButton icon="retry" label="Retry" size={16} disabled={busy} onClick={retry} />}
