@@ -51,7 +51,7 @@ export async function buildSuites(dist) {
   const folder = join(dist, "tests", "web");
   const names = readdirSync(folder).filter((name) => /\.(worker|window)\.js$/.test(name));
   await bundle(
-    [...names, "suite_page.js", "thread.js"].map((name) => join(folder, name)).filter(existsSync),
+    [...names, "suite_page.js", "calls.js"].map((name) => join(folder, name)).filter(existsSync),
     join(dist, "web-tests"),
     { sourcemap: "inline" },
   );

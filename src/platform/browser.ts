@@ -2,19 +2,24 @@
 // own: nothing here is for the page's main thread.
 import { CheckpointError } from "../errors.ts";
 import { browserAssets } from "./browser_assets.ts";
+import { isKept, opfsFiles } from "./browser_opfs.ts";
 import { isPicked, openBlob, pickedFiles } from "./browser_picked.ts";
 import { browserStore } from "./browser_store.ts";
 import { browserSurroundings, browserVersion, writeConsole } from "./browser_surroundings.ts";
 import { alone, nextTurn, spawnWorker, workerPort } from "./browser_threads.ts";
 import type { Files, Platform } from "./platform.ts";
 
-/** Joins as the system's paths are joined: one slash between two parts, none of them empty. */
-const join = (...parts: string[]): string =>
-  parts
+/** Joins as the system's paths are joined: one slash between two names, `..` is the folder above. */
+function join(...parts: string[]): string {
+  const names: string[] = [];
+  for (const name of parts
     .filter((part) => part !== "")
-    .map((part, i) => (i ? part.replace(/^\/+/, "") : part))
-    .map((part, i, all) => (i < all.length - 1 ? part.replace(/\/+$/, "") : part))
-    .join("/");
+    .join("/")
+    .split("/"))
+    if (name === "..") names.pop();
+    else if (name !== "." && (name !== "" || names.length === 0)) names.push(name);
+  return names.join("/");
+}
 
 /** What no page has a file by: a path of the system's. */
 const noFiles: Pick<Files, "stat" | "list" | "open"> = {
@@ -27,7 +32,7 @@ const noFiles: Pick<Files, "stat" | "list" | "open"> = {
   },
 };
 
-const filesOf = (path: string) => (isPicked(path) ? pickedFiles : noFiles);
+const filesOf = (path: string) => (isPicked(path) ? pickedFiles : isKept(path) ? opfsFiles : noFiles);
 
 export const browser: Platform = {
   name: "browser",

@@ -8,7 +8,7 @@ import type { Assets, Platform } from "../../src/platform/platform.ts";
 import type { Disk } from "./disk.ts";
 import { filesContract } from "./files.ts";
 import { mappingContract } from "./mapping.ts";
-import { storeContract, surroundingsContract } from "./store.ts";
+import { lockFileContract, storeContract, surroundingsContract } from "./store.ts";
 import { threadsContract } from "./threads.ts";
 
 /**
@@ -27,6 +27,7 @@ export async function platformContract(
   await filesContract(platform, await disk());
   const store = await disk();
   await storeContract(platform, store);
+  await lockFileContract(platform, store);
   surroundingsContract(platform, store.folder);
   await mappingContract(platform, can_map, await disk());
   threadsContract(platform, await disk());
