@@ -28,9 +28,7 @@ export function ExpertsPanel() {
         </p>
         <TokenMap key={trace.id} trace={trace} length={trace.length} />
       </section>
-      <section>
-        <Shares trace={trace} length={trace.length} />
-      </section>
+      <Shares trace={trace} length={trace.length} />
     </>
   );
 }
