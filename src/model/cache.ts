@@ -113,6 +113,11 @@ export class KeyValueCache {
     if (state.busy) throw new InputError("past_key_values: another call is extending this cache; fork it before");
   }
 
+  /** @internal Whether a call was cut off beyond repair. */
+  get incomplete(): boolean {
+    return this.state.incomplete;
+  }
+
   /** @internal Keeps every other call away, until the function that it gives is called. @throws as `check` */
   acquire(): () => void {
     this.check();
