@@ -43,17 +43,19 @@ export const buildWeb = (dist) =>
   );
 
 /**
- * Bundles the suites that run in a browser (NAME.worker.js, NAME.window.js), and the page that runs them, readable.
+ * Bundles the suites that run in a browser (NAME.worker.js, NAME.window.js), what they start threads of (NAME.thread.js), and
+ * the page that runs them, readable.
  * @param dist - the folder with the compiled `tests`
- * @returns their names
+ * @returns the suites' names
  */
 export async function buildSuites(dist) {
   const folder = join(dist, "tests", "web");
-  const names = readdirSync(folder).filter((name) => /\.(worker|window)\.js$/.test(name));
+  const names = readdirSync(folder).filter((name) => /\.(worker|window|thread)\.js$/.test(name));
   await bundle(
-    [...names, "suite_page.js", "calls.js"].map((name) => join(folder, name)).filter(existsSync),
+    [...names, "suite_page.js", "calls.js"].map((name) => join(folder, name)),
     join(dist, "web-tests"),
-    { sourcemap: "inline" },
+    // Suites import for effects, though the package has none.
+    { sourcemap: "inline", ignoreAnnotations: true },
   );
-  return names;
+  return names.filter((name) => !name.endsWith(".thread.js"));
 }

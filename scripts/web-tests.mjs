@@ -1,4 +1,4 @@
-// npm run test:web [PART…] [--browser chromium|firefox]: the tests that need a browser, those of tests/web whose names have a
+// npm run test:web [PART…] [--browser chromium|firefox] [--limit SECONDS]: the tests that need a browser, those of tests/web whose names have a
 // part in them, and one line `N passed, N failed` at the end.
 //   NAME.worker.ts  a uvu suite that runs inside a module worker of a page
 //   NAME.window.ts  one that runs in the page itself
@@ -17,11 +17,14 @@ const tests = join(root, "dist", "tests", "web");
 const { findBrowser, launchChromium, openFirefox } = await import(join(tests, "browser.js"));
 const { startServer } = await import(join(tests, "server.js"));
 
-const LIMIT_MS = 300_000;
 const { values: options, positionals: wanted } = parseArgs({
-  options: { browser: { type: "string", multiple: true, default: ["chromium", "firefox"] } },
+  options: {
+    browser: { type: "string", multiple: true, default: ["chromium", "firefox"] },
+    limit: { type: "string", default: "300" },
+  },
   allowPositionals: true,
 });
+const LIMIT_MS = 1000 * Number(options.limit);
 
 let passed = 0;
 let failed = 0;

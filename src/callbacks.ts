@@ -2,6 +2,9 @@
 // waits for these before it ends, and fails with the first that does. Others have to answer at once.
 import { InputError } from "./errors.ts";
 
+/** What is there at once, or later. */
+export type Awaitable<T> = T | PromiseLike<T>;
+
 /** Whether it is a promise, of whatever kind. */
 export const isPromise = (value: unknown): value is PromiseLike<unknown> =>
   (typeof value === "object" || typeof value === "function") &&

@@ -78,8 +78,17 @@ export class EosTokenCriteria extends StoppingCriteria {
  * await model.generate({ input_ids: ids, max_new_tokens: 30, stopping_criteria: stop });
  */
 export class InterruptableStoppingCriteria extends StoppingCriteria {
+  /** @internal Told of each change: they stand for it where the generation is. */
+  readonly listeners = new Set<(interrupted: boolean) => void>();
+  private state = false;
   /** Whether `interrupt` was called since the last `reset`. */
-  interrupted = false;
+  get interrupted(): boolean {
+    return this.state;
+  }
+  set interrupted(interrupted: boolean) {
+    this.state = interrupted;
+    for (const listener of this.listeners) listener(interrupted);
+  }
   /** Ends the generation with its next token. */
   interrupt(): void {
     this.interrupted = true;

@@ -126,6 +126,13 @@ export class KeyValueCache {
     return () => state.leave();
   }
 
+  /** @internal Whether `crop` takes a length. */
+  croppable(length: number): boolean {
+    const { state, owner, columns } = this;
+    if (state.incomplete || state.disposed || state.busy || owner.pool.closed) return false;
+    return this.rows.every((row) => canDrop(row, columns - length));
+  }
+
   /**
    * Forgets all but the first `length` tokens (a negative length counts from the end). Behind a window only the last
    * tokens can be taken back, always 128 of them.
@@ -140,7 +147,7 @@ export class KeyValueCache {
     if (target >= this.columns) return;
     const drop = this.columns - target;
     for (const [i, row] of this.rows.entries()) {
-      if (Math.max(0, row.length - drop) < row.least)
+      if (!canDrop(row, drop))
         throw new InputError(
           `crop: row ${i} has ${row.length} tokens, of whose keys the window has left those for ${row.length - row.least} tokens to be taken back, not ${drop}`,
         );
@@ -182,6 +189,9 @@ export class KeyValueCache {
     this.dispose();
   }
 }
+
+/** Whether the keys of what remains without the last tokens are there. */
+const canDrop = (row: PageList, tokens: number): boolean => Math.max(0, row.length - tokens) >= row.least;
 
 /** What outlives a cache that was forgotten: its pages, to be given back. */
 class CacheState {

@@ -34,12 +34,23 @@ const noFiles: Pick<Files, "stat" | "list" | "open"> = {
 
 const filesOf = (path: string) => (isPicked(path) ? pickedFiles : isKept(path) ? opfsFiles : noFiles);
 
+/** From so many GiB on browsers say no more. */
+const MOST_TOLD = 32;
+
+/** What is known of memory is how much there is, about; Firefox and Safari tell nothing. */
+function available_memory(): number | undefined {
+  const { deviceMemory } = navigator as { deviceMemory?: number };
+  return deviceMemory === undefined || deviceMemory >= MOST_TOLD ? undefined : deviceMemory * 2 ** 30;
+}
+
+const unmappable = { reason: "a browser maps no files into memory" };
+
 export const browser: Platform = {
   name: "browser",
   version: browserVersion(navigator.userAgent),
   cores: () => (alone === undefined ? navigator.hardwareConcurrency : 1),
   alone,
-  available_memory: () => undefined,
+  available_memory,
   ...browserStore,
   stat: (path) => filesOf(path).stat(path),
   list: (path) => filesOf(path).list(path),
@@ -47,7 +58,7 @@ export const browser: Platform = {
   join,
   openSync: openBlob,
   ...browserSurroundings,
-  mapper: async () => ({ reason: "a browser maps no files into memory" }),
+  mapper: async () => unmappable,
   ...browserAssets,
   spawn: spawnWorker,
   host_port: workerPort,

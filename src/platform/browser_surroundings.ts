@@ -38,7 +38,11 @@ export function writeConsole(text: string): void {
 
 /** The browser and its version, as its user agent says. */
 export function browserVersion(agent: string): string {
-  const [, name, version] = /\b(Firefox|Edg|OPR|Chrome|HeadlessChrome)\/([\d.]+)/.exec(agent) ?? [];
-  if (name) return `${name === "Edg" ? "Edge" : name === "OPR" ? "Opera" : name.replace("Headless", "")} ${version}`;
-  return `Safari ${/\bVersion\/([\d.]+)/.exec(agent)?.[1] ?? "unknown"}`;
+  // Most call themselves Chrome, too, and Chrome calls itself Safari.
+  const names = { Edge: "Edg", Opera: "OPR", Firefox: "Firefox", Chrome: "(?:Headless)?Chrome", Safari: "Version" };
+  for (const [name, word] of Object.entries(names)) {
+    const [, version] = new RegExp(`\\b${word}/([\\d.]+)`).exec(agent) ?? [];
+    if (version) return `${name} ${version}`;
+  }
+  return "unknown";
 }

@@ -1,11 +1,7 @@
 // The library's functions and classes as they are on a page: each a call of the engine's worker.
 import type { PreTrainedConfig } from "../config/pretrained_config.ts";
 import type * as Library from "../index.ts";
-import { FeatureExtractionPipeline } from "../pipelines/feature_extraction.ts";
-import { QuestionAnsweringPipeline } from "../pipelines/question_answering.ts";
-import { TextClassificationPipeline } from "../pipelines/text_classification.ts";
-import { TextGenerationPipeline } from "../pipelines/text_generation.ts";
-import { TokenClassificationPipeline } from "../pipelines/token_classification.ts";
+import { pipelineOf } from "../pipelines/tasks.ts";
 import { Connection, type Connector } from "./connection.ts";
 import { loadMath } from "./math.ts";
 import { encodeObject } from "./objects.ts";
@@ -80,14 +76,6 @@ export const AutoTokenizer = {
   },
 };
 
-const pipelines = {
-  "text-generation": TextGenerationPipeline,
-  "text-classification": TextClassificationPipeline,
-  "token-classification": TokenClassificationPipeline,
-  "question-answering": QuestionAnsweringPipeline,
-  "feature-extraction": FeatureExtractionPipeline,
-};
-
 export async function pipeline(task: string, source: unknown, options: unknown = {}): Promise<unknown> {
   return connection().withModel(async (client) => {
     await loadMath(client);
@@ -96,8 +84,7 @@ export async function pipeline(task: string, source: unknown, options: unknown =
       source,
       options,
     ]);
-    const Pipeline = pipelines[task as keyof typeof pipelines];
-    return new Pipeline(model, (await tokenizerFrom(client, tokenizer)) as never);
+    return pipelineOf(task as Library.PipelineTask, model, await tokenizerFrom(client, tokenizer));
   });
 }
 

@@ -60,6 +60,16 @@ export class RemoteCache implements Remote {
     if (this.busy) throw new InputError("past_key_values: another call is extending this cache; fork it before");
   }
 
+  /** @internal Whether `crop` takes a length. */
+  croppable(length: number): boolean {
+    try {
+      this.check();
+    } catch {
+      return false;
+    }
+    return length >= this.state.least;
+  }
+
   crop(length: number): void {
     this.check();
     const { columns, least } = this.state;

@@ -199,6 +199,22 @@ export abstract class RemoteCausalLM extends RemoteModel {
     return this.extend("generate", inputs);
   }
 
+  /** @internal */
+  generated(inputs: GenerateInputs): Promise<GenerateOutput> {
+    return this.extend("generated", inputs);
+  }
+
+  /** @internal */
+  most_tokens(prompt: number): Promise<number> {
+    return this.ask("most_tokens", prompt);
+  }
+
+  /** @internal */
+  cache_suits(cache: RemoteCache, { adapter, adapter_names }: GenerateInputs): Promise<boolean> {
+    const named = { ...(adapter === undefined ? {} : { adapter }), ...(adapter_names ? { adapter_names } : {}) };
+    return this.ask("cache_suits", cache, named);
+  }
+
   compute_transition_scores(
     sequences: TokenIds,
     scores: readonly Tensor[],
@@ -235,6 +251,9 @@ export const remoteClasses = {
   MixtralForTokenClassification,
   MixtralForQuestionAnswering,
 };
+
+// A bundler may have given them shorter ones.
+for (const [name, value] of Object.entries(remoteClasses)) Object.defineProperty(value, "name", { value: name });
 
 /** What stands for a model or a cache that the engine gave. */
 export function makeRemote(connection: Connection, client: EngineClient, id: number, tagged: Tagged): object {

@@ -8,8 +8,10 @@ import { env } from "../hub/settings.ts";
 import * as library from "../index.ts";
 import { type AssetLocations, configure } from "../platform/assets.ts";
 import { currentPlatform } from "../platform/index.ts";
+import { makeTokenizer, type TokenizerData, type TokenizerSettings } from "../text/tokenizer_data.ts";
 import type { CacheState } from "./messages.ts";
 import type { EngineServer, Service } from "./server.ts";
+import { dataOf } from "./tokenizers.ts";
 import type { Tagged } from "./wire.ts";
 
 const { KeyValueCache, PreTrainedModel } = library;
@@ -76,6 +78,10 @@ export class LibraryService implements Service {
     },
     forward: (model, inputs: never) => model.forward(inputs),
     generate: (model, inputs: never) => model.generate(inputs),
+    generated: (model, inputs: never) => model.generated(inputs),
+    most_tokens: (model, prompt: number) => model.most_tokens(prompt),
+    cache_suits: (model, cache: library.KeyValueCache, options: library.GenerateInputs) =>
+      model.cache_suits(cache, options),
     create_cache: (model, rows: number, id: number) => void this.server.register(model.create_cache(rows), id),
     load_cache: (model, path: string) => model.load_cache(path),
     load_adapter: (model, source: never, options: never) => model.load_adapter(source, options),
@@ -127,14 +133,14 @@ export class LibraryService implements Service {
     else if (value instanceof PreTrainedModel) {
       this.models.delete(value);
       void value.dispose();
-    }
+    } else for (const [id, tokenizer] of this.tokenizers) if (tokenizer === value) this.tokenizers.delete(id);
   }
 
-  make(value: Tagged, decode: (value: unknown) => unknown): unknown {
+  make(value: Tagged): unknown {
     const id = value.id as number;
     switch (value.$) {
       case "tokenizer":
-        return this.makeTokenizer(id, value, decode);
+        return this.tokenizer(id, value);
       case "interruptable": {
         const criterion = new library.InterruptableStoppingCriteria();
         criterion.interrupted = value.interrupted as boolean;
@@ -162,11 +168,22 @@ export class LibraryService implements Service {
   private tellTokenizer(tokenizer: library.Tokenizer): unknown {
     const id = this.server.register(tokenizer);
     this.tokenizers.set(id, tokenizer);
-    return { id, data: tokenizer };
+    return { id, data: dataOf(tokenizer) };
   }
 
-  private makeTokenizer(id: number, value: Tagged, decode: (value: unknown) => unknown): unknown {
-    return this.tokenizers.get(id) ?? decode(value.data);
+  /** The tokenizer that the page means, as it has it now. */
+  private async tokenizer(id: number, { data, settings }: Tagged): Promise<library.Tokenizer> {
+    if (!this.tokenizers.has(id)) {
+      if (!data) throw new EngineError("the engine has no such tokenizer any more");
+      const made = makeTokenizer(data as TokenizerData);
+      this.tokenizers.set(id, made);
+      const tokenizer = await made;
+      this.tokenizers.set(id, tokenizer);
+      this.server.register(tokenizer, id);
+    }
+    const tokenizer = await this.tokenizers.get(id)!;
+    tokenizer.settings = settings as TokenizerSettings;
+    return tokenizer;
   }
 }
 

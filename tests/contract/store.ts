@@ -118,7 +118,7 @@ export async function lockFileContract(store: Store & Files, disk: Disk): Promis
   });
 }
 
-export function surroundingsContract(surroundings: Surroundings, absolute: string): void {
+export function hashesContract(surroundings: Pick<Surroundings, "hasher">): void {
   test("hashes are those that the standards give", () => {
     const hash = (algorithm: "sha1" | "sha256", ...parts: string[]) => {
       const hasher = surroundings.hasher(algorithm);
@@ -130,7 +130,9 @@ export function surroundingsContract(surroundings: Surroundings, absolute: strin
     assert.is(hash("sha256", "a", "bc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     assert.is(hash("sha256"), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   });
+}
 
+export function surroundingsContract(surroundings: Surroundings, absolute: string): void {
   test("file: URLs are paths", async () => {
     const url = new URL("file:///");
     url.pathname = `${absolute}/a b%`.replace("%", "%25");
