@@ -2,8 +2,9 @@
 // they change in place is sent back as their answer.
 import { atOnce } from "../callbacks.ts";
 import { LogitsProcessorList } from "../generation/processors.ts";
-import { StoppingCriteria, StoppingCriteriaList } from "../generation/stopping.ts";
+import { StoppingCriteriaList } from "../generation/stopping.ts";
 import type { Tensor } from "../tensor.ts";
+import { isMadeAgain } from "./objects.ts";
 
 type AnyFunction = (...args: never[]) => unknown;
 
@@ -48,8 +49,7 @@ function processors(value: unknown): unknown {
 function criteria(value: unknown): unknown {
   if (value instanceof StoppingCriteriaList) return value.criteria.map(criteria);
   if (Array.isArray(value)) return value.map(criteria);
-  // Those of the library are made again over there, as far as they can be (objects.ts).
-  if (value instanceof StoppingCriteria) return value;
+  if (isMadeAgain(value)) return value;
   const call = callOf(value);
   return call ? answering(call, "stopping_criteria") : value;
 }

@@ -11,6 +11,12 @@ import { numbersOf } from "./numbers.ts";
 import { encodeTokenizer } from "./tokenizers.ts";
 import type { Tagged } from "./wire.ts";
 
+/** Whether it is a criterion that the engine makes again, so that it need not be asked with each token. */
+export const isMadeAgain = (value: unknown): boolean =>
+  [MaxLengthCriteria, MaxTimeCriteria, EosTokenCriteria, InterruptableStoppingCriteria].some(
+    (known) => (value as object | null | undefined)?.constructor === known,
+  );
+
 /** What the engine makes its counterpart of. */
 export function encodeObject(client: EngineClient, value: object): Tagged | undefined {
   if (value instanceof Tokenizer) return encodeTokenizer(client, value);
@@ -32,7 +38,7 @@ function encodeInterruptable(client: EngineClient, criterion: InterruptableStopp
     known.set(criterion, id);
     client.follow(criterion, id);
     const number = id;
-    void number; // until criteria can be listened to
+    criterion.listeners.add((interrupted) => client.tell(number, interrupted));
   }
   return { $: "interruptable", id, interrupted: criterion.interrupted };
 }

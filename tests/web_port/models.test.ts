@@ -7,35 +7,10 @@ import { failure } from "../failure.ts";
 import { demo, fixture } from "../fixtures.ts";
 import "./connect.ts";
 import { die, engines } from "./connect.ts";
+import { both, bothFail, plain, sides } from "./sides.ts";
 
 type Library = typeof library;
-const sides: readonly [name: string, side: Library][] = [
-  ["library", library],
-  ["page", web as unknown as Library],
-];
 const ids = Array.from({ length: 20 }, (_, i) => (i * 37 + 5) % 1000);
-
-/** What both sides give, which must be the same. */
-async function both<T>(ask: (side: Library) => Promise<T>): Promise<T> {
-  const [own, page] = await Promise.all(sides.map(([, side]) => ask(side)));
-  assert.equal(page, own);
-  return page;
-}
-
-/** The errors of both sides, which must be the same but for their stacks. */
-async function bothFail(ask: (side: Library) => Promise<unknown>): Promise<Error> {
-  const found = await Promise.all(
-    sides.map(async ([, side]) => {
-      const error = (await failure(ask(side))) as Error & { code?: string };
-      return { error, told: [error.name, error.code, error.message, { ...error }] };
-    }),
-  );
-  assert.equal(found[1].told, found[0].told);
-  assert.is(Object.getPrototypeOf(found[1].error), Object.getPrototypeOf(found[0].error));
-  return found[1].error;
-}
-
-const plain = (tensor: library.Tensor) => [tensor.type, tensor.dims, Array.from(tensor.data as Float32Array)];
 
 test("every name of the library", () => {
   assert.equal(Object.keys(web).sort(), Object.keys(library).sort());
