@@ -1,4 +1,5 @@
 // What the page says and does where something fails, in two tabs, and without a network.
+import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -41,12 +42,8 @@ test("the engine dies while it answers: the page says so, keeps what there is, a
   const [, , question, part] = await texts(page);
   assert.is(question, "a question that is answered in part");
   assert.match(part, /^You said/);
+  // One button starts the model again, and answers.
   await page.getByRole("button", { name: "Start again" }).click();
-  await page.getByText("of memory,").waitFor();
-  await page
-    .getByRole("button", { name: /Try again|Retry/ })
-    .first()
-    .click();
   await page.locator(".markdown").getByText("You said: a question that is answered in part").waitFor();
   await context.close();
 });
@@ -66,6 +63,30 @@ test("an answer that fails before its first word: Try again gives it; a retry th
   await at(page).retry.click();
   await page.getByText("not now").waitFor();
   assert.equal(await texts(page), ["too long", "You said: too long"]);
+  await context.close();
+});
+
+test("a message that was never answered is not shown to the model, nor exported", async () => {
+  const { page, context } = await chat.open({ acceptDownloads: true });
+  await page.getByText("of memory,").waitFor();
+  await change(page, { answer_fails: { code: "INPUT", message: "not now", after: 0 } });
+  await at(page).box.fill("never answered");
+  await page.keyboard.press("Enter");
+  await page.getByText("not now").waitFor();
+  await ask(page, "answered");
+  await ask(page, "too");
+  const { before } = await page.evaluate(() => (window as unknown as { double: Double }).double.turns.at(-1)!);
+  const said = [
+    { role: "user", content: "answered" },
+    { role: "assistant", content: "You said: answered" },
+  ];
+  assert.equal(before, said);
+  await page.locator(".chat").hover();
+  const [saved] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: /^Export/ }).click(),
+  ]);
+  assert.equal(JSON.parse(readFileSync(await saved.path(), "utf8")).slice(0, 2), said);
   await context.close();
 });
 

@@ -88,11 +88,12 @@ export const at = (page: Page) => ({
 
 /** Says something, and waits until it is answered. */
 export async function ask(page: Page, text: string): Promise<void> {
-  const { box, send, retry, messages } = at(page);
-  const before = await messages.count();
+  const { box, send, retry } = at(page);
+  const answers = page.locator(".message.assistant[data-message]");
+  const before = await answers.count();
   await box.fill(text);
   await send.click();
-  await messages.nth(before + 1).waitFor();
+  await answers.nth(before).waitFor();
   await retry.waitFor();
 }
 

@@ -51,10 +51,12 @@ export function titleOf(content: string): string {
   return title || "New chat";
 }
 
-/** The messages as the library has them, the system prompt first. */
+/** The messages as the library has them, the system prompt first; those of the user's that were never answered are left out. */
 export const saidIn = (system: string, messages: readonly ChatMessage[]): Said[] => [
   ...(system.trim() === "" ? [] : [{ role: "system" as const, content: system }]),
-  ...messages.map(({ role, content }) => ({ role, content })),
+  ...messages
+    .filter(({ role }, i) => role === "assistant" || messages[i + 1]?.role === "assistant")
+    .map(({ role, content }) => ({ role, content })),
 ];
 
 /** What the terminal's /save writes of the same conversation. */

@@ -1,6 +1,6 @@
 // The whole page: conversations at the left, the conversation, a panel at the right; where there is no room, both lie over it.
 import { useEffect, useRef } from "preact/hooks";
-import { answering, stop } from "../state/answering.ts";
+import { answering, failure, stop } from "../state/answering.ts";
 import { current } from "../state/conversations.ts";
 import { model, modelName } from "../state/model.ts";
 import { covering, drawer, type Panel, panel, spoken, togglePanel } from "../state/view.ts";
@@ -33,6 +33,12 @@ function escaped(event: KeyboardEvent): void {
   event.preventDefault();
 }
 
+/** Whether the conversation itself says why the model is not there. */
+const toldInThread = (): boolean =>
+  model.value.is === "failed" &&
+  failure.value?.conversation === current.value.id &&
+  failure.value.fault === model.value.fault;
+
 export function App() {
   useEffect(() => {
     document.addEventListener("keydown", escaped);
@@ -48,7 +54,7 @@ export function App() {
       <main class="main" inert={covered !== undefined}>
         <FileInput />
         <Header />
-        {current.value.messages.length > 0 && model.value.is === "failed" && <ModelFault />}
+        {current.value.messages.length > 0 && model.value.is === "failed" && !toldInThread() && <ModelFault />}
         <Thread />
         <Composer />
       </main>

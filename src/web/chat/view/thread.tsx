@@ -77,7 +77,7 @@ function Unanswered() {
   return (
     <li class="message assistant">
       {fault ? (
-        <FaultCard fault={fault} action={{ label: "Try again", run: retry }} />
+        <FaultCard fault={fault} action={{ label: fault.fatal ? "Start again" : "Try again", run: retry }} />
       ) : (
         <div class="row">
           <p class="hint">This message has no answer yet.</p>
