@@ -3,6 +3,7 @@
 import { CheckpointError } from "../errors.ts";
 import { browserAssets } from "./browser_assets.ts";
 import { isKept, opfsFiles } from "./browser_opfs.ts";
+import { collectSoon, deviceMemory } from "./browser_memory.ts";
 import { isPicked, openBlob, pickedFiles } from "./browser_picked.ts";
 import { browserStore } from "./browser_store.ts";
 import { browserSurroundings, browserVersion, writeConsole } from "./browser_surroundings.ts";
@@ -34,15 +35,6 @@ const noFiles: Pick<Files, "stat" | "list" | "open"> = {
 
 const filesOf = (path: string) => (isPicked(path) ? pickedFiles : isKept(path) ? opfsFiles : noFiles);
 
-/** From so many GiB on browsers say no more. */
-const MOST_TOLD = 32;
-
-/** What is known of memory is how much there is, about; Firefox and Safari tell nothing. */
-function available_memory(): number | undefined {
-  const { deviceMemory } = navigator as { deviceMemory?: number };
-  return deviceMemory === undefined || deviceMemory >= MOST_TOLD ? undefined : deviceMemory * 2 ** 30;
-}
-
 const unmappable = { reason: "a browser maps no files into memory" };
 
 export const browser: Platform = {
@@ -50,7 +42,7 @@ export const browser: Platform = {
   version: browserVersion(navigator.userAgent),
   cores: () => (alone === undefined ? navigator.hardwareConcurrency : 1),
   alone,
-  available_memory,
+  available_memory: deviceMemory,
   ...browserStore,
   stat: (path) => filesOf(path).stat(path),
   list: (path) => filesOf(path).list(path),
@@ -59,6 +51,7 @@ export const browser: Platform = {
   openSync: openBlob,
   ...browserSurroundings,
   mapper: async () => unmappable,
+  collect: (memories) => void collectSoon(memories),
   ...browserAssets,
   spawn: spawnWorker,
   host_port: workerPort,

@@ -210,6 +210,8 @@ export interface Mapper {
 export interface Mapping {
   /** The mapper, or the reason why files cannot be mapped here. Decided once. */
   mapper(): Promise<Mapper | { reason: string }>;
+  /** Has memories collected soon that nobody refers to any more, where the runtime would put that off and maps nothing. */
+  collect?(memories: readonly WebAssembly.Memory[]): void;
 }
 
 /** A thread of the team, as the host sees it. */
