@@ -10,8 +10,8 @@ import { AutoModelForCausalLM, AutoTokenizer, configure } from ${JSON.stringify(
 ${before}
 async function main() {
   const path = new URL("/models/demo/", location.href).href;
-  const tokenizer = await AutoTokenizer.from_pretrained(path, { cache: false });
-  const model = await AutoModelForCausalLM.from_pretrained(path, { threads: 2, cache: false });
+  const tokenizer = await AutoTokenizer.from_pretrained(path);
+  const model = await AutoModelForCausalLM.from_pretrained(path, { threads: 2 });
   const messages = [{ role: "user", content: ${JSON.stringify(ask)} }];
   const inputs = tokenizer.apply_chat_template(messages, { add_generation_prompt: true });
   let text = "";
@@ -66,10 +66,10 @@ export async function checkBrowsers({ check_later, run, must, project, tool, too
         if (message.type() === "error") faults.push(message.text());
       });
       await tab.goto(`${server.url}/page`);
-      await tab.waitForFunction("window.told", undefined, { timeout: 120_000 }).catch(() => {
+      await tab.waitForFunction(() => window.told, undefined, { timeout: 120_000 }).catch(() => {
         throw new Error(`the page did not answer: ${faults.join("; ") || "it said nothing"}`);
       });
-      const told = await tab.evaluate("window.told");
+      const told = await tab.evaluate(() => window.told);
       must(!told.error, `${told.error}\n${faults.join("\n")}`);
       must(told.text === fact.reference, `expected ${JSON.stringify(fact.reference)}, found ${JSON.stringify(told)}`);
       const threads = isolated ? 2 : 1;
@@ -99,14 +99,13 @@ export async function checkBrowsers({ check_later, run, must, project, tool, too
     const dist = plain("web-places");
     const app = join(dist, "..", "app");
     mkdirSync(app);
-    cpSync(join(dist, "web", "engine.js"), join(app, "elsewhere", "engine.js"));
+    cpSync(join(dist, "web"), join(app, "elsewhere"), { recursive: true });
     cpSync(join(dist, "wasm"), join(app, "binaries"), { recursive: true });
-    cpSync(join(dist, "web", "index.js"), join(app, "index.js"));
     const before = `configure({
       wasm_url: new URL("/app/binaries/", location.href),
       worker_url: new URL("/app/elsewhere/engine.js", location.href),
     });`;
-    writeFileSync(join(app, "page.js"), program("./index.js", fact.ask, before));
+    writeFileSync(join(app, "page.js"), program("./elsewhere/index.js", fact.ask, before));
     return answers(app, "page.js");
   });
 

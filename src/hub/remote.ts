@@ -6,16 +6,7 @@ import { show } from "../config/show.ts";
 import { HubError } from "../errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Answer, ask, type Caller, MOST_TRIES, patiently, readJSON, refusal } from "./http.ts";
-import {
-  addPage,
-  blobName,
-  isCommit,
-  isPlainPath,
-  type Listing,
-  MOST_FILES,
-  sizeOf,
-  type TreeEntry,
-} from "./listing.ts";
+import { addPage, blobName, isCommit, isPlainPath, type Listing, MOST_FILES, type TreeEntry } from "./listing.ts";
 import { refusedByHub, refusedByServer } from "./refused.ts";
 import type { Settings } from "./settings.ts";
 import { type HubModel, type Remote, type URLFolder, urlOf } from "./source.ts";
@@ -40,8 +31,8 @@ export interface RemoteFiles {
   commit(): Promise<string>;
   /** What a commit holds. */
   list(commit: string): Promise<Listing>;
-  /** What a file is. @param entry - what the listing says of it */
-  locate(commit: string, path: string, entry: TreeEntry | undefined): Promise<Located>;
+  /** What a file is. */
+  locate(commit: string, path: string): Promise<Located>;
   /** A file's bytes. @param located - is renewed where the address has expired */
   source(commit: string, path: string, located: Located): FileSource;
 }
@@ -60,8 +51,7 @@ export function openRemote(
   tries: number,
 ): RemoteFiles {
   const agent = `tramontane; ${platform.name}/${platform.version}`;
-  const { network } = platform;
-  const caller = (origin: string): Caller => ({ settings, network, agent, origin, signal });
+  const caller = (origin: string): Caller => ({ settings, agent, origin, signal });
   return "id" in remote
     ? hubFiles(remote, caller(new URL(settings.endpoint).origin), tries, platform.warn)
     : urlFiles(platform, remote, caller(settings.token_given ? remote.url.origin : ""), tries);
@@ -86,16 +76,13 @@ function hubFiles(
     });
   const resolved = (commit: string, path: string) =>
     `${endpoint}/${id}/resolve/${encodeURIComponent(commit)}/${path.split("/").map(encodeURIComponent).join("/")}`;
-  const locate = async (commit: string, path: string, entry: TreeEntry | undefined): Promise<Located> => {
-    const url = resolved(commit, path);
-    // The hub's own headers are of an answer that redirects: who does not see it has what the listing says, which is the same.
-    if (!caller.network.sees_redirects && entry) return factsIn(entry, url);
-    return patiently(MOST_TRIES, signal, async () => {
+  const locate = (commit: string, path: string): Promise<Located> =>
+    patiently(MOST_TRIES, signal, async () => {
+      const url = resolved(commit, path);
       const answer = await ask(caller, "HEAD", url);
       if (answer.status >= 400) throw refuse(answer, path);
       return factsOf(answer, url);
     });
-  };
   return {
     ...{ name: id, folder: `models--${id.replace("/", "--")}`, revision, file },
     async commit() {
@@ -123,7 +110,7 @@ function hubFiles(
         caller,
         path,
         located,
-        async () => (caller.network.sees_redirects ? locate(commit, path, undefined) : located),
+        () => locate(commit, path),
         (answer) => refuse(answer, path),
       ),
   };
@@ -143,19 +130,12 @@ function factsOf(answer: Answer, where: string): Located {
   const length =
     headers.get("x-linked-size") ?? (encodingOf(answer) !== "identity" ? null : headers.get("content-length"));
   const size = /^\d{1,15}$/.test(length ?? "") ? Number(length) : undefined;
-  return { url, etag, size, hash: hashIn(etag) };
-}
-
-/** The same by what the listing says. */
-function factsIn(entry: TreeEntry, url: string): Located {
-  const etag = blobName(entry.lfs_sha256 ?? entry.blob_id, url);
-  return { url, etag, size: sizeOf(entry), hash: hashIn(etag) };
-}
-
-/** What a file's bytes must hash to, by the hub's name for them. */
-function hashIn(etag: string): Located["hash"] {
-  if (/^[0-9a-f]{64}$/.test(etag)) return { algorithm: "sha256", hex: etag };
-  return isCommit(etag) ? { algorithm: "git-sha1", hex: etag } : undefined;
+  const hash = /^[0-9a-f]{64}$/.test(etag)
+    ? ({ algorithm: "sha256", hex: etag } as const)
+    : isCommit(etag)
+      ? ({ algorithm: "git-sha1", hex: etag } as const)
+      : undefined;
+  return { url, etag, size, hash };
 }
 
 /** A file's bytes by an address that may expire: then it is asked for again. */
@@ -178,12 +158,7 @@ function renewing(
     async get(headers, stop) {
       const asked = url;
       const answer = await ask(caller, "GET", asked, headers, stop);
-      if (isOfFile(answer)) {
-        // Where a browser was led: the next part is asked for there, without a token.
-        if (!caller.network.sees_redirects && url === asked && new URL(answer.url).origin !== new URL(asked).origin)
-          url = answer.url;
-        return answer;
-      }
+      if (isOfFile(answer)) return answer;
       if (![401, 403, 404, 410].includes(answer.status) || new URL(asked).origin === caller.origin)
         throw refuse(answer);
       // Several requests may hear of it at once.
@@ -220,7 +195,7 @@ function urlFiles(platform: Platform, { url, file }: URLFolder, caller: Caller, 
   const facts = (answer: Answer, where: string): Located => {
     const { headers } = answer;
     if (headers.has("x-linked-etag")) return factsOf(answer, where);
-    const total = /^bytes 0-\d+\/(\d{1,15})$/.exec(headers.get("content-range") ?? "")?.[1];
+    const total = /^bytes 0-0\/(\d{1,15})$/.exec(headers.get("content-range") ?? "")?.[1];
     const length =
       total ?? (answer.status === 206 || encodingOf(answer) !== "identity" ? null : headers.get("content-length"));
     // Whoever says neither may have another file every time.
@@ -231,11 +206,8 @@ function urlFiles(platform: Platform, { url, file }: URLFolder, caller: Caller, 
   const locate = (path: string): Promise<Located> =>
     patiently(tries, signal, async () => {
       const where = urlOf(url, path).href;
-      // Of a range no browser lets itself be sent a compressed one, whose length would be another.
-      const range: Record<string, string> = caller.network.sees_redirects ? {} : { range: "bytes=0-" };
-      const head = await ask(caller, "HEAD", where, range);
+      const head = await ask(caller, "HEAD", where);
       if (head.status < 400) return facts(head, where);
-      if (head.status === 416) return facts(await ask(caller, "HEAD", where), where);
       if (![403, 405, 501].includes(head.status)) throw refuse(head);
       // An address that is signed for GET alone.
       const answer = await ask(caller, "GET", where, { range: "bytes=0-0" });

@@ -10,7 +10,7 @@ import type { Platform } from "../platform/platform.ts";
 import { RepositoryCache } from "./cache.ts";
 import type { Choice } from "./choose.ts";
 import { NoAnswer } from "./http.ts";
-import { checkPath, isPlainPath, type Listing, sizeOf, type TreeEntry } from "./listing.ts";
+import { checkPath, isPlainPath, type Listing, sizeOf } from "./listing.ts";
 import { type DownloadProgress, Progress } from "./progress.ts";
 import { type Located, openRemote, type RemoteFiles } from "./remote.ts";
 import { type HubOptions, hubOptions, readSettings, type Settings } from "./settings.ts";
@@ -110,11 +110,9 @@ class Fetching {
     } catch (error) {
       this.signal?.throwIfAborted();
       if (!(error instanceof HubError || error instanceof NoAnswer)) throw error;
-      if (kept) return { ...kept, warning: `${await this.explained(error)}; what was downloaded before is used` };
+      if (kept) return { ...kept, warning: `${this.explained(error)}; what was downloaded before is used` };
       if (error instanceof HubError) throw error;
-      throw new HubError(`${await this.explained(error)}; try again: what has come is kept`, undefined, {
-        cause: error,
-      });
+      throw new HubError(`${this.explained(error)}; try again: what has come is kept`, undefined, { cause: error });
     }
   }
 
@@ -207,7 +205,7 @@ class Fetching {
     await this.cache.prepare(commit, lacks);
     const located = new Map<string, Located>();
     await eachOf(lacks, SIDE_BY_SIDE, this.signal, async (path) => {
-      const facts = await this.files.locate(commit, path, listing.get(path));
+      const facts = await this.files.locate(commit, path);
       located.set(path, { ...facts, size: facts.size ?? (sizeOf(listing.get(path)!) || undefined) });
     });
     const progress = new Progress(this.files.name, callback);
@@ -221,7 +219,7 @@ class Fetching {
     await this.checkSpace(needed);
     const fetchSome = (some: readonly string[], most: number) =>
       eachOf(some, most, this.signal, (path, _, stop) =>
-        this.fetchFile(commit, path, listing.get(path), located.get(path)!, progress, stop),
+        this.fetchFile(commit, path, located.get(path)!, progress, stop),
       );
     const isSmall = (path: string) => (located.get(path)!.size ?? 0) <= SMALL_BYTES;
     await fetchSome(lacks.filter(isSmall), SIDE_BY_SIDE);
@@ -244,18 +242,13 @@ class Fetching {
     if (free === undefined || needed <= free) return;
     const gb = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
     throw new WriteError(
-      `${this.files.name}: ${gb(needed)} are to be downloaded, ${gb(free)} are free where ${this.cache.folder} is: ${
-        this.platform.name === "browser"
-          ? "a browser gives a page a part of its disk: remove other models (models.list, models.remove), or pass cache: false"
-          : "make room, or name another folder as the option cache_dir or in HF_HUB_CACHE"
-      }`,
+      `${this.files.name}: ${gb(needed)} are to be downloaded, ${gb(free)} are free where ${this.cache.folder} is: make room, or name another folder as the option cache_dir or in HF_HUB_CACHE`,
     );
   }
 
   private async fetchFile(
     commit: string,
     path: string,
-    entry: TreeEntry | undefined,
     facts: Located,
     progress: Progress,
     stop: AbortSignal,
@@ -268,7 +261,7 @@ class Fetching {
         return progress.done(path);
       } catch (error) {
         if (!(error instanceof Changed) || changes === MOST_CHANGES) throw error;
-        const now = await this.files.locate(commit, path, entry);
+        const now = await this.files.locate(commit, path);
         const same = now.etag === located.etag;
         if (!same) for (const one of partialNames(this.cache.blob(located.etag))) await this.platform.remove(one);
         // Where it is the same, the servers that have the bytes do not agree on what it is.
@@ -300,11 +293,10 @@ class Fetching {
     }
   }
 
-  private async explained(error: HubError | NoAnswer): Promise<string> {
+  private explained(error: Error): string {
     if (error instanceof HubError) return error.message;
     const { host } = new URL(this.files.url ?? this.settings.endpoint);
-    const why = error.url && (await this.platform.network.explain?.(error.url));
-    return `${this.files.name}: ${host} cannot be reached: ${printable(error.message, 200)}${why ? `: ${why}` : ""}`;
+    return `${this.files.name}: ${host} cannot be reached: ${printable(error.message, 200)}`;
   }
 
   private refuseOffline(reason: string): never {

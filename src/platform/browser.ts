@@ -2,8 +2,8 @@
 // own: nothing here is for the page's main thread.
 import { CheckpointError } from "../errors.ts";
 import { browserAssets } from "./browser_assets.ts";
-import { isKept, opfsFiles } from "./browser_opfs.ts";
 import { collectSoon, deviceMemory } from "./browser_memory.ts";
+import { isKept, opfsFiles } from "./browser_opfs.ts";
 import { isPicked, openBlob, pickedFiles } from "./browser_picked.ts";
 import { browserStore } from "./browser_store.ts";
 import { browserSurroundings, browserVersion, writeConsole } from "./browser_surroundings.ts";

@@ -164,22 +164,8 @@ export interface Store {
   lock(path: string, signal?: AbortSignal): Promise<() => Promise<void>>;
 }
 
-/** How requests go out. */
-export interface Network {
-  /** Whether an answer may be a redirect: a browser follows them by itself, and tells nothing of them. */
-  readonly sees_redirects: boolean;
-  /** Sends a request. A body that comes compressed is as the runtime gives it, and `content-encoding` says so where it is. */
-  fetch(
-    url: URL,
-    init: { method: string; headers: Record<string, string>; signal: AbortSignal },
-  ): Promise<Pick<Response, "status" | "headers" | "url" | "body">>;
-  /** What may be behind a request that got no answer, where the runtime's errors do not say it. */
-  explain?(url: URL): Promise<string>;
-}
-
 /** What surrounds a program. */
 export interface Surroundings {
-  readonly network: Network;
   /** A variable of the environment, where there is one and it may be seen. */
   environment(name: string): string | undefined;
   /** The user's own folder. */

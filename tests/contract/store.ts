@@ -88,12 +88,6 @@ export async function storeContract(store: Store & Files, disk: Disk): Promise<v
     await free();
     await (await store.lock(path("held")))();
   });
-}
-
-/** Where a lock is a file that says who holds it. */
-export async function lockFileContract(store: Store & Files, disk: Disk): Promise<void> {
-  const { folder } = disk;
-  const path = (...names: string[]) => store.join(folder, ...names);
 
   test("the lock of a process that is no more holds nobody, and one alone takes it", async () => {
     const free = await store.lock(path("model"));
