@@ -112,7 +112,7 @@ test("Stop stops the model; the conversation goes on", async () => {
   // At such a temperature it rambles on.
   await at(page).box.fill("Tell me a story.");
   await page.keyboard.press("Enter");
-  await page.locator(".figures.live", { hasText: /\d tokens/ }).waitFor();
+  await page.locator(".growing", { hasText: /.{40}/s }).waitFor();
   await at(page).stop.click();
   await at(page).retry.waitFor();
   await at(page).settings.click();
