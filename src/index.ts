@@ -79,6 +79,7 @@ export type { ChatTool, ToolCallContext } from "./generation/tools.ts";
 export { type DownloadOptions, download } from "./hub/download.ts";
 export type { ModelSource } from "./hub/find.ts";
 export { type CachedModel, type CacheOptions, models } from "./hub/models.ts";
+export type { PickedFile, PickedFolder } from "./hub/picked.ts";
 export type { DownloadProgress } from "./hub/progress.ts";
 export { env, type HubEnvironment, type HubOptions } from "./hub/settings.ts";
 export type { SnapshotOptions } from "./hub/snapshot.ts";

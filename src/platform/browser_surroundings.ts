@@ -10,6 +10,7 @@ const hexOf = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.to
 
 export const browserSurroundings: Surroundings = {
   environment: () => undefined,
+  page_origin: globalThis.location?.origin ?? "",
   // The root of the page's own files: what stands in the user's folder elsewhere is there.
   home_folder: () => "opfs:",
   path_of(url) {

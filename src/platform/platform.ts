@@ -112,8 +112,11 @@ export interface Files {
    * @throws WriteError
    */
   resume(path: string, identity: string): Promise<ResumableSink>;
-  /** Bytes that can still be written beside a path, or undefined where the system does not tell. */
-  free_space(path: string): Promise<number | undefined>;
+  /**
+   * Bytes that can still be written beside a path, or undefined where the system does not tell.
+   * @param needed - what is to be written: where the system only guesses, it is tried whether there is so much
+   */
+  free_space(path: string, needed?: number): Promise<number | undefined>;
   /** Begins a folder, to be closed or aborted. An empty one may be there. @throws WriteError when something else is, or it cannot be made */
   createFolder(path: string): Promise<FolderSink>;
 }
@@ -162,6 +165,8 @@ export interface Store {
    * @throws the signal's reason when aborted
    */
   lock(path: string, signal?: AbortSignal): Promise<() => Promise<void>>;
+  /** Whether what is kept stays until the user removes it. Absent where that goes without saying. */
+  persisted?(): Promise<boolean>;
 }
 
 /** What surrounds a program. */
@@ -176,6 +181,8 @@ export interface Surroundings {
   hasher(algorithm: "sha1" | "sha256"): { update(bytes: Uint8Array): void; hex(): string };
   /** Tells the user of the program what does not stop it. */
   warn(text: string): void;
+  /** The origin of the page that this runs in, whose requests are under the browser's rules. Absent where there is no page. */
+  readonly page_origin?: string;
 }
 
 /** Lays pages of files over pages of WebAssembly memories, through the runtime's FFI. */

@@ -88,6 +88,12 @@ export async function storeContract(store: Store & Files, disk: Disk): Promise<v
     await free();
     await (await store.lock(path("held")))();
   });
+}
+
+/** Where locks are files that say who holds them. */
+export async function deadLockContract(store: Store & Files, disk: Disk): Promise<void> {
+  const { folder } = disk;
+  const path = (...names: string[]) => store.join(folder, ...names);
 
   test("the lock of a process that is no more holds nobody, and one alone takes it", async () => {
     const free = await store.lock(path("model"));
