@@ -14,6 +14,7 @@ import type { PreTrainedModel } from "../model/pretrained.ts";
 import type { Sequence } from "../model/sequence.ts";
 import { Tensor } from "../tensor.ts";
 import { Answer, type AnswerOwner } from "./answer.ts";
+import { ChoiceRecorder } from "./expert_choices.ts";
 import { type GenerateInputs, negativePromptOf, type Prompt, promptOf, resolveLength } from "./generate_inputs.ts";
 import type { GenerateOutput, GenerationTimings } from "./generate_output.ts";
 import { IdRow } from "./id_row.ts";
@@ -61,6 +62,7 @@ export abstract class Generation implements AnswerOwner {
   protected companions: readonly Answer[] = [];
   protected over = false;
   protected readonly timings: GenerationTimings = { prompt_tokens: 0, prompt_ms: 0, new_tokens: 0, generate_ms: 0 };
+  private readonly choices: ChoiceRecorder | undefined;
   private readonly kept: { scores: Tensor[]; logits: Tensor[] } = { scores: [], logits: [] };
   private readonly logprobs: LogProbs[][];
   /** (prompt) */
@@ -110,6 +112,8 @@ export abstract class Generation implements AnswerOwner {
       return ids;
     });
     this.finished = this.ids.map(() => undefined);
+    if (inputs.experts_callback)
+      this.choices = new ChoiceRecorder(inputs.experts_callback, this.engine.shape, this.rows);
     this.logprobs = this.ids.map(() => []);
     if (inputs.streamer && copies > 1)
       throw new InputError(`streamer: expected one row for each prompt, found ${copies}`);
@@ -296,6 +300,9 @@ export abstract class Generation implements AnswerOwner {
         rows: Uint32Array.of(row),
         ...this.head(answer.row + copy, index),
       })),
+      ...(this.choices && index > 0 && answer.row < this.rows
+        ? { picked: this.choices.wants(answer.row, index, row) }
+        : {}),
     };
   }
 
@@ -343,6 +350,8 @@ export abstract class Generation implements AnswerOwner {
     for (const [i, { row, tokens: chosen }] of rows.entries()) {
       this.ids[row].set(tokens.subarray(i, i + 1), length);
       chosen.push(tokens[i]);
+      const before = chosen.length - 2;
+      if (this.choices && before >= 0) this.told.add(this.choices.chosen(row, before + 1, length - 1, chosen[before]));
       this.companions[row]?.tokens.push(tokens[i]);
     }
     this.count(rows.length);
