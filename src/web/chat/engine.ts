@@ -90,7 +90,8 @@ export interface Engine {
   faults(sampling: Sampling): Promise<ReadonlyMap<keyof Sampling, string>>;
 }
 
-const library = (): Promise<typeof Library> => import("../index.ts");
+/** What the page is built with stands beside it. */
+const library = () => import("../index.ts");
 
 const total =
   (onProgress: Watched["onProgress"], doing: Progress["doing"]) =>
@@ -211,6 +212,8 @@ export const engine: Engine = {
   faults,
   async download(name, { signal, onProgress }) {
     const { download } = await library();
+    // Without it, too, the model is stored; the browser may remove it when the disk fills.
+    void navigator.storage?.persist?.().catch(() => {});
     await download(name, { signal, progress_callback: total(onProgress, "download") });
   },
   async stored() {
