@@ -1,15 +1,8 @@
-// Which experts were chosen for each new token: those of the forward pass over the whole answer, in every way of generating
-// that can tell; and of transformers' router logits.
+// Which experts were chosen for each new token: those of transformers' router logits, and of the forward pass over the whole
+// answer where the host chooses tokens. expert_choices.test.ts has the ways in which the threads do.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import {
-  type ExpertChoices,
-  type GenerateInputs,
-  InputError,
-  MistralForCausalLM,
-  MixtralForCausalLM,
-  Tensor,
-} from "../../src/index.ts";
+import { type ExpertChoices, type GenerateInputs, MixtralForCausalLM, Tensor } from "../../src/index.ts";
 import { failure } from "../failure.ts";
 import { demo, fixture, json, safetensors } from "../fixtures.ts";
 
@@ -45,8 +38,6 @@ async function compare(model: MixtralForCausalLM, row: number[], told: readonly 
 }
 
 const ways: Record<string, GenerateInputs> = {
-  greedy: {},
-  sampled: { do_sample: true, temperature: 0.9, seed: 3 },
   "with a processor": { logits_processor: (_ids, scores) => scores },
   "with guidance": { guidance_scale: 1.5, negative_prompt_ids: [[7, 8, 9]] },
 };
@@ -61,22 +52,6 @@ for (const [name, options] of Object.entries(ways))
     assert.is(told.length, 11);
     await compare(model, row, told, ids.length);
   });
-
-test("several rows, which end one after the other", async () => {
-  await using model = await MixtralForCausalLM.from_pretrained(demo, { threads: 2 });
-  const told: ExpertChoices[] = [];
-  const free = await model.generate({ input_ids: [ids, ids.toReversed()], max_new_tokens: 10, eos_token_id: -1 });
-  const eos_token_id = (free as Tensor).tolist()[0][12];
-  const output = await model.generate({
-    ...{ input_ids: [ids, ids.toReversed()], max_new_tokens: 10, eos_token_id, return_dict_in_generate: true },
-    experts_callback: (choices) => void told.push(choices),
-  });
-  for (const [index, row] of (output.sequences.tolist() as number[][]).entries()) {
-    const end = row.indexOf(eos_token_id, ids.length) + 1 || row.length;
-    const own = told.filter((choices) => choices.row === index);
-    await compare(model, row.slice(0, end), own, ids.length);
-  }
-});
 
 test("those of transformers' router logits, for an answer that is laid down", async () => {
   const { plain } = json("fixtures/hf/base/inputs.json");
@@ -122,25 +97,6 @@ test("streams tell, too, and what the callback throws ends the call", async () =
       await failure(model.generate({ input_ids: ids, max_new_tokens: 6, experts_callback: callback }) as never),
       own,
     );
-});
-
-test("who has no experts, or cannot tell of them, says so", async () => {
-  const shape = {
-    ...{ vocab_size: 64, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2 },
-    ...{ num_attention_heads: 4, num_key_value_heads: 2 },
-  };
-  const refused = async (model: MixtralForCausalLM | MistralForCausalLM, options: object, words: RegExp) => {
-    const given = { input_ids: [5, 6], max_new_tokens: 2, experts_callback: () => {}, ...options };
-    const error = await failure(model.generate(given) as never);
-    assert.instance(error, InputError);
-    assert.match(error.message, words);
-  };
-  await using dense = await MistralForCausalLM.from_config(shape);
-  await refused(dense, {}, /^experts_callback: this model has no experts/);
-  await using model = await MixtralForCausalLM.from_config(shape);
-  await refused(model, { num_beams: 2 }, /^experts_callback: expected num_beams 1/);
-  await refused(model, { prompt_lookup_num_tokens: 2 }, /^experts_callback: expected no assistant_model/);
-  await refused(model, { experts_callback: 5 }, /^experts_callback: expected a function, found 5/);
 });
 
 test.run();

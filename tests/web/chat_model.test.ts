@@ -122,6 +122,27 @@ test("Stop stops the model; the conversation goes on", async () => {
   await context.close();
 });
 
+test("a thread that dies ends the answer; the page says so, and one button starts the model again and answers", async () => {
+  const { page, context } = await chat.open();
+  await ready(page);
+  const [thread] = await Promise.all(
+    page.workers().map(async (worker) => ({ worker, name: await worker.evaluate(() => self.name) })),
+  ).then((all) => all.filter(({ name }) => /\d$/.test(name)));
+  await thread.worker.evaluate(() => {
+    setTimeout(() => {
+      throw new Error("a thread that a test ends");
+    });
+  });
+  await at(page).box.fill(question);
+  await page.keyboard.press("Enter");
+  const alert = page.getByRole("alert").filter({ hasText: "The engine has stopped" });
+  await alert.getByText("a thread that a test ends").waitFor();
+  await alert.getByRole("button", { name: "Start again" }).click();
+  await at(page).retry.waitFor();
+  assert.equal(await texts(page), [question, answer]);
+  await context.close();
+});
+
 test("settings are refused in the library's words", async () => {
   const { page, context } = await chat.open();
   await ready(page);

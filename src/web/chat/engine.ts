@@ -1,21 +1,18 @@
 // The library as the page uses it: everything that is asked of tramontane/web is asked here.
 import { turnEnds } from "../../generation/turn_ends.ts";
 import type * as Library from "../../index.ts";
-import type { CachedModel, CausalLM, GenerateInputs, ModelInfo, Tokenizer, TurnEnd } from "../../index.ts";
+import type {
+  CachedModel,
+  CausalLM,
+  ExpertChoices,
+  GenerateInputs,
+  ModelInfo,
+  Tokenizer,
+  TurnEnd,
+} from "../../index.ts";
 import { demoFile } from "./demo_file.ts";
 import type { Progress } from "./progress.ts";
 import { type Sampling, samplingOptions } from "./sampling.ts";
-
-/** Which experts each layer chose for a token, the weightiest first. */
-export interface ExpertChoices {
-  readonly row: number;
-  readonly position: number;
-  readonly token: number;
-  /** (layers, chosen) */
-  readonly experts: Int32Array;
-  /** (layers, chosen) */
-  readonly weights: Float32Array;
-}
 
 /** How many experts there are, and how many of them a token passes in each layer. */
 export interface ExpertShape {
@@ -93,7 +90,8 @@ export interface Engine {
   faults(sampling: Sampling): Promise<ReadonlyMap<keyof Sampling, string>>;
 }
 
-const library = (): Promise<typeof Library> => import("../index.ts");
+/** What the page is built with stands beside it. */
+const library = () => import("../index.ts");
 
 const total =
   (onProgress: Watched["onProgress"], doing: Progress["doing"]) =>
@@ -151,7 +149,7 @@ class Loaded implements LoadedModel {
     const same = ({ role, content }: Said, i: number) =>
       session.messages[i]?.role === role && session.messages[i].content === content;
     if (session.messages.length !== before.length || !before.every(same)) session.load(before);
-    const options: GenerateInputs & { experts_callback?: (choices: ExpertChoices) => void } = {
+    const options: GenerateInputs = {
       ...samplingOptions(sampling),
       eos_token_id: turnEnds(this.model, this.tokenizer),
       seed,
@@ -214,6 +212,8 @@ export const engine: Engine = {
   faults,
   async download(name, { signal, onProgress }) {
     const { download } = await library();
+    // Without it, too, the model is stored; the browser may remove it when the disk fills.
+    void navigator.storage?.persist?.().catch(() => {});
     await download(name, { signal, progress_callback: total(onProgress, "download") });
   },
   async stored() {

@@ -1,5 +1,6 @@
 // Which experts the tokens of an answer chose, in each layer: what the heat map shows.
-import type { ExpertChoices, ExpertShape } from "../engine.ts";
+import type { ExpertChoices } from "../../../index.ts";
+import type { ExpertShape } from "../engine.ts";
 
 /** A trace as it is kept. */
 export interface StoredTrace {

@@ -6,12 +6,7 @@ import { FaultCard } from "./fault.tsx";
 import { Icon } from "./icons.tsx";
 
 /** What the demo model knows about. */
-const questions = [
-  "What is pesto made of?",
-  "What colour is ketchup?",
-  "What does mustard go with?",
-  "How does wasabi taste?",
-];
+const questions = ["What is pesto made of?", "What should I put on tacos?", "What is 4 plus 9?", "Tell me a story."];
 
 export function Welcome() {
   const now = model.value;
@@ -29,7 +24,7 @@ export function Welcome() {
       {demo && now.is !== "failed" && (
         <>
           <p class="hint">
-            The demo model is small and knows about condiments, nothing else. Ask it something, or bring a real one.
+            The demo model is small: it knows about condiments and little sums. Ask it something, or bring a real one.
           </p>
           <ul class="questions">
             {questions.map((question) => (
