@@ -1,8 +1,9 @@
 // npm run bench [-- PART… [MODEL…]]: measures the parts named, or all of them, and writes one report.
 //   PART            kernels model batches sharing assisted load threads length eager peers; only when named: whole (26 GB on
-//                   disk), formats and caches (what formats of weights and caches cost in perplexity and facts), first-run
-//                   (from npm install to the first token, beside others: hundreds of megabytes from the network), files (the
-//                   sizes and speeds of docs/choosing.md: up to memory's size on disk)
+//                   disk), limits (control groups of Linux: root alone can make them), formats and caches (what formats of
+//                   weights and caches cost in perplexity and facts), first-run (from npm install to the first token, beside
+//                   others: hundreds of megabytes from the network), files (the sizes and speeds of docs/choosing.md: up to
+//                   memory's size on disk)
 //   MODEL           for formats and caches: files, folders, folders of them; models/demo where none is named
 //   --text FILE     for formats and caches: the text whose perplexity is found (the demo model's)
 //   --no-facts      for formats: of models other than the demo, which are not asked about condiments
@@ -36,6 +37,7 @@ import { firstRun } from "./parts/first_run.ts";
 import { formats as weightFormats } from "./parts/formats.ts";
 import { kernels } from "./parts/kernels.ts";
 import { length } from "./parts/length.ts";
+import { limits } from "./parts/limits.ts";
 import { load } from "./parts/load.ts";
 import { model } from "./parts/model.ts";
 import { peers } from "./parts/peers.ts";
@@ -49,7 +51,7 @@ import { removeModels } from "./synth.ts";
 const parts: readonly Part[] = [kernels, model, peers, batches, sharing, assisted, threads, load, length, eager];
 
 const { values: options, positionals } = readArguments();
-const known = [...parts, whole, weightFormats, caches, firstRun, files];
+const known = [...parts, whole, limits, weightFormats, caches, firstRun, files];
 const isPart = (name: string) => known.some((part) => part.name === name);
 const models = positionals.filter((name) => !isPart(name) && existsSync(name));
 const unknown = positionals.find((name) => !isPart(name) && !models.includes(name));

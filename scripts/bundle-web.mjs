@@ -1,6 +1,7 @@
-// The browser's part of the build: dist/src/web/{index,engine}.js with all that they import → dist/web/{index,engine}.js, two
-// scripts that a page needs, beside the binaries in dist/wasm. And the same way for the tests that run in browsers.
-import { existsSync, readdirSync } from "node:fs";
+// The browser's part of the build: dist/src/web/{index,engine}.js with all that they import → dist/web/{index,engine}.js, the
+// page's script and its workers', and what both have in common; beside the binaries in dist/wasm. And the same way for the tests
+// that run in browsers.
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { build } from "esbuild";
 
@@ -35,12 +36,13 @@ async function bundle(entries, outdir, options = {}) {
 }
 
 /** @param dist - the folder with the compiled `src` */
-export const buildWeb = (dist) =>
-  bundle(
-    ["index", "engine"].map((name) => join(dist, "src", "web", `${name}.js`)).filter(existsSync),
-    join(dist, "web"),
-    { minify: true },
-  );
+export function buildWeb(dist) {
+  const entries = ["index", "engine"].map((name) => join(dist, "src", "web", `${name}.js`)).filter(existsSync);
+  const folder = join(dist, "web");
+  // What was common once has another name now.
+  rmSync(folder, { recursive: true, force: true });
+  return bundle(entries, folder, { minify: true, splitting: true, chunkNames: "common-[hash]" });
+}
 
 /**
  * Bundles the suites that run in a browser (NAME.worker.js, NAME.window.js), what they start threads of (NAME.thread.js), and
@@ -52,7 +54,7 @@ export async function buildSuites(dist) {
   const folder = join(dist, "tests", "web");
   const names = readdirSync(folder).filter((name) => /\.(worker|window|thread)\.js$/.test(name));
   await bundle(
-    [...names, "suite_page.js"].map((name) => join(folder, name)),
+    [...names, "suite_page.js", "calls.js"].map((name) => join(folder, name)),
     join(dist, "web-tests"),
     // Suites import for effects, though the package has none.
     { sourcemap: "inline", ignoreAnnotations: true },

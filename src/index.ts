@@ -111,13 +111,14 @@ export {
   FeatureExtractionPipeline,
   type Pooling,
 } from "./pipelines/feature_extraction.ts";
-export { type PipelineOf, type Pipelines, type PipelineTask, pipeline } from "./pipelines/load.ts";
+export { pipeline } from "./pipelines/load.ts";
 export { Pipeline } from "./pipelines/pipeline.ts";
 export {
   type FoundAnswer,
   type QuestionAnsweringOptions,
   QuestionAnsweringPipeline,
 } from "./pipelines/question_answering.ts";
+export type { PipelineOf, Pipelines, PipelineTask } from "./pipelines/tasks.ts";
 export {
   type LabelScore,
   type LabelScores,

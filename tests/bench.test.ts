@@ -52,12 +52,12 @@ test("a quick run reports on every part, and is compared with itself", () => {
 test("parts that run when named delete their files", () => {
   const folder = mkdtempSync(join(tmpdir(), "tramontane-bench-"));
   try {
-    const { status, stderr } = bench("whole", "files", "--quick", "--out", folder);
+    const { status, stderr } = bench("whole", "limits", "files", "--quick", "--out", folder);
     assert.is(status, 0, stderr);
     const report: Report = JSON.parse(readFileSync(join(folder, "report.json"), "utf8"));
     assert.equal(
       report.sections.map(({ name }) => name),
-      ["whole", "files"],
+      ["whole", "limits", "files"],
     );
     const named = ["auto", "75 %", "25 %"].map((budget) => `tiny Q4_0 ${budget} generated`);
     for (const name of [...named, "tiny Q3_K generated", "tiny Q8_0 computed", "tiny Q8_0 generated"])

@@ -226,6 +226,11 @@ export class Engine {
     cache.check();
   }
 
+  /** Whether a cache lies in this engine's memory. */
+  owns(cache: KeyValueCache): boolean {
+    return cache.isOf(this.owner);
+  }
+
   /** What cache files are written from and read into. */
   get cacheMemory(): CacheMemory {
     const { shape, pool, banks } = this;

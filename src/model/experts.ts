@@ -63,10 +63,7 @@ export class Experts {
       yield* this.phases.shared(view, "experts wanted", index, () =>
         pager.want(lane, index, expertsOf(wave), after, picks),
       );
-      // What is there is computed while the rest is read.
-      const late = ({ expert }: Assignment) => pager.isLate(lane, expert);
-      const turns = [...wave.filter((one) => !late(one)), ...wave.filter(late)];
-      yield* this.compute(view, layer, index, wave, turns);
+      yield* this.compute(view, layer, index, wave, pager.turns(lane, wave));
     }
   }
 

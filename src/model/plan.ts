@@ -18,6 +18,7 @@ import { multiplied, planWeights, type WeightPlan } from "../memory/plan.ts";
 import { memoryFormat } from "../memory/repack.ts";
 import { choosePaging } from "../paging/choose.ts";
 import type { PagingLayout } from "../paging/layout.ts";
+import { READERS } from "../paging/readers.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { BlockFormat } from "../quant/formats.ts";
 import type { MixShape } from "../quant/mixes.ts";
@@ -83,6 +84,9 @@ export interface EnginePlan {
 /** Of the free memory, what is left to caches at most where experts would take all. */
 const CACHE_SHARE = 1 / 12;
 
+/** What a thread takes for itself: its code and heap. Measured in Node: 10 MB, 8 MB of those that only read (bench: memory). */
+const THREAD_BYTES = 12e6;
+
 /** Rope types that are made for more positions than the model was trained for. */
 const STRETCHING: readonly RopeType[] = ["dynamic", "yarn", "longrope"];
 
@@ -126,39 +130,51 @@ export async function planEngine(
     checkpoint.files.every((file) => file.mappable),
   );
   const caches = cacheBytes(shape, context, options.kv_dtype ?? "f32");
-  const { paging, reason } = choosePaging(shape, weights, {
-    memory_budget: options.memory_budget,
-    mmap: options.mmap,
-    mapped: mapping.mapper !== undefined,
-    on_disk: checkpoint.files.every(({ handle }) => !("bytes" in handle)),
-    free,
-    weight_bytes: bytesOf(matrices),
-    beside: options.kv_bytes ?? Math.min(caches, (free ?? Infinity) * CACHE_SHARE),
-  });
-  const source: WeightSource = reason === undefined ? mapping : { mapper: undefined, reason };
   const logits = await WebAssembly.compile((await platform.wasm("logits.wasm")) as BufferSource);
   return askKernels(build.module, (kernels, memory) => {
-    const mapped = source.mapper !== undefined;
-    const as_stored = paging ? expertMatrices(weights) : [];
-    const memory_formats = [
-      ...new Set([...matrices.map((matrix) => memoryFormat(matrix, mapped)), ...as_stored.map(({ format }) => format)]),
-    ];
-    const packings = packingsOf(kernels, memory_formats, 1 + Math.max(0, ...copiesOf(weights).values()));
     const chunk_rows = options.chunk_size ?? CHUNK_ROWS;
     const head_size = weights.head?.weight.rows ?? 1;
     const pages = mostPages(context, shape.window, chunk_rows);
-    const state = planRunState(shape, kernels, packings, {
-      threads: teamSize(platform, options.threads),
-      chunk_rows,
-      between_rows: Math.min(chunk_rows, BETWEEN_ROWS),
-      head_rows: HEAD_ROWS,
-      whole_rows: weights.layers.some(({ experts }) =>
-        experts.some(({ w2 }) => w2.order || w2.format.row_head !== undefined),
-      ),
-      head_size,
-      pages,
-      logits_scratch: loadLogits(logits, memory).scratch_bytes(head_size),
+    /** What steps work in, by the formats that the weights have in memory. */
+    const stateOf = (mapped: boolean, as_stored: readonly MatrixRef[]) => {
+      const memory_formats = [
+        ...new Set([
+          ...matrices.map((matrix) => memoryFormat(matrix, mapped)),
+          ...as_stored.map(({ format }) => format),
+        ]),
+      ];
+      const packings = packingsOf(kernels, memory_formats, 1 + Math.max(0, ...copiesOf(weights).values()));
+      const state = planRunState(shape, kernels, packings, {
+        threads: teamSize(platform, options.threads),
+        chunk_rows,
+        between_rows: Math.min(chunk_rows, BETWEEN_ROWS),
+        head_rows: HEAD_ROWS,
+        whole_rows: weights.layers.some(({ experts }) =>
+          experts.some(({ w2 }) => w2.order || w2.format.row_head !== undefined),
+        ),
+        head_size,
+        pages,
+        logits_scratch: loadLogits(logits, memory).scratch_bytes(head_size),
+      });
+      return { memory_formats, packings, state };
+    };
+    const before = stateOf(mapping.mapper !== undefined, []);
+    const { paging, reason } = choosePaging(shape, weights, {
+      memory_budget: options.memory_budget,
+      mmap: options.mmap,
+      mapped: mapping.mapper !== undefined,
+      on_disk: checkpoint.files.every(({ handle }) => !("bytes" in handle)),
+      free,
+      weight_bytes: bytesOf(matrices),
+      beside:
+        (options.kv_bytes ?? Math.min(caches, (free ?? Infinity) * CACHE_SHARE)) +
+        before.state.end -
+        WORKSPACE_BYTES +
+        (before.state.threads + READERS) * THREAD_BYTES,
     });
+    const source: WeightSource = reason === undefined ? mapping : { mapper: undefined, reason };
+    const mapped = source.mapper !== undefined;
+    const { memory_formats, packings, state } = paging ? stateOf(false, expertMatrices(weights)) : before;
     const page_size = source.mapper?.page_size ?? DEFAULT_PAGE;
     const capacity = options.bank_bytes ? options.bank_bytes + state.end : MAX_BANK_BYTES;
     const plan = planWeights(shape, weights, state.end, page_size, capacity, mapped, paging);

@@ -7,12 +7,6 @@ import { layOutPaging, type PagingLayout } from "./layout.ts";
 /** Of the free memory, what is left to the system and to others where nothing else is said. */
 const LEFT_SHARE = 0.05;
 
-/**
- * Mapped weights may be so many times what is free: the system keeps what of them it can, and that is more than slots would
- * hold, which have to leave room for what may come. Measured with 1.07 times (bench: whole).
- */
-const MAPPED_SHARE = 1.1;
-
 export interface PagingChoice {
   readonly paging?: PagingLayout;
   /** Why experts come and go. */
@@ -30,7 +24,7 @@ export interface PagingOptions {
   readonly free: number | undefined;
   /** Of all matrices. */
   readonly weight_bytes: number;
-  /** Bytes that caches are to have at least, and what else the engine takes. */
+  /** Bytes that caches are to have at least, and what else the engine takes: what steps work in, and its threads. */
   readonly beside: number;
 }
 
@@ -56,7 +50,8 @@ export function choosePaging(shape: ModelShape, weights: MixtralWeights, options
   }
   const room = Math.floor(free * (1 - LEFT_SHARE) - others);
   if (bytes <= room || mmap === true || made || !on_disk) return {};
-  if (mapped && weight_bytes <= free * MAPPED_SHARE) return {};
+  // Mapped weights leave room by themselves; but the system, which knows no experts, keeps the wrong ones when it must choose.
+  if (mapped && weight_bytes <= free) return {};
   // Too little even for a step: mapped weights come and go as the system likes.
   const reason = `experts take ${bytes} bytes, of ${free} bytes of free memory ${room} are left for them`;
   try {

@@ -71,10 +71,11 @@ export class Pager {
     for (let expert = first[layer + 1]; expert < end; expert++) yield expert;
   }
 
-  /** Whether an expert had to be asked for when it was wanted. */
-  isLate(lane: 0 | 1, expert: number): boolean {
+  /** A wave in the order in which its experts are begun: what is there is computed while the rest is read. */
+  turns<T extends { readonly expert: number }>(lane: 0 | 1, wave: readonly T[]): readonly T[] {
     const { late } = this.table.words;
-    return late[lane * (late.length / 2) + expert] !== 0;
+    const isLate = ({ expert }: T) => late[lane * (late.length / 2) + expert] !== 0;
+    return [...wave.filter((one) => !isLate(one)), ...wave.filter(isLate)];
   }
 
   /** Returns when an expert's w1 and w3, or its w2, are there. @throws an error when they cannot be read */

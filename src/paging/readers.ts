@@ -8,7 +8,7 @@ import type { ReaderSetup } from "./reader.ts";
 import { type PagingCounts, PagingTable, pagingWords } from "./table.ts";
 
 /** Threads that read: a disk wants several requests at a time. */
-const READERS = 4;
+export const READERS = 4;
 
 /** What `model.info()` tells of experts on demand. */
 export interface ExpertsInfo extends PagingCounts {

@@ -38,9 +38,12 @@ function split(path: string): { folder: Picked | undefined; name: string } {
 /** One read: a Blob's bytes come in a buffer of their own, and are copied from there. */
 const READ_BYTES = 1 << 22;
 
-/** What reading a Blob throws where its file was written to or is gone since it was picked. */
+/**
+ * Whether reading a Blob failed since its file was written to or is gone: so says Chromium always, and Firefox, in its words,
+ * where the file is gone. A file that was written to Firefox reads as it is now.
+ */
 const isChanged = (cause: unknown): boolean =>
-  ["NotReadableError", "NotFoundError"].includes((cause as { name?: string }).name ?? "");
+  /^(NotReadableError|NotFoundError|AbortError|NS_ERROR_FILE\w+)$/.test((cause as { name?: string }).name ?? "");
 
 function refusal(path: string, cause: unknown): CheckpointError {
   const why = isChanged(cause)

@@ -169,8 +169,22 @@ export interface Store {
   persisted?(): Promise<boolean>;
 }
 
+/** How requests go out. */
+export interface Network {
+  /** Whether an answer may be a redirect: a browser follows them by itself, and tells nothing of them. */
+  readonly sees_redirects: boolean;
+  /** Sends a request. A body that comes compressed is as the runtime gives it, and `content-encoding` says so where it is. */
+  fetch(
+    url: URL,
+    init: { method: string; headers: Record<string, string>; signal: AbortSignal },
+  ): Promise<Pick<Response, "status" | "headers" | "url" | "body">>;
+  /** What may be behind a request that got no answer, where the runtime's errors do not say it. */
+  explain?(url: URL): Promise<string>;
+}
+
 /** What surrounds a program. */
 export interface Surroundings {
+  readonly network: Network;
   /** A variable of the environment, where there is one and it may be seen. */
   environment(name: string): string | undefined;
   /** The user's own folder. */
@@ -181,8 +195,6 @@ export interface Surroundings {
   hasher(algorithm: "sha1" | "sha256"): { update(bytes: Uint8Array): void; hex(): string };
   /** Tells the user of the program what does not stop it. */
   warn(text: string): void;
-  /** The origin of the page that this runs in, whose requests are under the browser's rules. Absent where there is no page. */
-  readonly page_origin?: string;
 }
 
 /** Lays pages of files over pages of WebAssembly memories, through the runtime's FFI. */
@@ -203,6 +215,8 @@ export interface Mapper {
 export interface Mapping {
   /** The mapper, or the reason why files cannot be mapped here. Decided once. */
   mapper(): Promise<Mapper | { reason: string }>;
+  /** Has memories collected soon that nobody refers to any more, where the runtime would put that off and maps nothing. */
+  collect?(memories: readonly WebAssembly.Memory[]): void;
 }
 
 /** A thread of the team, as the host sees it. */

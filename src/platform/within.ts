@@ -32,6 +32,7 @@ class Line {
   close(): void {
     this.closed = true;
     this.messages.length = 0;
+    this.listeners.length = 0; // and all that they refer to
   }
 
   private wake(): void {

@@ -160,6 +160,23 @@ test("--profile tells the time of operations and layers, and writes a trace", as
   }
 });
 
+test("--profile tells of experts that come when they are needed", async () => {
+  const args = ["generate", ...model, "-n", "6", "--threads", "2", "--profile", "--memory-budget", "20%", "Pesto"];
+  const { status, stderr } = await tramontane(args);
+  assert.is(status, 0, stderr);
+  const [, share, wanted, read, waited, now] =
+    /^experts: (\d+\.\d) % of (\d+) were there when they were wanted; (\d+\.\d) MB read, for which each thread waited (\d+\.\d) s; (\d+\.\d) MB are there now$/m.exec(
+      stderr,
+    ) ?? [];
+  assert.ok(waited, stderr);
+  // Of 48 experts of 393 kB, a fifth are there; each of five tokens wants two in each of six layers.
+  assert.ok(Number(share) < 100 && Number(wanted) >= 5 * 6 * 2, stderr);
+  assert.ok(Number(now) > 0 && Number(now) <= 0.2 * 48 * 0.394, stderr);
+  assert.ok(Number(read) > Number(now), stderr);
+  const all = await tramontane(["generate", ...model, "-n", "2", "--profile", "Pesto"]);
+  assert.not.match(all.stderr, /^experts: /m);
+});
+
 test("-n bounds the answer", async () => {
   const { stdout } = await tramontane(["generate", ...model, "--json", "-n", "3", "Recipe for pesto"]);
   assert.is(JSON.parse(stdout).generated_tokens, 3);

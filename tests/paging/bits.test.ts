@@ -6,9 +6,11 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
+  AutoConfig,
   InputError,
   type LoadOptions,
   MemoryError,
+  type MixtralConfig,
   MixtralForCausalLM,
   type Tensor,
   TramontaneError,
@@ -99,6 +101,27 @@ test("budgets that cannot be kept are refused by name", async () => {
   await refused(InputError, /mmap: true maps all/, { memory_budget: 0.5, mmap: true });
   await refused(InputError, /is made while the model loads/, { memory_budget: 0.5, dtype: "q4_0" });
 });
+
+test("a chunk of a prompt reads each expert once, however few there is room for", async () => {
+  const path = fixture("fixtures/hf/base");
+  const config = (await AutoConfig.from_pretrained(path)) as MixtralConfig;
+  const expert = 3 * config.intermediate_size * config.hidden_size * 4; // F32
+  const prompt = Array.from({ length: 120 }, (_, i) => (i * 37 + ((i * i) % 11)) % 100);
+  for (const memory_budget of [0.13, 0.4, 0.8]) {
+    await using model = await MixtralForCausalLM.from_pretrained(path, { memory_budget, chunk_size: 128, threads: 2 });
+    const { router_logits } = await model({ input_ids: prompt, output_router_logits: true });
+    // So many tokens want them all.
+    for (const layer of router_logits!) assert.is(pickedOf(layer.tolist() as number[][]).size, 8);
+    const all = config.num_hidden_layers * config.num_local_experts;
+    const { read_bytes, hits, misses } = model.info().experts!;
+    assert.is(read_bytes, all * expert, `${memory_budget}`);
+    assert.is(hits + misses, all, `${memory_budget}`);
+  }
+});
+
+/** The two experts of each row, of all rows. */
+const pickedOf = (rows: readonly number[][]) =>
+  new Set(rows.flatMap((row) => [...row.keys()].sort((a, b) => row[b] - row[a]).slice(0, 2)));
 
 test("all experts fit: nothing comes and goes", async () => {
   await using model = await MixtralForCausalLM.from_pretrained(demo, { memory_budget: 1 });

@@ -13,6 +13,21 @@ export interface Held {
   readonly handles: number;
 }
 
+/** Deno reads files by a pool of threads that grows with the work and shrinks when it likes. */
+const POOLED = /^tokio-/;
+
+/** Threads but for those of a runtime's pool. One may end while they are listed. */
+function threads(): number {
+  const names = readdirSync("/proc/self/task").map((task) => {
+    try {
+      return readFileSync(`/proc/self/task/${task}/comm`, "utf8");
+    } catch {
+      return undefined;
+    }
+  });
+  return names.filter((name) => name !== undefined && !POOLED.test(name)).length;
+}
+
 export function held(): Held {
   const status = readFileSync("/proc/self/status", "utf8");
   const figure = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)![1]);
@@ -21,7 +36,7 @@ export function held(): Held {
     addresses_GiB: figure("VmSize") / 2 ** 20,
     resident_MiB: figure("VmRSS") / 2 ** 10,
     heap_MiB: process.memoryUsage().heapUsed / 2 ** 20,
-    threads: figure("Threads"),
+    threads: threads(),
     maps: maps.length,
     mapped: maps.filter((line) => /\.(safetensors|gguf)$/.test(line)).length,
     handles: readdirSync("/proc/self/fd").length,

@@ -29,7 +29,9 @@ async function write(name: string, bytes: Uint8Array): Promise<string> {
 const refuse = async (): Promise<never> => {
   throw new Error("what was picked is in no folder of the page's");
 };
+const firefox = browser.version.startsWith("Firefox");
 const disk: Disk = {
+  tells_changes: !firefox,
   folder: "",
   make: write,
   replace: async (name, bytes) => void (await write(name, bytes)),
@@ -89,13 +91,15 @@ test("picked files are in a folder, by their names", async () => {
   await file.close();
 });
 
-test("a picked file that is written to is found changed", async () => {
-  const file = await browser.open(await write("changing", pattern(100)));
-  assert.is(await file.state!(), "same");
-  await write("changing", pattern(200));
-  assert.is(await file.state!(), "changed");
-  await failure(() => file.read(0, new Uint8Array(8)), CheckpointError, /was changed or replaced/);
-});
+// Firefox tells of it where the file was replaced and its place is empty, and reads what is there now where it is not.
+if (!firefox)
+  test("a picked file that is written to is found changed", async () => {
+    const file = await browser.open(await write("changing", pattern(100)));
+    assert.is(await file.state!(), "same");
+    await write("changing", pattern(200));
+    assert.is(await file.state!(), "changed");
+    await failure(() => file.read(0, new Uint8Array(8)), CheckpointError, /was changed or replaced/);
+  });
 
 test("a page has no files of the system's, no environment and no file: URLs", async () => {
   assert.is(await browser.stat("/etc/passwd"), null);
