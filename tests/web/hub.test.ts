@@ -92,18 +92,22 @@ test("what the server cuts is gone on with, in the same call and in a later one"
   assert.ok(sent() >= 2 * large.length - 2 * 2 ** 24 - 6_000_000 && sent() <= large.length + 2 * 2 ** 24, `${sent()}`);
 });
 
+/** Waits until so much of a download is noted that it shows when it is gone on with. */
+async function untilNoted(tab: Tab): Promise<void> {
+  for (let bytes = 0; bytes < 4_500_000; ) {
+    bytes = (await tab.call<{ bytes: number }[]>("list"))[0]?.bytes ?? 0;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
 test("a page that is loaded anew goes on from what is there", async () => {
   const tab = await stage.tab();
   let slow = true;
   hub.fault(({ path }, answer) =>
-    slow && path === `/${etag}` && answer.body ? { ...answer, drip: { bytes: 2 ** 20, ms: 250 } } : undefined,
+    slow && path === `/${etag}` && answer.body ? { ...answer, drip: { bytes: 2 ** 18, ms: 200 } } : undefined,
   );
-  tab.call("download", { source: ID, watch: true }).catch(() => {});
-  for (let at = 0; at < 12_000_000; ) {
-    const told = await tab.call<{ status: string; loaded: number }[]>("told");
-    at = told.findLast(({ status }) => status === "progress_total")?.loaded ?? 0;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  tab.call("download", { source: ID }).catch(() => {});
+  await untilNoted(tab);
   await tab.load(stage.server.url, stage.env);
   slow = false;
   const [model] = await tab.call<{ complete: boolean; bytes: number }[]>("list");
@@ -163,14 +167,10 @@ test("where the tab that downloads is closed, the other goes on", async () => {
   const context = await stage.context();
   const [one, two] = [await stage.tab(context), await stage.tab(context)];
   hub.fault(({ path }, answer) =>
-    path === `/${etag}` && answer.body ? { ...answer, drip: { bytes: 2 ** 20, ms: 250 } } : undefined,
+    path === `/${etag}` && answer.body ? { ...answer, drip: { bytes: 2 ** 18, ms: 200 } } : undefined,
   );
-  one.call("download", { source: ID, watch: true }).catch(() => {});
-  for (let at = 0; at < 12_000_000; ) {
-    const told = await one.call<{ status: string; loaded: number }[]>("told");
-    at = told.findLast(({ status }) => status === "progress_total")?.loaded ?? 0;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  one.call("download", { source: ID }).catch(() => {});
+  await untilNoted(two);
   const second = two.call("download", { source: ID });
   await new Promise((resolve) => setTimeout(resolve, 300));
   hub.seen.length = 0;
@@ -194,8 +194,13 @@ test("without room for it nothing is downloaded, and what would be needed is sai
 test("what keeps a page from a server is said", async () => {
   const tab = await stage.tab();
   hub.reset();
+  // An isolated page cannot look whether a server is there that names no page.
   const closed = await tab.failure("download", { source: ID });
-  assert.match(closed, /cannot be reached: .*the server is there, but does not let pages of .* \(CORS\)/);
+  assert.match(closed, /cannot be reached: .*the server is not there, or does not let pages of .* \(CORS\)/);
+  const other = await Stage.set(false);
+  const refused = await (await other.tab()).failure("download", { source: ID });
+  await other.close();
+  assert.match(refused, /cannot be reached: .*the server is there, but does not let pages of .* \(CORS\)/);
   const gone = await tab.failure("download", { source: ID, options: { endpoint: "http://127.0.0.1:9" } });
   assert.match(gone, /127\.0\.0\.1:9 cannot be reached: .*the server is not there, or .*connect-src/);
 });

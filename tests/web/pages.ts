@@ -72,8 +72,10 @@ export class Stage {
     this.hub = hub;
   }
 
-  static async set(): Promise<Stage> {
+  /** @param isolated - whether pages are cross-origin isolated */
+  static async set(isolated = true): Promise<Stage> {
     const server = await startServer({
+      isolated,
       csp: "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self' http://127.0.0.1:*",
       pages: { "/calls": '<!doctype html><title>calls</title><script type="module" src="/web/calls.js"></script>' },
     });

@@ -1,5 +1,5 @@
-// Downloads into a page's own files, and models from there, from URLs and from what was picked: against a hub on this machine that
-// lets pages ask as the real one does. Tabs are closed and reloaded in the middle.
+// Where a page's models come from: ids, URLs of files and of folders, kept and not, what was picked; with the bits of Node. And
+// what goes along with a request. The rest of downloads is in hub.test.ts.
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -29,7 +29,6 @@ const sha = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("he
 const gguf = fixture("fixtures/gguf/models/Q8_0.gguf");
 const base = fixture("fixtures/hf/base");
 const configs = { "config.json": '{"model_type":"mixtral"}', "tokenizer.json": "{}" };
-const CACHE = "opfs:/.cache/huggingface/hub";
 
 async function nodeHash(path: string): Promise<string> {
   await using model = await MixtralForCausalLM.from_pretrained(path, { threads: 2 });
@@ -56,7 +55,7 @@ async function start(page: Page): Promise<void> {
   await page.evaluate(async () => {
     const scope = window as any;
     const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
-    const worker = new Worker("/web/hub.thread.js", { type: "module" });
+    const worker = new Worker("/web/sources.thread.js", { type: "module" });
     let count = 0;
     scope.call = (name: string, ...args: unknown[]) =>
       new Promise((resolve, reject) => {
@@ -99,154 +98,15 @@ const bytesAsked = () =>
     .reduce((sum, [, from, to]) => sum + Number(to) + 1 - Number(from), 0);
 
 const commit = () => hub.commit("owner/model", { ...configs, "model.safetensors": large });
-/** Answers of large files come slowly from now on. */
-const slow = (bytes = 2 ** 18, ms = 40) =>
-  hub.fault(({ host }, answer) => (host === "cdn" ? { ...answer, drip: { bytes, ms } } : undefined));
-
-/** Waits until something is noted of a file that is under way, and tells how much. */
-async function noted(call: Call): Promise<number> {
-  for (let tries = 0; tries < 200; tries++) {
-    const [model] = await call("list");
-    if (model?.bytes > 0 && !model.complete && model.bytes > 1000) return model.bytes;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error("nothing was noted");
-}
-
-test("a model comes into the page's files: what was asked, what is there, listed, measured, removed", async () => {
-  const { commit: sha1 } = commit();
+test("nothing goes along that is not needed: no cookie, no token, and no question beforehand", async () => {
+  commit();
   const { call } = await openTab();
   await context.addCookies([{ name: "secret", value: "1", url: endpoint }]);
   const folder = await call("download", "owner/model", { endpoint });
-  assert.is(folder, `${CACHE}/models--owner--model/snapshots/${sha1}`);
   assert.is(await call("read", `${folder}/model.safetensors`), sha(large));
-  assert.equal(await call("tree", `${CACHE}/models--owner--model`), [
-    "refs/main",
-    ...["config.json", "model.safetensors", "tokenizer.json"].map((name) => `snapshots/${sha1}/${name}`),
-    `trees/${sha1}.json`,
-  ]);
-  assert.equal(
-    await call("tree", CACHE).then((names: string[]) => names.filter((name) => /lock|partial|incomplete/.test(name))),
-    [],
-  );
   assert.is(bytesAsked(), LARGE);
   assert.is(hub.seen.filter(({ method }) => method !== "GET").length, 0, "neither HEAD nor a preflight");
   assert.not(hub.seen.some(({ headers }) => headers["cookie"] || headers["authorization"]));
-  const told: { status: string; loaded: number; total: number }[] = await call("told");
-  const all = told.filter(({ status }) => status === "progress_total").map(({ loaded }) => loaded);
-  assert.ok(all.every((loaded, i) => i === 0 || loaded >= all[i - 1]));
-  assert.is(all.at(-1), LARGE + 26 + 2 - (26 - configs["config.json"].length));
-  const [model] = await call("list");
-  assert.equal({ name: model.name, complete: model.complete }, { name: "owner/model", complete: true });
-  const usage = await call("usage");
-  assert.is(usage.bytes, model.bytes);
-  assert.ok(usage.bytes >= LARGE && usage.quota > usage.bytes);
-  assert.is(usage.persisted, false);
-  hub.reset();
-  assert.is(await call("download", "owner/model", { endpoint }), folder);
-  assert.equal(
-    hub.seen.map(({ path }) => path),
-    ["/api/models/owner/model/revision/main"],
-  );
-  hub.fault(() => "cut");
-  assert.is(await call("download", "owner/model", { endpoint }), folder, "without a hub what is there has to do");
-  await call("remove", "owner/model");
-  assert.equal(await call("list"), []);
-  await refused(call("remove", "owner/model"), /InputError.*expected a model in opfs:/);
-});
-
-test("a tab that is closed in the middle: another goes on from what is there", async () => {
-  commit();
-  slow();
-  const { page, call } = await openTab();
-  const watcher = await openTab();
-  call("download", "owner/model", { endpoint }).catch(() => {});
-  const there = await noted(watcher.call);
-  await page.close();
-  hub.reset();
-  const folder = await watcher.call("download", "owner/model", { endpoint });
-  assert.is(await watcher.call("read", `${folder}/model.safetensors`), sha(large));
-  const asked = bytesAsked();
-  console.log(`# closed with ${there} bytes noted; asked for ${asked} of ${LARGE} again`);
-  assert.ok(asked < LARGE && asked >= LARGE / 20, String(asked));
-});
-
-test("a reload in the middle goes on", async () => {
-  commit();
-  slow();
-  const { page, call } = await openTab();
-  call("download", "owner/model", { endpoint }).catch(() => {});
-  await noted(call);
-  await page.reload();
-  hub.reset();
-  await start(page);
-  const folder = await call("download", "owner/model", { endpoint });
-  assert.is(await call("read", `${folder}/model.safetensors`), sha(large));
-  assert.ok(bytesAsked() < LARGE, String(bytesAsked()));
-});
-
-test("of two tabs one fetches a model, and the other waits for it, or goes on where it is closed", async () => {
-  commit();
-  slow(2 ** 20, 20);
-  const [one, two] = [await openTab(), await openTab()];
-  const folders = await Promise.all([one, two].map(({ call }) => call("download", "owner/model", { endpoint })));
-  assert.is(folders[0], folders[1]);
-  assert.is(bytesAsked(), LARGE);
-  assert.is(await two.call("read", `${folders[0]}/model.safetensors`), sha(large));
-  await one.call("remove", "owner/model");
-
-  hub.reset();
-  slow();
-  one.call("download", "owner/model", { endpoint }).catch(() => {});
-  await noted(two.call);
-  const waiting = two.call("download", "owner/model", { endpoint });
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  await one.page.close();
-  hub.reset();
-  assert.is(await two.call("read", `${await waiting}/model.safetensors`), sha(large));
-  assert.ok(bytesAsked() < LARGE, String(bytesAsked()));
-});
-
-test("connections that are cut are gone on with, and wrong bytes are refused", async () => {
-  commit();
-  let cuts = 0;
-  hub.fault(({ host }, answer) => (host === "cdn" && cuts++ < 3 ? { ...answer, cut: 2 ** 22 } : undefined));
-  const { call } = await openTab();
-  const folder = await call("download", "owner/model", { endpoint });
-  assert.is(await call("read", `${folder}/model.safetensors`), sha(large));
-  assert.is(cuts > 3, true);
-  assert.ok(bytesAsked() < LARGE + 3 * 2 ** 24);
-
-  hub.commit("owner/wrong", { ...configs, "model.safetensors": large });
-  hub.fault(({ host }, answer) => {
-    if (host !== "cdn") return undefined;
-    const body = Uint8Array.from(answer.body as Uint8Array);
-    body[9] ^= 1;
-    return { ...answer, body };
-  });
-  await refused(
-    call("download", "owner/wrong", { endpoint }),
-    /HubError: .*the bytes that came are not those of sha256 [0-9a-f]{64}.*nothing of them was kept/,
-  );
-  const names: string[] = await call("tree", CACHE);
-  assert.not(
-    names.some((name) => /wrong.*(incomplete|safetensors)/.test(name)),
-    names.join("\n"),
-  );
-});
-
-test("an abort ends it with the signal's reason, and what came is kept", async () => {
-  commit();
-  slow();
-  const { call } = await openTab();
-  const download = call("download", "owner/model", { endpoint });
-  download.catch(() => {});
-  await noted(call);
-  await call("abort", "enough");
-  await refused(download, /Error: enough/);
-  hub.reset();
-  await call("download", "owner/model", { endpoint });
-  assert.ok(bytesAsked() < LARGE, String(bytesAsked()));
 });
 
 test("what the browser lets the page keep is looked at first, and said", async () => {
@@ -256,7 +116,7 @@ test("what the browser lets the page keep is looked at first, and said", async (
   await session.send("Storage.overrideQuotaForOrigin", { origin: server.url, quotaSize: 2e7 });
   await refused(
     call("download", "owner/model", { endpoint }),
-    /WriteError: owner\/model: 0\.05 GB are to be downloaded, 0\.0[12] GB more may be kept by this page: .*models\.remove.*persist.*cache: false/,
+    /WriteError: owner\/model: 0\.05 GB are to be downloaded, 0\.0[12] GB are free .*remove other models .*request_persistence.*cache: false/,
   );
   assert.is(bytesAsked(), 0);
   assert.match(
@@ -265,35 +125,6 @@ test("what the browser lets the page keep is looked at first, and said", async (
   );
   await session.send("Storage.overrideQuotaForOrigin", { origin: server.url });
   await call("download", "owner/model", { endpoint });
-});
-
-test("the token goes to the endpoint's own host alone", async () => {
-  const { repository } = commit();
-  repository.private_to = "hf_secret";
-  const { call } = await openTab();
-  await refused(call("download", "owner/model", { endpoint }), /HubError.*private.*answered 401/);
-  hub.reset();
-  await call("download", "owner/model", { endpoint, token: "hf_secret" });
-  const asked = hub.seen.filter(({ method }) => method === "GET");
-  assert.ok(
-    asked.filter(({ host }) => host === "hub").every(({ headers }) => headers["authorization"] === "Bearer hf_secret"),
-  );
-  assert.ok(asked.some(({ host }) => host === "cdn"));
-  assert.not(asked.some(({ host, headers }) => host === "cdn" && headers["authorization"]));
-});
-
-test("a server that lets no page read it is told apart from one that is not there", async () => {
-  commit();
-  hub.cors = false;
-  const { call } = await openTab();
-  await refused(
-    call("download", "owner/model", { endpoint }),
-    new RegExp(`HubError: owner/model: .* cannot be reached: .*${server.url}.*CORS`),
-  );
-  await refused(
-    call("logits", "http://127.0.0.1:9/m.gguf"),
-    /HubError: .*127\.0\.0\.1:9 cannot be reached: .*the network or the server is down; or it lets no page.*CORS.*connect-src/,
-  );
 });
 
 test("the same bits as in Node: by hub id, by URL, by a folder's URL, kept and not, whole and by a quarter", async () => {
