@@ -85,6 +85,37 @@ test("a long file is gone on with behind its last mark, and begun anew where it 
   await failure(() => other.write(pattern(1)), WriteError, /given up/);
 });
 
+test("a worker that is ended holds no lock and no file any more", async () => {
+  const disk = await opfsDisk();
+  const path = `${disk.folder}/held`;
+  const worker = new Worker(new URL("./holding.thread.js", import.meta.url), { type: "module" });
+  await new Promise<void>((resolve, reject) => {
+    worker.onmessage = () => resolve();
+    worker.onerror = ({ message }) => reject(new Error(message));
+    worker.postMessage(path);
+  });
+  let free: (() => Promise<void>) | undefined;
+  const waiting = browser.lock(path).then((unlock) => (free = unlock));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.is(free, undefined);
+  worker.terminate();
+  await waiting;
+  const file = await browser.patch(path);
+  assert.is(file.size, 100, "what it had written is there");
+  await file.close();
+  await free!();
+});
+
+test("how much can still be kept is told, and tried", async () => {
+  const disk = await opfsDisk();
+  assert.ok((await browser.free_space(disk.folder, 2 ** 28))! >= 2 ** 28);
+  assert.not(
+    (await browser.list("opfs:")).some((name) => name.startsWith("room")),
+    "nothing is left of trying",
+  );
+  assert.is(await browser.persisted!(), false);
+});
+
 test("who writes a file is alone with it", async () => {
   const disk = await opfsDisk();
   const path = `${disk.folder}/file`;

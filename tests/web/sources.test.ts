@@ -190,4 +190,54 @@ test("picked files and folders are read in place", async () => {
   );
 });
 
+test("a page passes what was picked to its engine, and asks that it is kept", async () => {
+  const { page } = await openTab();
+  await page.evaluate(() => {
+    const input = document.createElement("input");
+    Object.assign(input, { type: "file", multiple: true });
+    document.body.append(input);
+  });
+  await page.setInputFiles(
+    "input",
+    readdirSync(base).map((name) => join(base, name)),
+  );
+  // As text: tsc would write another import.
+  await page.evaluate("import('/web/index.js').then((library) => void Object.assign(globalThis, { library }))");
+  const found = await page.evaluate(
+    async ([folder, ids]) => {
+      const { library } = globalThis as unknown as { library: typeof import("../../src/web/index.ts") };
+      const files = document.querySelector("input")!.files!;
+      const values: number[][] = [];
+      const url = new URL(folder, location.href);
+      for (const source of [files, [...files], url, url.href] as const) {
+        const model = await library.MixtralForCausalLM.from_pretrained(source as FileList, { threads: 1 });
+        const { logits } = await model({ input_ids: ids });
+        values.push(Array.from(logits.data as Float32Array));
+        await model.dispose();
+      }
+      const error = await library.MixtralForCausalLM.from_pretrained([new File(["x"], "a.png")]).catch(
+        (cause) => cause,
+      );
+      return {
+        values,
+        error: `${error instanceof library.CheckpointError} ${error.message}`,
+        asked: await library.request_persistence(),
+        usage: await library.models.usage(),
+        list: await library.models.list(),
+      };
+    },
+    ["/fixture/fixtures/hf/base/", [1, 5, 9, 33]] as const,
+  );
+  await using model = await MixtralForCausalLM.from_pretrained(base, { threads: 1 });
+  const { logits } = await model({ input_ids: [1, 5, 9, 33] });
+  for (const values of found.values) assert.equal(values, Array.from(logits.data as Float32Array));
+  assert.match(found.error, /^true a\.png: /);
+  assert.type(found.asked, "boolean");
+  assert.is(found.usage.persisted, found.asked);
+  assert.equal(
+    found.list.map(({ name, complete }) => [name, complete]),
+    [[`${server.url}/fixture/fixtures/hf/base/`, true]],
+  );
+});
+
 test.run();
