@@ -41,7 +41,7 @@ export function buildWeb(dist) {
   const folder = join(dist, "web");
   // What was common once has another name now.
   rmSync(folder, { recursive: true, force: true });
-  return bundle(entries, folder, { minify: true, splitting: true, chunkNames: "common-[hash]" });
+  return bundle(entries, folder, { minify: true, splitting: true, chunkNames: "[name]-[hash]" });
 }
 
 /**
@@ -54,7 +54,7 @@ export async function buildSuites(dist) {
   const folder = join(dist, "tests", "web");
   const names = readdirSync(folder).filter((name) => /\.(worker|window|thread)\.js$/.test(name));
   await bundle(
-    [...names, "suite_page.js", "calls.js"].map((name) => join(folder, name)),
+    [...names, "suite_page.js"].map((name) => join(folder, name)),
     join(dist, "web-tests"),
     // Suites import for effects, though the package has none.
     { sourcemap: "inline", ignoreAnnotations: true },

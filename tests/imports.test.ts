@@ -40,7 +40,7 @@ const layers = [
   "web",
 ];
 
-/** Which layer may import which package. */
+/** Which layer, or which folder of one, may import which package. */
 const packages: Record<string, string> = {
   koffi: "platform",
   "bun:ffi": "platform",
@@ -48,7 +48,14 @@ const packages: Record<string, string> = {
   "@noble/hashes/sha2.js": "platform",
   "@huggingface/jinja": "text",
   commander: "cli",
+  preact: "web/chat",
+  "preact/hooks": "web/chat",
+  "@preact/signals": "web/chat",
+  marked: "web/chat",
 };
+
+const allows = (place: string | undefined, name: string): boolean =>
+  place !== undefined && name.startsWith(`${place}/`);
 
 interface Source {
   readonly name: string;
@@ -61,7 +68,7 @@ interface Source {
 const src = join(root, "src");
 const sources: Source[] = readdirSync(src, { recursive: true, encoding: "utf8" })
   .map((name) => name.replaceAll("\\", "/"))
-  .filter((name) => name.endsWith(".ts"))
+  .filter((name) => /\.tsx?$/.test(name))
   .map((name) => {
     const code = readFileSync(join(src, name), "utf8").replace(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, "");
     const imports = [...code.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*"([^"]+)"/g)].map((match) => match[1]);
@@ -94,8 +101,8 @@ test("packages are imported where they belong, and relative imports name .ts fil
   for (const { name, layer, imports } of sources) {
     for (const target of imports) {
       if (target.startsWith(".")) {
-        if (!target.endsWith(".ts")) wrong.push(`${name} imports ${target}`);
-      } else if (target.startsWith("node:") ? layer !== "platform" && layer !== "cli" : packages[target] !== layer)
+        if (!/\.tsx?$/.test(target)) wrong.push(`${name} imports ${target}`);
+      } else if (target.startsWith("node:") ? layer !== "platform" && layer !== "cli" : !allows(packages[target], name))
         wrong.push(`${name} imports ${target}`);
     }
   }

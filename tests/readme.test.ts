@@ -51,7 +51,9 @@ for (const { name: source, text } of sources) {
   )) {
     const type = kind === "type" || kind === "interface";
     // A class and an interface of one name are imported together.
-    if (!type || !exported.has(name)) exported.set(name, `import ${type ? "type " : ""}{ ${name} } from ${from};`);
+    // What is another thing on a page is meant as it is elsewhere.
+    if (exported.has(name) && (type || source.startsWith("src/web/"))) continue;
+    exported.set(name, `import ${type ? "type " : ""}{ ${name} } from ${from};`);
   }
 }
 

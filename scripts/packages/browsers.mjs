@@ -66,9 +66,11 @@ export async function checkBrowsers({ check_later, run, must, project, tool, too
         if (message.type() === "error") faults.push(message.text());
       });
       await tab.goto(`${server.url}/page`);
-      await tab.waitForFunction(() => window.told, undefined, { timeout: 120_000 }).catch(() => {
-        throw new Error(`the page did not answer: ${faults.join("; ") || "it said nothing"}`);
-      });
+      await tab
+        .waitForFunction(() => window.told, undefined, { timeout: 120_000 })
+        .catch(() => {
+          throw new Error(`the page did not answer: ${faults.join("; ") || "it said nothing"}`);
+        });
       const told = await tab.evaluate(() => window.told);
       must(!told.error, `${told.error}\n${faults.join("\n")}`);
       must(told.text === fact.reference, `expected ${JSON.stringify(fact.reference)}, found ${JSON.stringify(told)}`);

@@ -24,6 +24,8 @@ export interface ChatCache {
 
 /** What a session needs of its model. */
 export interface ChatModel extends GeneratingModel {
+  /** Models are known by it. */
+  generate(inputs: GenerateInputs): Promise<unknown>;
   readonly generation_config: GenerationConfig;
   create_cache(rows: number): Awaitable<ChatCache>;
   /** Tokens that a prompt of so many and what follows it may have together, at most; perhaps less than the prompt has. */

@@ -6,6 +6,7 @@ import type { PreTrainedModel } from "../model/pretrained.ts";
 import { warnOnce } from "../platform/warn_once.ts";
 import { AssistedGeneration } from "./assisted_generation.ts";
 import { BeamGeneration } from "./beam_generation.ts";
+import { checkExpertsCallback } from "./expert_choices.ts";
 import { type GenerateInputs, generateArguments, resolveConfig } from "./generate_inputs.ts";
 import type { GenerateOutput } from "./generate_output.ts";
 import type { Generation } from "./generation.ts";
@@ -36,6 +37,8 @@ function generationOf(model: PreTrainedModel, inputs: GenerateInputs): Generatio
   const assisted = inputs.assistant_model != null || config.prompt_lookup_num_tokens !== null;
   if (assisted && config.num_beams > 1)
     throw new InputError("num_beams: expected 1 with assistant_model or prompt_lookup_num_tokens");
+  const kind = assisted ? "drafts" : config.num_beams > 1 ? "beams" : undefined;
+  checkExpertsCallback(inputs.experts_callback ?? undefined, model.engine.shape, kind);
   if (assisted) return new AssistedGeneration(model, inputs, config);
   return config.num_beams > 1
     ? new BeamGeneration(model, inputs, config)

@@ -14,6 +14,7 @@ import type { PreTrainedModel } from "../model/pretrained.ts";
 import type { Sequence } from "../model/sequence.ts";
 import { Tensor } from "../tensor.ts";
 import { Answer, type AnswerOwner } from "./answer.ts";
+import { ExpertWatch } from "./expert_choices.ts";
 import { type GenerateInputs, negativePromptOf, type Prompt, promptOf, resolveLength } from "./generate_inputs.ts";
 import type { GenerateOutput, GenerationTimings } from "./generate_output.ts";
 import { IdRow } from "./id_row.ts";
@@ -66,6 +67,7 @@ export abstract class Generation implements AnswerOwner {
   /** (prompt) */
   private readonly adapters: readonly AdapterSet[];
   private readonly negative: readonly InputRow[] | undefined;
+  private readonly experts: ExpertWatch | undefined;
   /** What streamers have returned: a generation ends when all of it is settled. */
   private readonly told = new CallerPromises((error) => this.fail(error));
   /** Whether a function of the caller's is asked, and has not answered yet. */
@@ -132,6 +134,11 @@ export abstract class Generation implements AnswerOwner {
       },
     );
     this.criteria = buildCriteria(config, inputs, this.max_length, this.eos);
+    const { experts_callback } = inputs;
+    if (experts_callback)
+      this.experts = new ExpertWatch(this.engine.shape, model.math, (choices) =>
+        this.told.add(experts_callback(choices)),
+      );
   }
 
   /** What is wanted of a row's last row, to choose token `index`. */
@@ -296,16 +303,29 @@ export abstract class Generation implements AnswerOwner {
         rows: Uint32Array.of(row),
         ...this.head(answer.row + copy, index),
       })),
+      ...(index > 0 && answer.row < this.rows ? this.experts?.wants(answer.row, index - 1, row) : {}),
     };
   }
 
   ready(answer: Answer): void {
     if (this.over) return;
+    if (this.experts) this.tellExperts(answer);
     if (answer.results === 1 && answer.row % this.copies === 0) {
       const all = [...this.answers, ...this.companions] as Answer[];
       for (let copy = 1; copy < this.copies; copy++) all[answer.row + copy].follow(answer);
     }
     if (!this.waits) this.guarded(this.advance(this.answers[answer.row % this.rows]));
+  }
+
+  /** Tells which experts the token passed whose step was computed, unless it was the row's last one. */
+  private tellExperts({ row, results, tokens }: Answer): void {
+    const index = results - 2;
+    if (index < 0 || row >= this.rows || this.finished[row]) return;
+    try {
+      this.experts!.done(row, index, tokens[index], this.prompt_length + index);
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   /** Runs what chooses tokens; where it throws, the call fails. */

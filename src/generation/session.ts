@@ -241,7 +241,8 @@ export class ChatSession {
     const { resets, tokenizer } = this;
     const { signal } = options;
     const { prompt, length } = await this.fit(options);
-    const cache = await this.prepare(prompt, options);
+    let cache = await this.prepare(prompt, options);
+    while (cache !== this.cache) cache = await this.prepare(prompt, options); // it was given back meanwhile
     const recorder = new Recorder(options.streamer);
     const answer = new AnswerText(tokenizer, this.parser);
     let calls: ToolCall[] = [];

@@ -3,7 +3,7 @@
 import { onAbort, pause } from "../abort.ts";
 import { printable, show } from "../config/show.ts";
 import { HubError } from "../errors.ts";
-import type { Network } from "../platform/platform.ts";
+import { pageRequest } from "./cors.ts";
 import type { Settings } from "./settings.ts";
 
 /** A server that answers with this may answer otherwise in a moment. */
@@ -18,23 +18,16 @@ const MOST_REDIRECTS = 10;
 const MOST_JSON_BYTES = 2 ** 25;
 
 /** No answer, or not the whole of it: the line, the server, a name that is not found. Trying again may help. */
-export class NoAnswer extends Error {
-  /** Whom was asked, where nothing of an answer came. */
-  readonly url?: URL;
-
-  constructor(message: string, options?: ErrorOptions, url?: URL) {
-    super(message, options);
-    this.url = url;
-  }
-}
+export class NoAnswer extends Error {}
 
 /** Who asks, whom, and what. */
 export interface Caller {
   readonly settings: Settings;
-  readonly network: Network;
   readonly agent: string;
   /** The only origin that the token is sent to. */
   readonly origin: string;
+  /** Whether the requests are a page's (cors.ts). */
+  readonly in_page: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -57,18 +50,14 @@ export async function ask(
   headers: Record<string, string> = {},
   stop: AbortSignal | undefined = caller.signal,
 ): Promise<Answer> {
-  const { settings, network, agent, origin } = caller;
+  const { settings, agent, origin, in_page } = caller;
   let url = new URL(address);
   for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
     const authorization: Record<string, string> =
       settings.token !== undefined && url.origin === origin ? { authorization: `Bearer ${settings.token}` } : {};
-    const answer = await send(
-      url,
-      { method, headers: { "user-agent": agent, "accept-encoding": "identity", ...authorization, ...headers } },
-      settings,
-      network,
-      stop,
-    );
+    const own: Record<string, string> = in_page ? {} : { "user-agent": agent, "accept-encoding": "identity" };
+    const init = { ...(in_page ? pageRequest : { redirect: "manual" as const }), method };
+    const answer = await send(url, { ...init, headers: { ...own, ...authorization, ...headers } }, settings, stop);
     const location = answer.headers.get("location");
     if (answer.status < 300 || answer.status > 399 || answer.status === 304 || location === null) return answer;
     answer.cancel();
@@ -85,9 +74,8 @@ export async function ask(
 
 async function send(
   url: URL,
-  init: { method: string; headers: Record<string, string> },
+  init: RequestInit,
   { answer_ms, stall_ms }: Settings,
-  network: Network,
   stop: AbortSignal | undefined,
 ): Promise<Answer> {
   stop?.throwIfAborted();
@@ -102,19 +90,19 @@ async function send(
     clearTimeout(timer);
     forget();
   };
-  const failed = (error: unknown, at?: URL): Error => {
+  const failed = (error: unknown): Error => {
     stop?.throwIfAborted();
     if (line.signal.reason instanceof NoAnswer) return line.signal.reason;
     const { message, cause } = error as Error & { cause?: Error & { code?: string } };
-    return new NoAnswer(cause?.message || cause?.code || message, { cause: error }, at);
+    return new NoAnswer(cause?.message || cause?.code || message, { cause: error });
   };
-  let response: Awaited<ReturnType<Network["fetch"]>>;
+  let response: Response;
   try {
     within(answer_ms);
-    response = await network.fetch(url, { ...init, signal: line.signal });
+    response = await fetch(url, { ...init, signal: line.signal });
   } catch (error) {
     end();
-    throw failed(error, url);
+    throw failed(error);
   }
   const body = response.body?.getReader();
   // Deno reads on after an abort.
@@ -128,7 +116,7 @@ async function send(
   return {
     status: response.status,
     headers: response.headers,
-    url: network.sees_redirects ? url.href : response.url,
+    url: response.redirected ? response.url : url.href,
     cancel,
     async *chunks() {
       try {

@@ -12,7 +12,7 @@ const ROOT = MEMORY_CACHE;
 export function memoryPlatform(platform: Platform): Platform {
   const files = new Map<string, Content>();
   const locked = new Map<string, Promise<void>>();
-  const in_page = !platform.network.sees_redirects;
+  const in_page = platform.page_origin !== undefined;
   const is_own = (path: string) => path.startsWith(ROOT);
   const join: Platform["join"] = (first, ...others) => {
     if (!is_own(first)) return platform.join(first, ...others);

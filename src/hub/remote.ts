@@ -42,8 +42,8 @@ export interface RemoteFiles {
   commit(): Promise<string>;
   /** What a commit holds. */
   list(commit: string): Promise<Listing>;
-  /** What a file is. @param entry - what the listing says of it */
-  locate(commit: string, path: string, entry: TreeEntry | undefined): Promise<Located>;
+  /** What a file is. @param listed - what the listing has of it */
+  locate(commit: string, path: string, listed?: TreeEntry): Promise<Located>;
   /** A file's bytes. @param located - is renewed where the address has expired */
   source(commit: string, path: string, located: Located): FileSource;
 }
@@ -62,8 +62,8 @@ export function openRemote(
   tries: number,
 ): RemoteFiles {
   const agent = `tramontane; ${platform.name}/${platform.version}`;
-  const { network } = platform;
-  const caller = (origin: string): Caller => ({ settings, network, agent, origin, signal });
+  const in_page = platform.page_origin !== undefined;
+  const caller = (origin: string): Caller => ({ settings, agent, origin, in_page, signal });
   return "id" in remote
     ? hubFiles(remote, caller(new URL(settings.endpoint).origin), tries, platform.warn)
     : urlFiles(platform, remote, caller(settings.token_given ? remote.url.origin : ""), tries);
@@ -88,16 +88,16 @@ function hubFiles(
     });
   const resolved = (commit: string, path: string) =>
     `${endpoint}/${id}/resolve/${encodeURIComponent(commit)}/${path.split("/").map(encodeURIComponent).join("/")}`;
-  const locate = async (commit: string, path: string, entry: TreeEntry | undefined): Promise<Located> => {
-    const url = resolved(commit, path);
-    // The hub's own headers are of an answer that redirects: who does not see it has what the listing says, which is the same.
-    if (!caller.network.sees_redirects && entry) return factsIn(entry, url);
-    return patiently(MOST_TRIES, signal, async () => {
+  const locate = async (commit: string, path: string, listed?: TreeEntry): Promise<Located> =>
+    // A page sees no redirect's headers: there the listing's word is taken for them.
+    caller.in_page && listed?.blob_id ? listedFacts(listed, resolved(commit, path)) : ask_facts(commit, path);
+  const ask_facts = (commit: string, path: string): Promise<Located> =>
+    patiently(MOST_TRIES, signal, async () => {
+      const url = resolved(commit, path);
       const answer = await ask(caller, "HEAD", url);
       if (answer.status >= 400) throw refuse(answer, path);
       return factsOf(answer, url);
     });
-  };
   return {
     ...{ name: id, folder: `models--${id.replace("/", "--")}`, revision, file },
     async commit() {
@@ -125,7 +125,7 @@ function hubFiles(
         caller,
         path,
         located,
-        async () => (caller.network.sees_redirects ? locate(commit, path, undefined) : located),
+        () => locate(commit, path),
         (answer) => refuse(answer, path),
       ),
   };
@@ -148,17 +148,19 @@ function factsOf(answer: Answer, where: string): Located {
   return { url, etag, size, hash: hashIn(etag) };
 }
 
-/** The same by what the listing says. */
-function factsIn(entry: TreeEntry, url: string): Located {
+/** What a listing says of a file. */
+const listedFacts = (entry: TreeEntry, url: string): Located => {
   const etag = blobName(entry.lfs_sha256 ?? entry.blob_id, url);
   return { url, etag, size: sizeOf(entry), hash: hashIn(etag) };
-}
+};
 
-/** What a file's bytes must hash to, by the hub's name for them. */
-function hashIn(etag: string): Located["hash"] {
-  if (/^[0-9a-f]{64}$/.test(etag)) return { algorithm: "sha256", hex: etag };
-  return isCommit(etag) ? { algorithm: "git-sha1", hex: etag } : undefined;
-}
+/** The hash of a file that is its ETag on a hub. */
+const hashIn = (etag: string): Located["hash"] =>
+  /^[0-9a-f]{64}$/.test(etag)
+    ? { algorithm: "sha256", hex: etag }
+    : isCommit(etag)
+      ? { algorithm: "git-sha1", hex: etag }
+      : undefined;
 
 /** A file's bytes by an address that may expire: then it is asked for again. */
 function renewing(
@@ -177,15 +179,11 @@ function renewing(
   return {
     name,
     patience_ms: SILENCES * caller.settings.stall_ms,
+    in_page: caller.in_page,
     async get(headers, stop) {
       const asked = url;
       const answer = await ask(caller, "GET", asked, headers, stop);
-      if (isOfFile(answer)) {
-        // Where a browser was led: the next part is asked for there, without a token.
-        if (!caller.network.sees_redirects && url === asked && new URL(answer.url).origin !== new URL(asked).origin)
-          url = answer.url;
-        return answer;
-      }
+      if (isOfFile(answer)) return answer;
       if (![401, 403, 404, 410].includes(answer.status) || new URL(asked).origin === caller.origin)
         throw refuse(answer);
       // Several requests may hear of it at once.
@@ -219,12 +217,12 @@ function urlFiles(platform: Platform, { url, file }: URLFolder, caller: Caller, 
     hasher.update(new TextEncoder().encode(text));
     return hasher.hex();
   };
-  const facts = (answer: Answer, where: string): Located => {
+  const facts = (answer: Answer, where: string, whole: boolean): Located => {
     const { headers } = answer;
     if (headers.has("x-linked-etag")) return factsOf(answer, where);
     const total = /^bytes 0-\d+\/(\d{1,15})$/.exec(headers.get("content-range") ?? "")?.[1];
-    const length =
-      total ?? (answer.status === 206 || encodingOf(answer) !== "identity" ? null : headers.get("content-length"));
+    const part = answer.status === 206 && !whole;
+    const length = total ?? (part || encodingOf(answer) !== "identity" ? null : headers.get("content-length"));
     // Whoever says neither may have another file every time.
     const version = headers.get("etag") ?? headers.get("last-modified") ?? crypto.randomUUID();
     const size = /^\d{1,15}$/.test(length ?? "") ? Number(length) : undefined;
@@ -234,17 +232,15 @@ function urlFiles(platform: Platform, { url, file }: URLFolder, caller: Caller, 
   const locate = (path: string): Promise<Located> =>
     patiently(tries, signal, async () => {
       const where = urlOf(url, path).href;
-      // Of a range no browser lets itself be sent a compressed one, whose length would be another.
-      const range: Record<string, string> = caller.network.sees_redirects ? {} : { range: "bytes=0-" };
-      const head = await ask(caller, "HEAD", where, range);
-      if (head.status < 400) return facts(head, where);
-      if (head.status === 416) return facts(await ask(caller, "HEAD", where), where);
+      // Of a range a browser asks for the bytes as they are; of the whole it says nothing of how they came.
+      const head = await ask(caller, "HEAD", where, caller.in_page ? { range: "bytes=0-" } : {});
+      if (head.status < 400) return facts(head, where, true);
       if (![403, 405, 501].includes(head.status)) throw refuse(head);
       // An address that is signed for GET alone.
       const answer = await ask(caller, "GET", where, { range: "bytes=0-0" });
       if (answer.status >= 400) throw refuse(answer);
       answer.cancel();
-      return facts(answer, where);
+      return facts(answer, where, false);
     });
   const located = new Map<string, Located>();
   const find = async (paths: readonly string[], optional: boolean) =>

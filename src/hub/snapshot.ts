@@ -9,8 +9,9 @@ import { CheckpointError, HubError, WriteError } from "../errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { RepositoryCache } from "./cache.ts";
 import type { Choice } from "./choose.ts";
+import { whyNoAnswer } from "./cors.ts";
 import { NoAnswer } from "./http.ts";
-import { checkPath, isPlainPath, type Listing, sizeOf, type TreeEntry } from "./listing.ts";
+import { checkPath, isPlainPath, type Listing, sizeOf } from "./listing.ts";
 import { type DownloadProgress, Progress } from "./progress.ts";
 import { type Located, openRemote, type RemoteFiles } from "./remote.ts";
 import { type HubOptions, hubOptions, readSettings, type Settings } from "./settings.ts";
@@ -221,7 +222,7 @@ class Fetching {
     await this.checkSpace(needed);
     const fetchSome = (some: readonly string[], most: number) =>
       eachOf(some, most, this.signal, (path, _, stop) =>
-        this.fetchFile(commit, path, listing.get(path), located.get(path)!, progress, stop),
+        this.fetchFile(commit, path, located.get(path)!, progress, stop),
       );
     const isSmall = (path: string) => (located.get(path)!.size ?? 0) <= SMALL_BYTES;
     await fetchSome(lacks.filter(isSmall), SIDE_BY_SIDE);
@@ -243,19 +244,17 @@ class Fetching {
     const free = await this.platform.free_space(this.cache.blob("any"), needed);
     if (free === undefined || needed <= free) return;
     const gb = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
+    const what = `${this.files.name}: ${gb(needed)} are to be downloaded`;
     throw new WriteError(
-      `${this.files.name}: ${gb(needed)} are to be downloaded, ${gb(free)} are free where ${this.cache.folder} is: ${
-        this.platform.name === "browser"
-          ? "a browser gives a page a part of its disk: remove other models (models.list, models.remove), ask for more (request_persistence), or pass cache: false, which keeps nothing"
-          : "make room, or name another folder as the option cache_dir or in HF_HUB_CACHE"
-      }`,
+      this.platform.page_origin !== undefined
+        ? `${what}, ${gb(free)} more may be kept by this page: remove models (models.list, models.remove), free space on the disk, ask the user for persistent storage (request_persistence), or pass cache: false, which keeps nothing`
+        : `${what}, ${gb(free)} are free where ${this.cache.folder} is: make room, or name another folder as the option cache_dir or in HF_HUB_CACHE`,
     );
   }
 
   private async fetchFile(
     commit: string,
     path: string,
-    entry: TreeEntry | undefined,
     facts: Located,
     progress: Progress,
     stop: AbortSignal,
@@ -268,7 +267,7 @@ class Fetching {
         return progress.done(path);
       } catch (error) {
         if (!(error instanceof Changed) || changes === MOST_CHANGES) throw error;
-        const now = await this.files.locate(commit, path, entry);
+        const now = await this.files.locate(commit, path);
         const same = now.etag === located.etag;
         if (!same) for (const one of partialNames(this.cache.blob(located.etag))) await this.platform.remove(one);
         // Where it is the same, the servers that have the bytes do not agree on what it is.
@@ -300,11 +299,12 @@ class Fetching {
     }
   }
 
-  private async explained(error: HubError | NoAnswer): Promise<string> {
+  private async explained(error: Error): Promise<string> {
     if (error instanceof HubError) return error.message;
-    const { host } = new URL(this.files.url ?? this.settings.endpoint);
-    const why = error.url && (await this.platform.network.explain?.(error.url));
-    return `${this.files.name}: ${host} cannot be reached: ${printable(error.message, 200)}${why ? `: ${why}` : ""}`;
+    const url = new URL(this.files.url ?? this.settings.endpoint);
+    const { page_origin } = this.platform;
+    const why = page_origin === undefined ? "" : await whyNoAnswer(url, page_origin);
+    return `${this.files.name}: ${url.host} cannot be reached: ${printable(error.message, 200)}${why}`;
   }
 
   private refuseOffline(reason: string): never {

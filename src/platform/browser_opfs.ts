@@ -1,16 +1,18 @@
-// The page's own files, in its Origin Private File System, by paths: `opfs:/models/a.gguf`. They are read as Blobs, which
-// the threads can be sent, and written through access handles, which only workers have.
-import { CheckpointError, WriteError } from "../errors.ts";
-import { blobFile } from "./browser_picked.ts";
-import type { Files } from "./platform.ts";
+// The Origin Private File System, where a page's own files are: `opfs:/models/name.gguf` and what stands behind such a path.
+// What else a browser's files need is beside this: reading and writing whole files (browser_files.ts), a store for downloads
+// (browser_store.ts).
 
+/** What every path of the page's own files begins with; below it they are taken apart by slashes. */
 const SCHEME = "opfs:";
 
-/** Whether a path is one of the page's own files. */
-export const isKept = (path: string): boolean => path.startsWith(SCHEME);
+/** What only workers have, and what the types of pages lack. */
+export interface OriginFile extends FileSystemFileHandle {
+  createSyncAccessHandle?(): Promise<SyncAccess>;
+  move?(folder: FileSystemDirectoryHandle, name: string): Promise<void>;
+}
 
-/** A file as it is written: the types of pages have none, as only workers do. */
-export interface AccessHandle {
+/** An open file that one alone writes to. */
+export interface SyncAccess {
   read(into: Uint8Array, options: { at: number }): number;
   write(bytes: Uint8Array, options: { at: number }): number;
   truncate(size: number): void;
@@ -19,204 +21,154 @@ export interface AccessHandle {
   close(): void;
 }
 
-export const nameOf = (cause: unknown): string => (cause as { name?: string }).name ?? "";
+export const isOrigin = (path: string): boolean => path === SCHEME || path.startsWith(`${SCHEME}/`);
 
-/** What a browser says of what is not there, or is a folder where a file was asked for, and the other way round. */
-const isMissing = (cause: unknown): boolean => ["NotFoundError", "TypeMismatchError"].includes(nameOf(cause));
-
-/** The names in a path, from the root on. */
-function partsOf(path: string): string[] {
-  if (!isKept(path)) throw new Error("a page has no such files: expected opfs:/…");
-  return path
-    .slice(SCHEME.length)
-    .split("/")
-    .filter((part) => part !== "" && part !== ".");
+/** The names that a path consists of, without `.` and `..`. */
+export function namesOf(path: string): string[] {
+  const names: string[] = [];
+  for (const name of path.slice(SCHEME.length).split("/")) {
+    if (name === "..") names.pop();
+    else if (name !== "" && name !== ".") names.push(name);
+  }
+  return names;
 }
 
-/** A path to be written, without slashes at its end and with one behind the scheme. @throws WriteError */
-export function normalize(path: string): string {
-  if (isKept(path)) return `${SCHEME}/${partsOf(path).join("/")}`;
-  throw new WriteError(`${path}: cannot be written: a page has no such files: expected opfs:/…`);
+/** A path without `.`, `..` and a slash at its end. */
+export const tidied = (path: string): string => `${SCHEME}/${namesOf(path).join("/")}`;
+
+/** Whether an operation failed for this reason. */
+export const isNamed = (cause: unknown, ...names: string[]): boolean =>
+  names.includes((cause as { name?: string } | undefined)?.name ?? "");
+
+export const isMissing = (cause: unknown): boolean => isNamed(cause, "NotFoundError", "TypeMismatchError");
+
+/** What failed, in words. Browsers say of some only what they are called. */
+export function reasonOf(cause: unknown): string {
+  if (isNamed(cause, "QuotaExceededError"))
+    return "this browser lets the page keep no more (QuotaExceededError): models.remove makes room";
+  if (isNamed(cause, "NoModificationAllowedError")) return "another tab or worker is writing to it, or has it open";
+  if (isNamed(cause, "NotFoundError")) return "there is no such file or folder";
+  if (isNamed(cause, "TypeMismatchError"))
+    return "a file stands where a folder is expected, or a folder in a file's place";
+  return (cause as Error).message;
 }
 
-/** The root of all. @throws where the page has none: private windows of some browsers, documents without an origin */
+/** The root of what the page keeps. @throws Error in a page that may keep nothing */
 async function root(): Promise<FileSystemDirectoryHandle> {
   // Not there where the page came by http: from another machine.
   const storage = navigator.storage as StorageManager | undefined;
-  const why = "the page may keep no files; cache: false does without";
-  if (!storage?.getDirectory) throw new Error(`${why}, or https: (or localhost) and a browser that has OPFS`);
-  return storage.getDirectory().catch((cause: unknown) => {
-    throw new Error(`${why} (${(cause as Error).message})`, { cause });
-  });
+  if (!storage?.getDirectory)
+    throw new Error(
+      "the page may keep no files: it needs https: (or localhost), and a browser with OPFS; cache: false does without",
+    );
+  try {
+    return await storage.getDirectory();
+  } catch (cause) {
+    const why = (cause as Error).message;
+    throw new Error(`the page may keep no files, as in some private windows (${why}); cache: false does without`, {
+      cause,
+    });
+  }
 }
 
-async function walk(parts: readonly string[], create: boolean): Promise<FileSystemDirectoryHandle> {
+/** The folder that some names lead to. @throws DOMException; Error where the page may keep nothing */
+export async function folderOf(names: readonly string[], create = false): Promise<FileSystemDirectoryHandle> {
   let folder = await root();
-  for (const part of parts) folder = await folder.getDirectoryHandle(part, { create });
+  for (const name of names) folder = await folder.getDirectoryHandle(name, { create });
   return folder;
 }
 
-/** A folder by its path. @param create - makes it, and those that it stands in */
-export const folderAt = async (path: string, create = false): Promise<FileSystemDirectoryHandle> =>
-  walk(partsOf(path), create);
-
-/** The folder that a path stands in, which must be there, and its name in it. */
+/** The folder that a path stands in, and its name there. @throws as {@link folderOf}; where it is the root itself */
 export async function placeOf(path: string): Promise<{ folder: FileSystemDirectoryHandle; name: string }> {
-  const parts = partsOf(path);
-  const name = parts.pop();
+  const names = namesOf(path);
+  const name = names.pop();
   if (name === undefined) throw new Error("it is the folder of all files");
-  return { folder: await walk(parts, false), name };
+  return { folder: await folderOf(names), name };
 }
 
-/** What stands under a path, or undefined. */
-export async function handleAt(path: string): Promise<FileSystemFileHandle | FileSystemDirectoryHandle | undefined> {
-  const parts = partsOf(path);
-  if (parts.length === 0) return root();
-  const name = parts.pop()!;
+/** What a path leads to; null when nothing is there. @throws where the page may keep nothing */
+export async function lookUp(path: string): Promise<OriginFile | FileSystemDirectoryHandle | null> {
+  const names = namesOf(path);
+  const name = names.pop();
   try {
-    const folder = await walk(parts, false);
-    return await folder.getFileHandle(name).catch((cause: unknown) => {
-      if (nameOf(cause) !== "TypeMismatchError") throw cause;
-      return folder.getDirectoryHandle(name);
-    });
+    const folder = await folderOf(names);
+    if (name === undefined) return folder;
+    try {
+      return (await folder.getFileHandle(name)) as OriginFile;
+    } catch (cause) {
+      if (!isNamed(cause, "TypeMismatchError")) throw cause;
+      return await folder.getDirectoryHandle(name);
+    }
   } catch (cause) {
-    if (isMissing(cause)) return undefined;
+    if (isMissing(cause)) return null;
     throw cause;
   }
 }
 
-/** Why something failed, in words: of some failures browsers say next to nothing. */
-export function wordsOf(cause: unknown): string {
-  if (nameOf(cause) === "QuotaExceededError") return "the browser gives this page no more room";
-  if (nameOf(cause) === "NoModificationAllowedError") return "another tab or worker has it open";
-  return (cause as Error).message;
-}
+/** How long a file may still be another worker's that has ended, and how often it is tried. */
+const LEAVING_MS = 2000;
+const TRY_MS = 25;
 
-/** Runs an operation on a path. @throws WriteError */
-export async function attempt<T>(path: string, what: string, operation: () => T | Promise<T>): Promise<T> {
-  try {
-    return await operation();
-  } catch (cause) {
-    if (cause instanceof WriteError) throw cause;
-    throw new WriteError(`${path}: cannot be ${what}: ${wordsOf(cause)}`, { cause });
-  }
-}
-
-/** How long a file is waited for whose worker has just ended: browsers close what it had open a little later. */
-const CLOSING_MS = 2_000;
-const LOOK_MS = 50;
-
-/** Opens a file to be written. */
-export async function accessHandle(file: FileSystemFileHandle): Promise<AccessHandle> {
-  const { createSyncAccessHandle } = file as unknown as { createSyncAccessHandle?: () => Promise<AccessHandle> };
-  if (!createSyncAccessHandle) throw new Error("this browser writes files in dedicated workers alone");
-  for (const start = Date.now(); ; ) {
+/** Opens a file to be written. @throws DOMException when another has it; Error where no worker runs this */
+export async function openSyncAccess(file: OriginFile): Promise<SyncAccess> {
+  if (!file.createSyncAccessHandle) throw new Error("only a dedicated worker may write a page's files");
+  for (const since = performance.now(); ; await new Promise((resolve) => setTimeout(resolve, TRY_MS))) {
     try {
-      return await createSyncAccessHandle.call(file);
+      return await file.createSyncAccessHandle();
     } catch (cause) {
-      if (nameOf(cause) !== "NoModificationAllowedError" || Date.now() - start > CLOSING_MS) throw cause;
+      if (!isNamed(cause, "NoModificationAllowedError") || performance.now() - since > LEAVING_MS) throw cause;
     }
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 }
 
 const noRoom = () => new DOMException("no room is left", "QuotaExceededError");
 
-/** Cuts a file or makes it longer. @throws the browser's error where there is no room */
-export function setSize(access: AccessHandle, size: number): void {
+/** Cuts a file or makes it longer. */
+export function setSize(access: SyncAccess, size: number): void {
   access.truncate(size);
   // Chrome says nothing where the quota is too small, and leaves the file as it was.
   if (access.getSize() !== size) throw noRoom();
 }
 
-/** One write call takes at most this many bytes: those of a shared memory are copied first, which not every browser writes. */
-const WRITE_BYTES = 1 << 24;
-
-/** Writes all bytes. @throws the browser's error where there is no room */
-export function writeAll(access: AccessHandle, bytes: Uint8Array, at: number): void {
+/** Writes all bytes. */
+export function writeAll(access: SyncAccess, bytes: Uint8Array, at: number): void {
   for (let done = 0; done < bytes.length; ) {
-    const part = bytes.subarray(done, done + WRITE_BYTES);
-    const written = access.write(part.buffer instanceof ArrayBuffer ? part : part.slice(), { at: at + done });
+    const written = access.write(bytes.subarray(done), { at: at + done });
     // Nothing, or Chrome's number of an error, as an unsigned one.
-    if (!(written > 0 && written <= part.length)) throw noRoom();
+    if (!(written > 0 && written <= bytes.length - done)) throw noRoom();
     done += written;
   }
 }
 
-function refusal(path: string, what: string, cause: unknown): CheckpointError {
-  const why = isMissing(cause) ? "there is none" : wordsOf(cause);
-  return new CheckpointError(`${path}: cannot be ${what}: ${why}`, { cause });
-}
-
-/** `free_space` of a platform. */
-async function roomFor(_: string, needed = 0): Promise<number | undefined> {
-  const { quota, usage } = (await navigator.storage?.estimate?.().catch(() => undefined)) ?? {};
-  if (quota === undefined) return undefined;
-  const told = Math.max(0, quota - (usage ?? 0));
-  // Chrome tells of 10 GiB, whatever there is.
-  return needed === 0 || told < needed ? told : Math.min(told, await tryRoom(needed));
-}
-
-/** How exactly room is found out that is too little, in bytes. */
-const EXACTLY = 1e5;
-
-/** Makes a file of a size, which costs no writing. @returns `needed`, or the most that there is room for where that is less */
-async function tryRoom(needed: number): Promise<number> {
-  const folder = await root().catch(() => undefined);
-  if (!folder) return needed; // what is to be written will say why
-  const name = `room.${crypto.randomUUID()}.part`;
-  const access = await accessHandle(await folder.getFileHandle(name, { create: true }));
-  const fits = (size: number) => {
-    try {
-      setSize(access, size);
-      return true;
-    } catch {
-      return false;
-    }
-  };
+/** Copies a file's bytes. What it is written to is cut to their length. */
+export async function copyBytes(from: OriginFile, to: OriginFile): Promise<void> {
+  const blob = await from.getFile();
+  const access = await openSyncAccess(to);
   try {
-    if (fits(needed)) return needed;
-    let [least, most] = [0, needed];
-    while (most - least > EXACTLY) {
-      const middle = Math.floor((least + most) / 2);
-      if (fits(middle)) least = middle;
-      else most = middle;
-    }
-    return least;
+    setSize(access, 0);
+    for (let at = 0; at < blob.size; at += COPY_BYTES)
+      writeAll(access, new Uint8Array(await blob.slice(at, at + COPY_BYTES).arrayBuffer()), at);
+    access.flush();
   } finally {
     access.close();
-    await folder.removeEntry(name).catch(() => {});
   }
 }
 
-/** Files of a Platform, but what is written. */
-export const opfsFiles: Pick<Files, "stat" | "list" | "open" | "free_space"> = {
-  async stat(path) {
-    try {
-      const found = await handleAt(path);
-      if (!found) return null;
-      if (found.kind === "directory") return { kind: "folder", size: 0 };
-      return { kind: "file", size: (await (found as FileSystemFileHandle).getFile()).size };
-    } catch (cause) {
-      throw refusal(path, "looked at", cause);
-    }
-  },
-  async list(path) {
-    try {
-      const names: string[] = [];
-      for await (const name of (await folderAt(path)).keys()) names.push(name);
-      return names.sort();
-    } catch (cause) {
-      throw refusal(path, "listed", cause);
-    }
-  },
-  async open(path) {
-    const found = await handleAt(path).catch((cause: unknown) => {
-      throw refusal(path, "opened", cause);
-    });
-    if (!found) throw new CheckpointError(`${path}: cannot be opened: there is none`);
-    if (found.kind === "directory") throw new CheckpointError(`${path}: expected a file, found a folder`);
-    return blobFile(path, await (found as FileSystemFileHandle).getFile());
-  },
-  free_space: roomFor,
-};
+const COPY_BYTES = 1 << 22;
+
+/** Gives a file or a folder another place, in which no folder stands. Folders are moved file by file: browsers know no other way. */
+export async function moveEntry(
+  from: OriginFile | FileSystemDirectoryHandle,
+  folder: FileSystemDirectoryHandle,
+  name: string,
+): Promise<void> {
+  if (from.kind === "file") return moveFile(from as OriginFile, folder, name);
+  const made = await folder.getDirectoryHandle(name, { create: true });
+  for await (const entry of (from as FileSystemDirectoryHandle).values())
+    await moveEntry(entry as OriginFile, made, entry.name);
+}
+
+async function moveFile(from: OriginFile, folder: FileSystemDirectoryHandle, name: string): Promise<void> {
+  if (from.move) return from.move(folder, name);
+  await copyBytes(from, (await folder.getFileHandle(name, { create: true })) as OriginFile);
+}

@@ -1,84 +1,74 @@
-// Long files of a page's own that are written over hours: PATH.partial, and beside it PATH.partial.json, which says what it
-// will be and how much of it is safe, as in other places.
+// Long files that are written over hours, among a page's own: PATH.partial, and beside it PATH.partial.json, which says what
+// it will be and how much of it is safe, as in node_partial.ts. One worker alone has a partial file open.
 import { WriteError } from "../errors.ts";
-import { moveEntry, removeEntry } from "./browser_move.ts";
 import {
-  type AccessHandle,
-  accessHandle,
-  attempt,
-  handleAt,
-  normalize,
-  opfsFiles,
+  lookUp,
+  moveEntry,
+  type OriginFile,
+  openSyncAccess,
   placeOf,
-  wordsOf,
+  reasonOf,
+  type SyncAccess,
+  setSize,
   writeAll,
 } from "./browser_opfs.ts";
-import { opfsSinks } from "./browser_sink.ts";
-import { readAndClose, saveFile } from "./files.ts";
+import { createFile } from "./browser_sink.ts";
+import { saveFile } from "./files.ts";
 import type { ResumableSink } from "./platform.ts";
 
-interface Note {
-  readonly identity: string;
-  readonly bytes: number;
-}
+/** Longer than any note. */
+const MOST_NOTE_BYTES = 2 ** 16;
 
-/** A note is a line. */
-const NOTE_BYTES = 1 << 16;
-
-async function readNote(path: string): Promise<Note | undefined> {
+async function readNote(path: string): Promise<{ identity: string; bytes: number } | undefined> {
   try {
-    const text = new TextDecoder().decode(await readAndClose(await opfsFiles.open(path), NOTE_BYTES));
-    const note = JSON.parse(text) as Note;
-    return typeof note.identity === "string" && Number.isSafeInteger(note.bytes) && note.bytes >= 0 ? note : undefined;
+    const note = await (await ((await lookUp(path)) as OriginFile).getFile()).slice(0, MOST_NOTE_BYTES).text();
+    const { identity, bytes } = JSON.parse(note);
+    return typeof identity === "string" && Number.isSafeInteger(bytes) && bytes >= 0 ? { identity, bytes } : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** `resume` of a platform. Nobody else can open the file while it is written. */
+/** `resume` of a platform, in the page's own files. */
 export async function resumeFile(path: string, identity: string): Promise<ResumableSink> {
-  const place = normalize(path);
-  const [partial, beside] = [`${place}.partial`, `${place}.partial.json`];
   const failure = (cause: unknown) =>
-    cause instanceof WriteError ? cause : new WriteError(`${path}: cannot be written: ${wordsOf(cause)}`, { cause });
-
-  const writeNote = (bytes: number): Promise<void> =>
-    saveFile(opfsSinks, beside, (sink) =>
-      sink.write(new TextEncoder().encode(JSON.stringify({ identity, bytes } satisfies Note))),
-    );
-
-  let access: AccessHandle | undefined;
-  let kept = 0;
-  const { replaced } = await attempt(path, "written", async () => {
-    if ((await handleAt(path))?.kind === "directory") throw new Error("it is a folder");
-    const note = await readNote(beside);
-    const { folder, name } = await placeOf(partial);
-    access = await accessHandle(await folder.getFileHandle(name, { create: true }));
-    try {
-      const size = access.getSize();
-      if (note?.identity === identity && size >= note.bytes) kept = note.bytes;
-      access.truncate(kept);
-      await writeNote(kept);
-      return { replaced: size > 0 && note?.identity !== identity };
-    } catch (cause) {
-      access.close();
-      throw cause;
-    }
-  });
-  const file = access!;
-  let at = kept;
-  let marked = kept;
-  let open = true;
+    cause instanceof WriteError ? cause : new WriteError(`${path}: cannot be written: ${reasonOf(cause)}`, { cause });
+  const writeNote = (bytes: number) => {
+    const text = new TextEncoder().encode(JSON.stringify({ identity, bytes }));
+    return saveFile({ create: createFile }, `${path}.partial.json`, (sink) => sink.write(text));
+  };
+  let place: Awaited<ReturnType<typeof placeOf>>;
+  let file: OriginFile;
+  let access: SyncAccess | undefined;
+  let [kept, replaced] = [0, false];
+  try {
+    if ((await lookUp(path))?.kind === "directory") throw new Error("expected a file, found a folder");
+    place = await placeOf(path);
+    const note = await readNote(`${path}.partial.json`);
+    const there = await lookUp(`${path}.partial`);
+    file = (await place.folder.getFileHandle(`${place.name}.partial`, { create: true })) as OriginFile;
+    access = await openSyncAccess(file);
+    if (note?.identity === identity && access.getSize() >= note.bytes) kept = note.bytes;
+    replaced = there !== null && note?.identity !== identity;
+    setSize(access, kept);
+    await writeNote(kept);
+  } catch (cause) {
+    access?.close();
+    throw failure(cause);
+  }
+  let [at, marked, open] = [kept, kept, true];
+  const removeAll = async (names: readonly string[]) => {
+    for (const name of names) await place.folder.removeEntry(`${place.name}${name}`).catch(() => {});
+  };
 
   async function stop(): Promise<void> {
     if (!open) return;
     open = false;
-    file.close();
-    // Nothing to go on with.
-    if (marked === 0) for (const name of [partial, beside]) await removeEntry(name).catch(() => {});
+    access!.close();
+    if (marked === 0) await removeAll([".partial", ".partial.json"]);
   }
 
-  async function guarded(operation: () => void | Promise<void>): Promise<void> {
+  async function attempt(operation: () => void | Promise<void>): Promise<void> {
     if (!open) throw failure(new Error("it was given up"));
     try {
       await operation();
@@ -92,23 +82,23 @@ export async function resumeFile(path: string, identity: string): Promise<Resuma
     kept,
     replaced,
     write: (bytes) =>
-      guarded(() => {
-        writeAll(file, bytes, at);
+      attempt(() => {
+        writeAll(access!, bytes, at);
         at += bytes.length;
       }),
     mark: () =>
-      guarded(async () => {
-        file.flush();
+      attempt(async () => {
+        access!.flush();
         await writeNote(at);
         marked = at;
       }),
     close: () =>
-      guarded(async () => {
-        file.flush();
-        file.close();
-        await moveEntry(partial, place);
-        await removeEntry(beside);
+      attempt(async () => {
+        access!.flush();
+        access!.close();
+        await moveEntry(file, place.folder, place.name);
         open = false;
+        await removeAll([".partial", ".partial.json"]);
       }),
     abort: stop,
   };

@@ -1,115 +1,71 @@
-// Files and folders of a page's own that are written: under another name first, so that what was there stays until all is.
-import { showName } from "../config/show.ts";
+// A page's own files that are written: beside the place first, so that what was there stays until all is written, and a full
+// disk costs no older file.
 import { WriteError } from "../errors.ts";
-import { moveEntry, removeEntry } from "./browser_move.ts";
 import {
-  type AccessHandle,
-  accessHandle,
-  attempt,
-  handleAt,
-  normalize,
+  lookUp,
+  moveEntry,
+  type OriginFile,
+  openSyncAccess,
   placeOf,
-  wordsOf,
+  reasonOf,
+  type SyncAccess,
   writeAll,
 } from "./browser_opfs.ts";
-import type { ByteSink, Files } from "./platform.ts";
+import type { ByteSink } from "./platform.ts";
 
-/** `create` of a platform. */
-async function createFile(path: string): Promise<ByteSink> {
-  const target = `${normalize(path)}.${crypto.randomUUID()}.part`;
-  const access: AccessHandle = await attempt(path, "written", async () => {
-    if ((await handleAt(path))?.kind === "directory") throw new Error("it is a folder");
-    const { folder, name } = await placeOf(target);
-    return accessHandle(await folder.getFileHandle(name, { create: true }));
-  });
-  let at = 0;
-  let given_up = false;
-  let closed: Promise<void> | undefined;
+const failure = (path: string, cause: unknown) =>
+  new WriteError(`${path}: cannot be written: ${reasonOf(cause)}`, { cause });
 
+/** `create` of a platform, in the page's own files. */
+export async function createFile(path: string): Promise<ByteSink> {
+  // After a move a handle has another name.
+  let [name, at, given_up] = ["", 0, false];
+  let access: SyncAccess;
+  let part: OriginFile;
+  let place: Awaited<ReturnType<typeof placeOf>>;
+  try {
+    const there = await lookUp(path);
+    if (there?.kind === "directory") throw new Error("expected a file, found a folder");
+    place = await placeOf(path);
+    name = `${place.name}.${crypto.randomUUID()}.part`;
+    part = (await place.folder.getFileHandle(name, { create: true })) as OriginFile;
+  } catch (cause) {
+    throw failure(path, cause);
+  }
   async function giveUp(): Promise<void> {
     given_up = true;
-    access.close();
-    await removeEntry(target).catch(() => {});
+    access?.close();
+    await place.folder.removeEntry(name).catch(() => {});
   }
-
-  /** Runs an operation; when it fails nothing stays, and no later one succeeds. */
-  async function guarded(operation: () => void | Promise<void>): Promise<void> {
-    if (given_up) throw new WriteError(`${path}: cannot be written: it was given up`);
+  async function attempt(operation: () => void | Promise<void>): Promise<void> {
+    if (given_up) throw failure(path, new Error("it was given up"));
     try {
       await operation();
     } catch (cause) {
-      if (!closed) await giveUp();
-      throw new WriteError(`${path}: cannot be written: ${wordsOf(cause)}`, { cause });
+      await giveUp();
+      throw failure(path, cause);
     }
   }
-
+  await attempt(async () => {
+    access = await openSyncAccess(part);
+  });
+  let closed: Promise<void> | undefined;
   return {
     write: (bytes) =>
-      guarded(() => {
+      attempt(() => {
         if (closed) throw new Error("it was closed");
         writeAll(access, bytes, at);
         at += bytes.length;
       }),
     close() {
-      closed ??= guarded(async () => {
-        try {
-          access.flush();
-          access.close();
-          await moveEntry(target, path);
-        } catch (cause) {
-          await giveUp();
-          throw cause;
-        }
+      closed ??= attempt(async () => {
+        access.flush();
+        access.close();
+        await moveEntry(part, place.folder, place.name);
+        await place.folder.removeEntry(name).catch(() => {}); // where it was copied
       });
       return closed;
     },
-    abort: () => (closed ? closed.catch(() => {}) : giveUp()),
+    abort: giveUp,
   };
 }
-
-async function refuseExisting(path: string): Promise<void> {
-  const there = await handleAt(path);
-  if (!there) return;
-  let found = "a file";
-  if (there.kind === "directory") {
-    const first = await (there as FileSystemDirectoryHandle).keys().next();
-    if (first.done) return;
-    found = `a folder with ${showName(first.value)} in it`;
-  }
-  throw new WriteError(`${path}: expected nothing, where a folder is to be made, found ${found}`);
-}
-
-/** What writes whole files and folders, by their paths. */
-export const opfsSinks: Pick<Files, "create" | "createFolder"> = {
-  create: createFile,
-  async createFolder(path) {
-    const target = `${normalize(path)}.${crypto.randomUUID()}.part`;
-    await attempt(path, "made", async () => {
-      await refuseExisting(path);
-      const { folder, name } = await placeOf(target);
-      await folder.getDirectoryHandle(name, { create: true });
-    });
-    let ended: Promise<void> | undefined;
-    const giveUp = () => removeEntry(target).catch(() => {});
-    return {
-      path: target,
-      close() {
-        ended ??= attempt(path, "made", async () => {
-          try {
-            await refuseExisting(path);
-            await removeEntry(path); // an empty folder makes room
-            await moveEntry(target, path);
-          } catch (cause) {
-            await giveUp();
-            throw cause;
-          }
-        });
-        return ended;
-      },
-      abort() {
-        ended ??= giveUp();
-        return ended.catch(() => {}); // who closed it was told
-      },
-    };
-  },
-};

@@ -2,7 +2,6 @@
 import { sha1 } from "@noble/hashes/legacy.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { InputError } from "../errors.ts";
-import { browserNetwork } from "./browser_network.ts";
 import type { Surroundings } from "./platform.ts";
 
 const algorithms = { sha1, sha256 };
@@ -10,8 +9,8 @@ const algorithms = { sha1, sha256 };
 const hexOf = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 export const browserSurroundings: Surroundings = {
-  network: browserNetwork,
   environment: () => undefined,
+  page_origin: globalThis.location?.origin ?? "",
   // The root of the page's own files: what stands in the user's folder elsewhere is there.
   home_folder: () => "opfs:",
   path_of(url) {

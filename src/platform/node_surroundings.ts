@@ -7,10 +7,6 @@ import { InputError } from "../errors.ts";
 import type { Surroundings } from "./platform.ts";
 
 export const nodeSurroundings: Surroundings = {
-  network: {
-    sees_redirects: true,
-    fetch: (url, init) => fetch(url, { ...init, redirect: "manual" }),
-  },
   environment(name) {
     try {
       return process.env[name];

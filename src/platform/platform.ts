@@ -169,22 +169,8 @@ export interface Store {
   persisted?(): Promise<boolean>;
 }
 
-/** How requests go out. */
-export interface Network {
-  /** Whether an answer may be a redirect: a browser follows them by itself, and tells nothing of them. */
-  readonly sees_redirects: boolean;
-  /** Sends a request. A body that comes compressed is as the runtime gives it, and `content-encoding` says so where it is. */
-  fetch(
-    url: URL,
-    init: { method: string; headers: Record<string, string>; signal: AbortSignal },
-  ): Promise<Pick<Response, "status" | "headers" | "url" | "body">>;
-  /** What may be behind a request that got no answer, where the runtime's errors do not say it. */
-  explain?(url: URL): Promise<string>;
-}
-
 /** What surrounds a program. */
 export interface Surroundings {
-  readonly network: Network;
   /** A variable of the environment, where there is one and it may be seen. */
   environment(name: string): string | undefined;
   /** The user's own folder. */
@@ -195,6 +181,8 @@ export interface Surroundings {
   hasher(algorithm: "sha1" | "sha256"): { update(bytes: Uint8Array): void; hex(): string };
   /** Tells the user of the program what does not stop it. */
   warn(text: string): void;
+  /** The origin of the page that this runs in, whose requests are under the browser's rules. Absent where there is no page. */
+  readonly page_origin?: string;
 }
 
 /** Lays pages of files over pages of WebAssembly memories, through the runtime's FFI. */

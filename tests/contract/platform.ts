@@ -8,7 +8,7 @@ import type { Assets, Platform } from "../../src/platform/platform.ts";
 import type { Disk } from "./disk.ts";
 import { filesContract } from "./files.ts";
 import { mappingContract } from "./mapping.ts";
-import { hashesContract, lockFileContract, storeContract, surroundingsContract } from "./store.ts";
+import { deadLockContract, hashesContract, storeContract, surroundingsContract } from "./store.ts";
 import { type ThreadScripts, threadsContract } from "./threads.ts";
 
 /**
@@ -29,12 +29,10 @@ export async function platformContract(
   await filesContract(platform, await disk());
   const store = await disk();
   await storeContract(platform, store);
+  await deadLockContract(platform, store);
   hashesContract(platform);
-  // A page has neither an environment nor paths of the system's, nor files that lock.
-  if (name !== "browser") {
-    await lockFileContract(platform, store);
-    surroundingsContract(platform, store.folder);
-  }
+  // A page has neither an environment nor paths of the system's.
+  if (name !== "browser") surroundingsContract(platform, store.folder);
   await mappingContract(platform, can_map, await disk());
   threadsContract(platform, await disk(), scripts);
   assetsContract(platform);

@@ -90,8 +90,8 @@ export async function storeContract(store: Store & Files, disk: Disk): Promise<v
   });
 }
 
-/** Where a lock is a file that says who holds it. */
-export async function lockFileContract(store: Store & Files, disk: Disk): Promise<void> {
+/** Where locks are files that say who holds them. */
+export async function deadLockContract(store: Store & Files, disk: Disk): Promise<void> {
   const { folder } = disk;
   const path = (...names: string[]) => store.join(folder, ...names);
 
