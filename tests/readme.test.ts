@@ -45,6 +45,8 @@ const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf
 /** For each name that src/ exports, the statement that imports it. */
 const exported = new Map<string, string>();
 for (const { name: source, text } of sources) {
+  // The chat page is a program of its own.
+  if (source.startsWith("src/web/chat/")) continue;
   const from = `"../../dist/${source.replace(/\.ts$/, ".js")}"`;
   for (const [, kind, name] of text.matchAll(
     /^export (?:async |abstract )*(function|const|class|type|interface) (\w+)/gm,

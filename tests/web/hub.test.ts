@@ -100,14 +100,14 @@ const bytesAsked = () =>
 
 const commit = () => hub.commit("owner/model", { ...configs, "model.safetensors": large });
 /** Answers of large files come slowly from now on. */
-const slow = (bytes = 2 ** 18, ms = 40) =>
+const slow = (bytes = 2 ** 18, ms = 100) =>
   hub.fault(({ host }, answer) => (host === "cdn" ? { ...answer, drip: { bytes, ms } } : undefined));
 
 /** Waits until something is noted of a file that is under way, and tells how much. */
 async function noted(call: Call): Promise<number> {
   for (let tries = 0; tries < 200; tries++) {
     const [model] = await call("list");
-    if (model?.bytes > 0 && !model.complete && model.bytes > 1000) return model.bytes;
+    if (model?.bytes > 0 && !model.complete && model.bytes > 4_000_000) return model.bytes;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error("nothing was noted");
