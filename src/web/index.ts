@@ -46,6 +46,7 @@ export { configure } from "../platform/assets.ts";
 export { Tensor } from "../tensor.ts";
 export { Tokenizer, Tokenizer as PreTrainedTokenizer } from "../text/tokenizer.ts";
 export { parse_tool_calls } from "../text/tool_calls.ts";
+export { request_persistence } from "./persistence.ts";
 
 // What is another thing here than there has its types all the same: whoever uses it sees no difference.
 

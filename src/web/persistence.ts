@@ -8,7 +8,7 @@
  * if (!(await request_persistence())) console.log("The browser may remove models when the disk fills.");
  */
 export async function request_persistence(): Promise<boolean> {
-  const storage = navigator.storage as StorageManager | undefined;
+  const { storage } = (globalThis.navigator ?? {}) as { storage?: StorageManager };
   if (await storage?.persisted?.().catch(() => false)) return true;
   return (await storage?.persist?.().catch(() => false)) ?? false;
 }

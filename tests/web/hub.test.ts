@@ -100,14 +100,14 @@ const bytesAsked = () =>
 
 const commit = () => hub.commit("owner/model", { ...configs, "model.safetensors": large });
 /** Answers of large files come slowly from now on. */
-const slow = (bytes = 2 ** 18, ms = 40) =>
+const slow = (bytes = 2 ** 18, ms = 100) =>
   hub.fault(({ host }, answer) => (host === "cdn" ? { ...answer, drip: { bytes, ms } } : undefined));
 
 /** Waits until something is noted of a file that is under way, and tells how much. */
 async function noted(call: Call): Promise<number> {
   for (let tries = 0; tries < 200; tries++) {
     const [model] = await call("list");
-    if (model?.bytes > 0 && !model.complete && model.bytes > 1000) return model.bytes;
+    if (model?.bytes > 0 && !model.complete && model.bytes > 4_000_000) return model.bytes;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error("nothing was noted");
@@ -356,6 +356,56 @@ test("picked files and folders are read in place", async () => {
   await refused(
     call("logitsOfHandle", "opfs:/.cache"),
     /CheckpointError: \.cache: expected the files of a model, found none/,
+  );
+});
+
+test("a page passes what was picked to its engine, and asks that it is kept", async () => {
+  const { page } = await openTab();
+  await page.evaluate(() => {
+    const input = document.createElement("input");
+    Object.assign(input, { type: "file", multiple: true });
+    document.body.append(input);
+  });
+  await page.setInputFiles(
+    "input",
+    readdirSync(base).map((name) => join(base, name)),
+  );
+  // As text: tsc would write another import.
+  await page.evaluate("import('/web/index.js').then((library) => void Object.assign(globalThis, { library }))");
+  const found = await page.evaluate(
+    async ([folder, ids]) => {
+      const { library } = globalThis as unknown as { library: typeof import("../../src/web/index.ts") };
+      const files = document.querySelector("input")!.files!;
+      const values: number[][] = [];
+      const url = new URL(folder, location.href);
+      for (const source of [files, [...files], url, url.href] as const) {
+        const model = await library.MixtralForCausalLM.from_pretrained(source as FileList, { threads: 1 });
+        const { logits } = await model({ input_ids: ids });
+        values.push(Array.from(logits.data as Float32Array));
+        await model.dispose();
+      }
+      const error = await library.MixtralForCausalLM.from_pretrained([new File(["x"], "a.png")]).catch(
+        (cause) => cause,
+      );
+      return {
+        values,
+        error: `${error instanceof library.CheckpointError} ${error.message}`,
+        asked: await library.request_persistence(),
+        usage: await library.models.usage(),
+        list: await library.models.list(),
+      };
+    },
+    ["/fixture/fixtures/hf/base/", [1, 5, 9, 33]] as const,
+  );
+  await using model = await MixtralForCausalLM.from_pretrained(base, { threads: 1 });
+  const { logits } = await model({ input_ids: [1, 5, 9, 33] });
+  for (const values of found.values) assert.equal(values, Array.from(logits.data as Float32Array));
+  assert.match(found.error, /^true a\.png: /);
+  assert.type(found.asked, "boolean");
+  assert.is(found.usage.persisted, found.asked);
+  assert.equal(
+    found.list.map(({ name, complete }) => [name, complete]),
+    [[`${server.url}/fixture/fixtures/hf/base/`, true]],
   );
 });
 
