@@ -4,8 +4,6 @@
  * Asks the browser to keep what the page has downloaded until the user removes it, not only while there is room; some browsers
  * ask the user. Call it in the page, best when a download is begun by a click. `models.usage().persisted` tells how it stands.
  * @returns whether it stays; false, too, in a worker and where the page did not come by https:
- * @example
- * if (!(await request_persistence())) console.log("The browser may remove models when the disk fills.");
  */
 export async function request_persistence(): Promise<boolean> {
   const { storage } = (globalThis.navigator ?? {}) as { storage?: StorageManager };
