@@ -41,7 +41,7 @@ export function buildWeb(dist) {
   const folder = join(dist, "web");
   // What was common once has another name now.
   rmSync(folder, { recursive: true, force: true });
-  return bundle(entries, folder, { minify: true, splitting: true, chunkNames: "common-[hash]" });
+  return bundle(entries, folder, { minify: true, splitting: true, chunkNames: "[name]-[hash]" });
 }
 
 /**

@@ -33,7 +33,7 @@ export {
 } from "./generation/auto.ts";
 export { CausalLM, type ForwardOutput, MistralForCausalLM, MixtralForCausalLM } from "./generation/causal_lm.ts";
 export type { GivenMessage, Message } from "./generation/conversation.ts";
-export type { ExpertChoices } from "./generation/expert_choices.ts";
+export type { ExpertChoices, ExpertsCallback } from "./generation/expert_choices.ts";
 export type { GenerateInputs } from "./generation/generate_inputs.ts";
 export type { GenerateOutput, GenerationTimings } from "./generation/generate_output.ts";
 export type { LogProb, LogProbs } from "./generation/log_probs.ts";

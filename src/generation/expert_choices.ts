@@ -1,74 +1,79 @@
-// Which experts each layer chose for the new tokens of a generation, as the threads say it while they compute.
+// Which experts the layers have chosen for each new token, told as it is fed: `experts_callback`.
 import { functionArgument } from "../arguments.ts";
 import type { ModelShape } from "../config/shape.ts";
 import { InputError } from "../errors.ts";
-import { sharedFloats, type Target } from "../model/outputs.ts";
+import { type Captures, sharedFloats } from "../model/outputs.ts";
+import { type ExactMath, softmax } from "../model/probabilities.ts";
 
-/** Which experts each layer chose for a token: what `experts_callback` is told. k is `num_experts_per_tok`. */
+/** What `experts_callback` is told of a new token, when it is fed: the last one of an answer never is. */
 export interface ExpertChoices {
   /** The row of the batch. */
   row: number;
-  /** Where the token stands in the row, prompt and answer together. */
+  /** The token's place in the row, the prompt's tokens counted, from 0. */
   position: number;
   token: number;
-  /** (layers · k) the experts of each layer, the weightiest first. */
+  /** (layers, experts of a token) those chosen, of each layer the weightiest first. */
   experts: Int32Array;
-  /** (layers · k) their weights, which are 1 together in each layer. */
+  /** (layers, experts of a token) what each counts, in each layer 1 together. */
   weights: Float32Array;
 }
 
-type Tell = (choices: ExpertChoices) => unknown;
+/** Told of each token. */
+export type ExpertsCallback = (choices: ExpertChoices) => unknown;
 
-/** @throws {@link InputError} when it is no function, or the model has no experts to tell of */
-export function checkExpertsCallback(callback: unknown, { layers }: ModelShape): void {
-  functionArgument(callback as Tell, "experts_callback");
-  if (callback != null && !layers.every(({ routed }) => routed))
-    throw new InputError("experts_callback: expected a mixture of experts, found a model whose tokens pass no router");
+/** @throws {@link InputError} where the model has no experts, or a call of this kind cannot tell of them */
+export function checkExpertsCallback(callback: unknown, shape: ModelShape, kind: "beams" | "drafts" | undefined): void {
+  if (callback === undefined) return;
+  functionArgument(callback, "experts_callback");
+  if (shape.layers.every(({ experts }) => experts <= 1))
+    throw new InputError("experts_callback: this model has no experts");
+  if (kind === "beams")
+    throw new InputError("experts_callback: expected num_beams 1, as beams have no tokens of their own");
+  if (kind === "drafts")
+    throw new InputError(
+      "experts_callback: expected no assistant_model and no prompt_lookup_num_tokens, whose tokens are read before they are chosen",
+    );
 }
 
-export class ChoiceRecorder {
-  private readonly tell: Tell;
-  private readonly layers: number;
-  private readonly k: number;
-  /** (row) of each step that fed a new token: what the layers chose, and for which of the step's rows. */
-  private readonly steps: Map<number, { readonly data: readonly Float32Array[]; readonly row: number }>[];
+export class ExpertWatch {
+  private readonly shape: ModelShape;
+  private readonly math: ExactMath;
+  private readonly tell: (choices: ExpertChoices) => void;
+  /** (row) by the token's index in the answer, where the threads put what the routers say: (layers), of the step's rows. */
+  private readonly logits: Map<number, readonly Float32Array[]>[] = [];
 
-  constructor(tell: Tell, { layers }: ModelShape, rows: number) {
+  /** @param tell - is told in the order of each row's tokens */
+  constructor(shape: ModelShape, math: ExactMath, tell: (choices: ExpertChoices) => void) {
+    this.shape = shape;
+    this.math = math;
     this.tell = tell;
-    this.layers = layers.length;
-    this.k = layers[0].experts_per_token;
-    this.steps = Array.from({ length: rows }, () => new Map());
   }
 
-  /**
-   * What is wanted of a step.
-   * @param index - of the token that is chosen after it: it feeds the one before
-   * @param at - which of the step's rows that is
-   */
-  wants(row: number, index: number, at: number): readonly Target[] {
-    const stride = 2 * this.k;
-    const data = Array.from({ length: this.layers }, () => sharedFloats((at + 1) * stride));
-    this.steps[row].set(index, { data, row: at });
-    return data.map((data) => ({ data, stride, first: 0 }));
+  /** What is wanted of a step whose row `at` of the sequence's is token `index` of an answer. */
+  wants(row: number, index: number, at: number): Captures {
+    const data = this.shape.layers.map(({ experts }) => sharedFloats((at + 1) * experts));
+    (this.logits[row] ??= new Map()).set(index, data);
+    return { router_logits: data.map((each, l) => ({ data: each, stride: this.shape.layers[l].experts, first: 0 })) };
   }
 
-  /**
-   * Token `index` of a row is there: tells of the one before it.
-   * @param position - of the one before
-   * @returns what the caller's function has returned
-   */
-  chosen(row: number, index: number, position: number, token: number): unknown {
-    const step = this.steps[row].get(index);
-    this.steps[row].delete(index);
-    if (!step) return undefined;
-    const { k, layers } = this;
-    const experts = new Int32Array(layers * k);
-    const weights = new Float32Array(layers * k);
-    for (const [layer, data] of step.data.entries()) {
-      const from = step.row * 2 * k;
-      experts.set(data.subarray(from, from + k), layer * k);
-      weights.set(data.subarray(from + k, from + 2 * k), layer * k);
+  /** That step was computed. */
+  done(row: number, index: number, token: number, position: number): void {
+    const data = this.logits[row]?.get(index);
+    if (!data) return;
+    this.logits[row].delete(index);
+    const experts: number[] = [];
+    const weights: number[] = [];
+    for (const [l, values] of data.entries()) {
+      const layer = this.shape.layers[l];
+      const shares = softmax(this.math, values.subarray(values.length - layer.experts));
+      // Among equals the first.
+      const chosen = [...shares.keys()]
+        .sort((a, b) => shares[b] - shares[a] || a - b)
+        .slice(0, layer.experts_per_token);
+      const sum = chosen.reduce((all, expert) => all + shares[expert], 0);
+      experts.push(...chosen);
+      weights.push(...chosen.map((expert) => shares[expert] / sum));
     }
-    return this.tell({ row, position, token, experts, weights });
+    this.tell({ row, position, token, experts: Int32Array.from(experts), weights: Float32Array.from(weights) });
   }
 }

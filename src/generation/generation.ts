@@ -14,7 +14,7 @@ import type { PreTrainedModel } from "../model/pretrained.ts";
 import type { Sequence } from "../model/sequence.ts";
 import { Tensor } from "../tensor.ts";
 import { Answer, type AnswerOwner } from "./answer.ts";
-import { ChoiceRecorder } from "./expert_choices.ts";
+import { ExpertWatch } from "./expert_choices.ts";
 import { type GenerateInputs, negativePromptOf, type Prompt, promptOf, resolveLength } from "./generate_inputs.ts";
 import type { GenerateOutput, GenerationTimings } from "./generate_output.ts";
 import { IdRow } from "./id_row.ts";
@@ -62,12 +62,12 @@ export abstract class Generation implements AnswerOwner {
   protected companions: readonly Answer[] = [];
   protected over = false;
   protected readonly timings: GenerationTimings = { prompt_tokens: 0, prompt_ms: 0, new_tokens: 0, generate_ms: 0 };
-  private readonly choices: ChoiceRecorder | undefined;
   private readonly kept: { scores: Tensor[]; logits: Tensor[] } = { scores: [], logits: [] };
   private readonly logprobs: LogProbs[][];
   /** (prompt) */
   private readonly adapters: readonly AdapterSet[];
   private readonly negative: readonly InputRow[] | undefined;
+  private readonly experts: ExpertWatch | undefined;
   /** What streamers have returned: a generation ends when all of it is settled. */
   private readonly told = new CallerPromises((error) => this.fail(error));
   /** Whether a function of the caller's is asked, and has not answered yet. */
@@ -112,8 +112,6 @@ export abstract class Generation implements AnswerOwner {
       return ids;
     });
     this.finished = this.ids.map(() => undefined);
-    if (inputs.experts_callback)
-      this.choices = new ChoiceRecorder(inputs.experts_callback, this.engine.shape, this.rows);
     this.logprobs = this.ids.map(() => []);
     if (inputs.streamer && copies > 1)
       throw new InputError(`streamer: expected one row for each prompt, found ${copies}`);
@@ -136,6 +134,11 @@ export abstract class Generation implements AnswerOwner {
       },
     );
     this.criteria = buildCriteria(config, inputs, this.max_length, this.eos);
+    const { experts_callback } = inputs;
+    if (experts_callback)
+      this.experts = new ExpertWatch(this.engine.shape, model.math, (choices) =>
+        this.told.add(experts_callback(choices)),
+      );
   }
 
   /** What is wanted of a row's last row, to choose token `index`. */
@@ -300,19 +303,29 @@ export abstract class Generation implements AnswerOwner {
         rows: Uint32Array.of(row),
         ...this.head(answer.row + copy, index),
       })),
-      ...(this.choices && index > 0 && answer.row < this.rows
-        ? { picked: this.choices.wants(answer.row, index, row) }
-        : {}),
+      ...(index > 0 && answer.row < this.rows ? this.experts?.wants(answer.row, index - 1, row) : {}),
     };
   }
 
   ready(answer: Answer): void {
     if (this.over) return;
+    if (this.experts) this.tellExperts(answer);
     if (answer.results === 1 && answer.row % this.copies === 0) {
       const all = [...this.answers, ...this.companions] as Answer[];
       for (let copy = 1; copy < this.copies; copy++) all[answer.row + copy].follow(answer);
     }
     if (!this.waits) this.guarded(this.advance(this.answers[answer.row % this.rows]));
+  }
+
+  /** Tells which experts the token passed whose step was computed, unless it was the row's last one. */
+  private tellExperts({ row, results, tokens }: Answer): void {
+    const index = results - 2;
+    if (index < 0 || row >= this.rows || this.finished[row]) return;
+    try {
+      this.experts!.done(row, index, tokens[index], this.prompt_length + index);
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   /** Runs what chooses tokens; where it throws, the call fails. */
@@ -350,8 +363,6 @@ export abstract class Generation implements AnswerOwner {
     for (const [i, { row, tokens: chosen }] of rows.entries()) {
       this.ids[row].set(tokens.subarray(i, i + 1), length);
       chosen.push(tokens[i]);
-      const before = chosen.length - 2;
-      if (this.choices && before >= 0) this.told.add(this.choices.chosen(row, before + 1, length - 1, chosen[before]));
       this.companions[row]?.tokens.push(tokens[i]);
     }
     this.count(rows.length);

@@ -36,8 +36,6 @@ export interface Captures {
   readonly hidden_states?: readonly (Target | undefined)[];
   /** (layers) of (rows, experts): raw, before the softmax. */
   readonly router_logits?: readonly Target[];
-  /** (layers) of (rows, 2 · experts per token): those that the router picked, then their weights. */
-  readonly picked?: readonly Target[];
   /**
    * (layers) of (rows, heads, keys): the row of head h at `data[(first + i + h · rows) · stride]`, of eager attention.
    */

@@ -5,10 +5,10 @@ import { EngineError, InputError } from "../errors.ts";
 import { AutoClass } from "../generation/auto.ts";
 import type { CausalLM } from "../generation/causal_lm.ts";
 import { env } from "../hub/settings.ts";
-import * as library from "../index.ts";
 import { type AssetLocations, configure } from "../platform/assets.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { makeTokenizer, type TokenizerData, type TokenizerSettings } from "../text/tokenizer_data.ts";
+import * as library from "./library.ts";
 import type { CacheState } from "./messages.ts";
 import type { EngineServer, Service } from "./server.ts";
 import { dataOf } from "./tokenizers.ts";
@@ -21,6 +21,10 @@ interface Loader {
   from_config(config: never, options: never): Promise<library.PreTrainedModel>;
 }
 type Args = readonly never[];
+
+/** What is loaded when it is called. */
+type Tools = typeof import("./tools.ts");
+const tools = (): Promise<Tools> => import("./tools.ts");
 
 /** The classes of models, and those that choose one. */
 const loaders = new Map<string, Loader>(
@@ -61,10 +65,10 @@ export class LibraryService implements Service {
     },
     logits_wasm: async () => (await currentPlatform()).wasm("logits.wasm"),
     perplexity: library.perplexity,
-    imatrix: library.imatrix,
-    quantize: library.quantize,
-    convert: library.convert,
-    merge: library.merge,
+    imatrix: async (...args: Parameters<Tools["imatrix"]>) => (await tools()).imatrix(...args),
+    quantize: async (...args: Parameters<Tools["quantize"]>) => (await tools()).quantize(...args),
+    convert: async (...args: Parameters<Tools["convert"]>) => (await tools()).convert(...args),
+    merge: async (...args: Parameters<Tools["merge"]>) => (await tools()).merge(...args),
     download: library.download,
     "models.list": library.models.list,
     "models.remove": library.models.remove,

@@ -7,6 +7,12 @@ import { serveWithin } from "../../src/platform/browser_threads.ts";
 
 serveWithin((port) => serveThread(browser, port));
 
+// Where there is one thread, it must not wait for others.
+if (browser.alone !== undefined)
+  Atomics.wait = () => {
+    throw new Error("Atomics.wait: there is nobody to wait for");
+  };
+
 /** The bytes of a file of the server's. */
 export async function fetchBlob(url: string): Promise<Blob> {
   const response = await fetch(url);
