@@ -98,7 +98,8 @@ function copyLibrary(out) {
     for (const name of readdirSync(join(root, "dist", folder))) {
       if (!/\.(js|wasm)$/.test(name)) continue;
       cpSync(join(root, "dist", folder, name), join(out, folder, name));
-      if (name !== "convert.wasm") copied.push(`${folder}/${name}`);
+      // What writes models is not needed to talk with one.
+      if (!/^(convert\.wasm|tools-)/.test(name)) copied.push(`${folder}/${name}`);
     }
   }
   return copied;
