@@ -127,7 +127,7 @@ const tarball = join(scratch, packed.filename);
 
 check("the package holds the compiled library, its types and binaries, the documents, and nothing else", () => {
   const expected =
-    /^(package\.json|[A-Z]+\.md|LICENSE|docs\/[\w/-]+\.(md|svg)|examples\/[\w./-]+\.(md|js|ts|html|json)|dist\/src\/.*\.(c?js|d\.c?ts)|dist\/web\/[\w-]+\.js|dist\/wasm\/[a-z-]+\.(wasm|json))$/;
+    /^(package\.json|[A-Z]+\.md|LICENSE|docs\/[\w/-]+\.(md|svg|png)|examples\/[\w./-]+\.(md|js|ts|html|json)|dist\/src\/.*\.(c?js|d\.c?ts)|dist\/web\/[\w-]+\.js|dist\/wasm\/[a-z-]+\.(wasm|json))$/;
   const paths = packed.files.map(({ path }) => path);
   const others = paths.filter((path) => !expected.test(path));
   must(others.length === 0, `found ${others.join(", ")}`);
