@@ -12,8 +12,8 @@ import { both, bothFail, plain, sides } from "./sides.ts";
 type Library = typeof library;
 const ids = Array.from({ length: 20 }, (_, i) => (i * 37 + 5) % 1000);
 
-test("every name of the library", () => {
-  assert.equal(Object.keys(web).sort(), Object.keys(library).sort());
+test("every name of the library, and what only pages ask", () => {
+  assert.equal(Object.keys(web).sort(), [...Object.keys(library), "request_persistence"].sort());
 });
 
 test("forward: values, shapes, what else was asked for", async () => {
