@@ -1,5 +1,6 @@
 // The same bits as in Node: the logits of checkpoints of every format, and a sampled answer, from picked files; by both builds,
 // one thread and two, read whole and with a quarter of the experts in memory.
+// runs in: chromium
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { AutoTokenizer, type LoadOptions, MemoryError, MixtralForCausalLM } from "../../src/index.ts";
