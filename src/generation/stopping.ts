@@ -79,7 +79,7 @@ export class EosTokenCriteria extends StoppingCriteria {
  */
 export class InterruptableStoppingCriteria extends StoppingCriteria {
   /** @internal Told of each change: they stand for it where the generation is. */
-  readonly listeners = new Set<(interrupted: boolean) => void>();
+  readonly listeners: Set<(interrupted: boolean) => void> = new Set();
   private state = false;
   /** Whether `interrupt` was called since the last `reset`. */
   get interrupted(): boolean {
