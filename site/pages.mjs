@@ -26,6 +26,8 @@ const documents = [
   "examples/README.md",
 ];
 
+const isPicture = (path) => /\.(svg|png)$/.test(path);
+
 /** The page of a document. */
 function pageOf(path) {
   if (path === "README.md") return "index.md";
@@ -60,8 +62,10 @@ function withLinks(path, text) {
   const links = /(`[^`]*`)|\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)/g;
   return outsideCode(text, (part) =>
     part.replace(links, (whole, code, target, anchor = "") => {
-      if (code || target.endsWith(".svg")) return whole;
-      const page = places.get(posix.join(posix.dirname(path), target).replace(/\/$/, ""));
+      if (code) return whole;
+      const there = posix.join(posix.dirname(path), target).replace(/\/$/, "");
+      if (isPicture(there)) return `](./${posix.relative(posix.dirname(pageOf(path)), pageOf(there))})`;
+      const page = places.get(there);
       if (!page) throw new Error(`${path}: links to ${target}, which has no page`);
       return `](/${page}${anchor})`;
     }),
@@ -109,7 +113,10 @@ export function writePages() {
   };
   for (const path of documents) {
     if (path.endsWith(".md")) write(pageOf(path), withReferences(withLinks(path, read(path)), reference));
-    if (path.endsWith(".svg")) cpSync(join(root, path), join(pagesFolder, pageOf(path)));
+    if (isPicture(path)) {
+      mkdirSync(dirname(join(pagesFolder, pageOf(path))), { recursive: true });
+      cpSync(join(root, path), join(pagesFolder, pageOf(path)));
+    }
   }
   for (const [path, page] of programs) write(page, programPage(path));
 }

@@ -84,3 +84,18 @@ export class AbortError extends TramontaneError {
     super("ABORT", message, options);
   }
 }
+
+// By their own names also where a bundler has given classes shorter ones: programs tell errors by `name`, too.
+for (const [name, value] of Object.entries({
+  AbortError,
+  CheckpointError,
+  ConfigError,
+  EngineError,
+  HubError,
+  InputError,
+  MemoryError,
+  TokenizerError,
+  TramontaneError,
+  WriteError,
+}))
+  Object.defineProperty(value, "name", { value: name });

@@ -33,6 +33,7 @@ export {
 } from "./generation/auto.ts";
 export { CausalLM, type ForwardOutput, MistralForCausalLM, MixtralForCausalLM } from "./generation/causal_lm.ts";
 export type { GivenMessage, Message } from "./generation/conversation.ts";
+export type { ExpertChoices } from "./generation/expert_choices.ts";
 export type { GenerateInputs } from "./generation/generate_inputs.ts";
 export type { GenerateOutput, GenerationTimings } from "./generation/generate_output.ts";
 export type { LogProb, LogProbs } from "./generation/log_probs.ts";
@@ -79,6 +80,7 @@ export type { ChatTool, ToolCallContext } from "./generation/tools.ts";
 export { type DownloadOptions, download } from "./hub/download.ts";
 export type { ModelSource } from "./hub/find.ts";
 export { type CachedModel, type CacheOptions, models } from "./hub/models.ts";
+export type { PickedFile, PickedFolder } from "./hub/picked.ts";
 export type { DownloadProgress } from "./hub/progress.ts";
 export { env, type HubEnvironment, type HubOptions } from "./hub/settings.ts";
 export type { SnapshotOptions } from "./hub/snapshot.ts";
@@ -110,13 +112,14 @@ export {
   FeatureExtractionPipeline,
   type Pooling,
 } from "./pipelines/feature_extraction.ts";
-export { type PipelineOf, type Pipelines, type PipelineTask, pipeline } from "./pipelines/load.ts";
+export { pipeline } from "./pipelines/load.ts";
 export { Pipeline } from "./pipelines/pipeline.ts";
 export {
   type FoundAnswer,
   type QuestionAnsweringOptions,
   QuestionAnsweringPipeline,
 } from "./pipelines/question_answering.ts";
+export type { PipelineOf, Pipelines, PipelineTask } from "./pipelines/tasks.ts";
 export {
   type LabelScore,
   type LabelScores,

@@ -1,5 +1,5 @@
 // The order of the layers: a file of src/ imports only from lines above its own, or from its own folder; what belongs to a
-// runtime stays in platform/ and cli/; nothing that bits depend on comes from Math.
+// runtime stays in platform/, cli/ and web/; nothing that bits depend on comes from Math.
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { test } from "uvu";
@@ -40,13 +40,22 @@ const layers = [
   "web",
 ];
 
-/** Which layer may import which package. */
+/** Which layer, or which folder of one, may import which package. */
 const packages: Record<string, string> = {
   koffi: "platform",
   "bun:ffi": "platform",
+  "@noble/hashes/legacy.js": "platform",
+  "@noble/hashes/sha2.js": "platform",
   "@huggingface/jinja": "text",
   commander: "cli",
+  preact: "web/chat",
+  "preact/hooks": "web/chat",
+  "@preact/signals": "web/chat",
+  marked: "web/chat",
 };
+
+const allows = (place: string | undefined, name: string): boolean =>
+  place !== undefined && name.startsWith(`${place}/`);
 
 interface Source {
   readonly name: string;
@@ -59,7 +68,7 @@ interface Source {
 const src = join(root, "src");
 const sources: Source[] = readdirSync(src, { recursive: true, encoding: "utf8" })
   .map((name) => name.replaceAll("\\", "/"))
-  .filter((name) => name.endsWith(".ts"))
+  .filter((name) => /\.tsx?$/.test(name))
   .map((name) => {
     const code = readFileSync(join(src, name), "utf8").replace(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, "");
     const imports = [...code.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*"([^"]+)"/g)].map((match) => match[1]);
@@ -92,21 +101,21 @@ test("packages are imported where they belong, and relative imports name .ts fil
   for (const { name, layer, imports } of sources) {
     for (const target of imports) {
       if (target.startsWith(".")) {
-        if (!target.endsWith(".ts")) wrong.push(`${name} imports ${target}`);
-      } else if (target.startsWith("node:") ? layer !== "platform" && layer !== "cli" : packages[target] !== layer)
+        if (!/\.tsx?$/.test(target)) wrong.push(`${name} imports ${target}`);
+      } else if (target.startsWith("node:") ? layer !== "platform" && layer !== "cli" : !allows(packages[target], name))
         wrong.push(`${name} imports ${target}`);
     }
   }
   list(wrong);
 });
 
-test("runtime globals are used in platform/ and cli/ alone", () => {
+test("runtime globals are used in platform/, cli/ and web/ alone", () => {
   // `window` is not among them: it is the model's own word.
   const globals =
     /(?<![.\w$#])(?:(?:process|Buffer|Deno|Bun|self|navigator|document)\s*(?:\?\.|[.[])|__dirname|require\()/g;
   list(
     sources
-      .filter(({ layer }) => layer !== "platform" && layer !== "cli")
+      .filter(({ layer }) => !["platform", "cli", "web"].includes(layer))
       .flatMap(({ name, code }) =>
         [...code.replace(/"[^"\n]*"/g, '""').matchAll(globals)].map(([use]) => `${name}: ${use}`),
       ),

@@ -45,13 +45,17 @@ const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf
 /** For each name that src/ exports, the statement that imports it. */
 const exported = new Map<string, string>();
 for (const { name: source, text } of sources) {
+  // The chat page is a program of its own.
+  if (source.startsWith("src/web/chat/")) continue;
   const from = `"../../dist/${source.replace(/\.ts$/, ".js")}"`;
   for (const [, kind, name] of text.matchAll(
     /^export (?:async |abstract )*(function|const|class|type|interface) (\w+)/gm,
   )) {
     const type = kind === "type" || kind === "interface";
     // A class and an interface of one name are imported together.
-    if (!type || !exported.has(name)) exported.set(name, `import ${type ? "type " : ""}{ ${name} } from ${from};`);
+    // What is another thing on a page is meant as it is elsewhere.
+    if (exported.has(name) && (type || source.startsWith("src/web/"))) continue;
+    exported.set(name, `import ${type ? "type " : ""}{ ${name} } from ${from};`);
   }
 }
 

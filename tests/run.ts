@@ -27,6 +27,8 @@ const files = readdirSync(here, { recursive: true, encoding: "utf8" })
   .filter((name) => name.endsWith(".test.js"))
   .filter((name) => !(options.runtime && NODE_ALONE.includes(name)))
   .filter((name) => wanted.length === 0 || wanted.some((part) => name.includes(part)))
+  // They need browsers: npm run test:web. By their names they run here.
+  .filter((name) => !/^web[\\/]/.test(name) || wanted.some((part) => part.startsWith("web")))
   .sort();
 
 console.log(`${files.length} test files, fixtures from ${fixturesFrom}, ${[command, ...given].join(" ")}`);

@@ -4,6 +4,7 @@
 import { fileName, show, showName } from "../config/show.ts";
 import { CheckpointError } from "../errors.ts";
 import type { Files, SourceFile } from "../platform/platform.ts";
+import { sharedBuffer } from "../platform/shared_buffer.ts";
 import { formats } from "../quant/formats.ts";
 import type { TensorRef } from "./checkpoint.ts";
 import { readGGUF } from "./gguf.ts";
@@ -71,7 +72,7 @@ export function importanceOf(
 
 const fail = ({ path }: SourceFile, what: string) => new CheckpointError(`${path}: ${what}`);
 
-const shared = (length: number) => new Float32Array(new SharedArrayBuffer(length * 4));
+const shared = (length: number) => new Float32Array(sharedBuffer(length * 4));
 
 const SUMS = ".in_sum2";
 const COUNTS = ".counts";

@@ -4,6 +4,7 @@ import { type Command as Caller, Command } from "commander";
 import { InputError } from "../errors.ts";
 import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import { ChatSession, type ChatSessionOptions } from "../generation/session.ts";
+import { turnEnds } from "../generation/turn_ends.ts";
 import { BRIEF, type ChatState, runCommand } from "./chat/commands.ts";
 import { History } from "./chat/history.ts";
 import { type ChatInput, PipedInput, TerminalInput } from "./chat/input.ts";
@@ -14,7 +15,7 @@ import { type Loaded, load } from "./load.ts";
 import { type ModelFlags, withModel } from "./options.ts";
 import { givenPrompt, type PromptFlags, sessionOptions, withPrompt } from "./prompt.ts";
 import { ReadingLine, Stopwatch } from "./report.ts";
-import { describeSampling, type SamplingFlags, turnEnds, withSampling } from "./sampling.ts";
+import { describeSampling, type SamplingFlags, withSampling } from "./sampling.ts";
 
 interface Flags extends ModelFlags, SamplingFlags, PromptFlags {
   refuseOverflow?: boolean;

@@ -5,20 +5,14 @@ import { mostTokens } from "../generation/room.ts";
 import { ChatSession, type TurnEnd } from "../generation/session.ts";
 import type { FinishReason } from "../generation/stopping.ts";
 import { streamText } from "../generation/stream.ts";
+import { turnEnds } from "../generation/turn_ends.ts";
 import { interruptible, say, write } from "./io.ts";
 import { type Loaded, load } from "./load.ts";
 import { type ModelFlags, withModel } from "./options.ts";
 import { reportProfile } from "./profile.ts";
 import { type PromptFlags, readPrompt, sessionOptions, withPrompt } from "./prompt.ts";
 import { ReadingLine, Stopwatch } from "./report.ts";
-import {
-  describeSampling,
-  generateOptions,
-  randomSeed,
-  type SamplingFlags,
-  turnEnds,
-  withSampling,
-} from "./sampling.ts";
+import { describeSampling, generateOptions, randomSeed, type SamplingFlags, withSampling } from "./sampling.ts";
 
 interface Flags extends ModelFlags, SamplingFlags, PromptFlags {
   chat?: boolean;

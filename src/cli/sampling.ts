@@ -1,11 +1,9 @@
 // How commands choose tokens: as the checkpoint says, unless flags say otherwise; and what they say of it.
 import { type Command, InvalidArgumentError } from "commander";
-import { endsByText } from "../checkpoint/gguf_special_tokens.ts";
 import { GenerationConfig } from "../config/generation_config.ts";
 import { show } from "../config/show.ts";
 import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
-import type { Tokenizer } from "../text/tokenizer.ts";
 import { fromEnvironment } from "./environment.ts";
 import { type Parser, parsers, several } from "./options.ts";
 
@@ -87,17 +85,4 @@ export function describeSampling(options: GenerateInputs, { generation_config }:
   if (!setting("do_sample")) return "greedy";
   const told = named.filter((name) => ["temperature", "top_k"].includes(name) || setting(name) !== nobodys[name]);
   return `sampled (${told.map((name) => `${name} ${setting(name)}`).join(", ")}), seed ${options.seed}`;
-}
-
-/**
- * What ends a turn: beside the model's ends, the tokenizer's end of sequence and what ends turns in the formats of chats,
- * by its text, as in llama.cpp. Fine-tunes change the template and leave generation_config.json as it was.
- */
-export function turnEnds({ config, generation_config }: PreTrainedModel, tokenizer: Tokenizer): number[] {
-  const ends = [generation_config.eos_token_id ?? config.eos_token_id ?? []].flat();
-  const idOf = (text: string): number | undefined => {
-    const id = tokenizer.convert_tokens_to_ids(text);
-    return id !== undefined && tokenizer.convert_ids_to_tokens(id) === text ? id : undefined;
-  };
-  return [...new Set([...ends, ...endsByText(idOf, tokenizer.eos_token_id)])];
 }

@@ -1,8 +1,10 @@
 // The converting threads as the host sees them: matrices are made by all of them at once, each a piece at a time.
+
 import { CheckpointError } from "../errors.ts";
 import { loadConverters } from "../kernels/convert.ts";
 import { loadKernels } from "../kernels/load.ts";
 import type { Platform, SourceFile } from "../platform/platform.ts";
+import { sharedBuffer } from "../platform/shared_buffer.ts";
 import type { BlockFormat } from "../quant/formats.ts";
 import { Team } from "../threads/team.ts";
 import type { Recipe } from "../weights/recipe.ts";
@@ -77,7 +79,7 @@ export class Converters {
 
   /** The blocks of a matrix by itself. */
   async bytes(matrix: MadeMatrix): Promise<Uint8Array> {
-    const to = new SharedArrayBuffer(matrix.bytes);
+    const to = sharedBuffer(matrix.bytes);
     await this.make([{ matrix, memory_format: matrix.format, to, address: 0 }]);
     return new Uint8Array(to);
   }
@@ -121,7 +123,7 @@ function post(wanted: readonly Wanted[]): ConvertJob {
     for (let from = 0; from < rows; from += step) pieces.push({ matrix: i, from, to: Math.min(from + step, rows) });
     return { name, rows, cols, format, memory_format, recipe: posted(recipe, index), to, address };
   });
-  const counter = new Int32Array(new SharedArrayBuffer(4));
+  const counter = new Int32Array(sharedBuffer(4));
   return { type: "convert", files: files.map(({ handle }) => handle), matrices, pieces, counter };
 }
 

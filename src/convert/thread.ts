@@ -3,6 +3,7 @@ import { CheckpointError } from "../errors.ts";
 import { repack } from "../memory/repack.ts";
 import type { ThreadPlatform } from "../platform/platform.ts";
 import { rowBytes } from "../quant/formats.ts";
+import type { Turns } from "../threads/turns.ts";
 import type { ConvertJob, ConvertResult, ConvertSetup, Piece } from "./job.ts";
 import { makerOf } from "./makers.ts";
 import { Workshop } from "./workshop.ts";
@@ -10,24 +11,44 @@ import { Workshop } from "./workshop.ts";
 export class ConvertThread {
   private readonly shop: Workshop;
   private readonly platform: ThreadPlatform;
+  private readonly turns: Turns | undefined;
 
-  constructor(platform: ThreadPlatform, setup: ConvertSetup) {
+  /** @param turns - where this is no thread of its own */
+  constructor(platform: ThreadPlatform, setup: ConvertSetup, turns?: Turns) {
     this.platform = platform;
     this.shop = new Workshop(setup);
+    this.turns = turns;
   }
 
-  run(job: ConvertJob): ConvertResult {
+  /** Takes pieces until none is left. @returns a promise only where this thread takes turns with its host */
+  run(job: ConvertJob): ConvertResult | Promise<ConvertResult> {
+    const { turns } = this;
     const files = job.files.map((ref) => this.platform.openSync(ref));
     this.shop.use(files);
-    try {
-      for (let next = take(job); next < job.pieces.length; next = take(job)) this.make(job, job.pieces[next]);
-      return {};
-    } catch (error) {
+    const close = () => {
+      for (const file of files) file.close();
+    };
+    const refused = (error: unknown): ConvertResult => {
       if (!(error instanceof CheckpointError)) throw error;
       Atomics.store(job.counter, 0, job.pieces.length); // the others need not go on
       return { refused: error.message };
+    };
+    const inTurns = async (turns: Turns): Promise<ConvertResult> => {
+      turns.begin();
+      for (const piece of piecesOf(job)) {
+        this.make(job, piece);
+        if (turns.over) await turns.rest();
+      }
+      return {};
+    };
+    if (turns) return inTurns(turns).catch(refused).finally(close);
+    try {
+      for (const piece of piecesOf(job)) this.make(job, piece);
+      return {};
+    } catch (error) {
+      return refused(error);
     } finally {
-      for (const file of files) file.close();
+      close();
     }
   }
 
@@ -44,4 +65,8 @@ export class ConvertThread {
   }
 }
 
-const take = ({ counter }: ConvertJob): number => Atomics.add(counter, 0, 1);
+/** The pieces of a job that fall to this thread. */
+function* piecesOf({ pieces, counter }: ConvertJob): Generator<Piece, void, void> {
+  const take = () => Atomics.add(counter, 0, 1);
+  for (let next = take(); next < pieces.length; next = take()) yield pieces[next];
+}

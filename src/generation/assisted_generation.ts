@@ -1,6 +1,7 @@
 // Assisted decoding: tokens that are drafted cheaply are computed together in one step, and kept as far as they are what would
 // have been chosen anyway. The answer is the same as without, sampled ones too: each token is chosen from the same scores
 // by the same draw, whether it was drafted or not.
+import type { Waiting } from "../callbacks.ts";
 import type { ResolvedGenerationConfig } from "../config/generation_config.ts";
 import { InputError } from "../errors.ts";
 import type { KeyValueCache } from "../model/cache.ts";
@@ -73,7 +74,7 @@ export class AssistedGeneration extends Generation {
     const owner: DraftedAnswerOwner = {
       target: { data: this.values, stride: this.engine.shape.vocab, first: 0 } satisfies Target,
       ready: (answer) => {
-        if (!this.over) this.guarded(() => this.verify(answer));
+        if (!this.over) this.guarded(this.verify(answer));
       },
       fail: (error) => this.fail(error),
     };
@@ -88,18 +89,18 @@ export class AssistedGeneration extends Generation {
     return undefined;
   }
 
-  protected advance(): void {}
+  protected *advance(): Waiting<void> {}
 
   /** Chooses tokens from the scores that came, as long as they are those that were drafted; then drafts more. */
-  private verify(answer: DraftedAnswer): void {
+  private *verify(answer: DraftedAnswer): Waiting<void> {
     const { lengths, timings, draft, shadow } = this;
     const { tokens } = draft;
     if (answer.tokens.length > 0) lengths.observeStep(tokens.length + 1, performance.now() - this.began_step);
     let right = 0;
     for (let i = 0; i <= tokens.length; i++) {
-      const token = this.choose(i, answer.tokens.length);
+      const token = yield* this.choose(i, answer.tokens.length);
       if (i === 0 && shadow.tokens.length > 0) lengths.observe(shadow.kind, 1, Number(shadow.tokens[0] === token));
-      this.accept([answer], Int32Array.of(token));
+      yield* this.accept([answer], Int32Array.of(token));
       if (i < tokens.length && token === tokens[i]) right++;
       else break;
       if (this.over) break;
@@ -112,12 +113,12 @@ export class AssistedGeneration extends Generation {
   }
 
   /** The token that the scores of a place give. */
-  private choose(place: number, index: number): number {
+  private *choose(place: number, index: number): Waiting<number> {
     const { scores, config, values, wants_logits } = this;
     const { vocab } = this.engine.shape;
     scores.set(0, values.subarray(place * vocab, (place + 1) * vocab));
     this.last = wants_logits ? { logits: scores.snapshot() } : {};
-    scores.process([this.ids[0].first(this.prompt_length + index)], new Set([0]));
+    yield* scores.process([this.ids[0].first(this.prompt_length + index)], new Set([0]));
     if (config.output_scores) this.last.scores = scores.snapshot();
     return this.sampler.select(scores.address(0), 0);
   }

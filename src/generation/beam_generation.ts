@@ -1,5 +1,6 @@
 // Beam search: of all ways in which the beams of a prompt may go on the best are kept, or drawn where sampling is asked for.
 // A beam is a sequence of the scheduler's; where it goes on from another one, it refers to that one's pages.
+import type { Waiting } from "../callbacks.ts";
 import type { ResolvedGenerationConfig } from "../config/generation_config.ts";
 import { InputError } from "../errors.ts";
 import type { KeyValueCache } from "../model/cache.ts";
@@ -64,11 +65,11 @@ export class BeamGeneration extends Generation {
     return undefined;
   }
 
-  protected advance(): void {
-    while (this.isReady(this.going)) this.step();
+  protected *advance(): Waiting<void> {
+    while (this.isReady(this.going)) yield* this.step();
   }
 
-  private step(): void {
+  private *step(): Waiting<void> {
     const { scores, going, config } = this;
     const length = this.prompt_length + going[0].tokens.length;
     const goes_on = new Set(going.map(({ row }) => row));
@@ -76,7 +77,7 @@ export class BeamGeneration extends Generation {
     scores.load(goes_on);
     if (config.output_logits) kept.logits = scores.snapshot();
     for (const row of goes_on) scores.logSoftmax(row);
-    scores.process(
+    yield* scores.process(
       this.ids.map((row) => row.first(length)),
       goes_on,
     );
@@ -84,7 +85,7 @@ export class BeamGeneration extends Generation {
     this.keep(kept);
     const searches = [...this.searches.entries()].filter(([, search]) => !search.done);
     const candidates = searches.map(([prompt, search]) => this.candidates(search, prompt));
-    const reasons = this.reasons(searches, candidates);
+    const reasons = yield* this.reasons(searches, candidates);
     const pages = this.forkPages();
     try {
       for (const [i, [prompt, search]] of searches.entries()) {
@@ -118,14 +119,14 @@ export class BeamGeneration extends Generation {
   }
 
   /** For each search whether, and why, its candidates are finished. */
-  private reasons(
+  private *reasons(
     searches: readonly [number, BeamSearch][],
     candidates: readonly (readonly Candidate[])[],
-  ): (FinishReason | undefined)[][] {
+  ): Waiting<(FinishReason | undefined)[][]> {
     const rows = searches.flatMap(([prompt, search], i) =>
       candidates[i].map((candidate) => this.rowOf(prompt, search.tokensOf(candidate))),
     );
-    const all = this.criteria.reasons(rows, this.step_scores);
+    const all = yield* this.criteria.asking(rows, this.step_scores);
     let at = 0;
     return candidates.map(({ length }) => {
       at += length;

@@ -9,6 +9,7 @@ import { type Tensor, type TokenIds, toRows } from "../tensor.ts";
 import { generate } from "./generate.ts";
 import type { GenerateInputs } from "./generate_inputs.ts";
 import type { GenerateOutput } from "./generate_output.ts";
+import { mostTokens } from "./room.ts";
 import { streamText, streamTokens } from "./stream.ts";
 import type { TextTokenizer } from "./text_output.ts";
 import { transitionScores } from "./transition_scores.ts";
@@ -72,10 +73,30 @@ export abstract class CausalLM extends PreTrainedModel {
   generate(inputs: GenerateInputs & { return_dict_in_generate: true }): Promise<GenerateOutput>;
   generate(inputs: GenerateInputs): Promise<Tensor>;
   async generate(inputs: GenerateInputs): Promise<Tensor | GenerateOutput> {
-    const output = await generate(this, inputs);
+    const output = await this.generated(inputs);
     return (inputs?.return_dict_in_generate ?? inputs?.generation_config?.return_dict_in_generate ?? false)
       ? output
       : output.sequences;
+  }
+
+  /** @internal */
+  generated(inputs: GenerateInputs): Promise<GenerateOutput> {
+    return generate(this, inputs);
+  }
+
+  /** @internal */
+  most_tokens(prompt: number): number {
+    return mostTokens(this, prompt);
+  }
+
+  /** @internal */
+  cache_suits(cache: KeyValueCache, options: GenerateInputs): boolean {
+    return cache.suits(this.engine.adapters.choose(options, cache.rows.length));
+  }
+
+  /** @internal */
+  rows_at_once(tokens: number): number {
+    return this.engine.sequencesAtOnce(tokens);
   }
 
   /**

@@ -14,6 +14,7 @@ import { type CheckedInputs, checkInputs, type InputRow } from "../model/inputs.
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { type Tensor, type TokenIds, toRows } from "../tensor.ts";
 import type { CausalLM } from "./causal_lm.ts";
+import type { ExpertChoices } from "./expert_choices.ts";
 import type { LogitsProcessors, PrefixFunction } from "./processors.ts";
 import type { PromptProgress } from "./prompt_progress.ts";
 import type { CustomStoppingCriteria } from "./stopping.ts";
@@ -54,6 +55,12 @@ export interface GenerateInputs extends GenerationOptions {
   signal?: AbortSignal | undefined;
   /** Told how much of the prompt is read, until the first token is there. @default nobody is told */
   progress_callback?: ((progress: PromptProgress) => void) | null | undefined;
+  /**
+   * Told of each new token, once it is fed, which experts each layer chose: so of the last of an answer it is not. Where it
+   * returns promises, the generation ends when they are settled.
+   * @default nobody is told
+   */
+  experts_callback?: ((choices: ExpertChoices) => unknown) | null | undefined;
   /** Taken from a token's score for each time the answer holds it already, as in OpenAI's API. @default 0 */
   frequency_penalty?: number | null | undefined;
   /** Taken from a token's score once the answer holds it. @default 0 */
@@ -89,6 +96,7 @@ export const ownOptions = namesOf<Omit<GenerateInputs, keyof GenerationOptions>>
   adapter_names: true,
   signal: true,
   progress_callback: true,
+  experts_callback: true,
   frequency_penalty: true,
   presence_penalty: true,
   negative_prompt_ids: true,

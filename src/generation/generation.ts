@@ -1,7 +1,7 @@
 // A call of generate from what it was given to its result. The rows are sequences of the scheduler's; a subclass chooses
 // their tokens; what remains is here: ids, companions of guidance, streamers, when to stop, caches, what is given back.
 import { abortedWith, onAbort } from "../abort.ts";
-import { CallerPromises } from "../callbacks.ts";
+import { CallerPromises, proceed, type Waiter, type Waiting } from "../callbacks.ts";
 import type { ResolvedGenerationConfig } from "../config/generation_config.ts";
 import { InputError, MemoryError } from "../errors.ts";
 import { PAGE_POSITIONS } from "../memory/kv_pool.ts";
@@ -14,6 +14,7 @@ import type { PreTrainedModel } from "../model/pretrained.ts";
 import type { Sequence } from "../model/sequence.ts";
 import { Tensor } from "../tensor.ts";
 import { Answer, type AnswerOwner } from "./answer.ts";
+import { ChoiceRecorder } from "./expert_choices.ts";
 import { type GenerateInputs, negativePromptOf, type Prompt, promptOf, resolveLength } from "./generate_inputs.ts";
 import type { GenerateOutput, GenerationTimings } from "./generate_output.ts";
 import { IdRow } from "./id_row.ts";
@@ -61,6 +62,7 @@ export abstract class Generation implements AnswerOwner {
   protected companions: readonly Answer[] = [];
   protected over = false;
   protected readonly timings: GenerationTimings = { prompt_tokens: 0, prompt_ms: 0, new_tokens: 0, generate_ms: 0 };
+  private readonly choices: ChoiceRecorder | undefined;
   private readonly kept: { scores: Tensor[]; logits: Tensor[] } = { scores: [], logits: [] };
   private readonly logprobs: LogProbs[][];
   /** (prompt) */
@@ -68,6 +70,15 @@ export abstract class Generation implements AnswerOwner {
   private readonly negative: readonly InputRow[] | undefined;
   /** What streamers have returned: a generation ends when all of it is settled. */
   private readonly told = new CallerPromises((error) => this.fail(error));
+  /** Whether a function of the caller's is asked, and has not answered yet. */
+  private waits = false;
+  private readonly waiter: Waiter = {
+    wanted: () => !this.over,
+    waits: (waiting) => {
+      this.waits = waiting;
+    },
+    failed: (error) => this.fail(error),
+  };
   private began = 0;
   private promptRead: (complete: boolean) => void = () => {};
   private settle = { resolve: () => {}, reject: (_error: unknown) => {} };
@@ -101,6 +112,8 @@ export abstract class Generation implements AnswerOwner {
       return ids;
     });
     this.finished = this.ids.map(() => undefined);
+    if (inputs.experts_callback)
+      this.choices = new ChoiceRecorder(inputs.experts_callback, this.engine.shape, this.rows);
     this.logprobs = this.ids.map(() => []);
     if (inputs.streamer && copies > 1)
       throw new InputError(`streamer: expected one row for each prompt, found ${copies}`);
@@ -133,8 +146,8 @@ export abstract class Generation implements AnswerOwner {
 
   abstract placeholder(answer: Answer): number | undefined;
 
-  /** Called when results of a row are there. */
-  protected abstract advance(answer: RowSequence): void;
+  /** Called when results of a row are there, unless what was called before still waits. */
+  protected abstract advance(answer: RowSequence): Waiting<void>;
 
   /** Takes memory that steps write to. */
   protected abstract open(prompts: readonly Int32Array[]): void;
@@ -287,6 +300,9 @@ export abstract class Generation implements AnswerOwner {
         rows: Uint32Array.of(row),
         ...this.head(answer.row + copy, index),
       })),
+      ...(this.choices && index > 0 && answer.row < this.rows
+        ? { picked: this.choices.wants(answer.row, index, row) }
+        : {}),
     };
   }
 
@@ -296,16 +312,12 @@ export abstract class Generation implements AnswerOwner {
       const all = [...this.answers, ...this.companions] as Answer[];
       for (let copy = 1; copy < this.copies; copy++) all[answer.row + copy].follow(answer);
     }
-    this.guarded(() => this.advance(this.answers[answer.row % this.rows]));
+    if (!this.waits) this.guarded(this.advance(this.answers[answer.row % this.rows]));
   }
 
-  /** Calls what chooses tokens; where it throws, the call fails. */
-  protected guarded(choose: () => void): void {
-    try {
-      choose();
-    } catch (error) {
-      this.fail(error);
-    }
+  /** Runs what chooses tokens; where it throws, the call fails. */
+  protected guarded(choosing: Waiting<void>): void {
+    proceed(choosing, this.waiter);
   }
 
   fail(error: unknown): void {
@@ -333,17 +345,19 @@ export abstract class Generation implements AnswerOwner {
   }
 
   /** Gives rows that have as many tokens each their next ones. */
-  protected accept(rows: readonly RowSequence[], tokens: Int32Array): void {
+  protected *accept(rows: readonly RowSequence[], tokens: Int32Array): Waiting<void> {
     const length = this.prompt_length + rows[0].tokens.length;
     for (const [i, { row, tokens: chosen }] of rows.entries()) {
       this.ids[row].set(tokens.subarray(i, i + 1), length);
       chosen.push(tokens[i]);
+      const before = chosen.length - 2;
+      if (this.choices && before >= 0) this.told.add(this.choices.chosen(row, before + 1, length - 1, chosen[before]));
       this.companions[row]?.tokens.push(tokens[i]);
     }
     this.count(rows.length);
     this.show();
     if (this.over) return; // the streamer has aborted the call
-    this.stop(rows);
+    yield* this.stop(rows);
     this.show();
     if (this.finished.every(Boolean)) this.succeed();
     else this.engine.scheduler.wake();
@@ -382,10 +396,10 @@ export abstract class Generation implements AnswerOwner {
   }
 
   /** Asks the criteria of some rows, of all together where functions of the caller are among them. */
-  private stop(rows: readonly RowSequence[]): void {
+  private *stop(rows: readonly RowSequence[]): Waiting<void> {
     const length = this.prompt_length + rows[0].tokens.length;
     const asked = this.apart ? rows : this.answers;
-    const reasons = this.criteria.reasons(
+    const reasons = yield* this.criteria.asking(
       asked.map(({ row }) => this.ids[row].first(length)),
       this.step_scores,
     );

@@ -1,4 +1,5 @@
 // Sampling on the host, where functions of the caller have a say: the scores of all rows come here, and the next step waits.
+import type { Waiting } from "../callbacks.ts";
 import type { Engine } from "../model/engine.ts";
 import type { HeadWants } from "../model/outputs.ts";
 import type { Tensor } from "../tensor.ts";
@@ -29,12 +30,12 @@ export class HostSampling implements Strategy {
     return undefined;
   }
 
-  choose(rows: readonly number[], length: number, ids: readonly IdRow[]): Int32Array {
+  *choose(rows: readonly number[], length: number, ids: readonly IdRow[]): Waiting<Int32Array> {
     const { scores, settings, sampler } = this;
     const goes_on = new Set(rows);
     scores.load(goes_on);
     this.last = settings.output_logits ? { logits: scores.snapshot() } : {};
-    scores.process(
+    yield* scores.process(
       ids.map((row) => row.first(length)),
       goes_on,
     );

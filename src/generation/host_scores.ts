@@ -1,5 +1,6 @@
 // The scores of a generation's rows on the host, where functions of the caller, beams or drafts have a say: the threads put
 // what the model gives into memory that they share, and the processors work on a copy of it.
+import type { Waiting } from "../callbacks.ts";
 import { InputError } from "../errors.ts";
 import { alignUp } from "../memory/bank.ts";
 import type { Engine } from "../model/engine.ts";
@@ -91,13 +92,14 @@ export class HostScores {
   }
 
   /**
-   * Processes the scores of the rows that go on: first by guidance, then by the processors.
+   * Processes the scores of the rows that go on: first by guidance, then by the processors, of which some may have to be
+   * waited for.
    * @param ids - for each row the prompt and the generated ids, all of one length
    */
-  process(ids: readonly Int32Array[], goes_on: ReadonlySet<number>): void {
+  *process(ids: readonly Int32Array[], goes_on: ReadonlySet<number>): Waiting<void> {
     const { settings, workspace } = this;
     if (settings.guidance !== undefined) for (const row of goes_on) this.guide(row, settings.guidance);
-    settings.processors.process(workspace, ids, this.scores, goes_on);
+    yield* settings.processors.processing(workspace, ids, this.scores, goes_on);
   }
 
   /** log p = log p' + scale · (log p − log p'), with p' of the row's companion. */

@@ -2,7 +2,7 @@
 // names its twin in logits.wasm. Source of all but the frequency penalty: Hugging Face's transformers.
 
 import { functionArgument } from "../arguments.ts";
-import { atOnce } from "../callbacks.ts";
+import { answerOf, type Waiting } from "../callbacks.ts";
 import { show } from "../config/show.ts";
 import { ConfigError, InputError } from "../errors.ts";
 import type { IdList, Operation } from "../model/sampling.ts";
@@ -272,10 +272,11 @@ export class PrefixConstrainedLogitsProcessor extends RowProcessor {
   }
 
   /** @throws InputError when the function allows nothing */
-  override process({ workspace: w, logits, input_ids, row }: LogitsRow): void {
+  override *process({ workspace: w, logits, input_ids, row }: LogitsRow): Waiting<void> {
     const batch_id = Math.floor(row / this.num_beams);
     const name = "prefix_allowed_tokens_fn";
-    const allowed = tokens(name, atOnce(this.allowed(batch_id, Array.from(input_ids)), name));
+    const answer = this.allowed(batch_id, Array.from(input_ids));
+    const allowed = tokens(name, yield* answerOf(this.allowed, answer, name));
     if (allowed.length === 0)
       throw new InputError(`prefix_allowed_tokens_fn: expected allowed token ids, found none for row ${batch_id}`);
     const distinct = [...new Set(allowed)].filter((id) => id < w.vocab_size);

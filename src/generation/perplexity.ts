@@ -2,13 +2,14 @@
 // window. The losses come from the team; windows that are short share its steps.
 import { checkSignal, eachOf } from "../abort.ts";
 import { functionArgument, givenOptions, methodsArgument } from "../arguments.ts";
-import { CallerPromises } from "../callbacks.ts";
+import { type Awaitable, CallerPromises } from "../callbacks.ts";
 import { namesOf } from "../config/option_names.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
+import type { CausalLMInputs } from "../model/inputs.ts";
 import type { ExactMath } from "../model/probabilities.ts";
 import { textChunks } from "../text/chunks.ts";
-import type { CausalLM } from "./causal_lm.ts";
+import type { CausalLM, ForwardOutput } from "./causal_lm.ts";
 
 /** What `progress_callback` is told. */
 export interface PerplexityProgress {
@@ -57,6 +58,17 @@ export interface PerplexityTokenizer {
   readonly bos_token_id?: number | undefined;
 }
 
+/** What of a model is asked: no more than one can tell that is somewhere else, and answers later. */
+export interface PerplexityModel {
+  (inputs: CausalLMInputs): Promise<Pick<ForwardOutput, "loss">>;
+  readonly config: CausalLM["config"];
+  /** Tokens of a text at a time. */
+  readonly positions: number;
+  readonly math: Awaitable<ExactMath>;
+  /** How many texts of so many tokens are read together. */
+  rows_at_once(tokens: number): Awaitable<number>;
+}
+
 /** As many tokens as llama.cpp takes, and a prompt's chunk has. */
 const CONTEXT = 512;
 
@@ -77,14 +89,27 @@ interface TextWindow {
  * found.tokens // 6
  * Source: transformers' "Perplexity of fixed-length models"; llama.cpp's llama-perplexity.
  */
-export async function perplexity(
+export function perplexity(
   model: CausalLM,
+  tokenizer: PerplexityTokenizer,
+  text: string,
+  options?: PerplexityOptions,
+): Promise<Perplexity>;
+/** @internal */
+export function perplexity(
+  model: PerplexityModel,
+  tokenizer: PerplexityTokenizer,
+  text: string,
+  options?: PerplexityOptions,
+): Promise<Perplexity>;
+export async function perplexity(
+  model: PerplexityModel,
   tokenizer: PerplexityTokenizer,
   text: string,
   options: PerplexityOptions = {},
 ): Promise<Perplexity> {
   const { ids, windows, total, context, signal, progress_callback } = readArguments(model, tokenizer, text, options);
-  const { math } = model;
+  const math = await model.math;
   const sums = new Float64Array(windows.length);
   const told = new CallerPromises();
   const done = { loaded: 0, nll: 0, tokens: 0 };
@@ -98,22 +123,17 @@ export async function perplexity(
         perplexity: power(math, done.nll / done.tokens),
       }),
     );
-  await eachOf(
-    windows,
-    model.engine.sequencesAtOnce(context),
-    signal,
-    async ({ begin, end, scored, fresh }, i, stop) => {
-      const window = ids.slice(begin, end);
-      const labels = window.map((id, at) => (begin + at < scored ? -100 : id));
-      const { loss } = await model({ input_ids: [window], labels: [labels], ...alone(model), signal: stop });
-      const tokens = end - scored;
-      sums[i] = loss! * tokens;
-      done.loaded += fresh;
-      done.nll += sums[i];
-      done.tokens += tokens;
-      tell("progress");
-    },
-  );
+  await eachOf(windows, await model.rows_at_once(context), signal, async ({ begin, end, scored, fresh }, i, stop) => {
+    const window = ids.slice(begin, end);
+    const labels = window.map((id, at) => (begin + at < scored ? -100 : id));
+    const { loss } = await model({ input_ids: [window], labels: [labels], ...alone(model), signal: stop });
+    const tokens = end - scored;
+    sums[i] = loss! * tokens;
+    done.loaded += fresh;
+    done.nll += sums[i];
+    done.tokens += tokens;
+    tell("progress");
+  });
   done.loaded = total;
   tell("done");
   await told.settled();
@@ -126,7 +146,7 @@ export async function perplexity(
 const power = ({ exp }: ExactMath, x: number): number => (x > 709 ? Infinity : exp(x));
 
 /** What keeps a call's loss, whatever the config asks for besides, that of the tokens, and its outputs small. */
-const alone = ({ config }: CausalLM) => ({
+const alone = ({ config }: PerplexityModel) => ({
   logits_to_keep: 1,
   use_cache: false,
   output_hidden_states: false,
@@ -142,7 +162,7 @@ const known = namesOf<PerplexityOptions>({
   signal: true,
 });
 
-function readArguments(model: CausalLM, tokenizer: PerplexityTokenizer, text: string, given: PerplexityOptions) {
+function readArguments(model: PerplexityModel, tokenizer: PerplexityTokenizer, text: string, given: PerplexityOptions) {
   methodsArgument(model, "model", "forward", "generate");
   methodsArgument(tokenizer, "tokenizer", "encode");
   const options = givenOptions<PerplexityOptions>(given, "perplexity", known);

@@ -1,5 +1,5 @@
 // The ordered list of processors and warpers of a generation, and the functions of the caller among them.
-import { atOnce } from "../callbacks.ts";
+import { answerOf, type Waiting, withoutWaiting } from "../callbacks.ts";
 import type { ResolvedGenerationConfig } from "../config/generation_config.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
@@ -91,7 +91,7 @@ export class LogitsProcessorList {
    * @param input_ids - for each row the prompt and the generated ids, all of one length
    * @param address - of f32 [rows, vocab_size]
    * @param goes_on - the rows that are not finished, all where absent; functions of the caller see every row
-   * @throws {@link InputError} when a function of the caller returns something else than scores
+   * @throws {@link InputError} when a function of the caller returns something else than scores, or not at once
    */
   process(
     workspace: LogitsWorkspace,
@@ -99,52 +99,64 @@ export class LogitsProcessorList {
     address: number,
     goes_on?: ReadonlySet<number>,
   ): void {
+    withoutWaiting(this.processing(workspace, input_ids, address, goes_on), "logits_processor");
+  }
+
+  /** @internal The same, which waits for functions whose answers come later. */
+  *processing(
+    workspace: LogitsWorkspace,
+    input_ids: readonly Int32Array[],
+    address: number,
+    goes_on?: ReadonlySet<number>,
+  ): Waiting<void> {
     let i = 0;
     while (i < this.processors.length) {
       const custom = this.processors.findIndex((p, at) => at >= i && !(p instanceof RowProcessor));
       const end = custom < 0 ? this.processors.length : custom;
       // Row by row, so that the row's ids are laid into the workspace once for all processors.
       const own = this.processors.slice(i, end) as RowProcessor[];
-      if (end > i) this.processRows(workspace, input_ids, address, own, goes_on);
-      if (custom >= 0) callCustom(this.processors[custom], workspace, input_ids, address);
+      if (end > i) yield* this.processRows(workspace, input_ids, address, own, goes_on);
+      if (custom >= 0) yield* callCustom(this.processors[custom], workspace, input_ids, address);
       i = end + 1;
     }
   }
 
-  private processRows(
+  private *processRows(
     workspace: LogitsWorkspace,
     input_ids: readonly Int32Array[],
     address: number,
     processors: RowProcessor[],
     goes_on: ReadonlySet<number> | undefined,
-  ): void {
+  ): Waiting<void> {
     for (let row = 0; row < input_ids.length; row++) {
       if (goes_on && !goes_on.has(row)) continue;
       workspace.clear();
       const ids = workspace.put(input_ids[row]);
       const logits = address + 4 * row * workspace.vocab_size;
-      for (const p of processors) p.process({ workspace, logits, input_ids: input_ids[row], ids, row });
+      for (const p of processors) {
+        const waits = p.process({ workspace, logits, input_ids: input_ids[row], ids, row });
+        if (waits) yield* waits;
+      }
     }
   }
 }
 
-function callCustom(
+function* callCustom(
   custom: AnyProcessor,
   workspace: LogitsWorkspace,
   input_ids: readonly Int32Array[],
   address: number,
-): void {
+): Waiting<void> {
   const rows = input_ids.length;
   const view = workspace.view(address, rows);
   // A copy: the memory is another call's afterwards, and the function may have kept what it was given.
   const scores = new Tensor("float32", view.slice(), [rows, workspace.vocab_size]);
   const ids = input_ids.map((row) => Array.from(row));
-  const result = atOnce(
+  const answer =
     typeof custom === "function"
       ? custom(ids, scores)
-      : (custom as { _call: LogitsProcessorFunction })._call(ids, scores),
-    "logits_processor",
-  );
+      : (custom as { _call: LogitsProcessorFunction })._call(ids, scores);
+  const result = yield* answerOf(custom, answer, "logits_processor");
   const data = result === undefined ? scores.data : result instanceof Tensor ? result.data : result;
   if (!(data instanceof Float32Array) || data.length !== view.length) {
     const found = data instanceof Float32Array ? `${data.length} values` : show(data);

@@ -1,5 +1,6 @@
 // What a logits processor is: something that changes the scores of one row in place, given the row's ids so far. Most are
 // calls of logits.wasm, told as data, so that the threads can make them; some ask a function of the caller.
+import type { Waiting } from "../callbacks.ts";
 import { applyOperation, type Operation } from "../model/sampling.ts";
 import type { LogitsWorkspace } from "./logits_module.ts";
 
@@ -26,10 +27,12 @@ export abstract class RowProcessor {
     return (this.operations(0) ?? []).reduce((sum, { list }) => sum + (list?.ids.length ?? 0), 0);
   }
 
-  process({ workspace, logits, input_ids, ids, row }: LogitsRow): void {
+  /** Changes the scores. @returns what may have to wait for a function of the caller's, where one is asked */
+  process({ workspace, logits, input_ids, ids, row }: LogitsRow): Waiting<void> | undefined {
     const { exports, vocab_size: vocab, scratch } = workspace;
     const at = { scores: logits, vocab, ids, length: input_ids.length, scratch };
     for (const operation of this.operations(row) ?? [])
       applyOperation(exports, operation, at, (list) => workspace.put(list.ids));
+    return undefined;
   }
 }

@@ -1,5 +1,6 @@
 // Greedy search and sampling: each row's next token is the largest of its scores, or a draw. The threads choose it at the
 // end of a step; the host does where functions of the caller, or guidance, have a say.
+import type { Waiting } from "../callbacks.ts";
 import type { ResolvedGenerationConfig } from "../config/generation_config.ts";
 import type { HeadWants } from "../model/outputs.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
@@ -46,19 +47,19 @@ export class SampledGeneration extends Generation {
     return this.strategy.placeholder(answer.row);
   }
 
-  protected advance(answer: RowSequence): void {
-    if (this.apart) while (this.isReady([answer])) this.choose([answer]);
-    else while (this.isReady(this.going)) this.choose(this.going);
+  protected *advance(answer: RowSequence): Waiting<void> {
+    if (this.apart) while (this.isReady([answer])) yield* this.choose([answer]);
+    else while (this.isReady(this.going)) yield* this.choose(this.going);
   }
 
-  private choose(rows: readonly RowSequence[]): void {
+  private *choose(rows: readonly RowSequence[]): Waiting<void> {
     const length = this.prompt_length + rows[0].tokens.length;
-    const tokens = this.strategy.choose(
+    const chosen = this.strategy.choose(
       rows.map(({ row }) => row),
       length,
       this.ids,
     );
-    this.accept(rows, tokens);
+    yield* this.accept(rows, chosen instanceof Int32Array ? chosen : yield* chosen);
   }
 
   protected tensors(index: number): StepTensors {

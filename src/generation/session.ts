@@ -3,11 +3,11 @@ import { givenArguments, givenOptions, methodsArgument } from "../arguments.ts";
 import { namesOf } from "../config/option_names.ts";
 import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
-import type { AdapterSet } from "../model/adapter_set.ts";
 import type { KeyValueCache } from "../model/cache.ts";
 import type { ToolCall } from "../text/tool_calls.ts";
 import { AnswerText, type CallParser } from "./answer_text.ts";
 import type { CausalLM } from "./causal_lm.ts";
+import type { ChatCache, ChatModel } from "./chat_model.ts";
 import {
   dropOldest,
   type Encode,
@@ -18,7 +18,6 @@ import {
   systemOf,
 } from "./conversation.ts";
 import type { GenerateInputs } from "./generate_inputs.ts";
-import { mostTokens } from "./room.ts";
 import type { FinishReason } from "./stopping.ts";
 import { streamTokens } from "./stream.ts";
 import { BaseStreamer } from "./streamers.ts";
@@ -83,14 +82,14 @@ export class ChatSession {
   cached_tokens = 0;
   /** Why the last turn ended; undefined where it failed. */
   finish_reason: TurnEnd | undefined;
-  private readonly model: CausalLM;
+  private readonly model: ChatModel;
   private readonly tokenizer: ChatTokenizer;
   private readonly tools: readonly ChatTool[];
   private readonly parser: CallParser | undefined;
   private readonly refuses: boolean;
   private readonly most_rounds: number;
   private readonly template: object;
-  private cache: KeyValueCache | undefined;
+  private cache: ChatCache | undefined;
   /** The tokens that the cache holds, and those chosen after them. */
   private ids: number[] = [];
   private answering = false;
@@ -100,7 +99,10 @@ export class ChatSession {
   private resets = 0;
 
   /** @throws {@link InputError} naming the argument that is wrong */
-  constructor(model: CausalLM, tokenizer: ChatTokenizer, options: ChatSessionOptions = {}) {
+  constructor(model: CausalLM, tokenizer: ChatTokenizer, options?: ChatSessionOptions);
+  /** @internal */
+  constructor(model: ChatModel, tokenizer: ChatTokenizer, options?: ChatSessionOptions);
+  constructor(model: ChatModel, tokenizer: ChatTokenizer, options: ChatSessionOptions = {}) {
     this.model = methodsArgument(model, "model", "create_cache", "generate");
     this.tokenizer = methodsArgument(tokenizer, "tokenizer", "apply_chat_template");
     const given = givenOptions(options, "ChatSession", known);
@@ -236,17 +238,18 @@ export class ChatSession {
   ): AsyncGenerator<string, { calls: readonly ToolCall[]; signal: AbortSignal | undefined }, void> {
     this.kept = false;
     const options = givenArguments(given, "send: the options");
-    const adapters = this.model.engine.adapters.choose(options, 1);
-    const { prompt, length } = this.fit(options);
-    this.prepare(prompt, adapters);
-    const { cache, resets, tokenizer } = this;
+    const { resets, tokenizer } = this;
     const { signal } = options;
+    const { prompt, length } = await this.fit(options);
+    let cache = await this.prepare(prompt, options);
+    while (cache !== this.cache) cache = await this.prepare(prompt, options); // it was given back meanwhile
     const recorder = new Recorder(options.streamer);
     const answer = new AnswerText(tokenizer, this.parser);
     let calls: ToolCall[] = [];
     let end: TurnEnd | undefined = "aborted";
     try {
-      const own = { input_ids: [prompt], past_key_values: cache, tokenizer, streamer: recorder };
+      const past_key_values = cache as KeyValueCache; // that the model has made
+      const own = { input_ids: [prompt], past_key_values, tokenizer, streamer: recorder };
       let reason: FinishReason | undefined;
       const ended = (why: FinishReason) => {
         reason = why;
@@ -263,8 +266,8 @@ export class ChatSession {
       if (!signal?.aborted) end = undefined;
       throw error;
     } finally {
+      if (this.cache === cache) this.ids = [...prompt, ...recorder.ids].slice(0, cache.get_seq_length());
       if (this.resets === resets) {
-        this.ids = [...prompt, ...recorder.ids].slice(0, cache!.get_seq_length());
         this.finish_reason = end;
         this.kept = end === "aborted" ? answer.text !== "" : end !== undefined;
         if (this.kept)
@@ -283,7 +286,7 @@ export class ChatSession {
    * and how long that may be.
    * @throws {@link InputError} when the context has no room
    */
-  private fit(options: GenerateInputs): { prompt: number[]; length: GenerateInputs } {
+  private async fit(options: GenerateInputs): Promise<{ prompt: number[]; length: GenerateInputs }> {
     const { tokenizer, model, messages, template } = this;
     const settings = [options, options.generation_config, model.generation_config];
     const asked = settings.find((each) => each?.max_new_tokens != null)?.max_new_tokens ?? undefined;
@@ -295,7 +298,7 @@ export class ChatSession {
         return_tensor: false,
       });
     let shown = dropOldest(messages, this.dropped, encode, () => true);
-    const most = mostTokens(model, shown.ids.length);
+    const most = await model.most_tokens(shown.ids.length);
     const wanted = Math.min(asked ?? Infinity, most >> 2);
     if (!this.refuses && shown.ids.length + wanted > most)
       shown = dropOldest(messages, this.dropped, encode, (tokens) => tokens <= most / 2);
@@ -314,22 +317,22 @@ export class ChatSession {
    * Makes the cache hold nothing but a beginning of `prompt`: what both have in common, where it can be cut back to that,
    * and was computed with the same adapters.
    */
-  private prepare(prompt: number[], adapters: readonly AdapterSet[]): void {
-    if (this.cache && !this.cache.suits(adapters)) this.resetCache();
+  private async prepare(prompt: number[], options: GenerateInputs): Promise<ChatCache> {
+    const { cache, ids, model } = this;
     let common = 0;
     // The last token is always fed, for its logits.
-    while (common < this.ids.length && common < prompt.length - 1 && this.ids[common] === prompt[common]) common++;
-    if (this.cache && common < this.ids.length) {
-      try {
-        this.cache.crop(common);
-      } catch {
-        this.resetCache(); // a window has rolled over the keys: begin anew
-        common = 0;
-      }
-    }
-    this.cache ??= this.model.create_cache(1);
+    while (common < ids.length && common < prompt.length - 1 && ids[common] === prompt[common]) common++;
+    const suits = cache !== undefined && (await model.cache_suits(cache, options));
+    // Where a window has rolled over the keys it cannot be.
+    const usable = suits && (common === ids.length || (await cache.croppable(common)));
+    if (!usable || this.cache !== cache) {
+      this.resetCache();
+      common = 0;
+      this.cache = await model.create_cache(1);
+    } else if (common < ids.length) cache.crop(common);
     this.prompt_tokens = prompt.length;
     this.cached_tokens = common;
+    return this.cache!;
   }
 
   private resetCache(): void {

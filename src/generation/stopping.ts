@@ -1,7 +1,7 @@
 // When a row is finished: lengths, time, end-of-sequence ids, stop strings, and functions of the caller. Names and
 // behaviour are those of transformers.js and transformers.
 import { numberArgument } from "../arguments.ts";
-import { atOnce } from "../callbacks.ts";
+import { answerOf, type Waiting, withoutWaiting } from "../callbacks.ts";
 import { show } from "../config/show.ts";
 import { ConfigError, InputError } from "../errors.ts";
 import { Tensor } from "../tensor.ts";
@@ -46,6 +46,10 @@ export class MaxTimeCriteria extends StoppingCriteria {
     super();
     this.end = performance.now() + 1000 * numberArgument(max_time, "max_time");
   }
+  /** @internal Seconds that are left, fewer than none afterwards. */
+  get left(): number {
+    return (this.end - performance.now()) / 1000;
+  }
   _call(input_ids: InputIds): boolean[] {
     const over = performance.now() > this.end;
     return input_ids.map(() => over);
@@ -54,7 +58,8 @@ export class MaxTimeCriteria extends StoppingCriteria {
 
 /** The last token is one of the ends of sequence. */
 export class EosTokenCriteria extends StoppingCriteria {
-  private readonly eos_token_id: readonly number[];
+  /** @internal */
+  readonly eos_token_id: readonly number[];
   constructor(eos_token_id: number | readonly number[]) {
     super();
     this.eos_token_id = idList(eos_token_id);
@@ -73,8 +78,17 @@ export class EosTokenCriteria extends StoppingCriteria {
  * await model.generate({ input_ids: ids, max_new_tokens: 30, stopping_criteria: stop });
  */
 export class InterruptableStoppingCriteria extends StoppingCriteria {
+  /** @internal Told of each change: they stand for it where the generation is. */
+  readonly listeners: Set<(interrupted: boolean) => void> = new Set();
+  private state = false;
   /** Whether `interrupt` was called since the last `reset`. */
-  interrupted = false;
+  get interrupted(): boolean {
+    return this.state;
+  }
+  set interrupted(interrupted: boolean) {
+    this.state = interrupted;
+    for (const listener of this.listeners) listener(interrupted);
+  }
   /** Ends the generation with its next token. */
   interrupt(): void {
     this.interrupted = true;
@@ -200,12 +214,17 @@ export class StoppingCriteriaList extends StoppingCriteria {
 
   /** Why each row is finished, where it is. @throws as `_call` */
   reasons(input_ids: InputIds, scores?: StepScores): (FinishReason | undefined)[] {
+    return withoutWaiting(this.asking(input_ids, scores), "stopping_criteria");
+  }
+
+  /** @internal The same, which waits for functions whose answers come later. */
+  *asking(input_ids: InputIds, scores?: StepScores): Waiting<(FinishReason | undefined)[]> {
     const reasons: (FinishReason | undefined)[] = input_ids.map(() => undefined);
     for (const criterion of this.criteria) {
       const answers =
         criterion instanceof StoppingCriteriaList
-          ? criterion.reasons(input_ids, scores)
-          : reasonsOf(criterion, input_ids, scores);
+          ? yield* criterion.asking(input_ids, scores)
+          : yield* reasonsOf(criterion, input_ids, scores);
       for (let row = 0; row < reasons.length; row++)
         if (reasons[row] !== "stop") reasons[row] = answers[row] ?? reasons[row];
     }
@@ -213,29 +232,29 @@ export class StoppingCriteriaList extends StoppingCriteria {
   }
 }
 
-function reasonsOf(
+function* reasonsOf(
   criterion: CustomStoppingCriteria,
   input_ids: InputIds,
   scores: StepScores,
-): (FinishReason | undefined)[] {
+): Waiting<(FinishReason | undefined)[]> {
   const limit = criterion instanceof MaxLengthCriteria || criterion instanceof MaxTimeCriteria;
   const answers =
-    criterion instanceof StoppingCriteria ? criterion._call(input_ids, scores) : ask(criterion, input_ids, scores);
+    criterion instanceof StoppingCriteria
+      ? criterion._call(input_ids, scores)
+      : yield* ask(criterion, input_ids, scores);
   return answers.map((done) => (done ? (limit ? "length" : "stop") : undefined));
 }
 
-function ask(
+function* ask(
   criterion: StoppingFunction | { _call: StoppingFunction },
   input_ids: InputIds,
   scores: StepScores,
-): readonly boolean[] {
+): Waiting<readonly boolean[]> {
   const ids = input_ids.map((row) => Array.from(row));
   // A copy: the memory is another call's afterwards, and the function may keep what it is given.
   scores &&= new Tensor("float32", scores.data.slice(), scores.dims);
-  const answer = atOnce(
-    typeof criterion === "function" ? criterion(ids, scores) : criterion._call(ids, scores),
-    "stopping_criteria",
-  );
+  const given = typeof criterion === "function" ? criterion(ids, scores) : criterion._call(ids, scores);
+  const answer = yield* answerOf(criterion, given, "stopping_criteria");
   if (typeof answer === "boolean") return ids.map(() => answer);
   if (!Array.isArray(answer) || answer.length !== ids.length || answer.some((a) => typeof a !== "boolean"))
     throw new InputError(

@@ -1,5 +1,6 @@
 // How a generation gets from scores to tokens. What a strategy wants of the rows is computed in the step; what it chooses
 // of the results becomes the rows' next tokens.
+import type { Waiting } from "../callbacks.ts";
 import type { HeadWants } from "../model/outputs.ts";
 import type { Tensor } from "../tensor.ts";
 import type { IdRow } from "./id_row.ts";
@@ -18,11 +19,11 @@ export interface Strategy {
   /** What stands for the row's next token in a step before the host knows it; undefined where the host chooses. */
   placeholder(row: number): number | undefined;
   /**
-   * The tokens of a step, of the rows that go on.
+   * The tokens of a step, of the rows that go on; or what gives them, where functions of the caller may have to be waited for.
    * @param ids - for each row of the batch its ids
    * @throws InputError when the scores of a row are no distribution, or a caller's function is wrong
    */
-  choose(rows: readonly number[], length: number, ids: readonly IdRow[]): Int32Array;
+  choose(rows: readonly number[], length: number, ids: readonly IdRow[]): Int32Array | Waiting<Int32Array>;
   /** What was asked for of the last step chosen. */
   tensors(index: number): StepTensors;
   /** The processed scores of the last step chosen, for criteria that look at them: float32 (rows, vocab). */

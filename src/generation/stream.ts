@@ -1,8 +1,7 @@
 // The new tokens of one row, or their text, as an async iterable: what `generate` tells its streamer, handed to a loop.
 import { checkSignal, onAbort } from "../abort.ts";
 import { InputError } from "../errors.ts";
-import type { PreTrainedModel } from "../model/pretrained.ts";
-import { generate } from "./generate.ts";
+import type { GeneratingModel } from "./chat_model.ts";
 import { type GenerateInputs, generateArguments } from "./generate_inputs.ts";
 import type { FinishReason } from "./stopping.ts";
 import { BaseStreamer, checkStreamer } from "./streamers.ts";
@@ -18,7 +17,7 @@ interface StreamListener {
 
 /** Generates one row. Leaving the loop early ends the generation. */
 export async function* streamTokens(
-  model: PreTrainedModel,
+  model: GeneratingModel,
   given: GenerateInputs,
   listener: StreamListener = {},
 ): AsyncGenerator<number, void, void> {
@@ -31,7 +30,8 @@ export async function* streamTokens(
   // Not AbortSignal.any: Node 20 and 22 keep what it makes as long as the signal that it follows.
   const left = new AbortController();
   const forget = onAbort(signal, () => left.abort(signal!.reason));
-  const done = generate(model, { ...inputs, streamer: queue, signal: left.signal })
+  const done = model
+    .generated({ ...inputs, streamer: queue, signal: left.signal })
     .then(
       (output) => {
         if (!inputs.past_key_values) output.past_key_values?.dispose();
@@ -51,7 +51,7 @@ export async function* streamTokens(
 
 /** The same as pieces of text, special tokens skipped. @param end - is told why the row ended */
 export async function* streamText(
-  model: PreTrainedModel,
+  model: GeneratingModel,
   inputs: GenerateInputs,
   tokenizer: TextTokenizer,
   end?: StreamListener["end"],

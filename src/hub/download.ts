@@ -32,6 +32,7 @@ export async function download(source: ModelSource, options: DownloadOptions = {
   const given = givenOptions<DownloadOptions>(options, "download", known);
   functionArgument(given.progress_callback, "progress_callback");
   checkSignal(given.signal);
+  if (given.cache === false) throw new InputError("download: cache: expected true: it is to keep what it fetches");
   const patterns = given.files === undefined ? undefined : readPatterns(given.files);
   const platform = await currentPlatform();
   const url = asURL(source);

@@ -8,12 +8,17 @@ import { HubError } from "../errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { filesBelow } from "./cache.ts";
 import { choose, type Purpose } from "./choose.ts";
+import { memoryPlatform } from "./memory_disk.ts";
+import { isPicked, openPicked, type PickedFile, type PickedFolder } from "./picked.ts";
 import { type HubOptions, hubEndpoint, readHubOptions } from "./settings.ts";
 import { type Chooser, fetchSnapshot, type SnapshotOptions } from "./snapshot.ts";
 import { parseId, parseURL, type Remote } from "./source.ts";
 
-/** A path, `owner/name` of a hub, `owner/name:FILE.gguf`, `owner/name:Q4_K_M`, or a file:, https: or http: URL. */
-export type ModelSource = string | URL;
+/**
+ * A path, `owner/name` of a hub, `owner/name:FILE.gguf`, `owner/name:Q4_K_M`, or a file:, https: or http: URL; or files that
+ * the user picked, which are read in place: a `File`, several (an array, a `FileList`), or a `FileSystemDirectoryHandle`.
+ */
+export type ModelSource = string | URL | PickedFile | ArrayLike<PickedFile> | PickedFolder;
 
 /**
  * Opens what a model or a tokenizer is read from, which is downloaded first where it is on a hub.
@@ -25,7 +30,18 @@ export const findRepository = async (
   source: ModelSource,
   purpose: Purpose,
   options: SnapshotOptions | null | undefined,
-): Promise<Repository> => openRepository(platform, await localPath(platform, source, purpose, options));
+): Promise<Repository> => {
+  if (isPicked(source)) return openPicked(source, purpose, readFindOptions(options).file);
+  const uncached = options?.cache === false ? memoryPlatform(platform) : platform;
+  return openRepository(uncached, await localPath(uncached, source, purpose, options));
+};
+
+function readFindOptions(given: SnapshotOptions | null | undefined): SnapshotOptions {
+  const options = givenArguments<SnapshotOptions>(given, "the options");
+  readHubOptions(options);
+  checkSignal(options.signal);
+  return options;
+}
 
 /** The same as a path of this machine. What is on the disk wins, as in transformers. */
 export async function localPath(
@@ -34,9 +50,7 @@ export async function localPath(
   purpose: Purpose,
   given: SnapshotOptions | null | undefined,
 ): Promise<string> {
-  const options = givenArguments<SnapshotOptions>(given, "the options");
-  readHubOptions(options);
-  checkSignal(options.signal);
+  const options = readFindOptions(given);
   const url = asURL(source);
   if (url && url.protocol !== "file:") return fetchPath(platform, remoteAt(platform, url, options), purpose, options);
   const path = url ? platform.path_of(url) : (source as string);

@@ -3,6 +3,7 @@
 import { onAbort, pause } from "../abort.ts";
 import { printable, show } from "../config/show.ts";
 import { HubError } from "../errors.ts";
+import { pageRequest } from "./cors.ts";
 import type { Settings } from "./settings.ts";
 
 /** A server that answers with this may answer otherwise in a moment. */
@@ -25,6 +26,8 @@ export interface Caller {
   readonly agent: string;
   /** The only origin that the token is sent to. */
   readonly origin: string;
+  /** Whether the requests are a page's (cors.ts). */
+  readonly in_page: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -47,17 +50,14 @@ export async function ask(
   headers: Record<string, string> = {},
   stop: AbortSignal | undefined = caller.signal,
 ): Promise<Answer> {
-  const { settings, agent, origin } = caller;
+  const { settings, agent, origin, in_page } = caller;
   let url = new URL(address);
   for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
     const authorization: Record<string, string> =
       settings.token !== undefined && url.origin === origin ? { authorization: `Bearer ${settings.token}` } : {};
-    const answer = await send(
-      url,
-      { method, headers: { "user-agent": agent, "accept-encoding": "identity", ...authorization, ...headers } },
-      settings,
-      stop,
-    );
+    const own: Record<string, string> = in_page ? {} : { "user-agent": agent, "accept-encoding": "identity" };
+    const init = { ...(in_page ? pageRequest : { redirect: "manual" as const }), method };
+    const answer = await send(url, { ...init, headers: { ...own, ...authorization, ...headers } }, settings, stop);
     const location = answer.headers.get("location");
     if (answer.status < 300 || answer.status > 399 || answer.status === 304 || location === null) return answer;
     answer.cancel();
@@ -74,7 +74,7 @@ export async function ask(
 
 async function send(
   url: URL,
-  init: { method: string; headers: Record<string, string> },
+  init: RequestInit,
   { answer_ms, stall_ms }: Settings,
   stop: AbortSignal | undefined,
 ): Promise<Answer> {
@@ -99,7 +99,7 @@ async function send(
   let response: Response;
   try {
     within(answer_ms);
-    response = await fetch(url, { ...init, redirect: "manual", signal: line.signal });
+    response = await fetch(url, { ...init, signal: line.signal });
   } catch (error) {
     end();
     throw failed(error);
@@ -116,7 +116,7 @@ async function send(
   return {
     status: response.status,
     headers: response.headers,
-    url: url.href,
+    url: response.redirected ? response.url : url.href,
     cancel,
     async *chunks() {
       try {

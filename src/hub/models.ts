@@ -43,8 +43,11 @@ export const models: {
    * @throws InputError when there is none of this name
    */
   remove(name: string, options?: CacheOptions): Promise<void>;
-  /** Bytes that all models take; `quota` is what they could take on this disk, where that is known. */
-  usage(options?: CacheOptions): Promise<{ bytes: number; quota?: number }>;
+  /**
+   * Bytes that all models take; `quota` is what they could take on this disk, where that is known. `persisted`, in a browser:
+   * whether they stay until the user removes them, not only while there is room.
+   */
+  usage(options?: CacheOptions): Promise<{ bytes: number; quota?: number; persisted?: boolean }>;
 } = {
   async list(options) {
     return listed(await scan(options));
@@ -85,7 +88,12 @@ const listed = ({ models }: Scan): CachedModel[] => models.map(({ folder: _, ...
 async function usageOf({ platform, cache, models }: Scan): Promise<CacheUsage> {
   const bytes = models.reduce((sum, model) => sum + model.bytes, 0);
   const free = await platform.free_space(platform.join(cache, "any"));
-  return { bytes, ...(free === undefined ? {} : { quota: bytes + free }) };
+  const persisted = await platform.persisted?.();
+  return {
+    bytes,
+    ...(free === undefined ? {} : { quota: bytes + free }),
+    ...(persisted === undefined ? {} : { persisted }),
+  };
 }
 
 async function scan(options: CacheOptions | undefined) {

@@ -6,7 +6,16 @@ import { show } from "../config/show.ts";
 import { HubError } from "../errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Answer, ask, type Caller, MOST_TRIES, patiently, readJSON, refusal } from "./http.ts";
-import { addPage, blobName, isCommit, isPlainPath, type Listing, MOST_FILES, type TreeEntry } from "./listing.ts";
+import {
+  addPage,
+  blobName,
+  isCommit,
+  isPlainPath,
+  type Listing,
+  MOST_FILES,
+  sizeOf,
+  type TreeEntry,
+} from "./listing.ts";
 import { refusedByHub, refusedByServer } from "./refused.ts";
 import type { Settings } from "./settings.ts";
 import { type HubModel, type Remote, type URLFolder, urlOf } from "./source.ts";
@@ -15,6 +24,8 @@ import { encodingOf, type FileFacts, type FileSource } from "./transfer.ts";
 /** A file, as its server says where it is and what. */
 export interface Located extends FileFacts {
   readonly url: string;
+  /** Whether it is a web page. */
+  readonly is_page?: boolean;
 }
 
 export interface RemoteFiles {
@@ -31,8 +42,8 @@ export interface RemoteFiles {
   commit(): Promise<string>;
   /** What a commit holds. */
   list(commit: string): Promise<Listing>;
-  /** What a file is. */
-  locate(commit: string, path: string): Promise<Located>;
+  /** What a file is. @param listed - what the listing has of it */
+  locate(commit: string, path: string, listed?: TreeEntry): Promise<Located>;
   /** A file's bytes. @param located - is renewed where the address has expired */
   source(commit: string, path: string, located: Located): FileSource;
 }
@@ -51,7 +62,8 @@ export function openRemote(
   tries: number,
 ): RemoteFiles {
   const agent = `tramontane; ${platform.name}/${platform.version}`;
-  const caller = (origin: string): Caller => ({ settings, agent, origin, signal });
+  const in_page = platform.page_origin !== undefined;
+  const caller = (origin: string): Caller => ({ settings, agent, origin, in_page, signal });
   return "id" in remote
     ? hubFiles(remote, caller(new URL(settings.endpoint).origin), tries, platform.warn)
     : urlFiles(platform, remote, caller(settings.token_given ? remote.url.origin : ""), tries);
@@ -76,7 +88,10 @@ function hubFiles(
     });
   const resolved = (commit: string, path: string) =>
     `${endpoint}/${id}/resolve/${encodeURIComponent(commit)}/${path.split("/").map(encodeURIComponent).join("/")}`;
-  const locate = (commit: string, path: string): Promise<Located> =>
+  const locate = async (commit: string, path: string, listed?: TreeEntry): Promise<Located> =>
+    // A page sees no redirect's headers: there the listing's word is taken for them.
+    caller.in_page && listed?.blob_id ? listedFacts(listed, resolved(commit, path)) : ask_facts(commit, path);
+  const ask_facts = (commit: string, path: string): Promise<Located> =>
     patiently(MOST_TRIES, signal, async () => {
       const url = resolved(commit, path);
       const answer = await ask(caller, "HEAD", url);
@@ -130,13 +145,22 @@ function factsOf(answer: Answer, where: string): Located {
   const length =
     headers.get("x-linked-size") ?? (encodingOf(answer) !== "identity" ? null : headers.get("content-length"));
   const size = /^\d{1,15}$/.test(length ?? "") ? Number(length) : undefined;
-  const hash = /^[0-9a-f]{64}$/.test(etag)
-    ? ({ algorithm: "sha256", hex: etag } as const)
-    : isCommit(etag)
-      ? ({ algorithm: "git-sha1", hex: etag } as const)
-      : undefined;
-  return { url, etag, size, hash };
+  return { url, etag, size, hash: hashIn(etag) };
 }
+
+/** What a listing says of a file. */
+const listedFacts = (entry: TreeEntry, url: string): Located => {
+  const etag = blobName(entry.lfs_sha256 ?? entry.blob_id, url);
+  return { url, etag, size: sizeOf(entry), hash: hashIn(etag) };
+};
+
+/** The hash of a file that is its ETag on a hub. */
+const hashIn = (etag: string): Located["hash"] =>
+  /^[0-9a-f]{64}$/.test(etag)
+    ? { algorithm: "sha256", hex: etag }
+    : isCommit(etag)
+      ? { algorithm: "git-sha1", hex: etag }
+      : undefined;
 
 /** A file's bytes by an address that may expire: then it is asked for again. */
 function renewing(
@@ -155,6 +179,7 @@ function renewing(
   return {
     name,
     patience_ms: SILENCES * caller.settings.stall_ms,
+    in_page: caller.in_page,
     async get(headers, stop) {
       const asked = url;
       const answer = await ask(caller, "GET", asked, headers, stop);
@@ -192,34 +217,38 @@ function urlFiles(platform: Platform, { url, file }: URLFolder, caller: Caller, 
     hasher.update(new TextEncoder().encode(text));
     return hasher.hex();
   };
-  const facts = (answer: Answer, where: string): Located => {
+  const facts = (answer: Answer, where: string, whole: boolean): Located => {
     const { headers } = answer;
     if (headers.has("x-linked-etag")) return factsOf(answer, where);
-    const total = /^bytes 0-0\/(\d{1,15})$/.exec(headers.get("content-range") ?? "")?.[1];
-    const length =
-      total ?? (answer.status === 206 || encodingOf(answer) !== "identity" ? null : headers.get("content-length"));
+    const total = /^bytes 0-\d+\/(\d{1,15})$/.exec(headers.get("content-range") ?? "")?.[1];
+    const part = answer.status === 206 && !whole;
+    const length = total ?? (part || encodingOf(answer) !== "identity" ? null : headers.get("content-length"));
     // Whoever says neither may have another file every time.
     const version = headers.get("etag") ?? headers.get("last-modified") ?? crypto.randomUUID();
     const size = /^\d{1,15}$/.test(length ?? "") ? Number(length) : undefined;
-    return { url: where, etag: hash(`${where}\n${version}\n${size}`, "sha256"), size };
+    const is_page = /^text\/html\b/i.test(headers.get("content-type") ?? "");
+    return { url: where, etag: hash(`${where}\n${version}\n${size}`, "sha256"), size, is_page };
   };
   const locate = (path: string): Promise<Located> =>
     patiently(tries, signal, async () => {
       const where = urlOf(url, path).href;
-      const head = await ask(caller, "HEAD", where);
-      if (head.status < 400) return facts(head, where);
+      // Of a range a browser asks for the bytes as they are; of the whole it says nothing of how they came.
+      const head = await ask(caller, "HEAD", where, caller.in_page ? { range: "bytes=0-" } : {});
+      if (head.status < 400) return facts(head, where, true);
       if (![403, 405, 501].includes(head.status)) throw refuse(head);
       // An address that is signed for GET alone.
       const answer = await ask(caller, "GET", where, { range: "bytes=0-0" });
       if (answer.status >= 400) throw refuse(answer);
       answer.cancel();
-      return facts(answer, where);
+      return facts(answer, where, false);
     });
   const located = new Map<string, Located>();
   const find = async (paths: readonly string[], optional: boolean) =>
     eachOf(paths, 8, signal, async (path) => {
       try {
-        located.set(path, await locate(path));
+        const found = await locate(path);
+        // Servers of applications answer with their page where there is no file.
+        if (!(optional && found.is_page)) located.set(path, found);
       } catch (error) {
         if (!(optional && error instanceof HubError && [403, 404, 410].includes(error.status ?? 0))) throw error;
       }

@@ -19,6 +19,8 @@ export interface HubOptions {
   local_files_only?: boolean | undefined;
   /** The hub's address. @default that of `HF_ENDPOINT`, or `https://huggingface.co` */
   endpoint?: string | undefined;
+  /** `false` keeps nothing on the disk: what is fetched is in memory, as long as the model. @default true */
+  cache?: boolean | undefined;
 }
 
 /** What holds for every call that does not say otherwise, by transformers.js's names. Absent: what the environment says. */
@@ -52,7 +54,10 @@ export interface Settings {
   readonly stall_ms: number;
 }
 
-export const hubOptions = ["revision", "file", "token", "cache_dir", "local_files_only", "endpoint"] as const;
+/** The folder of the cache that is in memory (memory_disk.ts). */
+export const MEMORY_CACHE = "memory:/";
+
+export const hubOptions = ["revision", "file", "token", "cache_dir", "local_files_only", "endpoint", "cache"] as const;
 
 /** The options of this module among those of a call, checked. @throws {@link InputError} */
 export function readHubOptions(given: HubOptions | null | undefined): HubOptions {
@@ -65,6 +70,8 @@ export function readHubOptions(given: HubOptions | null | undefined): HubOptions
   if (local_files_only !== undefined && typeof local_files_only !== "boolean")
     throw new InputError(`local_files_only: expected true or false, found ${show(local_files_only)}`);
   if (endpoint !== undefined) checkEndpoint(endpoint, "endpoint");
+  if (options.cache !== undefined && typeof options.cache !== "boolean")
+    throw new InputError(`cache: expected true or false, found ${show(options.cache)}; a folder is cache_dir`);
   return Object.fromEntries(
     hubOptions.filter((name) => options[name] !== undefined).map((name) => [name, options[name]]),
   );
@@ -85,7 +92,7 @@ export async function readSettings(platform: Platform, given: HubOptions): Promi
     revision: options.revision ?? "main",
     file: options.file,
     endpoint: hubEndpoint(platform, options),
-    cache: cacheFolder(platform, options.cache_dir),
+    cache: options.cache === false ? MEMORY_CACHE : cacheFolder(platform, options.cache_dir),
     offline,
     token: offline === undefined ? await findToken(platform, options.token, home) : undefined,
     token_given: typeof options.token === "string",

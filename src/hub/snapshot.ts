@@ -9,6 +9,7 @@ import { CheckpointError, HubError, WriteError } from "../errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { RepositoryCache } from "./cache.ts";
 import type { Choice } from "./choose.ts";
+import { whyNoAnswer } from "./cors.ts";
 import { NoAnswer } from "./http.ts";
 import { checkPath, isPlainPath, type Listing, sizeOf } from "./listing.ts";
 import { type DownloadProgress, Progress } from "./progress.ts";
@@ -110,9 +111,11 @@ class Fetching {
     } catch (error) {
       this.signal?.throwIfAborted();
       if (!(error instanceof HubError || error instanceof NoAnswer)) throw error;
-      if (kept) return { ...kept, warning: `${this.explained(error)}; what was downloaded before is used` };
+      if (kept) return { ...kept, warning: `${await this.explained(error)}; what was downloaded before is used` };
       if (error instanceof HubError) throw error;
-      throw new HubError(`${this.explained(error)}; try again: what has come is kept`, undefined, { cause: error });
+      throw new HubError(`${await this.explained(error)}; try again: what has come is kept`, undefined, {
+        cause: error,
+      });
     }
   }
 
@@ -205,7 +208,7 @@ class Fetching {
     await this.cache.prepare(commit, lacks);
     const located = new Map<string, Located>();
     await eachOf(lacks, SIDE_BY_SIDE, this.signal, async (path) => {
-      const facts = await this.files.locate(commit, path);
+      const facts = await this.files.locate(commit, path, listing.get(path));
       located.set(path, { ...facts, size: facts.size ?? (sizeOf(listing.get(path)!) || undefined) });
     });
     const progress = new Progress(this.files.name, callback);
@@ -238,11 +241,14 @@ class Fetching {
 
   /** @throws WriteError when the disk has not the room */
   private async checkSpace(needed: number): Promise<void> {
-    const free = await this.platform.free_space(this.cache.blob("any"));
+    const free = await this.platform.free_space(this.cache.blob("any"), needed);
     if (free === undefined || needed <= free) return;
     const gb = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
+    const what = `${this.files.name}: ${gb(needed)} are to be downloaded`;
     throw new WriteError(
-      `${this.files.name}: ${gb(needed)} are to be downloaded, ${gb(free)} are free where ${this.cache.folder} is: make room, or name another folder as the option cache_dir or in HF_HUB_CACHE`,
+      this.platform.page_origin !== undefined
+        ? `${what}, ${gb(free)} more may be kept by this page: remove models (models.list, models.remove), free space on the disk, ask the user for persistent storage (request_persistence), or pass cache: false, which keeps nothing`
+        : `${what}, ${gb(free)} are free where ${this.cache.folder} is: make room, or name another folder as the option cache_dir or in HF_HUB_CACHE`,
     );
   }
 
@@ -293,10 +299,12 @@ class Fetching {
     }
   }
 
-  private explained(error: Error): string {
+  private async explained(error: Error): Promise<string> {
     if (error instanceof HubError) return error.message;
-    const { host } = new URL(this.files.url ?? this.settings.endpoint);
-    return `${this.files.name}: ${host} cannot be reached: ${printable(error.message, 200)}`;
+    const url = new URL(this.files.url ?? this.settings.endpoint);
+    const { page_origin } = this.platform;
+    const why = page_origin === undefined ? "" : await whyNoAnswer(url, page_origin);
+    return `${this.files.name}: ${url.host} cannot be reached: ${printable(error.message, 200)}${why}`;
   }
 
   private refuseOffline(reason: string): never {

@@ -8,15 +8,10 @@ export const WASM_PAGE = 65536;
  * A shared memory of fixed size. Nothing is committed until it is touched, but V8 reserves up to 10 GiB of addresses for
  * each, however small, so that a process under `ulimit -v` runs out of addresses long before it runs out of memory.
  * @param what - it is for, for the message
- * @throws {@link MemoryError} when the runtime refuses, or has no shared memory
+ * @throws {@link MemoryError} when the runtime refuses
  */
 export function createMemory(pages: number, what: string): WebAssembly.Memory {
   const bytes = pages * WASM_PAGE;
-  if (typeof SharedArrayBuffer === "undefined")
-    throw new MemoryError(
-      `${what}: this runtime has no SharedArrayBuffer (a browser page must be cross-origin isolated to have it)`,
-      bytes,
-    );
   const again = takeRecycled(bytes);
   if (again) return again;
   try {

@@ -82,7 +82,7 @@ export async function emptyBanks(
   unused: boolean,
 ): Promise<void> {
   const mapper = await platform.mapper();
-  if ("reason" in mapper) return;
+  if ("reason" in mapper) return platform.collect?.(banks);
   for (const memory of banks) {
     mapper.unmap(memory, 0, memory.buffer.byteLength);
     if (unused) recycleMemory(memory);

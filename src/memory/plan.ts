@@ -1,8 +1,10 @@
 // Decides which bank holds which weights, and at which address. A unit (a layer's attention, one expert, the embedding
 // with the heads) stays within one bank, so that a product's input and output cross between banks only at its edges.
+
 import type { LayerShape, ModelShape } from "../config/shape.ts";
 import { MemoryError } from "../errors.ts";
 import type { SourceFile } from "../platform/platform.ts";
+import { sharedBuffer } from "../platform/shared_buffer.ts";
 import { type BlockFormat, rowBytes } from "../quant/formats.ts";
 import { copiesOf } from "../weights/column_orders.ts";
 import {
@@ -372,9 +374,9 @@ class Tables {
   private used = 0;
 
   constructor(matrices: number) {
-    this.banks = new Uint16Array(new SharedArrayBuffer(matrices * 2));
-    this.addresses = new Uint32Array(new SharedArrayBuffer(matrices * 4));
-    this.orders = new Uint32Array(new SharedArrayBuffer(matrices * 4));
+    this.banks = new Uint16Array(sharedBuffer(matrices * 2));
+    this.addresses = new Uint32Array(sharedBuffer(matrices * 4));
+    this.orders = new Uint32Array(sharedBuffer(matrices * 4));
   }
 
   stack(refs: readonly MatrixRef[], at: (ref: MatrixRef) => Stacked): MatrixStack {

@@ -113,12 +113,24 @@ export class KeyValueCache {
     if (state.busy) throw new InputError("past_key_values: another call is extending this cache; fork it before");
   }
 
+  /** @internal Whether a call was cut off beyond repair. */
+  get incomplete(): boolean {
+    return this.state.incomplete;
+  }
+
   /** @internal Keeps every other call away, until the function that it gives is called. @throws as `check` */
   acquire(): () => void {
     this.check();
     const { state } = this;
     state.busy = true;
     return () => state.leave();
+  }
+
+  /** @internal Whether `crop` takes a length. */
+  croppable(length: number): boolean {
+    const { state, owner, columns } = this;
+    if (state.incomplete || state.disposed || state.busy || owner.pool.closed) return false;
+    return this.rows.every((row) => canDrop(row, columns - length));
   }
 
   /**
@@ -135,7 +147,7 @@ export class KeyValueCache {
     if (target >= this.columns) return;
     const drop = this.columns - target;
     for (const [i, row] of this.rows.entries()) {
-      if (Math.max(0, row.length - drop) < row.least)
+      if (!canDrop(row, drop))
         throw new InputError(
           `crop: row ${i} has ${row.length} tokens, of whose keys the window has left those for ${row.length - row.least} tokens to be taken back, not ${drop}`,
         );
@@ -177,6 +189,9 @@ export class KeyValueCache {
     this.dispose();
   }
 }
+
+/** Whether the keys of what remains without the last tokens are there. */
+const canDrop = (row: PageList, tokens: number): boolean => Math.max(0, row.length - tokens) >= row.least;
 
 /** What outlives a cache that was forgotten: its pages, to be given back. */
 class CacheState {

@@ -45,8 +45,9 @@ export interface ModelInfo {
   path: string;
   threads: number;
   simd: "plain" | "relaxed";
-  /** Whether weights are mapped from their files; if not, `reason` says why. */
+  /** Whether weights are mapped from their files. */
   mapped: boolean;
+  /** Why weights were read, where they were; before that why there is one thread, where a browser's page can have no more. */
   reason?: string;
   /** Bytes of weights, as the files hold them. */
   weight_bytes: number;
@@ -223,6 +224,11 @@ export class Engine {
     if (!cache.isOf(this.owner))
       throw new InputError("past_key_values: expected a cache that this model gave, found another model's");
     cache.check();
+  }
+
+  /** Whether a cache lies in this engine's memory. */
+  owns(cache: KeyValueCache): boolean {
+    return cache.isOf(this.owner);
   }
 
   /** What cache files are written from and read into. */

@@ -3,7 +3,9 @@
 //   h += o_proj · attention(RMSNorm(h));  h += experts(RMSNorm(h))   for each layer;   logits = lm_head · RMSNorm(h)
 import { stackRowBytes } from "../memory/plan.ts";
 import { Pager } from "../paging/pager.ts";
+import type { Reader } from "../paging/reader.ts";
 import type { Barrier, WorkCounter } from "../threads/barrier.ts";
+import type { Turns } from "../threads/turns.ts";
 import { Attention } from "./attention.ts";
 import { Experts } from "./experts.ts";
 import { Head } from "./head.ts";
@@ -14,7 +16,7 @@ import { Products } from "./products.ts";
 import { Router } from "./router.ts";
 import { slotOf, slotWords } from "./sampling.ts";
 import { Squares } from "./squares.ts";
-import type { JobResult, Notice, Setup, Step } from "./step.ts";
+import type { Job, JobResult, Notice, Setup, Step } from "./step.ts";
 import { StepView } from "./step_view.ts";
 import { ThreadMemory } from "./thread_memory.ts";
 
@@ -29,11 +31,25 @@ export class Forward {
   private readonly experts: Experts;
   private readonly head: Head;
   private readonly lora: Lora;
+  private readonly turns: Turns | undefined;
   /** The chunk that paused. */
   private paused: Generator<void, void, void> | undefined;
 
-  constructor(setup: Setup, thread: number, threads: number, barrier: Barrier, work: WorkCounter) {
+  /**
+   * @param turns - the barrier, where this is no thread of its own
+   * @param reader - reads experts that are wanted, where no others do
+   */
+  constructor(
+    setup: Setup,
+    thread: number,
+    threads: number,
+    barrier: Barrier,
+    work: WorkCounter,
+    turns?: Turns,
+    reader?: Reader,
+  ) {
     this.setup = setup;
+    this.turns = turns;
     this.memory = new ThreadMemory(setup, thread);
     this.products = new Products(this.memory, setup, thread);
     this.barrier = barrier;
@@ -46,7 +62,7 @@ export class Forward {
     this.attention = new Attention(memory, products, phases, norm, lora, squares, setup);
     this.router = new Router(memory, products, phases, norm, lora, setup.shape);
     const { layers } = setup.model;
-    const pager = setup.paging && new Pager(setup.paging, layers, thread, () => barrier.check());
+    const pager = setup.paging && new Pager(setup.paging, layers, thread, () => barrier.check(), reader);
     this.experts = new Experts(memory, products, phases, norm, lora, squares, pager, setup.shape);
     this.head = new Head(memory, products, phases, lora, setup);
   }
@@ -59,7 +75,13 @@ export class Forward {
     else this.lora.forget(notice.id, notice.gone_bank);
   }
 
-  start(step: Step): JobResult {
+  /** Runs a job. @returns a promise only where this thread takes turns with its host */
+  run(job: Job): JobResult | Promise<JobResult> {
+    if (job.type === "step") return this.start(job.step);
+    return job.type === "resume" ? this.resume() : this.drop();
+  }
+
+  private start(step: Step): JobResult | Promise<JobResult> {
     if (this.isOver(step)) {
       // The slots may be another's as soon as the host hears of it: not before all have looked.
       this.phases.meetAll();
@@ -69,17 +91,20 @@ export class Forward {
   }
 
   /** Goes on with the chunk that paused, if it is still there. */
-  resume(): JobResult {
+  private resume(): JobResult | Promise<JobResult> {
     return this.paused ? this.goOn(this.paused) : { complete: true };
   }
 
-  drop(): JobResult {
+  private drop(): JobResult {
     this.paused = undefined;
     return { complete: true };
   }
 
-  private goOn(pass: Generator<void, void, void>): JobResult {
+  private goOn(pass: Generator<void, void, void>): JobResult | Promise<JobResult> {
+    const { turns } = this;
+    turns?.begin();
     const { done } = pass.next();
+    if (turns && !done && !turns.paused) return turns.rest().then(() => this.goOn(pass));
     // A step between two parts of the chunk leaves it where it is.
     if (!done) this.paused = pass;
     else if (this.paused === pass) this.paused = undefined;

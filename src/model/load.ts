@@ -1,4 +1,5 @@
 // The order of loading: memories, threads and weights beside each other, and their undoing where one of them fails.
+
 import { checkTensors } from "../checkpoint/check_tensors.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { widest } from "../config/shape.ts";
@@ -12,8 +13,10 @@ import { emptyBanks, loadConstants, loadSegments } from "../memory/load.ts";
 import type { WeightPlan } from "../memory/plan.ts";
 import { FileWatch } from "../memory/watch.ts";
 import type { PagerSetup } from "../paging/pager.ts";
+import type { ReaderSetup } from "../paging/reader.ts";
 import { Readers } from "../paging/readers.ts";
 import type { Platform } from "../platform/platform.ts";
+import { sharedBuffer } from "../platform/shared_buffer.ts";
 import { Team } from "../threads/team.ts";
 import type { HeadName, MadeMatrix } from "../weights/weights.ts";
 import { Engine, type EngineTeam } from "./engine.ts";
@@ -55,7 +58,10 @@ export async function loadEngine(
     const kernels = banks.map((memory) => instantiate(build.module, memory, stackTop(state.threads)));
     const rotary = prepareRotary(plan, banks, kernels);
     // Threads start while the weights come in; a failure of either is waited for with the other.
-    const setup = setupOf(plan, banks, rotary.scale, options, readers?.setup);
+    // Where there are no threads, who computes reads.
+    const alone = platform.alone !== undefined;
+    const reader = alone ? readers?.readerSetup(banks) : undefined;
+    const setup = setupOf(plan, banks, rotary.scale, options, readers?.setup, reader);
     const starting: Promise<EngineTeam> = Team.start(platform, state.threads, setup, setup.profile, signal);
     build.faster_dot?.prepare();
     const progress = progressOf(options, checkpoint, weights);
@@ -63,7 +69,7 @@ export async function loadEngine(
       new Uint32Array(banks[bank].buffer, address, order.length).set(order);
     const results = await Promise.allSettled([
       starting,
-      readers?.start(platform, banks, signal),
+      alone ? undefined : readers?.start(platform, banks, signal),
       loadSegments(weights, banks, kernels, source, signal, (bytes) => progress("read", bytes)),
       loadMade(
         platform,
@@ -121,6 +127,7 @@ const setupOf = (
   rope_scale: number,
   options: LoadOptions,
   paging: PagerSetup | undefined,
+  reader: ReaderSetup | undefined,
 ): Setup => ({
   type: "forward",
   kernels: build.module,
@@ -134,8 +141,9 @@ const setupOf = (
   kv,
   adapters,
   paging,
+  reader,
   banks,
-  choices: new Int32Array(new SharedArrayBuffer(CHOICE_WORDS * 4)),
+  choices: new Int32Array(sharedBuffer(CHOICE_WORDS * 4)),
   eager: options.attn_implementation === "eager",
   profile: !!options.profile,
 });

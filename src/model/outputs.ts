@@ -1,6 +1,7 @@
 // What is wanted of a sequence's rows beside their keys and values, as data that travels with them: results of a head
 // (values, losses, the largest, draws), and copies of what lies inside (hidden states, router logits, attentions). The
 // threads write each result where it is to be, in memory that the caller shares with them.
+import { sharedBuffer } from "../platform/shared_buffer.ts";
 
 /** Rows of floats that the threads write: row i at `data[(first + i) · stride]`. */
 export interface Target {
@@ -35,6 +36,8 @@ export interface Captures {
   readonly hidden_states?: readonly (Target | undefined)[];
   /** (layers) of (rows, experts): raw, before the softmax. */
   readonly router_logits?: readonly Target[];
+  /** (layers) of (rows, 2 · experts per token): those that the router picked, then their weights. */
+  readonly picked?: readonly Target[];
   /**
    * (layers) of (rows, heads, keys): the row of head h at `data[(first + i + h · rows) · stride]`, of eager attention.
    */
@@ -51,4 +54,4 @@ export interface Wants extends Captures {
 export const nothing: Wants = {};
 
 /** Floats that all threads write to. */
-export const sharedFloats = (length: number): Float32Array => new Float32Array(new SharedArrayBuffer(length * 4));
+export const sharedFloats = (length: number): Float32Array => new Float32Array(sharedBuffer(length * 4));

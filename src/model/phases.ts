@@ -98,7 +98,7 @@ export class Phases {
   /** Work that every thread does its share of, whatever that is. */
   *shared(step: PhasedStep, phase: PhaseName, layer: number, body: () => void): Generator<void, void, void> {
     this.work.begin();
-    if (this.timed(phase, layer, body, () => this.meet(step))) yield;
+    if (this.timed(phase, layer, body, () => this.barrier.end(step.pausable))) yield;
   }
 
   /** Calls `body` for the units in [0, count) that this thread gets. */
@@ -113,13 +113,13 @@ export class Phases {
       this.work.begin();
       const from = done;
       const work = () => {
-        while (!(step.pausable && this.barrier.pauseWanted)) {
+        while (!this.barrier.stops(step.pausable)) {
           const unit = from + this.work.next();
           if (unit >= count) return;
           body(unit);
         }
       };
-      if (!this.timed(phase, layer, work, () => this.meet(step))) return;
+      if (!this.timed(phase, layer, work, () => this.barrier.end(step.pausable))) return;
       // What was handed out is done: the rest is for later.
       done = Math.min(count, from + this.work.taken);
       yield;
@@ -129,13 +129,6 @@ export class Phases {
   /** Waits for the others, outside any phase. */
   meetAll(): void {
     this.barrier.wait();
-  }
-
-  /** Waits for the others. @returns whether the step is to pause now */
-  private meet(step: PhasedStep): boolean {
-    if (step.pausable) return this.barrier.waitOrPause();
-    this.barrier.wait();
-    return false;
   }
 
   private timed(phase: PhaseName, layer: number, work: () => void, meet: (() => boolean) | undefined): boolean {

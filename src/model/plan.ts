@@ -22,6 +22,7 @@ import { READERS } from "../paging/readers.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { BlockFormat } from "../quant/formats.ts";
 import type { MixShape } from "../quant/mixes.ts";
+import { teamSize } from "../threads/team.ts";
 import { bind } from "../weights/bind.ts";
 import { bitsAndBytesOf, withBitsAndBytes } from "../weights/bnb.ts";
 import { copiesOf } from "../weights/column_orders.ts";
@@ -76,6 +77,8 @@ export interface EnginePlan {
   readonly context: number;
   /** Where the checkpoint is. */
   readonly path: string;
+  /** Why there is one thread, where there can be no more. */
+  readonly alone: string | undefined;
 }
 
 /** Of the free memory, what is left to caches at most where experts would take all. */
@@ -142,7 +145,7 @@ export async function planEngine(
       ];
       const packings = packingsOf(kernels, memory_formats, 1 + Math.max(0, ...copiesOf(weights).values()));
       const state = planRunState(shape, kernels, packings, {
-        threads: options.threads ?? platform.cores(),
+        threads: teamSize(platform, options.threads),
         chunk_rows,
         between_rows: Math.min(chunk_rows, BETWEEN_ROWS),
         head_rows: HEAD_ROWS,
@@ -160,7 +163,7 @@ export async function planEngine(
       memory_budget: options.memory_budget,
       mmap: options.mmap,
       mapped: mapping.mapper !== undefined,
-      on_disk: checkpoint.files.every((file) => file.mappable),
+      on_disk: checkpoint.files.every(({ handle }) => !("bytes" in handle)),
       free,
       weight_bytes: bytesOf(matrices),
       beside:
@@ -198,6 +201,7 @@ export async function planEngine(
       memory_formats,
       context,
       path: checkpoint.path,
+      alone: platform.alone,
     };
   });
 }
@@ -255,12 +259,13 @@ export const ownBytes = ({ source, weights, paging }: EnginePlan): number =>
 export function describePlan(plan: EnginePlan) {
   const { state, build, source, weights, kv, formats: used } = plan;
   const orders = weights.orders.reduce((sum, { order }) => sum + order.byteLength, 0);
+  const reasons = [plan.alone, source.mapper ? undefined : source.reason].filter((reason) => reason !== undefined);
   const constants = weights.constants.reduce((sum, { from }) => sum + from.rows * from.cols * 4, orders);
   return {
     threads: state.threads,
     simd: build.simd,
     mapped: source.mapper !== undefined,
-    ...(source.mapper ? {} : { reason: source.reason }),
+    ...(reasons.length ? { reason: reasons.join("; ") } : {}),
     weight_bytes: weights.weight_bytes,
     banks: weights.bank_bytes.length,
     private_bytes: state.end - WORKSPACE_BYTES + constants + ownBytes(plan),

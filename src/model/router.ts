@@ -48,6 +48,7 @@ export class Router {
         home.kernels.select_experts(logits, experts, k, buffers.picked + r * k * 4, buffers.weights + r * k * 4);
       }
       this.capture(view, index, experts);
+      this.capturePicked(view, index, k);
     });
   }
 
@@ -70,6 +71,19 @@ export class Router {
       const out = { bank: home, address: buffers.router_logits + row * experts * 4, stride: experts };
       this.lora.row(group, gate, input, hidden, out, experts);
     }
+  }
+
+  /** The same of what was picked. */
+  private capturePicked(view: StepView, index: number, k: number): void {
+    const { home, buffers, rows, few } = view;
+    view.capture(
+      this.phases.own(rows, few),
+      ({ picked }) => picked?.[index],
+      (row) => {
+        const [picks, weights] = [buffers.picked / 4 + row * k, buffers.weights / 4 + row * k];
+        return Float32Array.of(...home.u32.subarray(picks, picks + k), ...home.f32.subarray(weights, weights + k));
+      },
+    );
   }
 
   /** Copies the thread's share of the logits to where they are wanted. */

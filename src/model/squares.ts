@@ -1,7 +1,9 @@
 // Sums of squares of what a model's matrices are multiplied by, for importance matrices: each sequence that wants them has an
 // array of its own. A column is added up by one thread at a time, row by row in their order, so that the sums depend neither
 // on how many threads there are nor on which sequences share a step.
+
 import type { ModelShape } from "../config/shape.ts";
+import { sharedBuffer } from "../platform/shared_buffer.ts";
 import { share } from "../threads/barrier.ts";
 import type { Assignment } from "./expert_tasks.ts";
 import type { Phases } from "./phases.ts";
@@ -40,7 +42,7 @@ export function squaresLayout({ hidden, layers }: ModelShape): { layers: readonl
 }
 
 /** An array for {@link squaresLayout}, all zeros, that the threads write to. */
-export const sharedSquares = (length: number): Float64Array => new Float64Array(new SharedArrayBuffer(length * 8));
+export const sharedSquares = (length: number): Float64Array => new Float64Array(sharedBuffer(length * 8));
 
 export class Squares {
   private readonly phases: Phases;

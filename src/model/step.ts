@@ -7,6 +7,7 @@ import type { KvLayout } from "../memory/kv_pool.ts";
 import type { Packings, RunState } from "../memory/layout.ts";
 import type { BankedModel } from "../memory/plan.ts";
 import type { PagerSetup } from "../paging/pager.ts";
+import type { ReaderSetup } from "../paging/reader.ts";
 import type { Wants } from "./outputs.ts";
 import type { PhaseRecord } from "./phases.ts";
 import type { TeamSampler } from "./sampling.ts";
@@ -89,6 +90,8 @@ export interface Setup {
   readonly adapters: AdapterState;
   /** Where experts come and go. */
   readonly paging: PagerSetup | undefined;
+  /** And no thread reads them but this one. */
+  readonly reader: ReaderSetup | undefined;
   /** The memories that weights and caches are spread over. */
   readonly banks: readonly WebAssembly.Memory[];
   /** Where the first thread tells which build of each format's one-token loop it uses: kernels/read_ahead.ts. */

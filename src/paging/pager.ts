@@ -1,6 +1,7 @@
 // Experts on demand as a thread of the team has them: which of them a step takes at once, and waiting for those that are
 // still being read.
 import type { BankedLayer } from "../memory/plan.ts";
+import type { Reader } from "./reader.ts";
 import { Residency, type ResidencySetup } from "./residency.ts";
 import { DOWN, PagingTable, type PagingWords, type Part, UP } from "./table.ts";
 
@@ -17,19 +18,23 @@ const PICKS_OF_ALL = 4;
 export class Pager {
   private readonly setup: PagerSetup;
   private readonly table: PagingTable;
-  private readonly thread: number;
-  private readonly check: () => void;
   /** The first thread's. */
   private readonly residency: Residency | undefined;
+  private readonly waitFor: (slot: number, part: Part) => void;
+  private readonly reads_ahead: boolean;
 
-  /** @param check - throws where the team has failed */
-  constructor(setup: PagerSetup, layers: readonly BankedLayer[], thread: number, check: () => void) {
+  /**
+   * @param check - throws where the team has failed
+   * @param reader - where no other thread reads: then nothing is read ahead, which would be waited for as well
+   */
+  constructor(setup: PagerSetup, layers: readonly BankedLayer[], thread: number, check: () => void, reader?: Reader) {
     this.setup = setup;
     this.table = new PagingTable(setup.words);
-    this.thread = thread;
-    this.check = check;
+    this.reads_ahead = !reader;
+    const read = reader && (() => reader.readNext());
+    this.waitFor = (slot, part) => this.table.wait(slot, part, thread, check, read);
     const wait = (slot: number) => {
-      for (const part of [UP, DOWN] as const) this.table.wait(slot, part, thread, check);
+      for (const part of [UP, DOWN] as const) this.waitFor(slot, part);
     };
     this.residency = thread === 0 ? new Residency(setup, layers, this.table, wait) : undefined;
   }
@@ -54,7 +59,7 @@ export class Pager {
    * @param picks - of all rows of the step
    */
   want(lane: 0 | 1, layer: number, now: readonly number[], after: readonly number[], picks: number): void {
-    this.residency?.want(lane, layer, now, this.later(layer, after, picks));
+    this.residency?.want(lane, layer, now, this.reads_ahead ? this.later(layer, after, picks) : []);
   }
 
   private *later(layer: number, after: readonly number[], picks: number): Generator<number, void, void> {
@@ -76,6 +81,6 @@ export class Pager {
   /** Returns when an expert's w1 and w3, or its w2, are there. @throws an error when they cannot be read */
   wait(layer: number, expert: number, part: Part): void {
     const slot = this.table.words.slot_of[this.setup.first[layer] + expert];
-    this.table.wait(slot, part, this.thread, this.check);
+    this.waitFor(slot, part);
   }
 }

@@ -1,6 +1,7 @@
-// A thread beside the team that reads experts into their slots: what the team's first thread asks for, until it is closed.
+// Reads experts into their slots, as the team's first thread asks for them: a thread beside the team, until it is closed;
+// or, where there are no threads, the first thread itself when it needs one.
 import type { FileHandleRef, SyncFile, ThreadPlatform } from "../platform/platform.ts";
-import { PagingTable, type PagingWords, type Part, PIECE_BYTES } from "./table.ts";
+import { PagingTable, type PagingWords, type Part, PIECE_BYTES, type Read } from "./table.ts";
 
 /** What is read for a matrix of an expert, its file by its place in the list, and where in a slot it goes. */
 export interface ReadMatrix {
@@ -40,20 +41,29 @@ export class Reader {
     this.views = setup.banks.map(({ buffer }) => new Uint8Array(buffer));
   }
 
+  /** Does one read, if one is asked for. @returns whether there was one @throws CheckpointError */
+  readNext(): boolean {
+    const read = this.table.takeNow();
+    if (read) this.read(read);
+    return !!read;
+  }
+
+  private read(read: Read): void {
+    const { matrices, slot_banks, slot_addresses } = this.setup;
+    const matrix = matrices[read.matrix];
+    const from = read.piece * PIECE_BYTES;
+    const length = Math.min(PIECE_BYTES, matrix.bytes - from);
+    const target = slot_addresses[read.slot] + matrix.at + from;
+    const into = this.views[slot_banks[read.slot]].subarray(target, target + length);
+    this.files[matrix.file].read(matrix.offset + from, into, Math.min(length, matrix.least - from));
+    this.table.done(read.slot, matrix.part);
+  }
+
   /** Reads until the end. The thread does nothing else. */
   serve(): void {
-    const { table, views } = this;
-    const { matrices, slot_banks, slot_addresses } = this.setup;
+    const { table } = this;
     try {
-      for (let read = table.take(); read; read = table.take()) {
-        const matrix = matrices[read.matrix];
-        const from = read.piece * PIECE_BYTES;
-        const length = Math.min(PIECE_BYTES, matrix.bytes - from);
-        const target = slot_addresses[read.slot] + matrix.at + from;
-        const into = views[slot_banks[read.slot]].subarray(target, target + length);
-        this.files[matrix.file].read(matrix.offset + from, into, Math.min(length, matrix.least - from));
-        table.done(read.slot, matrix.part);
-      }
+      for (let read = table.take(); read; read = table.take()) this.read(read);
     } catch (error) {
       table.fail(error as Error);
     } finally {

@@ -37,24 +37,24 @@ export class Readers {
     this.setup = { words: this.table.words, kept, spare, reserve, first, places, slot_banks, slot_addresses };
   }
 
-  /** @throws EngineError when a thread cannot start or open a file, the signal's reason when aborted */
-  async start(platform: Platform, banks: readonly WebAssembly.Memory[], signal?: AbortSignal): Promise<void> {
+  /** What a reader is told. */
+  readerSetup(banks: readonly WebAssembly.Memory[]): ReaderSetup {
     const files: SourceFile[] = [...new Set(this.layout.experts.flat().map(({ file }) => file))];
     const matrices = this.layout.experts.flat().map(({ file, read, least, part }) => {
       return { file: files.indexOf(file), ...read, least, part };
     });
     const { words, slot_banks, slot_addresses } = this.setup;
     const handles = files.map(({ handle }) => handle);
-    const setup = {
-      type: "read",
-      words,
-      files: handles,
-      uncached: this.layout.uncached,
-      matrices,
-      banks,
-      slot_banks,
-      slot_addresses,
-    } as const;
+    const { uncached } = this.layout;
+    return { type: "read", words, files: handles, uncached, matrices, banks, slot_banks, slot_addresses };
+  }
+
+  /**
+   * Starts the threads that read.
+   * @throws EngineError when a thread cannot start or open a file, the signal's reason when aborted
+   */
+  async start(platform: Platform, banks: readonly WebAssembly.Memory[], signal?: AbortSignal): Promise<void> {
+    const setup = this.readerSetup(banks);
     this.team = await Team.start<ReaderSetup, never, "serve", never>(platform, READERS, setup, false, signal);
     this.team.notify("serve");
   }

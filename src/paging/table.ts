@@ -1,5 +1,6 @@
 // What the team and the readers of experts share: which expert is in which slot, what is still to be read of it, and the
 // reads that are asked for. All of it is in shared memory.
+import { sharedBuffer } from "../platform/shared_buffer.ts";
 
 /** An expert's matrices are waited for in two parts: w1 with w3, which are multiplied first, and w2. */
 export const UP = 0;
@@ -50,8 +51,6 @@ export interface PagingCounts {
   readonly wait_ms: number;
 }
 
-const shared = (bytes: number): SharedArrayBuffer => new SharedArrayBuffer(bytes);
-
 /**
  * @param experts - of all layers
  * @param width - experts of a layer at most
@@ -66,13 +65,13 @@ export function pagingWords(
 ): PagingWords {
   const reads = 2 ** Math.ceil(Math.log2(slots * pieces + 1));
   return {
-    slot_of: new Int32Array(shared(experts * 4)).fill(-1),
-    left: new Int32Array(shared(slots * 8)),
-    late: new Uint8Array(shared(2 * width)),
-    control: new Int32Array(shared(16)),
-    reads: new Int32Array(shared(reads * READ_WORDS * 4)),
-    message: new Uint8Array(shared(MESSAGE_BYTES)),
-    counts: new Float64Array(shared((WAITED + threads) * 8)),
+    slot_of: new Int32Array(sharedBuffer(experts * 4)).fill(-1),
+    left: new Int32Array(sharedBuffer(slots * 8)),
+    late: new Uint8Array(sharedBuffer(2 * width)),
+    control: new Int32Array(sharedBuffer(16)),
+    reads: new Int32Array(sharedBuffer(reads * READ_WORDS * 4)),
+    message: new Uint8Array(sharedBuffer(MESSAGE_BYTES)),
+    counts: new Float64Array(sharedBuffer((WAITED + threads) * 8)),
   };
 }
 
@@ -103,15 +102,22 @@ export class PagingTable {
 
   /** Waits for a read that is asked for, which is then the caller's alone. Undefined at the end. */
   take(): Read | undefined {
-    const { control, reads } = this.words;
+    const { control } = this.words;
     for (;;) {
       if (Atomics.load(control, CLOSED) || Atomics.load(control, FAILED)) return undefined;
-      const taken = Atomics.load(control, TAKEN);
       const posted = Atomics.load(control, POSTED);
-      if (taken === posted) {
-        Atomics.wait(control, POSTED, posted);
-        continue;
-      }
+      const read = this.takeNow();
+      if (read) return read;
+      Atomics.wait(control, POSTED, posted);
+    }
+  }
+
+  /** A read that is asked for now, if one is. */
+  takeNow(): Read | undefined {
+    const { control, reads } = this.words;
+    for (;;) {
+      const taken = Atomics.load(control, TAKEN);
+      if (taken === Atomics.load(control, POSTED)) return undefined;
       // Looked at before it is taken: afterwards its place may be another's.
       const at = (taken & this.mask) * READ_WORDS;
       const [matrix, piece, slot] = [reads[at], reads[at + 1], reads[at + 2]];
@@ -132,8 +138,9 @@ export class PagingTable {
   /**
    * Waits until a part of what a slot is to hold has come.
    * @param gone - throws where there is no use in waiting any more
+   * @param read - does one of the reads that are asked for, where no other thread does
    */
-  wait(slot: number, part: Part, thread: number, gone: () => void): void {
+  wait(slot: number, part: Part, thread: number, gone: () => void, read?: () => boolean): void {
     const { left, counts } = this.words;
     let start = 0;
     for (;;) {
@@ -143,6 +150,7 @@ export class PagingTable {
       const failure = this.failure();
       if (failure !== undefined) throw new Error(failure);
       gone();
+      if (read?.()) continue;
       // Who brings the last piece wakes us; a failure is looked for now and then.
       Atomics.wait(left, slot * 2 + part, pieces, 100);
     }

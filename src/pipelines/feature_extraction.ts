@@ -5,6 +5,7 @@ import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { BaseModel } from "../model/base_model.ts";
 import { Tensor } from "../tensor.ts";
+import type { PipelineModels } from "./models.ts";
 import { Pipeline, textsOf } from "./pipeline.ts";
 
 /** What becomes of a text's tokens. */
@@ -41,13 +42,14 @@ export class FeatureExtractionPipeline extends Pipeline<BaseModel> {
     const texts = textsOf(this.task, input);
     if (!POOLINGS.includes(pooling))
       throw new InputError(`pooling: expected ${POOLINGS.join(", ")}, found ${show(pooling)}`);
+    const model: PipelineModels["feature-extraction"] = this.model;
     const states = await Promise.all(
       texts.map(async (text) => {
         const input_ids = [this.tokenizer.encode(text)];
-        return (await this.model({ input_ids, use_cache: false })).last_hidden_state;
+        return (await model({ input_ids, use_cache: false })).last_hidden_state;
       }),
     );
-    const width = this.model.config.hidden_size;
+    const width = model.config.hidden_size;
     const rows = states.map((state) => pool(state.data as Float32Array, width, pooling));
     if (normalize) for (const row of rows) scaleToOne(row, width);
     const longest = Math.max(0, ...rows.map((row) => row.length));

@@ -2,8 +2,6 @@
 import { openCheckpoint } from "../checkpoint/open.ts";
 import type { Repository } from "../checkpoint/repository.ts";
 import type { PreTrainedConfig } from "../config/pretrained_config.ts";
-import { show } from "../config/show.ts";
-import { InputError } from "../errors.ts";
 import {
   type AutoClass,
   AutoModel,
@@ -17,33 +15,16 @@ import { type LoadOptions, readOptions } from "../model/options.ts";
 import type { PreTrainedModel } from "../model/pretrained.ts";
 import { currentPlatform } from "../platform/index.ts";
 import { loadTokenizer } from "../text/load_tokenizer.ts";
-import { FeatureExtractionPipeline } from "./feature_extraction.ts";
-import { QuestionAnsweringPipeline } from "./question_answering.ts";
-import { TextClassificationPipeline } from "./text_classification.ts";
-import { TextGenerationPipeline } from "./text_generation.ts";
-import { TokenClassificationPipeline } from "./token_classification.ts";
+import type { PipelineModels } from "./models.ts";
+import { checkTask, type PipelineOf, type PipelineTask, pipelineOf } from "./tasks.ts";
 
-/** The pipeline of each task. */
-export interface Pipelines {
-  "text-generation": TextGenerationPipeline;
-  "text-classification": TextClassificationPipeline;
-  "token-classification": TokenClassificationPipeline;
-  "question-answering": QuestionAnsweringPipeline;
-  "feature-extraction": FeatureExtractionPipeline;
-}
-
-/** A task that there is a pipeline for. */
-export type PipelineTask = keyof Pipelines;
-/** The pipeline of a task. */
-export type PipelineOf<Task extends PipelineTask> = Pipelines[Task];
-
-/** By task, the class of the pipeline and that of its model. */
-const tasks: { readonly [Task in PipelineTask]: readonly [new (...parts: never[]) => Pipelines[Task], object] } = {
-  "text-generation": [TextGenerationPipeline, AutoModelForCausalLM],
-  "text-classification": [TextClassificationPipeline, AutoModelForSequenceClassification],
-  "token-classification": [TokenClassificationPipeline, AutoModelForTokenClassification],
-  "question-answering": [QuestionAnsweringPipeline, AutoModelForQuestionAnswering],
-  "feature-extraction": [FeatureExtractionPipeline, AutoModel],
+/** By task, the class of its model. */
+const models: { readonly [Task in PipelineTask]: object } = {
+  "text-generation": AutoModelForCausalLM,
+  "text-classification": AutoModelForSequenceClassification,
+  "token-classification": AutoModelForTokenClassification,
+  "question-answering": AutoModelForQuestionAnswering,
+  "feature-extraction": AutoModel,
 };
 
 /**
@@ -58,12 +39,7 @@ export async function pipeline<Task extends PipelineTask>(
   source: ModelSource,
   options: LoadOptions = {},
 ): Promise<PipelineOf<Task>> {
-  if (typeof task !== "string" || !Object.hasOwn(tasks, task))
-    throw new InputError(
-      `pipeline: expected the task ${Object.keys(tasks)
-        .map((name) => `"${name}"`)
-        .join(", ")}, found ${show(task)}`,
-    );
+  checkTask(task);
   const given = readOptions(options, "pipeline");
   return loadPipeline(task, await findRepository(await currentPlatform(), source, "model", given), given);
 }
@@ -79,11 +55,9 @@ export async function loadPipeline<Task extends PipelineTask>(
     const gguf = checkpoint.kind === "gguf" ? checkpoint.metadata : undefined;
     // First what takes a moment, and may fail.
     const tokenizer = await loadTokenizer(repository, {}, gguf);
-    const [Pipeline, Model] = tasks[task] as unknown as [
-      new (...parts: unknown[]) => PipelineOf<Task>,
-      AutoClass<PreTrainedModel>,
-    ];
-    return new Pipeline(await Model.from_checkpoint(checkpoint, options), tokenizer);
+    const Model = models[task] as AutoClass<PreTrainedModel>;
+    const model = await Model.from_checkpoint(checkpoint, options);
+    return pipelineOf(task, model as unknown as PipelineModels[Task], tokenizer);
   } finally {
     await checkpoint.close();
   }

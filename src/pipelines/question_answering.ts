@@ -5,6 +5,7 @@ import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import { softmax } from "../model/probabilities.ts";
 import type { MixtralForQuestionAnswering } from "../model/question_answering.ts";
+import type { PipelineModels } from "./models.ts";
 import { Pipeline } from "./pipeline.ts";
 
 /** A part of the text that answers a question. */
@@ -47,7 +48,8 @@ export class QuestionAnsweringPipeline extends Pipeline<MixtralForQuestionAnswer
     for (const [name, count] of Object.entries({ top_k, max_answer_len }))
       if (!(Number.isInteger(count) && count > 0))
         throw new InputError(`${name}: expected a count, found ${show(count)}`);
-    const { tokenizer, model } = this;
+    const { tokenizer } = this;
+    const model: PipelineModels["question-answering"] = this.model;
     const ids = tokenizer.encode(question, { text_pair: context });
     // The context begins where the row differs from one without it.
     const empty = tokenizer.encode(question, { text_pair: "" });
@@ -57,8 +59,9 @@ export class QuestionAnsweringPipeline extends Pipeline<MixtralForQuestionAnswer
     if (end <= first)
       throw new InputError("question-answering: expected a context with an answer in it, found no tokens");
     const { start_logits, end_logits } = await model({ input_ids: [ids], use_cache: false });
+    const math = await model.math;
     const [starts, ends] = [start_logits, end_logits].map((logits) =>
-      softmax(model.math, (logits.data as Float32Array).subarray(first, end)),
+      softmax(math, (logits.data as Float32Array).subarray(first, end)),
     );
     const spans: { from: number; to: number; score: number }[] = [];
     for (let from = 0; from < starts.length; from++)

@@ -4,6 +4,7 @@ import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { MixtralForSequenceClassification } from "../model/classification.ts";
 import { sigmoid, softmax } from "../model/probabilities.ts";
+import type { PipelineModels } from "./models.ts";
 import { Pipeline, textsOf } from "./pipeline.ts";
 
 /** A label and how likely it is. */
@@ -55,14 +56,16 @@ export class TextClassificationPipeline extends Pipeline<MixtralForSequenceClass
   }
 
   private async scores(text: string): Promise<number[]> {
-    const { math, config } = this.model;
+    const model: PipelineModels["text-classification"] = this.model;
+    const { config } = model;
     // A row of its own: no padding, and no need of a token for it.
-    const { logits } = await this.model({
+    const { logits } = await model({
       input_ids: [this.tokenizer.encode(text)],
       use_cache: false,
     });
     const values = logits.data as Float32Array;
     if (config.problem_type === "regression") return [...values];
+    const math = await model.math;
     if (config.problem_type === "multi_label_classification" || values.length === 1)
       return Array.from(values, (value) => sigmoid(math, value));
     return softmax(math, values);

@@ -5,8 +5,8 @@ import type { CausalLM } from "../generation/causal_lm.ts";
 import type { Message } from "../generation/conversation.ts";
 import type { GenerateInputs } from "../generation/generate_inputs.ts";
 import { TextOutput } from "../generation/text_output.ts";
-import type { Tensor } from "../tensor.ts";
 import type { ApplyChatTemplateOptions } from "../text/encoding.ts";
+import type { TextGenerationModel } from "./models.ts";
 import { Pipeline } from "./pipeline.ts";
 
 /** What `generate` takes; without `max_new_tokens` and `max_length` there are 256 new tokens at most, as far as there is room. */
@@ -80,7 +80,8 @@ export class TextGenerationPipeline extends Pipeline<CausalLM> {
           }),
     );
     const inputs = padLeft(rows, this.tokenizer.pad_token_id ?? 0);
-    const sequences: Tensor = await this.model.generate({
+    const model: TextGenerationModel = this.model;
+    const sequences = await model.generate({
       tokenizer: this.tokenizer,
       ...this.defaultLength(generate, inputs.input_ids[0].length),
       ...generate,

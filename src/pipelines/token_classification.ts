@@ -5,6 +5,7 @@ import { show } from "../config/show.ts";
 import { InputError } from "../errors.ts";
 import type { MixtralForTokenClassification } from "../model/classification.ts";
 import { softmax } from "../model/probabilities.ts";
+import type { PipelineModels } from "./models.ts";
 import { Pipeline, textsOf } from "./pipeline.ts";
 
 /** A token with a label. */
@@ -93,19 +94,15 @@ export class TokenClassificationPipeline extends Pipeline<MixtralForTokenClassif
   /** Every token that has a text, with its probabilities. */
   private async pieces(text: string): Promise<Piece[]> {
     const ids = this.tokenizer.encode(text);
-    const { logits } = await this.model({ input_ids: [ids], use_cache: false });
+    const model: PipelineModels["token-classification"] = this.model;
+    const { logits } = await model({ input_ids: [ids], use_cache: false });
+    const math = await model.math;
     const labels = logits.dims[2];
     const values = logits.data as Float32Array;
     return ids.flatMap((id, index) =>
       this.text([id]) === ""
         ? []
-        : [
-            {
-              ids: [id],
-              index,
-              scores: softmax(this.model.math, values.subarray(index * labels, (index + 1) * labels)),
-            },
-          ],
+        : [{ ids: [id], index, scores: softmax(math, values.subarray(index * labels, (index + 1) * labels)) }],
     );
   }
 

@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { brotliDecompressSync } from "node:zlib";
 import { EngineError } from "../errors.ts";
-import { configuredWasm, configuredWorker } from "./assets.ts";
+import { configuredBytes, configuredWasm, configuredWorker } from "./assets.ts";
 
 /** A bundle in CommonJS has no import.meta.url, but a file name. */
 const here: string = import.meta.url ?? pathToFileURL(__filename).href;
@@ -62,6 +62,8 @@ function locateWasm(name: string): URL | undefined {
 
 /** The bytes of a file of `wasm/`. @throws {@link EngineError} when it cannot be found or read */
 export async function readWasm(name: string): Promise<Uint8Array> {
+  const given = configuredBytes(name);
+  if (given) return given;
   const url = locateWasm(name);
   if (!url) {
     embedded ??= await unpackEmbedded();

@@ -81,6 +81,10 @@ const PAST_THE_CACHE = constants.O_DIRECT ?? 0;
 function openAgain(ref: FileHandleRef, uncached = false): SyncFile {
   const { path } = ref;
   if ("bytes" in ref) return memoryFileSync(path, ref.bytes);
+  if ("blob" in ref)
+    throw new CheckpointError(
+      `${path}: a Blob cannot be read by threads here: load without memory_budget, or pass its path`,
+    );
   let flags = READ_NOW | (uncached ? PAST_THE_CACHE : 0);
   let fd = openChecked(path, ref.identity, flags);
   let open = true;

@@ -31,10 +31,12 @@ export interface SourceFile {
 
 /**
  * An open file as plain data, which can be posted to a thread of the same process: {@link ThreadPlatform.openSync}.
- * A file of the system's by its path, and by what tells whether it is still the one that was opened; or the bytes.
+ * A file of the system's by its path, and by what tells whether it is still the one that was opened; a browser's by the Blob;
+ * or the bytes.
  */
 export type FileHandleRef =
   | { readonly path: string; readonly identity: string }
+  | { readonly path: string; readonly blob: Blob }
   | { readonly path: string; readonly bytes: Uint8Array };
 
 /** What reads that pass the system's cache by begin at and are multiples of, in the file and in memory: any disk's sectors. */
@@ -110,8 +112,11 @@ export interface Files {
    * @throws WriteError
    */
   resume(path: string, identity: string): Promise<ResumableSink>;
-  /** Bytes that can still be written beside a path, or undefined where the system does not tell. */
-  free_space(path: string): Promise<number | undefined>;
+  /**
+   * Bytes that can still be written beside a path, or undefined where the system does not tell.
+   * @param needed - what is to be written: where the system only guesses, it is tried whether there is so much
+   */
+  free_space(path: string, needed?: number): Promise<number | undefined>;
   /** Begins a folder, to be closed or aborted. An empty one may be there. @throws WriteError when something else is, or it cannot be made */
   createFolder(path: string): Promise<FolderSink>;
 }
@@ -160,6 +165,8 @@ export interface Store {
    * @throws the signal's reason when aborted
    */
   lock(path: string, signal?: AbortSignal): Promise<() => Promise<void>>;
+  /** Whether what is kept stays until the user removes it. Absent where that goes without saying. */
+  persisted?(): Promise<boolean>;
 }
 
 /** What surrounds a program. */
@@ -174,6 +181,8 @@ export interface Surroundings {
   hasher(algorithm: "sha1" | "sha256"): { update(bytes: Uint8Array): void; hex(): string };
   /** Tells the user of the program what does not stop it. */
   warn(text: string): void;
+  /** The origin of the page that this runs in, whose requests are under the browser's rules. Absent where there is no page. */
+  readonly page_origin?: string;
 }
 
 /** Lays pages of files over pages of WebAssembly memories, through the runtime's FFI. */
@@ -194,6 +203,8 @@ export interface Mapper {
 export interface Mapping {
   /** The mapper, or the reason why files cannot be mapped here. Decided once. */
   mapper(): Promise<Mapper | { reason: string }>;
+  /** Has memories collected soon that nobody refers to any more, where the runtime would put that off and maps nothing. */
+  collect?(memories: readonly WebAssembly.Memory[]): void;
 }
 
 /** A thread of the team, as the host sees it. */
@@ -211,12 +222,18 @@ export interface TeamWorker {
 /** A team thread's side of the connection to its host. */
 export interface HostPort {
   post(message: unknown): void;
-  on_message(listener: (message: unknown) => void): void;
+  /** @param listener - where it gives a promise, which only one may that runs within its host's, what comes waits for that */
+  on_message(listener: (message: unknown) => void | Promise<void>): void;
 }
 
 export interface Threads {
   /** Threads that can run at once (at least 1). */
   cores(): number;
+  /**
+   * Why there can be no threads, where that is so. `spawn` then gives what only looks like one: it runs within its caller's,
+   * between whatever else that has to do, and what is posted is handed over as it is. It must not block, and be one of a team.
+   */
+  readonly alone?: string | undefined;
   /** Starts `model/worker` as a thread of the team. */
   spawn(name: string): TeamWorker;
   /** Inside a thread of the team: the port to its host. */

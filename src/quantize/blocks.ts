@@ -1,5 +1,7 @@
 // A tensor's blocks as they are made, some dozen megabytes at a time: while some are written the next are made.
+
 import type { Converters } from "../convert/converters.ts";
+import { sharedBuffer } from "../platform/shared_buffer.ts";
 import { rowBytes } from "../quant/formats.ts";
 import type { MadeMatrix, StoredMatrix } from "../weights/weights.ts";
 import type { PlannedTensor } from "./plan.ts";
@@ -14,13 +16,13 @@ const BATCH = 1 << 26;
  * a reason to collect.
  */
 export class BlockMemory {
-  private readonly both = [new SharedArrayBuffer(0), new SharedArrayBuffer(0)];
+  private readonly both = [sharedBuffer(0), sharedBuffer(0)];
   private turn = 0;
 
   /** Shared memory of at least so many bytes, which the call after the next gets again. */
   take(bytes: number): SharedArrayBuffer {
     this.turn = 1 - this.turn;
-    if (this.both[this.turn].byteLength < bytes) this.both[this.turn] = new SharedArrayBuffer(bytes);
+    if (this.both[this.turn].byteLength < bytes) this.both[this.turn] = sharedBuffer(bytes);
     return this.both[this.turn];
   }
 }

@@ -8,8 +8,9 @@ import { Converters } from "../convert/converters.ts";
 import { InputError, WriteError } from "../errors.ts";
 import type { ModelSource } from "../hub/find.ts";
 import { currentPlatform } from "../platform/index.ts";
-import type { Platform } from "../platform/platform.ts";
+import type { Platform, SourceFile } from "../platform/platform.ts";
 import { rowBytes } from "../quant/formats.ts";
+import { teamSize } from "../threads/team.ts";
 import { BlockMemory, blocksOf, isCopied, slicesOf } from "./blocks.ts";
 import { type CheckedOptions, checkQuantizeOptions, type QuantizeOptions } from "./options.ts";
 import { type PlannedTensor, planTensors, type QuantizePlan } from "./plan.ts";
@@ -87,7 +88,7 @@ async function run(
   for (const { path } of outputs) await checkPlace(platform, source, path, options);
   await checkRoom(platform, outputs, result.bytes);
   const slices = tensors.filter((tensor) => !isCopied(tensor)).flatMap(slicesOf);
-  const threads = options.threads ?? platform.cores();
+  const threads = teamSize(platform, options.threads);
   const converters = slices.length ? await Converters.start(platform, threads, slices, options.signal) : undefined;
   try {
     await writeAll(platform, source, outputs, options, converters, imatrix, result);
@@ -217,13 +218,16 @@ async function checkPlace(platform: Platform, source: QuantizeSource, path: stri
   if (!there) return;
   if (there.kind === "folder") throw new InputError(`${path}: expected the name of a file, found a folder`);
   const same = await platform.open(path);
-  const identity = JSON.stringify(same.handle).replace(JSON.stringify(path), "");
   await same.close();
-  for (const { path: own, handle } of source.files)
-    if (JSON.stringify(handle).replace(JSON.stringify(own), "") === identity)
+  for (const file of source.files)
+    if (fileIdentity(file) === fileIdentity(same))
       throw new InputError(`${path}: expected another file than the source, found the same`);
   if (!overwrite) throw new InputError(`${path}: it is there already: give another name, or overwrite: true`);
 }
+
+/** By what a file is known under whatever path; a page's files have one path alone. */
+const fileIdentity = ({ path, handle }: SourceFile): string =>
+  "blob" in handle ? path : JSON.stringify(handle).replace(JSON.stringify(path), "");
 
 /** @throws {@link WriteError} when the disk has not enough room for what is not there yet */
 async function checkRoom(platform: Platform, outputs: readonly Output[], bytes: number): Promise<void> {

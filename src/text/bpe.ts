@@ -87,9 +87,9 @@ export class BytePairEncoder {
 
   /** Appends the ids of `text` to `out`. A surrogate without its other half is read as U+FFFD. */
   encode(text: string, out: number[]): void {
-    const { merges, whole, byte_ids, unk_id, fuse_unk } = this.vocabulary;
-    const id = text.length <= TEXT_LIMITS.token ? whole?.(text) : undefined;
-    if (id !== undefined) {
+    const { ids, merges, whole_from, byte_ids, unk_id, fuse_unk } = this.vocabulary;
+    const id = whole_from !== undefined && text.length <= TEXT_LIMITS.token ? ids.get(text) : undefined;
+    if (id !== undefined && id >= whole_from!) {
       out.push(id);
       return;
     }

@@ -130,7 +130,7 @@ function readTekken(metadata: Metadata, special: GGUFSpecialTokens, source: stri
     source,
     ids,
     merges: MergeTable.fromList(merges, ids, `${source}: ${PREFIX}merges`, `${PREFIX}tokens`, false),
-    whole: (stretch) => ids.get(stretch),
+    whole_from: 0,
     byte_ids: undefined,
     unk_id: special.unk,
     fuse_unk: false,

@@ -4,7 +4,7 @@ import { show } from "../config/show.ts";
 import { TokenizerError } from "../errors.ts";
 import { wrong } from "./fields.ts";
 import { TEXT_LIMITS } from "./limits.ts";
-import { PairMap } from "./pair_map.ts";
+import { PairMap, type PairMapData } from "./pair_map.ts";
 import { PieceCuts } from "./piece_cuts.ts";
 
 /** Two tokens and a space. */
@@ -18,18 +18,47 @@ export function readMerge(merge: unknown, where: string): [string, string] {
   return parts as [string, string];
 }
 
+/** A table as plain data. */
+export interface MergeTableData {
+  readonly pairs: PairMapData;
+  /** (merge) */
+  readonly ranks: Int32Array<ArrayBuffer>;
+  readonly results: Int32Array<ArrayBuffer>;
+  readonly joinable: PairMapData | undefined;
+}
+
 export class MergeTable {
-  private readonly pairs = new PairMap();
+  private readonly pairs: PairMap;
   private ranks = new Int32Array(1024);
   private results = new Int32Array(1024);
   private count = 0;
   private readonly joinable: PairMap | undefined;
   private readonly ids: ReadonlyMap<string, number>;
 
-  /** @param segments - whether {@link joins} is to know more than that any two symbols may join */
-  private constructor(ids: ReadonlyMap<string, number>, segments: boolean) {
+  /** @param joinable - where {@link joins} is to know more than that any two symbols may join */
+  private constructor(ids: ReadonlyMap<string, number>, joinable: PairMap | undefined, pairs = new PairMap()) {
     this.ids = ids;
-    this.joinable = segments ? new PairMap() : undefined;
+    this.joinable = joinable;
+    this.pairs = pairs;
+  }
+
+  /** The table that `data` gave, of the same tokens. */
+  static fromData({ pairs, ranks, results, joinable }: MergeTableData, ids: ReadonlyMap<string, number>): MergeTable {
+    const table = new MergeTable(ids, joinable && new PairMap(joinable), new PairMap(pairs));
+    table.ranks = ranks;
+    table.results = results;
+    table.count = ranks.length;
+    return table;
+  }
+
+  get data(): MergeTableData {
+    const { pairs, ranks, results, joinable, count } = this;
+    return {
+      pairs: pairs.data,
+      ranks: ranks.slice(0, count),
+      results: results.slice(0, count),
+      joinable: joinable?.data,
+    };
   }
 
   /** How many pairs merge. */
@@ -50,7 +79,7 @@ export class MergeTable {
     vocab: string,
     segments = true,
   ): MergeTable {
-    const table = new MergeTable(ids, segments);
+    const table = new MergeTable(ids, segments ? new PairMap() : undefined);
     merges.forEach(([left, right], rank) => {
       for (const piece of [left, right, left + right])
         if (!ids.has(piece))
@@ -72,7 +101,7 @@ export class MergeTable {
     source: string,
     segments = true,
   ): MergeTable {
-    const table = new MergeTable(ids, segments);
+    const table = new MergeTable(ids, segments ? new PairMap() : undefined);
     const ranks = new Map([...new Set(scored.values())].sort((a, b) => b - a).map((score, rank) => [score, rank]));
     const most = scored.size * TEXT_LIMITS.merges_of_piece + TEXT_LIMITS.more_merges;
     for (const piece of scored.keys())

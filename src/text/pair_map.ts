@@ -4,16 +4,40 @@
 /** Keys are mixed with these, drawn anew for every process: a file cannot aim at one slot. The order of entries shows nowhere. */
 const [SEED, STEP] = crypto.getRandomValues(new Uint32Array(2));
 
+/** A table as plain data, with what its keys are mixed with. */
+export interface PairMapData {
+  readonly entries: Int32Array<ArrayBuffer>;
+  readonly count: number;
+  readonly seed: number;
+  readonly step: number;
+}
+
 /** Pairs of integers in [0, 2^31) → an integer ≥ 0, open addressing. */
 export class PairMap {
-  private entries = new Int32Array(3 * 64).fill(-1); // left, right, value
-  private mask = 63;
-  private count = 0;
+  private entries: Int32Array<ArrayBuffer>; // left, right, value
+  private mask: number;
+  private count: number;
+  private readonly seed: number;
+  private readonly step: number;
+
+  /** An empty one, or one that `data` gave. */
+  constructor(data: PairMapData = { entries: new Int32Array(3 * 64).fill(-1), count: 0, seed: SEED, step: STEP }) {
+    this.entries = data.entries;
+    this.mask = data.entries.length / 3 - 1;
+    this.count = data.count;
+    this.seed = data.seed;
+    this.step = data.step;
+  }
+
+  get data(): PairMapData {
+    const { entries, count, seed, step } = this;
+    return { entries, count, seed, step };
+  }
 
   private slot(left: number, right: number): number {
-    let h = left ^ SEED;
+    let h = left ^ this.seed;
     h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-    h = Math.imul((h ^ (h >>> 13)) + right, STEP | 1);
+    h = Math.imul((h ^ (h >>> 13)) + right, this.step | 1);
     h = Math.imul(h ^ (h >>> 16), 0xc2b2ae35);
     h ^= h >>> 15;
     for (let at = h & this.mask; ; at = (at + 1) & this.mask) {

@@ -24,13 +24,13 @@ interface Step {
 export class PatternSplitter {
   /** The pattern's source. */
   readonly pattern: string;
-  private readonly where: string;
+  readonly where: string;
   private readonly alternatives: readonly (readonly Step[])[];
   private readonly classes: readonly RegExp[];
   /** Which classes a character is in: of the first 65,536 by their code, of the others as they come. */
   private readonly masks = new Int32Array(0x10000).fill(UNKNOWN);
   private readonly farther = new Map<number, number>();
-  private readonly between: boolean;
+  readonly between: boolean;
   private text = "";
   private left = 0;
 

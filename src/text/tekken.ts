@@ -75,7 +75,7 @@ export function readTekken(
     ids,
     version,
     merges: MergeTable.fromScores(ranks, ids, source, false),
-    whole: (stretch) => (ranks.has(stretch) ? ids.get(stretch) : undefined),
+    whole_from: specials,
     byte_ids: undefined,
     unk_id: undefined,
     fuse_unk: false,

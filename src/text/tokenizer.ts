@@ -37,6 +37,7 @@ import {
 } from "./special_tokens.ts";
 import { TextIds } from "./text_ids.ts";
 import { type TokenTable, tokenTable } from "./token_table.ts";
+import type { TokenizerSettings } from "./tokenizer_data.ts";
 import {
   MARKS,
   markedText,
@@ -70,7 +71,10 @@ export class Tokenizer extends Callable {
   split_special_tokens: boolean;
   /** The template of `apply_chat_template`, or several by name. */
   chat_template: ChatTemplates | undefined;
-  private readonly vocabulary: Vocabulary;
+  /** @internal What it was read from. */
+  readonly vocabulary: Vocabulary;
+  /** @internal */
+  readonly config: TokenizerConfig;
   private readonly texts: TextIds;
   private readonly table: TokenTable;
   private readonly roles: Partial<Record<Role, string>> = {};
@@ -79,6 +83,7 @@ export class Tokenizer extends Callable {
   constructor(vocabulary: Vocabulary, config: TokenizerConfig) {
     super();
     this.vocabulary = vocabulary;
+    this.config = config;
     this.table = tokenTable(vocabulary, config);
     this.texts = new TextIds(vocabulary, this.table);
     for (const role of ROLES) this.setRole(role, config.tokens[role]);
@@ -87,6 +92,17 @@ export class Tokenizer extends Callable {
     this.model_max_length = config.model_max_length;
     this.split_special_tokens = config.split_special_tokens ?? false;
     this.chat_template = config.chat_template;
+  }
+
+  /** @internal What its user may have changed. */
+  get settings(): TokenizerSettings {
+    const { pad_token = null, padding_side, truncation_side, model_max_length, split_special_tokens } = this;
+    const { chat_template } = this;
+    return { pad_token, padding_side, truncation_side, model_max_length, split_special_tokens, chat_template };
+  }
+  /** @internal */
+  set settings(settings: TokenizerSettings) {
+    Object.assign(this, settings);
   }
 
   private setRole(role: Role, token: string | null | undefined): void {

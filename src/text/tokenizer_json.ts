@@ -40,7 +40,7 @@ export function readTokenizerJSON(json: unknown, source: string): Vocabulary {
       "model.vocab",
       !pre_tokenizer.byte_level,
     ),
-    whole: flag(model.ignore_merges, `${source}: model.ignore_merges`, false) ? (text) => ids.get(text) : undefined,
+    whole_from: flag(model.ignore_merges, `${source}: model.ignore_merges`, false) ? 0 : undefined,
     byte_ids: flag(model.byte_fallback, `${source}: model.byte_fallback`, false) ? byteIds(ids, source) : undefined,
     unk_id: readUnknown(model.unk_token, ids, source),
     fuse_unk: flag(model.fuse_unk, `${source}: model.fuse_unk`, false),

@@ -31,8 +31,8 @@ export interface Vocabulary {
   /** The model's own tokens, without those only added. */
   readonly ids: ReadonlyMap<string, number>;
   readonly merges: MergeTable;
-  /** The id of a whole stretch that is a token, which is not merged then; absent where all are merged. */
-  readonly whole?: ((stretch: string) => number | undefined) | undefined;
+  /** From which id on a whole stretch that is a token is not merged; absent where all are. */
+  readonly whole_from?: number | undefined;
   /** Symbols beyond all ids, for characters that longer tokens hold and that are none: bytes, where they stay alone. */
   readonly characters?: ReadonlyMap<string, number> | undefined;
   /** Byte → id of its `<0xNN>` token, or undefined where the vocabulary cannot spell bytes. */

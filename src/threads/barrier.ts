@@ -51,6 +51,18 @@ export class Barrier {
     return Atomics.load(this.words, PAUSE_WANTED) === 1;
   }
 
+  /** Whether a phase is to end now, its work done or not. @param pausable - whether the step may pause */
+  stops(pausable: boolean): boolean {
+    return pausable && this.pauseWanted;
+  }
+
+  /** Ends a phase, with the others. @returns whether the step stops here, to go on later */
+  end(pausable: boolean): boolean {
+    if (pausable) return this.waitOrPause();
+    this.wait();
+    return false;
+  }
+
   /** Tells the host how many layers of a prompt's chunk are done. */
   passed(layers: number): void {
     Atomics.store(this.words, LAYERS, layers);

@@ -1,8 +1,10 @@
 // The team: workers that all run the same jobs in lockstep. The host posts a job to each; they are run in the order in
 // which they were posted, and several may be on their way.
+
 import { onAbort } from "../abort.ts";
 import { EngineError } from "../errors.ts";
 import type { TeamWorker, Threads } from "../platform/platform.ts";
+import { sharedBuffer } from "../platform/shared_buffer.ts";
 import { CONTROL_BYTES, failBarrier, layersPassed, wantPause } from "./barrier.ts";
 
 /** What a thread tells its host. */
@@ -33,6 +35,10 @@ interface Pending<Result> {
   reject(error: Error): void;
 }
 
+/** How many threads a team has. @param wanted - as many as there are cores where it is absent */
+export const teamSize = (platform: Threads, wanted?: number): number =>
+  platform.alone === undefined ? (wanted ?? platform.cores()) : 1;
+
 export class Team<Setup, Job, Notice, Result> {
   readonly threads: number;
   /** Threads that answer each job: the first alone, whose last barrier is everybody's, or all. */
@@ -40,7 +46,7 @@ export class Team<Setup, Job, Notice, Result> {
   private readonly workers: TeamWorker[] = [];
   /** Of each thread, whether it has loaded its code, or failed. */
   private readonly started: Promise<void>[] = [];
-  private readonly control = new SharedArrayBuffer(CONTROL_BYTES);
+  private readonly control = sharedBuffer(CONTROL_BYTES);
   private readonly pending: Pending<Result>[] = [];
   private jobs = 0;
   private failure: EngineError | undefined;

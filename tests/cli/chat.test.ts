@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { turnEnds } from "../../src/cli/sampling.ts";
+import { turnEnds } from "../../src/generation/turn_ends.ts";
 import type { PreTrainedModel } from "../../src/model/pretrained.ts";
 import { tokenizer_from_gguf } from "../../src/text/load_tokenizer.ts";
 import { demo } from "../fixtures.ts";

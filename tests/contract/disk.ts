@@ -12,6 +12,8 @@ export interface Disk {
   makeFolder(name: string): Promise<string>;
   /** Removes a folder with what is in it. */
   remove(name: string): Promise<void>;
+  /** Whether who reads on is always told that a file was written to. @default true */
+  readonly tells_changes?: boolean;
   bytes(path: string): Promise<Uint8Array>;
 }
 

@@ -8,28 +8,33 @@ import type { Assets, Platform } from "../../src/platform/platform.ts";
 import type { Disk } from "./disk.ts";
 import { filesContract } from "./files.ts";
 import { mappingContract } from "./mapping.ts";
-import { storeContract, surroundingsContract } from "./store.ts";
-import { threadsContract } from "./threads.ts";
+import { deadLockContract, hashesContract, storeContract, surroundingsContract } from "./store.ts";
+import { type ThreadScripts, threadsContract } from "./threads.ts";
 
 /**
  * All suites.
  * @param name - the runtime that it must be of, as the caller knows by other means
  * @param can_map - whether this system and these permissions let it map files
  * @param disk - makes a folder of its own for a suite
+ * @param scripts - for threads, where they are no files of the system's
  */
 export async function platformContract(
   platform: Platform,
   name: Platform["name"],
   can_map: boolean,
   disk: () => Promise<Disk>,
+  scripts?: ThreadScripts,
 ): Promise<void> {
   runtimeContract(platform, name);
   await filesContract(platform, await disk());
   const store = await disk();
   await storeContract(platform, store);
-  surroundingsContract(platform, store.folder);
+  await deadLockContract(platform, store);
+  hashesContract(platform);
+  // A page has neither an environment nor paths of the system's.
+  if (name !== "browser") surroundingsContract(platform, store.folder);
   await mappingContract(platform, can_map, await disk());
-  threadsContract(platform, await disk());
+  threadsContract(platform, await disk(), scripts);
   assetsContract(platform);
 }
 
@@ -37,7 +42,7 @@ export function runtimeContract(platform: Platform, name: Platform["name"]): voi
   test("it is the platform of this runtime", async () => {
     assert.is(await currentPlatform(), platform);
     assert.is(platform.name, name);
-    assert.match(platform.version, /^v?\d+\.\d+\.\d+/);
+    assert.match(platform.version, name === "browser" ? /^[A-Z][a-z]+ \d+\.\d+/ : /^v?\d+\.\d+\.\d+/);
   });
 
   test("cores and memory are plausible", () => {

@@ -88,6 +88,12 @@ export async function storeContract(store: Store & Files, disk: Disk): Promise<v
     await free();
     await (await store.lock(path("held")))();
   });
+}
+
+/** Where locks are files that say who holds them. */
+export async function deadLockContract(store: Store & Files, disk: Disk): Promise<void> {
+  const { folder } = disk;
+  const path = (...names: string[]) => store.join(folder, ...names);
 
   test("the lock of a process that is no more holds nobody, and one alone takes it", async () => {
     const free = await store.lock(path("model"));
@@ -112,7 +118,7 @@ export async function storeContract(store: Store & Files, disk: Disk): Promise<v
   });
 }
 
-export function surroundingsContract(surroundings: Surroundings, absolute: string): void {
+export function hashesContract(surroundings: Pick<Surroundings, "hasher">): void {
   test("hashes are those that the standards give", () => {
     const hash = (algorithm: "sha1" | "sha256", ...parts: string[]) => {
       const hasher = surroundings.hasher(algorithm);
@@ -124,7 +130,9 @@ export function surroundingsContract(surroundings: Surroundings, absolute: strin
     assert.is(hash("sha256", "a", "bc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     assert.is(hash("sha256"), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   });
+}
 
+export function surroundingsContract(surroundings: Surroundings, absolute: string): void {
   test("file: URLs are paths", async () => {
     const url = new URL("file:///");
     url.pathname = `${absolute}/a b%`.replace("%", "%25");

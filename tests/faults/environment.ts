@@ -6,9 +6,16 @@ switch (process.argv[2]) {
   case "wasm":
     delete (globalThis as { WebAssembly?: unknown }).WebAssembly;
     break;
-  case "shared":
-    delete (globalThis as { SharedArrayBuffer?: unknown }).SharedArrayBuffer;
+  case "shared": {
+    const { Memory } = WebAssembly;
+    WebAssembly.Memory = class extends Memory {
+      constructor(descriptor: WebAssembly.MemoryDescriptor) {
+        if (descriptor.shared) throw new TypeError("no shared memory");
+        super(descriptor);
+      }
+    };
     break;
+  }
   case "relaxed": {
     // Modules with an opcode of relaxed SIMD are not valid; the one they are told by is the dot's.
     const { readFileSync } = await import("node:fs");

@@ -138,4 +138,22 @@ test("a criterion that is interrupted from outside ends every row, until it is r
   assert.not(lookAtScores(list), "it takes no scores from the threads");
 });
 
+test("what stands for such a criterion elsewhere is told of each change", () => {
+  const stop = new InterruptableStoppingCriteria();
+  const told: unknown[] = [];
+  const [one, other] = ["one", "other"].map((name) => (interrupted: boolean) => told.push([name, interrupted]));
+  stop.listeners.add(one).add(other);
+  stop.interrupt();
+  stop.listeners.delete(other);
+  stop.reset();
+  stop.interrupted = true;
+  assert.equal(told, [
+    ["one", true],
+    ["other", true],
+    ["one", false],
+    ["one", true],
+  ]);
+  assert.equal(stop._call([[1]]), [true]);
+});
+
 test.run();

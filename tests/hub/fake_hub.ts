@@ -50,10 +50,24 @@ function fakeFile(content: Uint8Array | string): FakeFile {
   return { bytes, lfs, etag: lfs ? hex("sha256", bytes) : gitHash(bytes) };
 }
 
+/** What the real hub lets pages do and see. */
+const CORS = {
+  "access-control-allow-origin": "*",
+  "access-control-expose-headers":
+    "X-Repo-Commit,X-Request-Id,X-Error-Code,X-Error-Message,X-Total-Count,ETag,Link,Accept-Ranges,Content-Range,X-Linked-Size,X-Linked-ETag,X-Xet-Hash",
+};
+const PREFLIGHT = {
+  ...CORS,
+  "access-control-allow-methods": "GET,HEAD",
+  "access-control-allow-headers": "authorization,range",
+};
+
 export class FakeHub {
   readonly seen: Seen[] = [];
   /** Files of a page of a listing. */
   page = 1000;
+  /** Whether pages of other origins may read the answers, as the real one lets them. */
+  cors = false;
   private readonly repositories = new Map<string, FakeRepository>();
   private readonly blobs = new Map<string, Uint8Array>();
   private faults: Fault[] = [];
@@ -112,6 +126,13 @@ export class FakeHub {
     const { method, path, headers } = request;
     const seen = { host, method, path, range: headers["range"], headers };
     this.seen.push(seen);
+    if (this.cors && method === "OPTIONS") return { status: 204, headers: PREFLIGHT };
+    const answer = await this.faulty(seen, request);
+    return this.cors && answer ? { ...answer, headers: { ...answer.headers, ...CORS } } : answer;
+  }
+
+  private async faulty(seen: Seen, request: Request): Promise<Response | undefined> {
+    const { host, path } = seen;
     let answer = host === "hub" ? this.answer(request) : this.blob(request, path.slice(1));
     for (const fault of this.faults) {
       const wrong = await fault(seen, answer);

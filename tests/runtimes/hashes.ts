@@ -2,13 +2,11 @@
 // numbers of threads and ways of loading, and a sampled answer. Prints one JSON object; scripts/runtimes.mjs compares
 // those of all runtimes with each other, and with hashes.json: the bits of version 0.1.0, and of formats as they came later,
 // which no rebuilding may change unawares. What the logits should be is compared with the references elsewhere.
-import { createHash } from "node:crypto";
 import { AutoTokenizer, type LoadOptions, MixtralForCausalLM } from "../../src/index.ts";
 import { currentPlatform } from "../../src/platform/index.ts";
 import { demo, fixturesFrom } from "../fixtures.ts";
 import { checkpoints } from "./checkpoints.ts";
-
-const IDS = Array.from({ length: 24 }, (_, i) => (i * 37 + 5) % 150);
+import { hashOf, sampledAnswer } from "./logits.ts";
 
 interface Way {
   readonly simd: "plain" | "relaxed";
@@ -72,14 +70,7 @@ for (const [index, [name, path, options]] of (await checkpoints()).entries()) {
     path,
     WAYS[index % WAYS.length],
     async (model, way) => {
-      const input_ids = IDS.map((id) => id % model.config.vocab_size);
-      const { logits } = await model({ input_ids, use_cache: false });
-      const data = logits.data as Float32Array;
-      if (!data.every(Number.isFinite)) throw new Error(`${name}: expected finite logits`);
-      const hash = createHash("sha256")
-        .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-        .digest("hex");
-      (hashes[name][hash] ??= []).push(way);
+      (hashes[name][await hashOf(model)] ??= []).push(way);
     },
     options,
   );
@@ -88,13 +79,7 @@ for (const [index, [name, path, options]] of (await checkpoints()).entries()) {
 const answers: Found["answers"] = {};
 const tokenizer = await AutoTokenizer.from_pretrained(demo);
 await each(demo, WAYS.flat(), async (model, way) => {
-  const chat = tokenizer.apply_chat_template([{ role: "user", content: "Tell me a story." }], {
-    add_generation_prompt: true,
-  });
-  const sampling = { do_sample: true, temperature: 1.3, top_p: 0.95, top_k: 60, seed: 20231211 };
-  let text = "";
-  for await (const piece of model.stream({ ...chat, ...sampling, max_new_tokens: 80, tokenizer })) text += piece;
-  (answers[text] ??= []).push(way);
+  (answers[await sampledAnswer(model, tokenizer)] ??= []).push(way);
 });
 
 console.log(

@@ -29,4 +29,6 @@ interface Library {
   Interpreter: new (scope?: Scope) => LibraryInterpreter;
 }
 
-export const { Environment, Interpreter } = library as unknown as Library;
+// Each by its name, so that bundlers leave the rest of the library behind.
+export const Environment = (library as unknown as Library).Environment;
+export const Interpreter = (library as unknown as Library).Interpreter;

@@ -1,0 +1,2 @@
+// The thread of the contract of threads, for browsers.
+import "../contract/thread.ts";

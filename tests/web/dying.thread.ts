@@ -1,0 +1,2 @@
+// A thread that dies as it starts.
+throw new Error("it died");
