@@ -12,7 +12,7 @@ import { demo, fixture } from "../fixtures.ts";
 import { hashOf } from "../runtimes/logits.ts";
 
 const base = fixture("fixtures/hf/base");
-const gguf = fixture("fixtures/gguf/models/Q8_0.gguf");
+const gguf = fixture("fixtures/gguf/models/Q4_K_M.gguf");
 
 const file = (path: string, name = path.slice(path.lastIndexOf("/") + 1)) => new File([readFileSync(path)], name);
 const filesOf = (folder: string, wanted = /./) =>
@@ -59,12 +59,12 @@ test("a folder's files, its handle and a list by its length give what the path g
 
 test("a GGUF alone, and one of several by its name or type", async () => {
   const expected = await hash(gguf);
-  const picked = file(gguf, "tiny-Q8_0.gguf");
+  const picked = file(gguf, "tiny-Q4_K_M.gguf");
   assert.is(await hash(picked), expected);
   assert.is(await hash([picked]), expected);
   const others = [picked, new File(["x"], "tiny-Q4_0.gguf"), new File(["x"], "notes.txt")];
-  assert.is(await hash(others, { file: "tiny-Q8_0.gguf" }), expected);
-  assert.is(await hash(others, { file: "Q8_0" }), expected);
+  assert.is(await hash(others, { file: "tiny-Q4_K_M.gguf" }), expected);
+  assert.is(await hash(others, { file: "Q4_K_M" }), expected);
   await failure(() => hash(others), CheckpointError, /expected one GGUF, found 2 .*name the file/);
   await failure(() => hash(others, { file: "Q5_0" }), CheckpointError, /expected "?Q5_0"?, found these GGUF files/);
 });

@@ -11,7 +11,7 @@ import { demo, fixture } from "../fixtures.ts";
 import { hashOf } from "../runtimes/logits.ts";
 import { freshCache, hub, LARGE, largeBytes } from "./setup.ts";
 
-const gguf = readFileSync(fixture("fixtures/gguf/models/Q8_0.gguf"));
+const gguf = readFileSync(fixture("fixtures/gguf/models/Q4_K_M.gguf"));
 const hash = async (source: string, options: object): Promise<string> => {
   await using model = await MixtralForCausalLM.from_pretrained(source, { threads: 2, ...options });
   return await hashOf(model);
@@ -19,7 +19,7 @@ const hash = async (source: string, options: object): Promise<string> => {
 
 test("a model is read into memory, with the same bits, mapped experts or paged, and nothing is kept", async () => {
   hub.commit("owner/model", { "m.gguf": gguf, "config.json": "{}" });
-  const expected = await hash(fixture("fixtures/gguf/models/Q8_0.gguf"), {});
+  const expected = await hash(fixture("fixtures/gguf/models/Q4_K_M.gguf"), {});
   const cache_dir = freshCache();
   assert.is(await hash("owner/model", { cache: false, cache_dir }), expected);
   assert.is(await hash(`${hub.endpoint}/owner/model/resolve/main/m.gguf`, { cache: false, cache_dir }), expected);

@@ -26,7 +26,7 @@ let context: BrowserContext;
 const LARGE = 3 * 2 ** 24 + 12345;
 const large = pattern(LARGE);
 const sha = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
-const gguf = fixture("fixtures/gguf/models/Q8_0.gguf");
+const gguf = fixture("fixtures/gguf/models/Q4_K_M.gguf");
 const base = fixture("fixtures/hf/base");
 const configs = { "config.json": '{"model_type":"mixtral"}', "tokenizer.json": "{}" };
 const CACHE = "opfs:/.cache/huggingface/hub";
@@ -297,7 +297,7 @@ test("a server that lets no page read it is told apart from one that is not ther
 });
 
 test("the same bits as in Node: by hub id, by URL, by a folder's URL, kept and not, whole and by a quarter", async () => {
-  hub.commit("owner/gguf", { "m-Q8_0.gguf": readFileSync(gguf), "README.md": "x" });
+  hub.commit("owner/gguf", { "m-Q4_K_M.gguf": readFileSync(gguf), "README.md": "x" });
   const { call } = await openTab();
   for (const options of [
     {},
@@ -306,9 +306,9 @@ test("the same bits as in Node: by hub id, by URL, by a folder's URL, kept and n
     { cache: false, memory_budget: 0.75 },
   ]) {
     const said = JSON.stringify(options);
-    assert.is(await call("logits", "owner/gguf:Q8_0", { endpoint, ...options }), expected.gguf, said);
+    assert.is(await call("logits", "owner/gguf:Q4_K_M", { endpoint, ...options }), expected.gguf, said);
     assert.is(
-      await call("logits", `${server.url}/fixture/fixtures/gguf/models/Q8_0.gguf`, options),
+      await call("logits", `${server.url}/fixture/fixtures/gguf/models/Q4_K_M.gguf`, options),
       expected.gguf,
       said,
     );
@@ -320,7 +320,7 @@ test("the same bits as in Node: by hub id, by URL, by a folder's URL, kept and n
   const names = (await call("list")).map(({ name }: { name: string }) => name);
   assert.equal(names.sort(), [
     `${server.url}/fixture/fixtures/gguf/forms/split/tiny-00001-of-00003.gguf`,
-    `${server.url}/fixture/fixtures/gguf/models/Q8_0.gguf`,
+    `${server.url}/fixture/fixtures/gguf/models/Q4_K_M.gguf`,
     `${server.url}/fixture/fixtures/hf/base/`,
     "owner/gguf",
   ]);

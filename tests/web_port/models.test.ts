@@ -295,7 +295,7 @@ test("adapters", async () => {
     const look = async (options = {}) =>
       found.push(plain((await model({ input_ids: [[1, 2, 3]], ...options })).logits));
     await look();
-    await model.load_adapter(fixture("fixtures/lora/all_linear"), { adapter_name: "a" });
+    await model.load_adapter(fixture("fixtures/lora/experts_fused"), { adapter_name: "a" });
     found.push(model.active_adapters(), model.info().adapters.length);
     await look();
     await look({ adapter: null });
