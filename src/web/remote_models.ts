@@ -91,9 +91,7 @@ export abstract class RemoteModel extends Callable implements Remote {
 
   /** @internal Calls a method of the engine's model, which has the configs as they are here. */
   protected async ask<T>(method: string, ...args: readonly unknown[]): Promise<T> {
-    const { fault } = this;
-    this.fault = undefined;
-    if (fault) throw fault.error;
+    this.throwFault();
     this.check();
     const settings = this.settings();
     if (settings !== this.known) {
@@ -101,7 +99,16 @@ export abstract class RemoteModel extends Callable implements Remote {
       const [config, generation_config] = JSON.parse(settings);
       this.client.cast(this.id, "settings", [config, generation_config]);
     }
-    return this.client.call<T>(this.id, method, args);
+    const result = await this.client.call<T>(this.id, method, args);
+    this.throwFault(); // of what was done before it, of which the engine has told meanwhile
+    return result;
+  }
+
+  /** Throws what a call that nobody waited for has failed with. */
+  private throwFault(): void {
+    const { fault } = this;
+    this.fault = undefined;
+    if (fault) throw fault.error;
   }
 
   /** @internal @throws {@link EngineError} after `dispose` */
@@ -143,13 +150,19 @@ export abstract class RemoteModel extends Callable implements Remote {
   set_adapter(names: string | readonly string[]): void {
     this.check();
     this.client.cast(this.id, "set_adapter", [names]);
+    this.state = {
+      ...this.state,
+      active_adapters: [names].flat().filter((name) => name != null && name !== "__base__"),
+    };
   }
 
   disable_adapters(): void {
+    this.check();
     this.client.cast(this.id, "disable_adapters", []);
   }
 
   enable_adapters(): void {
+    this.check();
     this.client.cast(this.id, "enable_adapters", []);
   }
 

@@ -303,6 +303,15 @@ test("adapters", async () => {
     await look();
     model.enable_adapters();
     await look();
+    model.set_adapter("a");
+    found.push(model.active_adapters());
+    const unknown = await failure(
+      (async () => {
+        model.set_adapter("zzz");
+        await model({ input_ids: [[1, 2, 3]] });
+      })(),
+    );
+    found.push((unknown as Error).message, model.active_adapters());
     await model.delete_adapter("a");
     found.push(model.info().adapters.length);
     await look();
