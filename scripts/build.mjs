@@ -2,8 +2,8 @@
 //   kernels   cpp/*.cpp → wasm/kernels-simd.wasm, wasm/kernels-relaxed.wasm (Emscripten, LLVM 19 or newer)
 //   convert   cpp/convert/*.cpp → wasm/convert.wasm (the same compiler)
 //   assembly  assembly/index.ts → wasm/logits.wasm (AssemblyScript)
-//   ts        src, tests, bench → dist/ (JavaScript and .d.ts), and wasm/ → dist/wasm and, packed, into the code; then web
-//   web       dist/src/web → dist/web, bundled for browsers
+//   ts        src, tests, bench → dist/ (JavaScript and .d.ts), and wasm/ → dist/wasm and, packed, into the code
+//   web       dist/src/web → dist/web, bundled for browsers; the types of the chat page are checked
 // wasm/manifest.json records the hash of the sources, the compilers and the features of each binary;
 // `npm run build check` rebuilds the binaries and fails when the committed ones differ.
 import { execFileSync, spawnSync } from "node:child_process";
@@ -206,18 +206,17 @@ function buildBinaries(part, target) {
 async function buildTypeScript() {
   rmSync(join(root, "dist"), { recursive: true, force: true });
   run(bin("tsc"), ["-p", "tsconfig.json"], { shell: process.platform === "win32" });
-  // The chat page is bundled from its sources (npm run web): here its types are checked.
-  run(bin("tsc"), ["-p", "src/web/chat"], { shell: process.platform === "win32" });
   mkdirSync(join(root, "dist", "wasm"), { recursive: true });
   for (const name of readdirSync(join(root, "wasm")))
     cpSync(join(root, "wasm", name), join(root, "dist", "wasm", name));
   const { embed } = await import("./embed.mjs");
   await embed(join(root, "dist"));
-  await buildWeb();
   writeFileSync(join(root, "dist", ".built"), "");
 }
 
 async function buildWeb() {
+  // The chat page is bundled from its sources (npm run web).
+  run(bin("tsc"), ["-p", "src/web/chat"], { shell: process.platform === "win32" });
   const web = await import("./bundle-web.mjs");
   await web.buildWeb(join(root, "dist"));
 }
@@ -246,7 +245,7 @@ try {
   if (parts.includes("check")) check();
   else {
     mkdirSync(join(root, "wasm"), { recursive: true });
-    const wanted = parts.length ? parts : [...Object.keys(builders), "ts"];
+    const wanted = parts.length ? parts : [...Object.keys(builders), "ts", "web"];
     const manifest = existsSync(manifestPath) ? JSON.parse(readFileSync(manifestPath, "utf8")) : {};
     for (const part of wanted.filter((p) => !["ts", "web"].includes(p))) {
       if (!builders[part])
@@ -255,7 +254,7 @@ try {
       writeFileSync(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`);
     }
     if (wanted.includes("ts")) await buildTypeScript();
-    else if (wanted.includes("web")) await buildWeb();
+    if (wanted.includes("web")) await buildWeb();
   }
 } catch (error) {
   console.error(error.message);

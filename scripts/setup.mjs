@@ -1,5 +1,6 @@
 // What `npm start` and `npm test` run first: brings in the dependencies and compiles the TypeScript,
-// each only where it is missing or older than its sources. Plain JavaScript: it runs before anything is installed.
+// each only where it is missing or older than its sources; with --web the scripts of pages, too. Plain JavaScript: it runs
+// before anything is installed.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -38,4 +39,7 @@ if (!process.argv.includes("--dependencies-only")) {
   const stale =
     !existsSync(built) || sources.some((path) => existsSync(path) && newest(path) > statSync(built).mtimeMs);
   if (stale) run(process.execPath, [join(root, "scripts", "build.mjs"), "ts"]);
+  const page = join(root, "dist", "web", "index.js");
+  if (process.argv.includes("--web") && !(existsSync(page) && statSync(page).mtimeMs >= statSync(built).mtimeMs))
+    run(process.execPath, [join(root, "scripts", "build.mjs"), "web"]);
 }
