@@ -36,7 +36,7 @@ interface Callback {
 export class EngineClient {
   private readonly channel: Channel;
   private readonly make: Maker;
-  private readonly own: ((value: object) => Tagged | undefined) | undefined;
+  private readonly own: (value: object) => Tagged | undefined;
   private readonly calls = new Map<number, Call>();
   private readonly callbacks = new Map<number, Callback>();
   private readonly signals = new Map<number, AbortSignal>();
@@ -52,7 +52,7 @@ export class EngineClient {
    * @param make - makes objects that stand for the engine's
    * @param own - what of a page's objects the engine has a counterpart of that is no `Remote`
    */
-  constructor(channel: Channel, make: Maker, own?: (value: object) => Tagged | undefined) {
+  constructor(channel: Channel, make: Maker, own: (value: object) => Tagged | undefined) {
     this.channel = channel;
     this.make = make;
     this.own = own;
@@ -104,7 +104,7 @@ export class EngineClient {
    * @param target - an object's number, or 0 for the library
    * @throws what it threw over there; what a function of the page's has thrown, itself; a signal's own reason
    */
-  call<T>(target: number, method: string, args: readonly unknown[], transfer: Transferable[] = []): Promise<T> {
+  call<T>(target: number, method: string, args: readonly unknown[]): Promise<T> {
     if (this.failure) return Promise.reject(this.failure);
     const call = this.newId();
     return new Promise<T>((resolve, reject) => {
@@ -112,7 +112,7 @@ export class EngineClient {
       const encoded = args.map((arg) => encodeValue(arg, this.ends(entry)));
       this.calls.set(call, entry);
       try {
-        this.send({ type: "call", call, target, method, args: encoded }, transfer);
+        this.send({ type: "call", call, target, method, args: encoded });
       } catch (error) {
         this.finish(call);
         throw error;
@@ -131,13 +131,13 @@ export class EngineClient {
     if (!this.failure) this.send({ type: "state", id, value });
   }
 
-  private send(message: Request, transfer: Transferable[] = []): void {
-    this.channel.postMessage(message, transfer);
+  private send(message: Request): void {
+    this.channel.postMessage(message, []);
   }
 
   private ends(call?: Call): Ends {
     return {
-      encode: (value, encode) => this.encode(value, encode, call),
+      encode: (value) => this.encode(value, call),
       function: (value, receiver) => {
         const id = this.newId();
         this.callbacks.set(id, { call: value, receiver });
@@ -148,11 +148,11 @@ export class EngineClient {
     };
   }
 
-  private encode(value: object, _encode: (value: unknown) => unknown, call: Call | undefined): Tagged | undefined {
+  private encode(value: object, call: Call | undefined): Tagged | undefined {
     const { id } = value as Partial<Remote>;
     if (id !== undefined && this.remotes.get(id)?.deref() === value) return { $: "remote", id };
     if (value instanceof AbortSignal) return this.encodeSignal(value, call);
-    return this.own?.(value);
+    return this.own(value);
   }
 
   private encodeSignal(signal: AbortSignal, call: Call | undefined): Tagged {
@@ -182,12 +182,8 @@ export class EngineClient {
       }
       case "thrown":
         return this.thrown.get(id);
-      case "function":
-        return this.callbacks.get(id)?.call;
-      case "signal":
-        return this.signals.get(id);
       default:
-        return this.make(this, id, value);
+        throw new EngineError(`the engine sent ${value.$}, which the page does not know`);
     }
   }
 

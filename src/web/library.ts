@@ -15,8 +15,6 @@ export {
   InterruptableStoppingCriteria,
   MaxLengthCriteria,
   MaxTimeCriteria,
-  StoppingCriteriaList,
-  StopStringCriteria,
 } from "../generation/stopping.ts";
 export { download } from "../hub/download.ts";
 export { models } from "../hub/models.ts";

@@ -31,7 +31,7 @@ export interface Service {
   /** The page has forgotten it. */
   forgotten(value: object): void;
   /** What of the page's is made anew here; may take its time. */
-  make(value: Tagged, decode: (value: unknown) => unknown): unknown;
+  make(value: Tagged): unknown;
   /** Makes a function of the page's, which answers later, one that the library can call. */
   later(call: (...args: unknown[]) => Promise<unknown>): CallableFunction;
 }
@@ -72,35 +72,30 @@ export class EngineServer {
   }
 
   private receive(message: Request): void {
-    switch (message.type) {
-      case "call":
-        // Begun in the order in which they were called: what they are given may have to be made first.
-        this.tail = this.tail.then(() => this.begin(message));
-        break;
-      case "answer": {
-        const waiting = this.answers.get(message.answer);
-        this.answers.delete(message.answer);
-        if ("error" in message) waiting?.reject(new ThrownThere(message.error as number));
-        else waiting?.resolve(decodeValue(message.value, this.ends()));
-        break;
-      }
-      case "abort":
-        this.signals.get(message.signal)?.abort(new AbortedThere(message.signal));
-        break;
-      case "state":
-        this.stateful.get(message.id)?.(message.value);
-        break;
-      case "forget":
-        this.tail = this.tail.then(() => {
-          for (const id of message.ids) this.drop(id);
-        });
-        break;
-    }
+    // Answers belong to calls that are under way. All else is taken in the order in which it was said: a call may have to wait
+    // for what it is given, and what is said of it afterwards waits with it.
+    if (message.type === "answer") this.takeAnswer(message);
+    else this.tail = this.tail.then(() => this.take(message));
+  }
+
+  private takeAnswer(message: Request & { type: "answer" }): void {
+    const waiting = this.answers.get(message.answer);
+    this.answers.delete(message.answer);
+    if ("error" in message) waiting?.reject(new ThrownThere(message.error as number));
+    else waiting?.resolve(decodeValue(message.value, this.ends()));
+  }
+
+  private take(message: Exclude<Request, { type: "answer" }>): Promise<void> | void {
+    if (message.type === "call") return this.begin(message);
+    if (message.type === "abort") this.signals.get(message.signal)?.abort(new AbortedThere(message.signal));
+    else if (message.type === "state") this.stateful.get(message.id)?.(message.value);
+    else for (const id of message.ids) this.drop(id);
   }
 
   private drop(id: number): void {
     const value = this.objects.get(id);
     this.objects.delete(id);
+    this.stateful.delete(id);
     if (value) this.service.forgotten(value);
   }
 
@@ -148,16 +143,13 @@ export class EngineServer {
       return;
     }
     const name = "error" in outcome ? "error" : "value";
-    const encoded = "error" in outcome ? this.encodeFault(outcome.error, used) : this.encodeResult(outcome.value, used);
+    const encoded =
+      "error" in outcome ? this.encodeFault(outcome.error, used) : encodeValue(outcome.value, this.ends(used));
     const states = [...used].flatMap((id) => {
       const object = this.objects.get(id);
       return object ? [[id, encodeValue(this.service.state(object), this.ends())] as const] : [];
     });
     this.post({ type: "result", call, [name]: encoded, states }, [...handOver(encoded)]);
-  }
-
-  private encodeResult(value: unknown, used: Set<number>): unknown {
-    return encodeValue(value, this.ends(used));
   }
 
   private encodeFault(error: unknown, used?: Set<number>): unknown {
@@ -183,7 +175,7 @@ export class EngineServer {
       function() {
         throw new InputError("functions of the engine's stay with it");
       },
-      decode: (value, decode) => this.decode(value, decode, used, signals),
+      decode: (value) => this.decode(value, used, signals),
     };
   }
 
@@ -196,19 +188,13 @@ export class EngineServer {
       return value.partial === undefined ? value.tagged : { ...value.tagged, partial: encode(value.partial) };
     const description = this.service.describe(value);
     if (!description) return undefined;
-    const id = this.ids.get(value) ?? this.register(value);
-    if (!this.objects.has(id)) this.objects.set(id, value);
+    const id = this.register(value);
     used?.add(id);
     const fields = Object.entries(description).map(([name, each]) => [name, encode(each)]);
     return { $: "remote", id, ...Object.fromEntries(fields), state: encode(this.service.state(value)) };
   }
 
-  private decode(
-    value: Tagged,
-    decode: (value: unknown) => unknown,
-    used: Set<number> | undefined,
-    signals: number[] | undefined,
-  ): unknown {
+  private decode(value: Tagged, used: Set<number> | undefined, signals: number[] | undefined): unknown {
     const id = value.id as number;
     switch (value.$) {
       case "remote": {
@@ -227,7 +213,7 @@ export class EngineServer {
         return controller.signal;
       }
       default: {
-        const made = this.service.make(value, decode);
+        const made = this.service.make(value);
         return made instanceof Promise ? new Making(made) : made;
       }
     }

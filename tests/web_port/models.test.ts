@@ -220,6 +220,20 @@ test("aborts: the caller's own reason, with what was generated so far", async ()
   }
 });
 
+test("an abort reaches a call that waits for its turn, as one before it does for what it was given", async () => {
+  const tokenizer = await web.AutoTokenizer.from_pretrained(demo);
+  // Ends the engine: the next one does not know the tokenizer, and makes it of data first.
+  await (await web.AutoModelForCausalLM.from_pretrained(demo, { threads: 1 })).dispose();
+  await using model = await web.AutoModelForCausalLM.from_pretrained(demo, { threads: 1 });
+  const long = { input_ids: ids, max_new_tokens: 200, eos_token_id: -1 };
+  const first = model.generate({ input_ids: ids, max_new_tokens: 2, tokenizer, stop_strings: "zzz" });
+  const controller = new AbortController();
+  const second = failure(model.generate({ ...long, signal: controller.signal }));
+  controller.abort("at once");
+  assert.is(((await second) as Error).cause, "at once");
+  assert.instance(await first, web.Tensor);
+});
+
 test("errors: class, code, message and figures", async () => {
   await bothFail((side) => side.AutoModel.from_pretrained("no/such/folder/at/all"));
   await bothFail((side) => side.AutoModel.from_pretrained(5 as never));
