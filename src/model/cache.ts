@@ -1,10 +1,9 @@
 // A cache as callers hold it: the pages of a batch of sequences, and how far each is filled.
 import { textArgument } from "../arguments.ts";
-import { show } from "../config/show.ts";
-import { EngineError, InputError } from "../errors.ts";
 import { shownInOneLine } from "../inspected.ts";
 import type { KvPool } from "../memory/kv_pool.ts";
 import { type AdapterSet, checkAdapters, sameAdapters } from "./adapter_set.ts";
+import { type CacheStanding, checkStanding, isCroppable, tokensToDrop } from "./cache_rules.ts";
 import { PageList } from "./pages.ts";
 
 /** What a cache needs of the engine that made it. */
@@ -87,7 +86,7 @@ export class KeyValueCache {
     return this.rows.every((row, i) => row.length === 0 || sameAdapters(row.adapters.marks, adapters[i].marks));
   }
 
-  /** @internal Says what the rows have from now on. @throws {@link InputError} when keys that are there were computed with others */
+  /** @internal Says what the rows have from now on. @throws InputError when keys that are there were computed with others */
   adapt(adapters: readonly AdapterSet[]): void {
     for (const [i, row] of this.rows.entries())
       if (row.length > 0) checkAdapters(i, row.adapters.marks, adapters[i].marks);
@@ -101,16 +100,16 @@ export class KeyValueCache {
 
   /**
    * @internal
-   * @throws {@link EngineError} after `dispose`, of the model, too, or after a call that was cut off beyond repair
-   * @throws {@link InputError} while a call extends the cache
+   * @throws EngineError after `dispose`, of the model, too, or after a call that was cut off beyond repair
+   * @throws InputError while a call extends the cache
    */
   check(): void {
-    const { state, owner } = this;
-    if (state.incomplete)
-      throw new EngineError("past_key_values: a call that was cut off has given keys back; make a new cache");
-    if (state.disposed) throw new EngineError("past_key_values: this cache was disposed");
-    if (owner.pool.closed) throw new EngineError("past_key_values: the model was disposed");
-    if (state.busy) throw new InputError("past_key_values: another call is extending this cache; fork it before");
+    checkStanding(this.standing);
+  }
+
+  private get standing(): CacheStanding {
+    const { incomplete, disposed, busy } = this.state;
+    return { incomplete, disposed, busy, closed: this.owner.pool.closed };
   }
 
   /** @internal Whether a call was cut off beyond repair. */
@@ -128,32 +127,20 @@ export class KeyValueCache {
 
   /** @internal Whether `crop` takes a length. */
   croppable(length: number): boolean {
-    const { state, owner, columns } = this;
-    if (state.incomplete || state.disposed || state.busy || owner.pool.closed) return false;
-    return this.rows.every((row) => canDrop(row, columns - length));
+    return isCroppable(this.standing, this.rows, this.columns - length);
   }
 
   /**
    * Forgets all but the first `length` tokens (a negative length counts from the end). Behind a window only the last
    * tokens can be taken back, always 128 of them.
-   * @throws {@link InputError} when pages that the shorter sequence would need were given back
+   * @throws InputError when pages that the shorter sequence would need were given back
    */
   crop(length: number): void {
     this.check();
-    const whole = Number.isInteger(length);
-    const target = whole && length < 0 ? this.columns + length : length;
-    if (!whole || target < 0)
-      throw new InputError(`crop: expected a length up to ${this.columns}, found ${show(length)}`);
-    if (target >= this.columns) return;
-    const drop = this.columns - target;
-    for (const [i, row] of this.rows.entries()) {
-      if (!canDrop(row, drop))
-        throw new InputError(
-          `crop: row ${i} has ${row.length} tokens, of whose keys the window has left those for ${row.length - row.least} tokens to be taken back, not ${drop}`,
-        );
-    }
+    const drop = tokensToDrop(this.columns, this.rows, length);
+    if (drop === 0) return;
     for (const row of this.rows) row.truncate(Math.max(0, row.length - drop));
-    this.columns = target;
+    this.columns -= drop;
   }
 
   /** A second cache that goes on by itself; what both have in common is stored once. */
@@ -189,9 +176,6 @@ export class KeyValueCache {
     this.dispose();
   }
 }
-
-/** Whether the keys of what remains without the last tokens are there. */
-const canDrop = (row: PageList, tokens: number): boolean => Math.max(0, row.length - tokens) >= row.least;
 
 /** What outlives a cache that was forgotten: its pages, to be given back. */
 class CacheState {

@@ -20,6 +20,7 @@ import type { Team } from "../threads/team.ts";
 import { type AdapterInfo, Adapters } from "./adapters.ts";
 import { type CacheOwner, KeyValueCache } from "./cache.ts";
 import { type CacheMemory, hashRanges, readCache, writeCache } from "./cache_file.ts";
+import { checkRowCount } from "./cache_rules.ts";
 import type { LoadOptions } from "./options.ts";
 import { mostPages, type PageList } from "./pages.ts";
 import { describePlan, type EnginePlan, MAX_SEQUENCES } from "./plan.ts";
@@ -29,9 +30,6 @@ import { Scheduler } from "./scheduler.ts";
 import type { Job, JobResult, Notice, Setup } from "./step.ts";
 
 export type EngineTeam = Team<Setup, Job, Notice, JobResult>;
-
-/** Rows of a cache at most. */
-const MOST_ROWS = 2 ** 16;
 
 /** How long a step may take while others wait, in milliseconds. */
 const STEP_MS = 250;
@@ -207,8 +205,7 @@ export class Engine {
   /** A cache without tokens, for `rows` sequences. */
   emptyCache(rows: number): KeyValueCache {
     this.check();
-    if (!Number.isInteger(rows) || rows < 1 || rows > MOST_ROWS)
-      throw new InputError(`past_key_values: expected a cache of 1 to ${MOST_ROWS} rows, found ${show(rows)}`);
+    checkRowCount(rows);
     return KeyValueCache.empty(this.owner, rows);
   }
 

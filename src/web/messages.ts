@@ -1,4 +1,5 @@
 // What page and engine worker say to each other. Messages are taken in the order in which they were sent.
+import type { CacheRow } from "../model/cache_rules.ts";
 
 /** A connection's end: a Worker, a worker's own scope, a MessagePort. */
 export interface Channel {
@@ -42,8 +43,6 @@ export type Reply =
 /** What the page knows of a cache without asking. */
 export interface CacheState {
   readonly columns: number;
-  /** The least length that it can be cut back to. */
-  readonly least: number;
-  readonly rows: number;
+  readonly rows: readonly CacheRow[];
   readonly incomplete: boolean;
 }

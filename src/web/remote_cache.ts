@@ -1,9 +1,8 @@
 // A cache of the engine's as the page has it. What is asked of it at once is known here; what is done to it at once is checked
 // here and done over there before whatever is called next.
 import { textArgument } from "../arguments.ts";
-import { show } from "../config/show.ts";
-import { EngineError, InputError } from "../errors.ts";
 import { shownInOneLine } from "../inspected.ts";
+import { type CacheStanding, checkStanding, isCroppable, tokensToDrop } from "../model/cache_rules.ts";
 import type { EngineClient, Remote } from "./client.ts";
 import type { CacheState } from "./messages.ts";
 
@@ -48,41 +47,32 @@ export class RemoteCache implements Remote {
     }
   }
 
-  /** @internal @throws {@link EngineError} or {@link InputError}, as a cache of the engine's own does */
+  /** @internal @throws EngineError or InputError, as a cache of the engine's own does */
   check(): void {
     const { fault } = this;
     this.fault = undefined;
     if (fault) throw fault.error;
-    if (this.state.incomplete)
-      throw new EngineError("past_key_values: a call that was cut off has given keys back; make a new cache");
-    if (this.disposed) throw new EngineError("past_key_values: this cache was disposed");
-    if (this.owner.disposed) throw new EngineError("past_key_values: the model was disposed");
-    if (this.busy) throw new InputError("past_key_values: another call is extending this cache; fork it before");
+    checkStanding(this.standing);
+  }
+
+  private get standing(): CacheStanding {
+    const { state, owner, disposed, busy } = this;
+    return { incomplete: state.incomplete, disposed, busy, closed: owner.disposed };
   }
 
   /** @internal Whether `crop` takes a length. */
   croppable(length: number): boolean {
-    try {
-      this.check();
-    } catch {
-      return false;
-    }
-    return length >= this.state.least;
+    return !this.fault && isCroppable(this.standing, this.state.rows, this.state.columns - length);
   }
 
   crop(length: number): void {
     this.check();
-    const { columns, least } = this.state;
-    const whole = Number.isInteger(length);
-    const target = whole && length < 0 ? columns + length : length;
-    if (!whole || target < 0) throw new InputError(`crop: expected a length up to ${columns}, found ${show(length)}`);
-    if (target >= columns) return;
-    if (target < least)
-      throw new InputError(
-        `crop: the window has left keys for ${columns - least} tokens to be taken back, not ${columns - target}`,
-      );
-    this.client.cast(this.id, "crop", [target]);
-    this.state = { ...this.state, columns: target };
+    const { columns, rows } = this.state;
+    const drop = tokensToDrop(columns, rows, length);
+    if (drop === 0) return;
+    this.client.cast(this.id, "crop", [columns - drop]);
+    const shorter = rows.map((row) => ({ ...row, length: Math.max(0, row.length - drop) }));
+    this.state = { ...this.state, columns: columns - drop, rows: shorter };
   }
 
   fork(): RemoteCache {
@@ -109,7 +99,7 @@ export class RemoteCache implements Remote {
 
   /** @internal */
   get shown(): string {
-    return `KeyValueCache { ${this.state.rows} rows of ${this.state.columns} tokens }`;
+    return `KeyValueCache { ${this.state.rows.length} rows of ${this.state.columns} tokens }`;
   }
 }
 

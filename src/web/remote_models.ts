@@ -9,6 +9,7 @@ import { streamText, streamTokens } from "../generation/stream.ts";
 import { transitionScores } from "../generation/transition_scores.ts";
 import { shownInOneLine } from "../inspected.ts";
 import type { LogitsExports } from "../kernels/logits.ts";
+import { checkRowCount } from "../model/cache_rules.ts";
 import type { ModelInfo } from "../model/engine.ts";
 import { Profile } from "../model/profile.ts";
 import { type Tensor, type TokenIds, toRows } from "../tensor.ts";
@@ -134,9 +135,14 @@ export abstract class RemoteModel extends Callable implements Remote {
 
   create_cache(rows: number): RemoteCache {
     this.check();
+    checkRowCount(rows);
     const id = this.client.newId();
     this.client.cast(this.id, "create_cache", [rows, id]);
-    return new RemoteCache(this.client, this, id, { columns: 0, least: 0, rows, incomplete: false });
+    return new RemoteCache(this.client, this, id, {
+      columns: 0,
+      rows: Array.from({ length: rows }, () => ({ length: 0, least: 0 })),
+      incomplete: false,
+    });
   }
 
   load_cache(path: string): Promise<RemoteCache> {

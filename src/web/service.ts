@@ -197,8 +197,8 @@ function replace(config: object, by: object): void {
   Object.assign(config, by);
 }
 
-function cacheState(cache: library.KeyValueCache): CacheState {
-  const columns = cache.get_seq_length();
-  const back = Math.min(...cache.rows.map(({ length, least }) => length - least));
-  return { columns, least: Math.max(0, columns - back), rows: cache.rows.length, incomplete: cache.incomplete };
-}
+const cacheState = (cache: library.KeyValueCache): CacheState => ({
+  columns: cache.get_seq_length(),
+  rows: cache.rows.map(({ length, least }) => ({ length, least })),
+  incomplete: cache.incomplete,
+});

@@ -291,6 +291,14 @@ test("caches: whose they are, what they refuse, and when", async () => {
     cache.dispose();
     await says(() => cache.crop(2));
     await says(() => model({ input_ids: [[4]], past_key_values: cache }));
+    for (const rows of [0, 1.5, 1e9]) await says(() => model.create_cache(rows));
+    // Behind the demo model's window of 256.
+    const long = Array.from({ length: 700 }, (_, i) => (i * 31 + 7) % 1000);
+    const { past_key_values: windowed } = await model({ input_ids: [long], use_cache: true });
+    await says(() => windowed.crop(100));
+    windowed.crop(-100);
+    said.push(`${windowed.get_seq_length()}`);
+    await says(() => windowed.crop(-300));
     const kept = model.create_cache(1);
     await model({ input_ids: [ids], past_key_values: kept });
     said.push(`${kept.get_seq_length()}`);
