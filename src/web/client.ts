@@ -37,6 +37,7 @@ export class EngineClient {
   private readonly channel: Channel;
   private readonly make: Maker;
   private readonly own: (value: object) => Tagged | undefined;
+  private readonly idle: () => void;
   private readonly calls = new Map<number, Call>();
   private readonly callbacks = new Map<number, Callback>();
   private readonly signals = new Map<number, AbortSignal>();
@@ -51,11 +52,13 @@ export class EngineClient {
   /**
    * @param make - makes objects that stand for the engine's
    * @param own - what of a page's objects the engine has a counterpart of that is no `Remote`
+   * @param idle - is told when no call is under way any more
    */
-  constructor(channel: Channel, make: Maker, own: (value: object) => Tagged | undefined) {
+  constructor(channel: Channel, make: Maker, own: (value: object) => Tagged | undefined, idle: () => void) {
     this.channel = channel;
     this.make = make;
     this.own = own;
+    this.idle = idle;
     channel.onmessage = ({ data }) => this.receive(data as Reply);
   }
 
@@ -216,7 +219,9 @@ export class EngineClient {
     this.calls.delete(id);
     for (const callback of call?.callbacks ?? []) this.callbacks.delete(callback);
     for (const forget of call?.forget ?? []) forget();
-    if (this.calls.size === 0) this.thrown.clear();
+    if (this.calls.size > 0) return;
+    this.thrown.clear();
+    this.idle();
   }
 
   /** Calls a function of the page's, and tells what it answered, or by which number what it threw is known here. */

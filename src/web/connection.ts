@@ -44,6 +44,9 @@ export class Connection {
   private told = "";
   /** Models that are loaded or on their way. */
   private models = 0;
+  /** Whether there were some, and none is left. */
+  private unused = false;
+  private readonly forgotten = new FinalizationRegistry<EngineClient>((client) => this.modelGone(client));
 
   constructor(objects: Objects, connector: Connector = startWorker) {
     this.objects = objects;
@@ -66,13 +69,17 @@ export class Connection {
   private start(): { readonly client: EngineClient; end(): void } {
     this.told = "";
     this.models = 0;
+    this.unused = false;
     const { channel, end } = this.connector((cause) => {
       client.fail(workerFailure(cause));
       if (this.engine?.client === client) this.engine = undefined;
       end();
     });
-    const client: EngineClient = new EngineClient(channel, this.objects.make, (value) =>
-      this.objects.encode(client, value),
+    const client: EngineClient = new EngineClient(
+      channel,
+      this.objects.make,
+      (value) => this.objects.encode(client, value),
+      () => this.endUnused(client),
     );
     return { client, end };
   }
@@ -81,6 +88,7 @@ export class Connection {
   async withModel<T>(load: (client: EngineClient) => Promise<T>): Promise<T> {
     const { client } = this;
     this.models++;
+    this.unused = false;
     try {
       return await load(client);
     } catch (error) {
@@ -89,14 +97,29 @@ export class Connection {
     }
   }
 
-  /**
-   * A model is disposed. Without any the worker ends, and its memory with it: browsers free that of a worker that lives only
-   * when they like.
-   */
-  modelGone(client: EngineClient): void {
+  /** Has a model that has come count as long as somebody refers to it, and until it is disposed. */
+  follow(model: object, client: EngineClient): void {
+    this.forgotten.register(model, client, model);
+  }
+
+  disposed(model: object, client: EngineClient): void {
+    this.forgotten.unregister(model);
+    this.modelGone(client);
+  }
+
+  private modelGone(client: EngineClient): void {
     if (this.engine?.client !== client) return;
     this.models--;
-    if (this.models > 0 || client.busy) return;
+    this.unused = this.models === 0;
+    this.endUnused(client);
+  }
+
+  /**
+   * Without any model the worker ends once no call is under way, and its memory with it: browsers free that of a worker that
+   * lives only when they like.
+   */
+  private endUnused(client: EngineClient): void {
+    if (this.engine?.client !== client || !this.unused || client.busy) return;
     this.engine.end();
     this.engine = undefined;
   }

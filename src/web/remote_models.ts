@@ -79,6 +79,7 @@ export abstract class RemoteModel extends Callable implements Remote {
     this.math = mathOf();
     this.known = this.settings();
     client.register(this);
+    connection.follow(this, client);
   }
 
   private settings(): string {
@@ -195,7 +196,7 @@ export abstract class RemoteModel extends Callable implements Remote {
     try {
       await this.client.call(this.id, "dispose", []);
     } finally {
-      this.connection.modelGone(this.client);
+      this.connection.disposed(this, this.client);
     }
   }
 

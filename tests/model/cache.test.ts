@@ -3,7 +3,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runInNewContext } from "node:vm";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
@@ -16,6 +15,7 @@ import {
 } from "../../src/index.ts";
 import { failure } from "../failure.ts";
 import { demo, fixture } from "../fixtures.ts";
+import { collectUntil } from "../garbage.ts";
 import { sameBits } from "./compare.ts";
 
 const base = fixture("fixtures/hf/base");
@@ -215,11 +215,6 @@ test("when the model is disposed of, its caches say so", async () => {
 });
 
 test("caches that nobody refers to any more are given back", async () => {
-  const { gc } = globalThis as { gc?: () => void };
-  const { Bun } = globalThis as { Bun?: { gc(now: boolean): void } };
-  const v8 = await import("node:v8");
-  if (!gc && !Bun) v8.setFlagsFromString?.("--expose-gc");
-  const collect = gc ?? (Bun ? () => Bun.gc(true) : (runInNewContext("gc") as () => void));
   await using model = await load();
   const forget = async () => {
     await model({ input_ids: ids(20) });
@@ -227,10 +222,7 @@ test("caches that nobody refers to any more are given back", async () => {
   };
   await forget();
   assert.ok(model.info().cache_bytes > 0);
-  for (let i = 0; i < 50 && model.info().cache_bytes > 0; i++) {
-    collect();
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  await collectUntil(() => model.info().cache_bytes === 0);
   assert.is(model.info().cache_bytes, 0);
 });
 

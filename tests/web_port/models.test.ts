@@ -5,6 +5,7 @@ import * as library from "../../src/index.ts";
 import * as web from "../../src/web/index.ts";
 import { failure } from "../failure.ts";
 import { demo, fixture } from "../fixtures.ts";
+import { collectUntil } from "../garbage.ts";
 import "./connect.ts";
 import { die, engines } from "./connect.ts";
 import { both, bothFail, plain, sides } from "./sides.ts";
@@ -378,6 +379,18 @@ test("the engine ends with its last model, and begins again", async () => {
   assert.is(engines.ended, ended + 1);
   assert.ok(engines.started <= started + 1);
   assert.instance(await failure(two.generate({ input_ids: ids })), web.EngineError);
+});
+
+test("the engine ends when its last model was disposed and another's call has ended, and when it was forgotten", async () => {
+  const { ended } = engines;
+  const one = await web.AutoModelForCausalLM.from_pretrained(demo, { threads: 1 });
+  const under_way = web.AutoConfig.from_pretrained(demo);
+  await Promise.all([one.dispose(), under_way]);
+  await web.models.usage({ cache_dir: "none" });
+  assert.is(engines.ended, ended + 1);
+  await (async () => void (await web.AutoModelForCausalLM.from_pretrained(demo, { threads: 1 })))();
+  await collectUntil(() => engines.ended > ended + 1);
+  assert.is(engines.ended, ended + 2);
 });
 
 test("an engine that dies fails what waits for it, and what is called of it later; the next model has another", async () => {
