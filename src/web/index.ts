@@ -10,18 +10,7 @@ export { GenerationConfig } from "../config/generation_config.ts";
 export { MistralConfig } from "../config/mistral_config.ts";
 export { MixtralConfig } from "../config/mixtral_config.ts";
 export { PreTrainedConfig } from "../config/pretrained_config.ts";
-export {
-  AbortError,
-  CheckpointError,
-  ConfigError,
-  EngineError,
-  HubError,
-  InputError,
-  MemoryError,
-  TokenizerError,
-  TramontaneError,
-  WriteError,
-} from "../errors.ts";
+export * from "../errors.ts";
 export { LogitsProcessor, LogitsProcessorList } from "../generation/processors.ts";
 export { ChatSession } from "../generation/session.ts";
 export {
