@@ -15,15 +15,15 @@ import {
 import { createFile } from "./browser_sink.ts";
 import { saveFile } from "./files.ts";
 import type { ResumableSink } from "./platform.ts";
+import { type PartialNote, parseNote, untilFailure, writtenNote } from "./sinks.ts";
 
 /** Longer than any note. */
 const MOST_NOTE_BYTES = 2 ** 16;
 
-async function readNote(path: string): Promise<{ identity: string; bytes: number } | undefined> {
+async function readNote(path: string): Promise<PartialNote | undefined> {
   try {
-    const note = await (await ((await lookUp(path)) as OriginFile).getFile()).slice(0, MOST_NOTE_BYTES).text();
-    const { identity, bytes } = JSON.parse(note);
-    return typeof identity === "string" && Number.isSafeInteger(bytes) && bytes >= 0 ? { identity, bytes } : undefined;
+    const file = await ((await lookUp(path)) as OriginFile).getFile();
+    return parseNote(await file.slice(0, MOST_NOTE_BYTES).text());
   } catch {
     return undefined;
   }
@@ -33,10 +33,8 @@ async function readNote(path: string): Promise<{ identity: string; bytes: number
 export async function resumeFile(path: string, identity: string): Promise<ResumableSink> {
   const failure = (cause: unknown) =>
     cause instanceof WriteError ? cause : new WriteError(`${path}: cannot be written: ${reasonOf(cause)}`, { cause });
-  const writeNote = (bytes: number) => {
-    const text = new TextEncoder().encode(JSON.stringify({ identity, bytes }));
-    return saveFile({ create: createFile }, `${path}.partial.json`, (sink) => sink.write(text));
-  };
+  const writeNote = (bytes: number) =>
+    saveFile({ create: createFile }, `${path}.partial.json`, (sink) => sink.write(writtenNote({ identity, bytes })));
   let place: Awaited<ReturnType<typeof placeOf>>;
   let file: OriginFile;
   let access: SyncAccess | undefined;
@@ -68,15 +66,7 @@ export async function resumeFile(path: string, identity: string): Promise<Resuma
     if (marked === 0) await removeAll([".partial", ".partial.json"]);
   }
 
-  async function attempt(operation: () => void | Promise<void>): Promise<void> {
-    if (!open) throw failure(new Error("it was given up"));
-    try {
-      await operation();
-    } catch (cause) {
-      await stop();
-      throw failure(cause);
-    }
-  }
+  const attempt = untilFailure(failure, () => !open, stop);
 
   return {
     kept,

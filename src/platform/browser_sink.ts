@@ -12,6 +12,7 @@ import {
   writeAll,
 } from "./browser_opfs.ts";
 import type { ByteSink } from "./platform.ts";
+import { untilFailure } from "./sinks.ts";
 
 const failure = (path: string, cause: unknown) =>
   new WriteError(`${path}: cannot be written: ${reasonOf(cause)}`, { cause });
@@ -37,15 +38,11 @@ export async function createFile(path: string): Promise<ByteSink> {
     access?.close();
     await place.folder.removeEntry(name).catch(() => {});
   }
-  async function attempt(operation: () => void | Promise<void>): Promise<void> {
-    if (given_up) throw failure(path, new Error("it was given up"));
-    try {
-      await operation();
-    } catch (cause) {
-      await giveUp();
-      throw failure(path, cause);
-    }
-  }
+  const attempt = untilFailure(
+    (cause) => failure(path, cause),
+    () => given_up,
+    giveUp,
+  );
   await attempt(async () => {
     access = await openSyncAccess(part);
   });

@@ -6,23 +6,13 @@ import { WriteError } from "../errors.ts";
 import { saveFile } from "./files.ts";
 import { createFile } from "./node_sink.ts";
 import type { ResumableSink } from "./platform.ts";
+import { type PartialNote, parseNote, untilFailure, writtenNote } from "./sinks.ts";
 
 /** One write call takes at most this many bytes. */
 const WRITE_BYTES = 1 << 26;
 
-interface Note {
-  readonly identity: string;
-  readonly bytes: number;
-}
-
-async function readNote(path: string): Promise<Note | undefined> {
-  try {
-    const note = JSON.parse(await fs.readFile(path, "utf8")) as Note;
-    return typeof note.identity === "string" && Number.isSafeInteger(note.bytes) && note.bytes >= 0 ? note : undefined;
-  } catch {
-    return undefined;
-  }
-}
+const readNote = async (path: string): Promise<PartialNote | undefined> =>
+  parseNote(await fs.readFile(path, "utf8").catch(() => ""));
 
 /** `resume` of a platform. */
 export async function resumeFile(path: string, identity: string): Promise<ResumableSink> {
@@ -36,8 +26,7 @@ export async function resumeFile(path: string, identity: string): Promise<Resuma
 
   /** The note is replaced whole: a cut leaves the one before, and perhaps a new one that nobody reads. */
   async function writeNote(bytes: number): Promise<void> {
-    const text = new TextEncoder().encode(JSON.stringify({ identity, bytes } satisfies Note));
-    await saveFile({ create: createFile }, beside, (sink) => sink.write(text));
+    await saveFile({ create: createFile }, beside, (sink) => sink.write(writtenNote({ identity, bytes })));
   }
 
   /** Removes new notes that cuts have left. */
@@ -86,15 +75,7 @@ export async function resumeFile(path: string, identity: string): Promise<Resuma
     await Promise.all(gone.map((name) => fs.rm(name, { force: true }).catch(() => {})));
   }
 
-  async function attempt(operation: () => Promise<void>): Promise<void> {
-    if (!open) throw failure(new Error("it was given up"));
-    try {
-      await operation();
-    } catch (cause) {
-      await stop();
-      throw failure(cause);
-    }
-  }
+  const attempt = untilFailure(failure, () => !open, stop);
 
   return {
     kept,

@@ -3,6 +3,7 @@
 import { promises as fs } from "node:fs";
 import { WriteError } from "../errors.ts";
 import type { ByteSink } from "./platform.ts";
+import { untilFailure } from "./sinks.ts";
 
 /** One write call takes at most this many bytes: systems write no more than 2 GiB at once. */
 const WRITE_BYTES = 1 << 26;
@@ -33,16 +34,7 @@ export async function createFile(path: string): Promise<ByteSink> {
     if (beside) await fs.rm(target, { force: true }).catch(() => {});
   }
 
-  /** Runs an operation; when it fails nothing stays, and no later one succeeds. */
-  async function attempt(operation: () => Promise<void>): Promise<void> {
-    if (given_up) throw failure(new Error("it was given up"));
-    try {
-      await operation();
-    } catch (cause) {
-      await giveUp();
-      throw failure(cause);
-    }
-  }
+  const attempt = untilFailure(failure, () => given_up, giveUp);
 
   return {
     write: (bytes) =>
