@@ -39,31 +39,28 @@ const runtimes = Object.fromEntries(fetchRuntimes().map((runtime) => [runtime.na
 let passed = 0;
 let failed = 0;
 
-/** Counts one test; `run` throws where it fails, and may return a remark. */
+/** Counts one test; `run` throws where it fails, and may return a remark, or a promise of one, which is to be awaited. */
 function check(name, run) {
   const start = performance.now();
-  try {
-    const remark = run();
-    passed++;
+  const end = (state, remark) => {
     const seconds = ((performance.now() - start) / 1000).toFixed(1);
-    console.log(`ok   ${name}  ${seconds} s${typeof remark === "string" ? `: ${remark}` : ""}`);
-  } catch (error) {
+    console.log(`${state} ${name}  ${seconds} s${typeof remark === "string" ? `: ${remark}` : ""}`);
+  };
+  const pass = (remark) => {
+    passed++;
+    end("ok  ", remark);
+  };
+  const fail = (error) => {
     failed++;
-    console.log(`FAIL ${name}: ${error.message}`);
+    end("FAIL", error.message);
+  };
+  try {
+    const returned = run();
+    if (returned instanceof Promise) return returned.then(pass, fail);
+    pass(returned);
+  } catch (error) {
+    fail(error);
   }
-}
-
-/** The same of one that takes its time. */
-async function check_later(name, run) {
-  const start = performance.now();
-  const [remark, error] = await run().then(
-    (remark) => [remark],
-    (error) => [undefined, error],
-  );
-  check(`${name}  ${((performance.now() - start) / 1000).toFixed(1)} s`, () => {
-    if (error) throw error;
-    return remark;
-  });
 }
 
 /** A fresh project that has only the package. @returns its folder */
@@ -400,7 +397,7 @@ check("Vite, built for Node", () => {
   return answers(plain, node("vite/main.js"), { mapped: maps });
 });
 
-await checkBrowsers({ check_later, run, must, project, tool, tools, newest, root, fact });
+await checkBrowsers({ check, run, must, project, tool, tools, newest, root, fact });
 
 rmSync(scratch, { recursive: true, force: true });
 console.log(`${passed} passed, ${failed} failed`);

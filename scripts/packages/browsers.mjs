@@ -45,7 +45,7 @@ webpack(config, (error, stats) => {
  * @param root - the project's, with its build
  * @param project - makes a fresh project that has only the package
  */
-export async function checkBrowsers({ check_later, run, must, project, tool, tools, newest, root, fact }) {
+export async function checkBrowsers({ check, run, must, project, tool, tools, newest, root, fact }) {
   const { launchChromium } = await import(pathToFileURL(join(root, "dist", "tests", "web", "browser.js")).href);
   const { startServer } = await import(pathToFileURL(join(root, "dist", "tests", "web", "server.js")).href);
   const browser = await launchChromium();
@@ -91,13 +91,13 @@ export async function checkBrowsers({ check_later, run, must, project, tool, too
   };
 
   const plain = (name) => join(project(name, {}), "node_modules", "tramontane", "dist");
-  await check_later("a page with the package's files as they are, and no bundler", async () => {
+  await check("a page with the package's files as they are, and no bundler", async () => {
     const dist = plain("web-plain");
     writeFileSync(join(dist, "page.js"), program("./web/index.js", fact.ask));
     return answers(dist, "page.js");
   });
 
-  await check_later("a page that names places of its own with configure", async () => {
+  await check("a page that names places of its own with configure", async () => {
     const dist = plain("web-places");
     const app = join(dist, "..", "app");
     mkdirSync(app);
@@ -115,7 +115,7 @@ export async function checkBrowsers({ check_later, run, must, project, tool, too
     const name = (bundler) => `${bundler}: ${specifier} in a page`;
     const files = { "page.mjs": program(specifier, fact.ask) };
     const folder = project(`web-${specifier.replace("/", "-")}`, files);
-    await check_later(name("esbuild"), async () => {
+    await check(name("esbuild"), async () => {
       run(folder, [
         join(tools, "node_modules", ".bin", "esbuild"),
         ...["page.mjs", "--bundle", "--format=esm", "--platform=browser", "--outfile=esbuild/web/page.js"],
@@ -126,7 +126,7 @@ export async function checkBrowsers({ check_later, run, must, project, tool, too
       return answers(join(folder, "esbuild"), "web/page.js");
     });
 
-    await check_later(name("Vite"), async () => {
+    await check(name("Vite"), async () => {
       writeFileSync(join(folder, "index.html"), page("/page.mjs"));
       const config =
         'export default { base: "./", logLevel: "warn", worker: { format: "es" }, build: { outDir: "vite", modulePreload: false, rolldownOptions: { output: { entryFileNames: "page.js" } } } };\n';
@@ -135,7 +135,7 @@ export async function checkBrowsers({ check_later, run, must, project, tool, too
       return answers(join(folder, "vite"), "page.js");
     });
 
-    await check_later(name("webpack"), async () => {
+    await check(name("webpack"), async () => {
       writeFileSync(join(folder, "build.mjs"), webpackBuild(join(tools, "node_modules", "webpack", "lib", "index.js")));
       run(folder, [...newest, "build.mjs"]);
       return answers(join(folder, "out"), "page.js");
