@@ -21,6 +21,7 @@ import type { PipelineModels } from "../src/pipelines/models.ts";
 import { type PipelineTask, pipelineOf } from "../src/pipelines/tasks.ts";
 import { failure } from "./failure.ts";
 import { demo, fixture } from "./fixtures.ts";
+import { shape } from "./pipelines/shape.ts";
 
 const pause = () => new Promise<void>((resolve) => setTimeout(resolve, 1));
 const later = async <T>(answer: () => T): Promise<T> => {
@@ -150,16 +151,7 @@ test("perplexity is the same", async () => {
   );
 });
 
-const shape = {
-  vocab_size: 1536,
-  hidden_size: 32,
-  intermediate_size: 48,
-  num_hidden_layers: 2,
-  num_attention_heads: 4,
-  num_key_value_heads: 2,
-  initializer_range: 0.3,
-  id2label: { 0: "O", 1: "B-FOOD", 2: "I-FOOD" },
-};
+const labelled = { ...shape, id2label: { 0: "O", 1: "B-FOOD", 2: "I-FOOD" } };
 const text = "Mustard tastes sharp, and pesto of basil.";
 type Called = ((...given: unknown[]) => Promise<unknown>) & { dispose(): Promise<void> };
 
@@ -178,7 +170,7 @@ const tasks: Record<PipelineTask, readonly [{ from_config: unknown }, ...(readon
 for (const [task, [Model, ...calls]] of Object.entries(tasks)) {
   test(`${task} gives the same`, async () => {
     const tokenizer = await AutoTokenizer.from_pretrained(demo);
-    const model = await (Model as typeof MixtralForCausalLM).from_config(shape, { threads: 1, seed: 5 });
+    const model = await (Model as typeof MixtralForCausalLM).from_config(labelled, { threads: 1, seed: 5 });
     const { config, generation_config, context, math } = model;
     // The model's methods are asked later, and nothing else of it is there.
     const elsewhere = Object.assign(async (inputs: never) => later(() => model(inputs)), {

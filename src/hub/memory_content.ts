@@ -3,6 +3,7 @@
 import { blobFile } from "../platform/browser_picked.ts";
 import { memoryFile } from "../platform/files.ts";
 import type { SourceFile } from "../platform/platform.ts";
+import { sharedBuffer } from "../platform/shared_buffer.ts";
 
 export interface Content {
   readonly size: number;
@@ -23,7 +24,7 @@ class Bytes implements Content {
     if (size > this.bytes.length) {
       // A file whose size is not known grows by what comes.
       const more = this.size === 0 ? size : Math.max(size, 2 * this.bytes.length);
-      const bytes = new Uint8Array(new SharedArrayBuffer(more)) as unknown as Uint8Array<ArrayBuffer>;
+      const bytes = new Uint8Array(sharedBuffer(more)) as unknown as Uint8Array<ArrayBuffer>;
       bytes.set(this.bytes.subarray(0, this.size));
       this.bytes = bytes;
     } else this.bytes.fill(0, size, this.size);

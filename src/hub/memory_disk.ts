@@ -2,6 +2,7 @@
 // nothing holds what was opened. A page's files are Blobs there, which browsers may put aside; elsewhere they are bytes that threads
 // share.
 import { CheckpointError, WriteError } from "../errors.ts";
+import { namesIn } from "../platform/files.ts";
 import type { ByteSink, PatchFile, Platform, StoreEntry } from "../platform/platform.ts";
 import { type Content, newContent } from "./memory_content.ts";
 import { MEMORY_CACHE } from "./settings.ts";
@@ -16,11 +17,7 @@ export function memoryPlatform(platform: Platform): Platform {
   const is_own = (path: string) => path.startsWith(ROOT);
   const join: Platform["join"] = (first, ...others) => {
     if (!is_own(first)) return platform.join(first, ...others);
-    const names: string[] = [];
-    for (const name of [first.slice(ROOT.length), ...others].join("/").split("/"))
-      if (name === "..") names.pop();
-      else if (name !== "" && name !== ".") names.push(name);
-    return ROOT + names.join("/");
+    return ROOT + namesIn([first.slice(ROOT.length), ...others].join("/")).join("/");
   };
   const below = (folder: string) => [...files.keys()].filter((path) => path.startsWith(`${join(folder)}/`));
   const entries = async (folder: string): Promise<StoreEntry[]> => {

@@ -1,6 +1,7 @@
 // The Origin Private File System, where a page's own files are: `opfs:/models/name.gguf` and what stands behind such a path.
 // What else a browser's files need is beside this: reading and writing whole files (browser_files.ts), a store for downloads
 // (browser_store.ts).
+import { namesIn } from "./files.ts";
 
 /** What every path of the page's own files begins with; below it they are taken apart by slashes. */
 const SCHEME = "opfs:";
@@ -24,14 +25,7 @@ export interface SyncAccess {
 export const isOrigin = (path: string): boolean => path === SCHEME || path.startsWith(`${SCHEME}/`);
 
 /** The names that a path consists of, without `.` and `..`. */
-export function namesOf(path: string): string[] {
-  const names: string[] = [];
-  for (const name of path.slice(SCHEME.length).split("/")) {
-    if (name === "..") names.pop();
-    else if (name !== "" && name !== ".") names.push(name);
-  }
-  return names;
-}
+export const namesOf = (path: string): string[] => namesIn(path.slice(SCHEME.length));
 
 /** A path without `.`, `..` and a slash at its end. */
 export const tidied = (path: string): string => `${SCHEME}/${namesOf(path).join("/")}`;

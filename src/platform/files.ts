@@ -1,4 +1,4 @@
-// What files have in common wherever they are: the end that comes too early, files in memory, whole files within a limit,
+// What files have in common wherever they are: the end that comes too early, names in a path, files in memory, whole files within a limit,
 // files written whole or not at all.
 import { CheckpointError } from "../errors.ts";
 import type { ByteWriter, Files, SourceFile, SyncFile } from "./platform.ts";
@@ -8,6 +8,16 @@ export const endOfFile = (path: string, offset: number, length: number, done: nu
   new CheckpointError(
     `${path}: expected ${length} bytes at offset ${offset}, found the end of the file after ${Math.max(0, done)}`,
   );
+
+/** The names that a path of no system's consists of, without `.` and `..`. */
+export function namesIn(path: string): string[] {
+  const names: string[] = [];
+  for (const name of path.split("/")) {
+    if (name === "..") names.pop();
+    else if (name !== "" && name !== ".") names.push(name);
+  }
+  return names;
+}
 
 /** Bytes in memory as a thread reads them. */
 export function memoryFileSync(path: string, bytes: Uint8Array): SyncFile {

@@ -17,17 +17,9 @@ import {
 } from "../../src/index.ts";
 import { failure } from "../failure.ts";
 import { demo } from "../fixtures.ts";
+import { shape } from "./shape.ts";
 
 const tokenizer = await AutoTokenizer.from_pretrained(demo);
-const shape = {
-  vocab_size: 1536,
-  hidden_size: 32,
-  intermediate_size: 48,
-  num_hidden_layers: 2,
-  num_attention_heads: 4,
-  num_key_value_heads: 2,
-  initializer_range: 0.3,
-};
 const options = { threads: 1, seed: 5 };
 const texts = ["Mustard tastes sharp.", "Pesto is made of basil and oil, and of cheese.", "No"];
 const near = (a: number, b: number, what: string) => assert.ok(Math.abs(a - b) <= 1e-6, `${what}: ${a}, ${b}`);

@@ -7,6 +7,7 @@ import * as assert from "uvu/assert";
 import type * as Types from "../../src/index.ts";
 import { failure } from "../failure.ts";
 import { demo } from "../fixtures.ts";
+import { shape } from "../pipelines/shape.ts";
 import "./connect.ts";
 import { both, bothFail, plain, sides } from "./sides.ts";
 
@@ -81,15 +82,12 @@ test("pipelines of every task", async () => {
 });
 
 test("pipelines of heads, on a model of random weights with the demo's tokenizer", async () => {
-  const shape = {
-    ...{ vocab_size: 1536, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2 },
-    ...{ num_attention_heads: 4, num_key_value_heads: 2, num_labels: 3, pad_token_id: 0 },
-  };
+  const labelled = { ...shape, num_labels: 3, pad_token_id: 0 };
   await both(async (side) => {
     const tokenizer = await side.AutoTokenizer.from_pretrained(demo);
     const found: unknown[] = [];
     const load = async <T extends "MixtralForSequenceClassification">(name: string) =>
-      (await side[name as T].from_config(shape, { seed: 4, ...model_options })) as never;
+      (await side[name as T].from_config(labelled, { seed: 4, ...model_options })) as never;
     await using texts = new side.TextClassificationPipeline(await load("MixtralForSequenceClassification"), tokenizer);
     found.push(await texts(["Pesto is green", "Mustard"], { top_k: 2 }));
     await using tokens = new side.TokenClassificationPipeline(await load("MixtralForTokenClassification"), tokenizer);
