@@ -38,13 +38,17 @@ const given: Record<string, string> = {
   sink: "const sink = { async write(_bytes: Uint8Array) {} };",
 };
 
+/** What stands for a module of this name, or beside one, in a page. */
+const ofPage = (source: string) => /^src\/(?:web\/|platform\/browser)/.test(source);
+
 const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
   .filter((name) => name.endsWith(".ts"))
+  .sort() // runtimes list folders in orders of their own
   .map((name) => ({ name: `src/${name.replaceAll("\\", "/")}`, text: read(`src/${name}`) }));
 
-/** For each name that src/ exports, the statement that imports it. */
+/** For each name that src/ exports, the statement that imports it: what is another thing in a page is meant as it is elsewhere. */
 const exported = new Map<string, string>();
-for (const { name: source, text } of sources) {
+for (const { name: source, text } of [...sources].sort((a, b) => Number(ofPage(a.name)) - Number(ofPage(b.name)))) {
   // The chat page is a program of its own.
   if (source.startsWith("src/web/chat/")) continue;
   const from = `"../../dist/${source.replace(/\.ts$/, ".js")}"`;
@@ -53,8 +57,7 @@ for (const { name: source, text } of sources) {
   )) {
     const type = kind === "type" || kind === "interface";
     // A class and an interface of one name are imported together.
-    // What is another thing on a page is meant as it is elsewhere.
-    if (exported.has(name) && (type || source.startsWith("src/web/"))) continue;
+    if (exported.has(name) && (type || ofPage(source))) continue;
     exported.set(name, `import ${type ? "type " : ""}{ ${name} } from ${from};`);
   }
 }

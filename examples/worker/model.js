@@ -1,4 +1,5 @@
 // The model as the main thread sees it: questions go to the Worker, each with a port that its answer comes back through.
+import { on } from "node:events";
 import { MessageChannel, Worker } from "node:worker_threads";
 
 export function openModel(path) {
@@ -7,18 +8,14 @@ export function openModel(path) {
     /** The answer's pieces, as they come. Leaving the loop ends the answer. */
     async *ask(content) {
       const { port1, port2 } = new MessageChannel();
-      const pieces = new ReadableStream({
-        start(controller) {
-          port1.on("message", ({ text, error }) => {
-            if (error) controller.error(Object.assign(new Error(error.message), error));
-            else if (text === undefined) controller.close();
-            else controller.enqueue(text);
-          });
-        },
-      });
+      const messages = on(port1, "message");
       worker.postMessage({ content, port: port2 }, [port2]);
       try {
-        yield* pieces;
+        for await (const [{ text, error }] of messages) {
+          if (error) throw Object.assign(new Error(error.message), error);
+          if (text === undefined) return;
+          yield text;
+        }
       } finally {
         port1.close();
       }
