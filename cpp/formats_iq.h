@@ -12,11 +12,11 @@ namespace blocks {
 
 // Entries of a table next to each other, by their offsets in bytes. Integers are added, not pointers: only then does clang
 // know that there is no overflow, and give the load the table's address as its own offset.
-INLINE v128_t eights(uint32_t table, uint32_t a, uint32_t b) {
+INLINE v128_t eights(uintptr_t table, uint32_t a, uint32_t b) {
   return wasm_i64x2_shuffle(wasm_v128_load64_zero(reinterpret_cast<const void*>(table + a)),
                             wasm_v128_load64_zero(reinterpret_cast<const void*>(table + b)), 0, 2);
 }
-INLINE v128_t fours(uint32_t table, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+INLINE v128_t fours(uintptr_t table, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
   v128_t ab = wasm_i32x4_shuffle(wasm_v128_load32_zero(reinterpret_cast<const void*>(table + a)),
                                  wasm_v128_load32_zero(reinterpret_cast<const void*>(table + b)), 0, 4, 1, 1);
   v128_t cd = wasm_i32x4_shuffle(wasm_v128_load32_zero(reinterpret_cast<const void*>(table + c)),
@@ -34,10 +34,10 @@ struct FourOffsets {
     const uint32_t byte = 0x00ff00ff << shift;
     return {(q << shift & byte) | high_even, (q >> (8 - shift) & byte) | high_odd};
   }
-  INLINE v128_t eights(uint32_t table, int pair) const {
+  INLINE v128_t eights(uintptr_t table, int pair) const {
     return pair == 0 ? blocks::eights(table, even & 0xffff, odd & 0xffff) : blocks::eights(table, even >> 16, odd >> 16);
   }
-  INLINE v128_t fours(uint32_t table) const {
+  INLINE v128_t fours(uintptr_t table) const {
     return blocks::fours(table, even & 0xffff, odd & 0xffff, even >> 16, odd >> 16);
   }
 };
@@ -118,7 +118,7 @@ struct SignsAndMagnitudes {
   // Sign bytes of the group, of formats that have them together.
   template <int half>
   INLINE v128_t signs(const uint8_t*) const {
-    return {};
+    return v128_t{};
   }
   template <int half>
   INLINE v128_t code(const uint8_t* p, v128_t signs, int i) const {

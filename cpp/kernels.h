@@ -14,7 +14,9 @@
 #pragma once
 #include <stdint.h>
 
+#ifndef KERNEL
 #define KERNEL extern "C"
+#endif
 
 // GGUF's type ids.
 enum Format : uint32_t {

@@ -169,7 +169,7 @@ INLINE v128_t block_dots(v128_t first, v128_t second, v128_t k, int b, v128_t on
 template <class F, int half>
 INLINE v128_t scales_if_grouped(const F& f, const uint8_t* w) {
   if constexpr (F::family == blocks::Family::Grouped) return f.template group_scales<half>(w);
-  return {};
+  return v128_t{};
 }
 
 template <Signed F, int half, int R>

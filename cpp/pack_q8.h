@@ -76,8 +76,22 @@ using TileU6 = TileI16;
 using TileU4 = TileU6;
 using VecSM = VecU6;
 using VecS8 = VecI16;
+#ifdef __wasm__
 using TileSM = TileI16;
 using TileS8 = TileI16;
+#else
+using TileSM = TileI8;
+using TileS8 = TileI8;
+#endif
+using TileN4 = TileU6;
+using TileB8 = TileS8;
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__)
+using VecN4 = VecI8Dwords;  // native/wide_matvec.h
+using VecB8 = VecI8Dwords;
+#else
+using VecN4 = VecU6;
+using VecB8 = VecS8;
+#endif
 
 inline constexpr uint32_t GROUP = 128;
 INLINE uint32_t groups_of(uint32_t cols) { return (cols + GROUP - 1) / GROUP; }

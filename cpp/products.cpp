@@ -1,8 +1,13 @@
 // The exports of every format: the products of one token and of many.
 #include "formats_values.h"
 #include "llm_int8.h"
-#include "matmul.h"
 #include "products_f.h"
+#ifdef __wasm__
+#include "matmul.h"
+#else
+#include "native/wide_matmul.h"
+#include "native/wide_matvec.h"
+#endif
 
 #define FLOAT_FORMAT(name, NAME, id, values, bytes, order)                                    \
   KERNEL void matvec_##name(const ProductArgs* args) { floats::matvec<floats::NAME>(*args); } \

@@ -1,5 +1,6 @@
 // The vocabulary of the kernels over WebAssembly's 128-bit vectors: constants, dots, reductions, exact f16 → f32.
-// TRAMONTANE_RELAXED=1 selects the relaxed dots; their plain twins give the same integers.
+// TRAMONTANE_RELAXED=1 selects the relaxed dots; their plain twins give the same integers. On the host's own vectors
+// (native/wasm_simd128.h) what is there for the sake of V8 does nothing.
 #pragma once
 #include <stdint.h>
 #include <wasm_simd128.h>
@@ -15,7 +16,9 @@
 // A constant that the compiler cannot see through, to be made before a loop: V8 builds a known constant anew each time
 // it is used (9.2 against 11.1 GB/s in matvec_q4_0). clang-19 crashes on vectors in inline asm, hence the i32.
 INLINE int32_t opaque(int32_t value) {
+#ifdef __wasm__
   asm("" : "+r"(value));
+#endif
   return value;
 }
 INLINE v128_t constant_u8(uint8_t value) { return wasm_i8x16_splat(opaque(value)); }
@@ -30,7 +33,7 @@ INLINE v128_t constant_u64(uint64_t low, uint64_t high) {
 // Byte j of the result is byte index[j], all below 16. The plain form costs x86 an addition that saturates larger ones.
 INLINE v128_t pick_bytes(v128_t v, v128_t index) {
 #if TRAMONTANE_RELAXED
-  return __builtin_wasm_relaxed_swizzle_i8x16(v, index);
+  return wasm_i8x16_relaxed_swizzle(v, index);
 #else
   return wasm_i8x16_swizzle(v, index);
 #endif
@@ -39,7 +42,7 @@ INLINE v128_t pick_bytes(v128_t v, v128_t index) {
 // i16[j] = a[2j] * b[2j] + a[2j+1] * b[2j+1], a signed bytes, b in 0..127 (else relaxed engines differ).
 INLINE v128_t dot_i8_u7(v128_t a, v128_t b) {
 #if TRAMONTANE_RELAXED
-  return __builtin_wasm_relaxed_dot_i8x16_i7x16_s_i16x8(a, b);
+  return wasm_i16x8_relaxed_dot_i8x16_i7x16(a, b);
 #else
   v128_t low = wasm_i16x8_extmul_low_i8x16(a, b), high = wasm_i16x8_extmul_high_i8x16(a, b);
   return wasm_i16x8_add(wasm_i16x8_shuffle(low, high, 0, 2, 4, 6, 8, 10, 12, 14),
@@ -50,7 +53,7 @@ INLINE v128_t dot_i8_u7(v128_t a, v128_t b) {
 // i32[j] = sum[j] + the dot of the four bytes 4j..4j+3, b in 0..127.
 INLINE v128_t dot_add_i8_u7(v128_t a, v128_t b, v128_t sum) {
 #if TRAMONTANE_RELAXED
-  return __builtin_wasm_relaxed_dot_i8x16_i7x16_add_s_i32x4(a, b, sum);
+  return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(a, b, sum);
 #else
   return wasm_i32x4_add(sum, wasm_i32x4_extadd_pairwise_i16x8(dot_i8_u7(a, b)));
 #endif
@@ -140,4 +143,10 @@ struct HalfToFloat {
 // Stores a value and thereby fixes when it is computed. V8 keeps the order of loads and stores alone: without such a
 // store Node 20 begins with all loads of a group and spills most of them (Q4_0 11.2 against 15.5 GB/s, Q6_K 7.9 against
 // 13.1); Node 24 gains 4 % in most formats and loses 5 % in Q2_K and Q6_K.
-INLINE void store_now(v128_t& slot, v128_t value) { *const_cast<volatile v128_t*>(&slot) = value; }
+INLINE void store_now(v128_t& slot, v128_t value) {
+#ifdef __wasm__
+  *const_cast<volatile v128_t*>(&slot) = value;
+#else
+  slot = value;
+#endif
+}

@@ -47,7 +47,12 @@ struct Tables {
   Grid<uint32_t, 256> iq3_xxs = scaled_grid(GRID_IQ3_XXS, 1, 2, 0);
 };
 
+#ifdef __wasm__
 inline constexpr uint32_t TABLES_ADDRESS = 1024;
 #define TABLE(member) (TABLES_ADDRESS + __builtin_offsetof(Tables, member))
 
 extern "C" const Tables tables;
+#else
+static constexpr Tables tables = {};
+#define TABLE(member) reinterpret_cast<uintptr_t>(&tables.member)
+#endif

@@ -12,6 +12,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { writeNativeSources } from "./native.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = (name) => join(root, "node_modules", ".bin", name);
@@ -160,6 +161,7 @@ const buildKernels = (target) =>
         [...exportedNames(), "__stack_pointer"],
         join(target, `kernels-${name}.wasm`),
       );
+    writeNativeSources();
     return {
       sources: hashSources(["cpp", [".cpp", ".h", ".def", ".txt"]]),
       features: { simd: features, relaxed: [...features, "relaxed-simd"] },
