@@ -9,7 +9,9 @@ import { join, posix } from "node:path";
 import { pathToFileURL } from "node:url";
 import { fetchMusl } from "./fetch-musl.mjs";
 import { fetchRuntimes, root } from "./fetch-runtimes.mjs";
+import { compilerFor } from "./native.mjs";
 import { packDemo } from "./pack-demo.mjs";
+import { packNative } from "./pack-native.mjs";
 import { checkBrowsers } from "./packages/browsers.mjs";
 import { must, npm, pack, run } from "./packages/running.mjs";
 import { checkSingleFiles } from "./packages/single_files.mjs";
@@ -246,6 +248,27 @@ check("without koffi Node reads, and says so", () => {
   const bare = project("bare", { "main.mjs": esm() }, "--omit=optional");
   const remark = answers(bare, [process.execPath, "main.mjs"], { mapped: false });
   must(/koffi/.test(remark), `expected a reason that names koffi, found ${remark}`);
+});
+
+check("beside the package of native kernels they compute, and say so; without --allow-ffi Deno does without", () => {
+  if (!compilerFor()) return "not checked: there is no C++ compiler";
+  const program = esm().replace("const { mapped, reason }", "const { mapped, device: reason }");
+  const folder = project("native", { "main.mjs": program });
+  npm(folder, "install", packNative(scratch));
+  const devices = Object.fromEntries(
+    ["node 20", "node newest", "deno", "bun"]
+      .filter((name) => runtimes[name].command)
+      .map((name) => [name, JSON.parse(run(folder, [...runtimes[name].command, "main.mjs", model]))]),
+  );
+  for (const [name, { text, reason }] of Object.entries(devices))
+    must(text === fact.reference && reason === "native", `${name}: found ${JSON.stringify({ text, device: reason })}`);
+  const { command } = runtimes.deno;
+  if (command) {
+    const denied = [command[0], "run", "--allow-read", "--allow-env", "--allow-sys", "main.mjs", model];
+    const told = JSON.parse(run(folder, denied));
+    must(told.text === fact.reference && told.reason === "wasm", `Deno without it: found ${JSON.stringify(told)}`);
+  }
+  return Object.keys(devices).join(", ");
 });
 
 checkTypes({ check, run, must, project, tool, root });

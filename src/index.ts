@@ -105,6 +105,7 @@ export {
   type QuestionAnsweringInputs,
   type QuestionAnsweringOutput,
 } from "./model/question_answering.ts";
+export type { Device } from "./offload/device.ts";
 export type { ExpertsInfo } from "./paging/readers.ts";
 export type { PagingCounts } from "./paging/table.ts";
 export {

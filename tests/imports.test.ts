@@ -23,6 +23,7 @@ const layers = [
   "hub",
   "weights",
   "kernels",
+  "offload",
   "adapters",
   "memory",
   "threads",

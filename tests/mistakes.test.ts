@@ -48,7 +48,10 @@ const mistakes: Record<string, readonly [() => unknown, RegExp]> = {
   ],
   "from_pretrained(undefined)": [() => load(undefined), /^expected the path .*, found nothing$/],
   "ids without await": [() => generate({ input_ids: Promise.resolve([1]) }), /^input_ids: .* found a Promise/],
-  "another device": [() => load(path, { device: "webgpu" }), /^device: this engine runs on the CPU/],
+  "another device": [
+    () => load(path, { device: "webgpu" }),
+    /^device: expected one of "cpu", "wasm", "native", found "webgpu"$/,
+  ],
   "transformers.js's dtype": [() => load(path, { dtype: "q4" }), /^dtype: .* found "q4": did you mean "q4_0"\?$/],
   "a message without content": [() => template(undefined), /\(messages\[0\] has no content\)$/],
   "a picture": [

@@ -116,7 +116,7 @@ async function run(
         .map(([name, n]) => `${name} × ${n}`)
         .join(", ")}`,
       `  memory    ${bytes(plan.weight_bytes)} of weights in ${facts.banks} bank${facts.banks > 1 ? "s" : ""}, ${howLoaded(planned, made_bytes)}`,
-      `  private   ${bytes(plan.private_bytes)} at most with ${plan.threads} thread${plan.threads > 1 ? "s" : ""}, ${plan.simd} SIMD`,
+      `  private   ${bytes(plan.private_bytes)} at most with ${plan.threads} thread${plan.threads > 1 ? "s" : ""}, ${plan.vector_units ? `native kernels (${plan.vector_units})` : `${plan.simd} SIMD`}`,
       `  cache     ${bytes(cache.f32)} (f32), ${bytes(cache.f16)} (f16) or ${bytes(cache.q8_0)} (q8_0) for ${cache.positions} positions`,
       `  fits      ${bytes(facts.needed_bytes)} with one sequence's cache${available_bytes === undefined ? "" : `, ${bytes(available_bytes)} are free: ${facts.fits ? "yes" : plan.mapped ? "no, weights will be read from the disk again and again" : "no"}`}`,
       "missing" in tokenizer

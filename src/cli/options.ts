@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { show } from "../config/show.ts";
 import type { Purpose } from "../hub/choose.ts";
 import type { LoadOptions } from "../model/options.ts";
+import { type Device, devices } from "../offload/device.ts";
 import { dtypes, typeOfDtype } from "../weights/dtype.ts";
 import { modelOrDemo } from "./demo.ts";
 import { fromEnvironment } from "./environment.ts";
@@ -13,7 +14,7 @@ export interface ModelFlags {
   model: string;
   threads?: number;
   context?: number;
-  device?: "cpu";
+  device?: Device;
   dtype?: string;
   kvDtype?: "f32" | "f16" | "q8_0";
   mmap: boolean;
@@ -100,7 +101,9 @@ export function withModel(command: Command): Command {
     .addOption(
       fromEnvironment("--kv-dtype <type>", "how the cache stores keys and values").choices(["f32", "f16", "q8_0"]),
     )
-    .addOption(new Option("--device <name>", "what computes").choices(["cpu"]))
+    .addOption(
+      fromEnvironment("--device <name>", "what computes: cpu is the best of the others that is there").choices(devices),
+    )
     .addOption(
       fromEnvironment(
         "--memory-budget <bytes>",

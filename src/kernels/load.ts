@@ -38,8 +38,9 @@ async function load(platform: Assets, wanted: "auto" | "plain" | "relaxed"): Pro
     if (hidden) platform.enable_relaxed_simd();
     if (WebAssembly.validate(bytes)) {
       const module = await WebAssembly.compile(bytes);
-      const faster_dot = askKernels(module, (kernels, memory) =>
-        dotAgrees(kernels, memory) ? new FasterDot(kernels) : undefined,
+      const faster_dot = askKernels(
+        (memory, stack_top) => instantiate(module, memory, stack_top),
+        (kernels, memory) => (dotAgrees(kernels, memory) ? new FasterDot(kernels) : undefined),
       );
       // An engine that still hides relaxed SIMD (V8 11, in Node 20) miscompiles the i32 dot where it gathers many sums.
       if (faster_dot) return { module, simd: "relaxed", faster_dot: hidden ? undefined : faster_dot };
@@ -52,13 +53,16 @@ async function load(platform: Assets, wanted: "auto" | "plain" | "relaxed"): Pro
   return { module: await WebAssembly.compile(bytes), simd: "plain" };
 }
 
+/** Makes a thread's instance on a memory; its stack ends at `stack_top`. */
+export type Instantiate = (memory: WebAssembly.Memory, stack_top: number) => KernelInstance;
+
 /** Calls `ask` with an instance on a small memory of its own. */
 export function askKernels<T>(
-  module: WebAssembly.Module,
+  instantiate: Instantiate,
   ask: (kernels: KernelInstance, memory: WebAssembly.Memory) => T,
 ): T {
   const memory = createMemory(16, "a first memory");
-  const answer = ask(instantiate(module, memory, stackTop(0)), memory);
+  const answer = ask(instantiate(memory, stackTop(0)), memory);
   new Uint8Array(memory.buffer).fill(0);
   recycleMemory(memory);
   return answer;

@@ -42,6 +42,13 @@ export interface ModelInfo {
   /** Where the checkpoint is: a folder or a file. */
   path: string;
   threads: number;
+  /** What computes. */
+  device: "wasm" | "native";
+  /** Which of the processor's vector units native kernels use, e.g. `avx512_vnni`. */
+  vector_units?: string;
+  /** Why not native kernels, where those were not refused. */
+  device_reason?: string;
+  /** The build of the kernels in WebAssembly. */
   simd: "plain" | "relaxed";
   /** Whether weights are mapped from their files. */
   mapped: boolean;
@@ -110,7 +117,7 @@ export class Engine {
     options: LoadOptions,
     readers: Readers | undefined,
   ) {
-    const { shape, state, build, source, weights, paging } = plan;
+    const { shape, state, kernels, source, weights, paging } = plan;
     this.readers = readers;
     this.platform = platform;
     this.plan = plan;
@@ -123,7 +130,8 @@ export class Engine {
     this.chunk_rows = state.lanes[0].rows;
     this.maps_attention = plan.kv.matrices !== undefined;
     this.profile = options.profile ? new Profile(state.threads) : undefined;
-    if (build.faster_dot) team.notify({ type: "dot", dot: build.faster_dot.choose() });
+    const { faster_dot } = kernels.build;
+    if (faster_dot) team.notify({ type: "dot", dot: faster_dot.choose() });
     this.logits = {
       memory: banks[0],
       exports: loadLogits(plan.logits, banks[0]),
@@ -236,7 +244,7 @@ export class Engine {
 
   private fingerprint(): string {
     // Of the values, which are the same however the weights stand in memory.
-    return askKernels(this.plan.build.module, (kernels, memory) =>
+    return askKernels(this.plan.kernels.instantiate, (kernels, memory) =>
       hashRanges(
         this.plan.weights.model.layers.map(({ k_proj: { weights } }) => {
           const values = Math.min(weights.rows * weights.cols, FINGERPRINT_VALUES);

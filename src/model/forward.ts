@@ -1,6 +1,7 @@
 // The forward pass, as every thread of the team runs it: the same steps in the same order, each thread on its share.
 //
 //   h += o_proj · attention(RMSNorm(h));  h += experts(RMSNorm(h))   for each layer;   logits = lm_head · RMSNorm(h)
+import type { Instantiate } from "../kernels/load.ts";
 import { stackRowBytes } from "../memory/plan.ts";
 import { Pager } from "../paging/pager.ts";
 import type { Reader } from "../paging/reader.ts";
@@ -36,6 +37,7 @@ export class Forward {
   private paused: Generator<void, void, void> | undefined;
 
   /**
+   * @param instantiate - makes kernels on a memory, in this thread
    * @param turns - the barrier, where this is no thread of its own
    * @param reader - reads experts that are wanted, where no others do
    */
@@ -43,6 +45,7 @@ export class Forward {
     setup: Setup,
     thread: number,
     threads: number,
+    instantiate: Instantiate,
     barrier: Barrier,
     work: WorkCounter,
     turns?: Turns,
@@ -50,7 +53,7 @@ export class Forward {
   ) {
     this.setup = setup;
     this.turns = turns;
-    this.memory = new ThreadMemory(setup, thread);
+    this.memory = new ThreadMemory(setup, thread, instantiate);
     this.products = new Products(this.memory, setup, thread);
     this.barrier = barrier;
     this.phases = new Phases(thread, threads, barrier, work, this.products.counter, setup.profile);

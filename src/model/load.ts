@@ -5,7 +5,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { widest } from "../config/shape.ts";
 import { Converters } from "../convert/converters.ts";
 import { MemoryError } from "../errors.ts";
-import { instantiate, type KernelInstance, stackTop } from "../kernels/abi.ts";
+import { type KernelInstance, stackTop } from "../kernels/abi.ts";
 import { loadLogits } from "../kernels/logits.ts";
 import { CHOICE_WORDS } from "../kernels/read_ahead.ts";
 import { createBank } from "../memory/bank.ts";
@@ -42,7 +42,7 @@ export async function loadEngine(
   signal?.throwIfAborted();
   if (options.check_tensors) await checkTensors(checkpoint, signal);
   checkMemory(platform, checkpoint, plan);
-  const { build, state, source, weights } = plan;
+  const { state, source, weights } = plan;
   const banks = plan.bank_bytes.map((bytes, i) => createBank(bytes, `memory ${i} of ${plan.bank_bytes.length}`));
   const { paging } = plan;
   const readers =
@@ -55,7 +55,7 @@ export async function loadEngine(
     );
   let team: EngineTeam | undefined;
   try {
-    const kernels = banks.map((memory) => instantiate(build.module, memory, stackTop(state.threads)));
+    const kernels = banks.map((memory) => plan.kernels.instantiate(memory, stackTop(state.threads)));
     const rotary = prepareRotary(plan, banks, kernels);
     // Threads start while the weights come in; a failure of either is waited for with the other.
     // Where there are no threads, who computes reads.
@@ -63,7 +63,7 @@ export async function loadEngine(
     const reader = alone ? readers?.readerSetup(banks) : undefined;
     const setup = setupOf(plan, banks, rotary.scale, options, readers?.setup, reader);
     const starting: Promise<EngineTeam> = Team.start(platform, state.threads, setup, setup.profile, signal);
-    build.faster_dot?.prepare();
+    plan.kernels.build.faster_dot?.prepare();
     const progress = progressOf(options, checkpoint, weights);
     for (const { bank, address, order } of weights.orders)
       new Uint32Array(banks[bank].buffer, address, order.length).set(order);
@@ -122,7 +122,7 @@ function prepareRotary(
 }
 
 const setupOf = (
-  { build, logits, shape, state, packings, int8_threshold, weights, kv, adapters }: EnginePlan,
+  { kernels, logits, shape, state, packings, int8_threshold, weights, kv, adapters }: EnginePlan,
   banks: readonly WebAssembly.Memory[],
   rope_scale: number,
   options: LoadOptions,
@@ -130,7 +130,8 @@ const setupOf = (
   reader: ReaderSetup | undefined,
 ): Setup => ({
   type: "forward",
-  kernels: build.module,
+  kernels: kernels.build.module,
+  native: kernels.native,
   logits,
   shape,
   rope_scale,

@@ -8,6 +8,7 @@ import { InputError } from "../errors.ts";
 import type { DownloadProgress } from "../hub/progress.ts";
 import { type HubOptions, hubOptions, readHubOptions } from "../hub/settings.ts";
 import { type KvFormat, kvFormats } from "../memory/kv_pool.ts";
+import { type Device, devices } from "../offload/device.ts";
 import { dtypes, typeOfDtype } from "../weights/dtype.ts";
 
 /** What `progress_callback` is told: of a download, where there is one, then of loading. `progress` is a percentage. */
@@ -64,8 +65,12 @@ export interface LoadOptions extends HubOptions {
    * @default the checkpoint's
    */
   quantization_config?: BitsAndBytesConfig | BitsAndBytesOptions | undefined;
-  /** Where it runs. @default "cpu" */
-  device?: "cpu" | undefined;
+  /**
+   * What computes: `wasm`, WebAssembly; `native`, the kernels compiled for this machine, from an optional package; or the best
+   * of these that is there, `cpu`. The results are the same bits.
+   * @default "cpu"
+   */
+  device?: Device | undefined;
   /** Told of each part that has come in. Where it returns promises, loading ends when they are settled. */
   progress_callback?: ((info: ProgressInfo) => void) | undefined;
   /** Aborts loading, which rejects with its reason. */
@@ -201,8 +206,7 @@ export function checkOptions(options: LoadOptions): void {
   if (options.imatrix !== undefined) textArgument(options.imatrix, "imatrix");
   if (options.imatrix !== undefined && (dtype === undefined || dtype === "auto"))
     throw new InputError("imatrix: it is for encoding while the model loads: expected a dtype beside it, found none");
-  if (options.device !== undefined && options.device !== "cpu")
-    throw new InputError(`device: this engine runs on the CPU: leave it out, or "cpu", found ${show(options.device)}`);
+  choice("device", devices);
   choice("profile", [true, false]);
   choice("simd", ["auto", "plain", "relaxed"]);
 }

@@ -7,7 +7,7 @@ import type { RopeType } from "../config/rope_parameters.ts";
 import { type ModelShape, modelShape } from "../config/shape.ts";
 import { InputError, MemoryError } from "../errors.ts";
 import type { KernelInstance } from "../kernels/abi.ts";
-import { askKernels, type KernelBuild, loadKernels } from "../kernels/load.ts";
+import { askKernels } from "../kernels/load.ts";
 import { loadLogits } from "../kernels/logits.ts";
 import { type AdapterState, planAdapterState } from "../memory/adapter_layout.ts";
 import { alignUp, MAX_BANK_BYTES } from "../memory/bank.ts";
@@ -16,6 +16,7 @@ import { type Packings, packingsOf, planRunState, type RunState, WORKSPACE_BYTES
 import { chooseSource, type WeightSource } from "../memory/load.ts";
 import { multiplied, planWeights, type WeightPlan } from "../memory/plan.ts";
 import { memoryFormat } from "../memory/repack.ts";
+import { type DeviceKernels, loadDevice } from "../offload/device.ts";
 import { choosePaging } from "../paging/choose.ts";
 import type { PagingLayout } from "../paging/layout.ts";
 import { READERS } from "../paging/readers.ts";
@@ -54,7 +55,7 @@ const UNKNOWN_KV_BYTES = 2 ** 31;
 
 export interface EnginePlan {
   readonly shape: ModelShape;
-  readonly build: KernelBuild;
+  readonly kernels: DeviceKernels;
   readonly logits: WebAssembly.Module;
   readonly packings: Packings;
   readonly int8_threshold: number;
@@ -120,7 +121,7 @@ export async function planEngine(
   const quantized = given && bitsandbytes === given ? withBitsAndBytes(bound, given) : bound;
   const imatrix = options.imatrix === undefined ? undefined : await readImatrix(platform, options.imatrix);
   const weights = withDtype(quantized, options.dtype, mixShape(checkpoint.config, bound), imatrix);
-  const build = await loadKernels(platform, options.simd);
+  const device = await loadDevice(platform, options.device, options.simd);
   const matrices = matricesOf(weights);
   const context = contextOf(shape, options.context);
   const free = platform.available_memory();
@@ -131,7 +132,7 @@ export async function planEngine(
   );
   const caches = cacheBytes(shape, context, options.kv_dtype ?? "f32");
   const logits = await WebAssembly.compile((await platform.wasm("logits.wasm")) as BufferSource);
-  return askKernels(build.module, (kernels, memory) => {
+  return askKernels(device.instantiate, (kernels, memory) => {
     const chunk_rows = options.chunk_size ?? CHUNK_ROWS;
     const head_size = weights.head?.weight.rows ?? 1;
     const pages = mostPages(context, shape.window, chunk_rows);
@@ -185,7 +186,7 @@ export async function planEngine(
     const { layout, bank_bytes } = planKv(shape, sizes, banks, plan.bank_bytes, state.end, MAX_BANK_BYTES);
     return {
       shape,
-      build,
+      kernels: device,
       logits,
       packings,
       int8_threshold: bitsandbytes?.llm_int8_threshold ?? 0,
@@ -257,13 +258,16 @@ export const ownBytes = ({ source, weights, paging }: EnginePlan): number =>
 
 /** The part of `ModelInfo` that is known before loading. */
 export function describePlan(plan: EnginePlan) {
-  const { state, build, source, weights, kv, formats: used } = plan;
+  const { state, kernels, source, weights, kv, formats: used } = plan;
   const orders = weights.orders.reduce((sum, { order }) => sum + order.byteLength, 0);
   const reasons = [plan.alone, source.mapper ? undefined : source.reason].filter((reason) => reason !== undefined);
   const constants = weights.constants.reduce((sum, { from }) => sum + from.rows * from.cols * 4, orders);
   return {
     threads: state.threads,
-    simd: build.simd,
+    device: kernels.device,
+    ...(kernels.native ? { vector_units: kernels.native.level } : {}),
+    ...(kernels.reason === undefined ? {} : { device_reason: kernels.reason }),
+    simd: kernels.build.simd,
     mapped: source.mapper !== undefined,
     ...(reasons.length ? { reason: reasons.join("; ") } : {}),
     weight_bytes: weights.weight_bytes,

@@ -6,6 +6,7 @@ import type { AdapterState, TeamAdapter } from "../memory/adapter_layout.ts";
 import type { KvLayout } from "../memory/kv_pool.ts";
 import type { Packings, RunState } from "../memory/layout.ts";
 import type { BankedModel } from "../memory/plan.ts";
+import type { NativeKernels } from "../offload/library.ts";
 import type { PagerSetup } from "../paging/pager.ts";
 import type { ReaderSetup } from "../paging/reader.ts";
 import type { Wants } from "./outputs.ts";
@@ -77,6 +78,8 @@ export type Notice =
 export interface Setup {
   readonly type: "forward";
   readonly kernels: WebAssembly.Module;
+  /** What computes in their place, where it is there. */
+  readonly native: NativeKernels | undefined;
   readonly logits: WebAssembly.Module;
   readonly shape: ModelShape;
   /** What cosines and sines of rotations are multiplied by. */

@@ -2,8 +2,9 @@
 // script serves for all, since whoever bundles it bundles one. Where there are no threads it runs within its host's.
 import type { ConvertJob, ConvertResult, ConvertSetup } from "../convert/job.ts";
 import { ConvertThread } from "../convert/thread.ts";
+import { instantiator } from "../offload/device.ts";
 import { Reader, type ReaderSetup } from "../paging/reader.ts";
-import type { HostPort, ThreadPlatform, Threads } from "../platform/platform.ts";
+import type { Foreign, HostPort, ThreadPlatform, Threads } from "../platform/platform.ts";
 import { Barrier, WorkCounter } from "../threads/barrier.ts";
 import type { Order, Reply } from "../threads/team.ts";
 import { Turns } from "../threads/turns.ts";
@@ -14,7 +15,7 @@ type Answer = Reply<JobResult | ConvertResult>;
 type AnyOrder = Order<Setup | ConvertSetup | ReaderSetup, Job | ConvertJob, Notice | "serve">;
 
 /** Serves a team's host. */
-export function serveThread(platform: Threads & ThreadPlatform, port: HostPort): void {
+export function serveThread(platform: Threads & ThreadPlatform & Foreign, port: HostPort): void {
   const thread = new TeamThread(platform);
   const send = (answer: Answer | undefined) => answer && port.post(answer);
   port.on_message((message) => {
@@ -35,14 +36,14 @@ function failure(error: unknown): Answer {
 }
 
 class TeamThread {
-  private readonly platform: Threads & ThreadPlatform;
+  private readonly platform: Threads & ThreadPlatform & Foreign;
   private forward: Forward | undefined;
   private converter: ConvertThread | undefined;
   private reader: Reader | undefined;
   /** Whether this thread's results are wanted. */
   private answers = false;
 
-  constructor(platform: Threads & ThreadPlatform) {
+  constructor(platform: Threads & ThreadPlatform & Foreign) {
     this.platform = platform;
   }
 
@@ -55,7 +56,7 @@ class TeamThread {
     return undefined;
   }
 
-  private init({ control, thread, threads, setup }: Extract<AnyOrder, { type: "init" }>): Answer {
+  private async init({ control, thread, threads, setup }: Extract<AnyOrder, { type: "init" }>): Promise<Answer> {
     const { platform } = this;
     const turns = platform.alone === undefined ? undefined : new Turns(control, platform.next_turn);
     if (setup.type === "convert") this.converter = new ConvertThread(platform, setup, turns);
@@ -63,7 +64,9 @@ class TeamThread {
     else {
       const barrier = turns ?? new Barrier(control, threads, platform.cores());
       const reader = setup.reader && new Reader(platform, setup.reader);
-      this.forward = new Forward(setup, thread, threads, barrier, new WorkCounter(control, thread), turns, reader);
+      const instantiate = await instantiator(platform, setup.kernels, setup.native);
+      const counter = new WorkCounter(control, thread);
+      this.forward = new Forward(setup, thread, threads, instantiate, barrier, counter, turns, reader);
     }
     this.answers = setup.type === "convert" || thread === 0 || (setup.type === "forward" && setup.profile);
     return { type: "ready" };

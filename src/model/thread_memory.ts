@@ -1,5 +1,6 @@
 // One thread's view of the banks: a kernel instance and typed arrays of each, and its own buffers.
-import { instantiate, type KernelInstance, stackTop } from "../kernels/abi.ts";
+import { type KernelInstance, stackTop } from "../kernels/abi.ts";
+import type { Instantiate } from "../kernels/load.ts";
 import type { ThreadBuffers } from "../memory/layout.ts";
 import type { Setup } from "./step.ts";
 
@@ -16,11 +17,11 @@ export class ThreadMemory {
   readonly banks: readonly BankView[];
   readonly own: ThreadBuffers;
 
-  private readonly kernels: WebAssembly.Module;
+  private readonly instantiate: Instantiate;
   private readonly thread: number;
 
-  constructor({ kernels, banks, state }: Setup, thread: number) {
-    this.kernels = kernels;
+  constructor({ banks, state }: Setup, thread: number, instantiate: Instantiate) {
+    this.instantiate = instantiate;
     this.thread = thread;
     this.own = state.own[thread];
     this.banks = banks.map((memory) => this.view(memory));
@@ -29,7 +30,7 @@ export class ThreadMemory {
   /** A memory as this thread uses it. */
   view(memory: WebAssembly.Memory): BankView {
     return {
-      kernels: instantiate(this.kernels, memory, stackTop(this.thread)),
+      kernels: this.instantiate(memory, stackTop(this.thread)),
       f32: new Float32Array(memory.buffer),
       u32: new Uint32Array(memory.buffer),
       i32: new Int32Array(memory.buffer),

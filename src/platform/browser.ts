@@ -11,6 +11,8 @@ import { browserSurroundings, browserVersion, writeConsole } from "./browser_sur
 import { alone, nextTurn, spawnWorker, workerPort } from "./browser_threads.ts";
 import type { Files, Platform, Store } from "./platform.ts";
 
+const noNative = { reason: "a page calls no native code" };
+
 /** Joins as the system's paths are joined: one slash between two parts, none of them empty. */
 function join(...parts: string[]): string {
   const path = parts
@@ -81,6 +83,8 @@ export const browser: Platform = {
   openSync: openBlob,
   ...browserSurroundings,
   mapper: async () => unmappable,
+  open_library: async () => noNative,
+  native_library: () => noNative,
   collect: (memories) => void collectSoon(memories),
   ...browserAssets,
   spawn: spawnWorker,

@@ -3,11 +3,12 @@ import os from "node:os";
 import process from "node:process";
 import { readWasm } from "./installed.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
+import { nativeLibrary } from "./native_library.ts";
 import { nodeFiles } from "./node_files.ts";
 import { linuxMemory } from "./node_memory.ts";
 import { nodeStore } from "./node_store.ts";
 import { nodeSurroundings } from "./node_surroundings.ts";
-import type { Mapper, Platform } from "./platform.ts";
+import type { ForeignFunction, ForeignSignature, ForeignType, Mapper, Platform } from "./platform.ts";
 import { nextTurn, spawnThread, threadPort } from "./threads.ts";
 
 const api = (globalThis as unknown as { Bun: { version: string } }).Bun;
@@ -17,14 +18,18 @@ interface BunFfi {
   dlopen(path: string, symbols: Record<string, unknown>): { symbols: Record<string, (...args: unknown[]) => unknown> };
 }
 
+async function loadFfi(): Promise<BunFfi> {
+  // @ts-expect-error: only Bun knows it, and bundlers for other runtimes are to leave it alone
+  return (await import(/* webpackIgnore: true */ /* @vite-ignore */ "bun:ffi")) as BunFfi;
+}
+
 let mapper: Promise<Mapper | { reason: string }> | undefined;
 
 async function loadMapper(): Promise<Mapper | { reason: string }> {
   const refused = unmappableSystem(process.platform);
   if (refused) return { reason: refused };
   try {
-    // @ts-expect-error: only Bun knows it, and bundlers for other runtimes are to leave it alone
-    const { dlopen } = (await import(/* webpackIgnore: true */ /* @vite-ignore */ "bun:ffi")) as BunFfi;
+    const { dlopen } = await loadFfi();
     const c = dlopen(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6", {
       mmap: { args: ["ptr", "usize", "i32", "i32", "i32", "i64"], returns: "i64" },
       madvise: { args: ["ptr", "usize", "i32"], returns: "i32" },
@@ -44,6 +49,31 @@ async function loadMapper(): Promise<Mapper | { reason: string }> {
   }
 }
 
+/** What Bun calls what functions take and give. */
+const cTypes: Record<ForeignType, string> = { u32: "u32", u64: "u64", f32: "f32", f64: "f64", bytes: "ptr" };
+
+async function openLibrary(path: string, signatures: Readonly<Record<string, ForeignSignature>>) {
+  try {
+    const { dlopen } = await loadFfi();
+    const { symbols } = dlopen(
+      path,
+      Object.fromEntries(
+        Object.entries(signatures).map(([name, { parameters, result }]) => [
+          name,
+          { args: parameters.map((type) => cTypes[type]), returns: cTypes[result] },
+        ]),
+      ),
+    );
+    const functions = Object.entries(signatures).map(([name, { result }]) => {
+      const call = symbols[name] as ForeignFunction;
+      return [name, result === "u64" ? (...args: Parameters<ForeignFunction>) => Number(call(...args)) : call];
+    });
+    return { functions: Object.fromEntries(functions) as Record<string, ForeignFunction> };
+  } catch (error) {
+    return { reason: `${path} cannot be called: ${(error as Error).message}` };
+  }
+}
+
 export const bun: Platform = {
   name: "bun",
   version: api.version,
@@ -56,6 +86,8 @@ export const bun: Platform = {
     mapper ??= loadMapper();
     return mapper;
   },
+  open_library: openLibrary,
+  native_library: () => nativeLibrary(process.platform, process.arch),
   wasm: readWasm,
   enable_relaxed_simd() {},
   spawn: (name) => spawnThread(name),

@@ -1,17 +1,18 @@
 // Deno 2: files by node:fs, threads by node:worker_threads, mapping by Deno.dlopen where --allow-ffi is given.
 import { readWasm } from "./installed.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
+import { nativeLibrary } from "./native_library.ts";
 import { nodeFiles } from "./node_files.ts";
 import { linuxMemory } from "./node_memory.ts";
 import { nodeStore } from "./node_store.ts";
 import { nodeSurroundings } from "./node_surroundings.ts";
-import type { Mapper, Platform } from "./platform.ts";
+import type { ForeignFunction, ForeignSignature, ForeignType, Mapper, Platform } from "./platform.ts";
 import { nextTurn, spawnThread, threadPort } from "./threads.ts";
 
 /** The part of Deno's API used here. */
 interface DenoApi {
   version: { deno: string };
-  build: { os: string };
+  build: { os: string; arch: string };
   systemMemoryInfo(): { available: number };
   dlopen(path: string, symbols: Record<string, unknown>): { symbols: Record<string, (...args: unknown[]) => unknown> };
   permissions: { querySync(descriptor: { name: string }): { state: string } };
@@ -21,12 +22,12 @@ const api = (globalThis as unknown as { Deno: DenoApi }).Deno;
 
 let mapper: Mapper | { reason: string } | undefined;
 
+const mayCall = () => api.permissions.querySync({ name: "ffi" }).state === "granted";
+
 function loadMapper(): Mapper | { reason: string } {
   const refused = unmappableSystem(api.build.os);
   if (refused) return { reason: refused };
-  if (api.permissions.querySync({ name: "ffi" }).state !== "granted") {
-    return { reason: "Deno maps files only with --allow-ffi" };
-  }
+  if (!mayCall()) return { reason: "Deno maps files only with --allow-ffi" };
   try {
     const names = api.build.os === "darwin" ? ["libSystem.B.dylib"] : ["libc.so.6", "libc.so"];
     const symbols = {
@@ -62,6 +63,31 @@ function openFirst(names: string[], symbols: Record<string, unknown>) {
   throw last;
 }
 
+/** What Deno calls what functions take and give. */
+const cTypes: Record<ForeignType, string> = { u32: "u32", u64: "u64", f32: "f32", f64: "f64", bytes: "buffer" };
+
+function openLibrary(path: string, signatures: Readonly<Record<string, ForeignSignature>>) {
+  if (!mayCall()) return { reason: "Deno calls native code only with --allow-ffi" };
+  try {
+    const { symbols } = api.dlopen(
+      path,
+      Object.fromEntries(
+        Object.entries(signatures).map(([name, { parameters, result }]) => [
+          name,
+          { parameters: parameters.map((type) => cTypes[type]), result: cTypes[result] },
+        ]),
+      ),
+    );
+    const functions = Object.entries(signatures).map(([name, { result }]) => {
+      const call = symbols[name] as ForeignFunction;
+      return [name, result === "u64" ? (...args: Parameters<ForeignFunction>) => Number(call(...args)) : call];
+    });
+    return { functions: Object.fromEntries(functions) as Record<string, ForeignFunction> };
+  } catch (error) {
+    return { reason: `${path} cannot be called: ${(error as Error).message}` };
+  }
+}
+
 export const deno: Platform = {
   name: "deno",
   get version() {
@@ -82,6 +108,8 @@ export const deno: Platform = {
     mapper ??= loadMapper();
     return Promise.resolve(mapper);
   },
+  open_library: (path, signatures) => Promise.resolve(openLibrary(path, signatures)),
+  native_library: () => nativeLibrary(api.build.os, api.build.arch === "x86_64" ? "x64" : "arm64"),
   wasm: readWasm,
   enable_relaxed_simd() {},
   spawn: (name) => spawnThread(name),

@@ -5,18 +5,35 @@ import process from "node:process";
 import v8 from "node:v8";
 import { readWasm } from "./installed.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
+import { nativeLibrary } from "./native_library.ts";
 import { nodeFiles } from "./node_files.ts";
 import { linuxMemory } from "./node_memory.ts";
 import { nodeStore } from "./node_store.ts";
 import { nodeSurroundings } from "./node_surroundings.ts";
-import type { Mapper, Platform } from "./platform.ts";
+import type { ForeignFunction, ForeignSignature, ForeignType, Mapper, Platform } from "./platform.ts";
 import { nextTurn, spawnThread, threadPort } from "./threads.ts";
 
 let mapper: Promise<Mapper | { reason: string }> | undefined;
 
 type Koffi = typeof import("koffi").default;
 
-async function loadKoffi(): Promise<Koffi> {
+let koffi: Promise<Koffi> | undefined;
+
+/**
+ * What koffi takes in each thread for calls, bytes: it is never given back, even when the thread ends. Kernels have the stack
+ * that they have in WebAssembly, and as much again for what koffi does on it.
+ */
+const CALL_MEMORY = { sync_stack_size: 128 * 1024, sync_heap_size: 64 * 1024 };
+
+function loadKoffi(): Promise<Koffi> {
+  koffi ??= importKoffi().then((loaded) => {
+    loaded.config(CALL_MEMORY);
+    return loaded;
+  });
+  return koffi;
+}
+
+async function importKoffi(): Promise<Koffi> {
   try {
     // Bundlers are to leave it to be found, or not, where the program runs.
     return (await import(/* webpackIgnore: true */ /* @vite-ignore */ "koffi")).default;
@@ -53,6 +70,32 @@ async function loadMapper(): Promise<Mapper | { reason: string }> {
   }
 }
 
+/** The names that C has for what functions take and give. */
+const cTypes: Record<ForeignType, string> = {
+  u32: "uint32_t",
+  u64: "uint64_t",
+  f32: "float",
+  f64: "double",
+  bytes: "uint8_t *",
+};
+
+async function openLibrary(path: string, signatures: Readonly<Record<string, ForeignSignature>>) {
+  try {
+    const library = (await loadKoffi()).load(path);
+    const functions = Object.entries(signatures).map(([name, { parameters, result }]) => {
+      const call = library.func(
+        name,
+        cTypes[result],
+        parameters.map((type) => cTypes[type]),
+      );
+      return [name, (result === "u64" ? (...args) => Number(call(...args)) : call) as ForeignFunction];
+    });
+    return { functions: Object.fromEntries(functions) as Record<string, ForeignFunction> };
+  } catch (error) {
+    return { reason: `${path} cannot be called: ${(error as Error).message}` };
+  }
+}
+
 /** The program's environment without NODE_OPTIONS, which is for its own thread as the options of its command are. */
 function threadEnvironment(): NodeJS.ProcessEnv {
   const { NODE_OPTIONS: _, ...env } = process.env;
@@ -71,6 +114,8 @@ export const node: Platform = {
     mapper ??= loadMapper();
     return mapper;
   },
+  open_library: openLibrary,
+  native_library: () => nativeLibrary(process.platform, process.arch),
   wasm: readWasm,
   // Node 20 has relaxed SIMD behind a flag of V8's; later ones need none and do not know it.
   enable_relaxed_simd: () => v8.setFlagsFromString("--experimental-wasm-relaxed-simd"),

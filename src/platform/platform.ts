@@ -207,6 +207,28 @@ export interface Mapping {
   collect?(memories: readonly WebAssembly.Memory[]): void;
 }
 
+/** What a function of a shared library takes and gives: numbers, or the first byte of a typed array. */
+export type ForeignType = "u32" | "u64" | "f32" | "f64" | "bytes";
+
+export interface ForeignSignature {
+  readonly parameters: readonly ForeignType[];
+  readonly result: "u32" | "u64";
+}
+
+/** Numbers are below 2^53. */
+export type ForeignFunction = (...args: (number | Uint8Array)[]) => number;
+
+/** Functions of shared libraries, by the runtime's FFI. */
+export interface Foreign {
+  /** Opens a shared library, or tells why it cannot be. It stays open. */
+  open_library(
+    path: string,
+    signatures: Readonly<Record<string, ForeignSignature>>,
+  ): Promise<{ functions: Readonly<Record<string, ForeignFunction>> } | { reason: string }>;
+  /** The path of the library of native kernels for this machine, or why there is none. */
+  native_library(): string | { reason: string };
+}
+
 /** A thread of the team, as the host sees it. */
 export interface TeamWorker {
   post(message: unknown, transfer?: unknown[]): void;
@@ -261,7 +283,7 @@ export interface Assets {
   enable_relaxed_simd(): void;
 }
 
-export interface Platform extends Files, Store, Surroundings, Mapping, Threads, ThreadPlatform, Assets {
+export interface Platform extends Files, Store, Surroundings, Mapping, Foreign, Threads, ThreadPlatform, Assets {
   readonly name: "node" | "deno" | "bun" | "browser";
   /** Version for reports, e.g. `v24.1.0`. */
   readonly version: string;

@@ -11,6 +11,8 @@ import { answer, expected } from "./answer.ts";
 
 const loads = Number(process.env.TRAMONTANE_LOADS ?? 100);
 
+let native = false;
+
 /** One life of a model, in every way that a model can end. */
 async function live(i: number): Promise<void> {
   const mmap = i % 2 === 0 ? "auto" : false;
@@ -33,6 +35,7 @@ async function live(i: number): Promise<void> {
     await call;
     return;
   }
+  native = model.info().device === "native";
   assert.equal(await answer(model), expected);
   if (i % 3 === 0) await model({ input_ids: [1, 2, 3] }); // its cache is forgotten
   await model.dispose();
@@ -55,7 +58,9 @@ if (process.platform === "linux")
     assert.ok(after.handles <= before.handles + 16, `${after.handles} handles`);
     // The weights have 22 MB: two models' more is garbage, ten models' would be a leak.
     assert.ok(after.resident_MiB < before.resident_MiB + 64, `${after.resident_MiB} MiB`);
-    assert.ok(after.maps < before.maps + 200, `${after.maps} mappings`);
+    // koffi keeps three mappings, 0.2 MB, of each thread that called native kernels, when that is gone, too.
+    const kept = native && "node" in process.versions && !("bun" in process.versions) ? 3 * 2 * loads : 0;
+    assert.ok(after.maps < before.maps + 200 + kept, `${after.maps} mappings`);
     assert.ok(after.addresses_GiB < before.addresses_GiB + 200, `${after.addresses_GiB} GiB of addresses`);
   });
 

@@ -9,7 +9,7 @@ import { DATA_END, DATA_START, instantiate, stackTop } from "../../src/kernels/a
 import { formats } from "../../src/quant/formats.ts";
 import { root } from "../fixtures.ts";
 import type { DataTask } from "./data_thread.ts";
-import { builds } from "./harness.ts";
+import { wasmBuilds as builds } from "./harness.ts";
 
 const modules = builds.map(
   (build) => new WebAssembly.Module(readFileSync(join(root, "wasm", `kernels-${build}.wasm`))),

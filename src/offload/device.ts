@@ -1,0 +1,61 @@
+// What computes: WebAssembly, or the kernels compiled for the host where they are there. Both give the same bits.
+import { EngineError } from "../errors.ts";
+import { instantiate, type KernelInstance } from "../kernels/abi.ts";
+import { type Instantiate, type KernelBuild, loadKernels } from "../kernels/load.ts";
+import type { Assets, Foreign } from "../platform/platform.ts";
+import { findNative, type NativeKernels, type NativeLibrary, openNative } from "./library.ts";
+import { nativeInstance } from "./native.ts";
+
+/** What computes: WebAssembly, the kernels compiled for this machine, or the best of these that is there. */
+export type Device = "cpu" | "wasm" | "native";
+export const devices: readonly Device[] = ["cpu", "wasm", "native"];
+
+/** What a team computes with. */
+export interface DeviceKernels {
+  readonly device: "wasm" | "native";
+  /** Why not native, where that could have been. */
+  readonly reason?: string | undefined;
+  readonly build: KernelBuild;
+  readonly native?: NativeKernels | undefined;
+  /** On a memory, in this thread. */
+  readonly instantiate: Instantiate;
+}
+
+/**
+ * Loads the kernels of a device.
+ * @param simd - which build in WebAssembly, which there is beside native kernels, too
+ * @throws {@link EngineError} when the device or build that was asked for is not to be had
+ */
+export async function loadDevice(
+  platform: Assets & Foreign,
+  device: Device = "cpu",
+  simd?: "auto" | "plain" | "relaxed",
+): Promise<DeviceKernels> {
+  const build = await loadKernels(platform, simd);
+  const wasm = (reason?: string): DeviceKernels => ({
+    device: "wasm",
+    reason,
+    build,
+    instantiate: (memory, stack_top) => instantiate(build.module, memory, stack_top),
+  });
+  // Who names a build wants to see that one.
+  if (device === "wasm" || (device === "cpu" && simd !== undefined && simd !== "auto")) return wasm();
+  const native = await findNative(platform);
+  if (!("reason" in native))
+    return { device: "native", build, native, instantiate: await instantiator(platform, build.module, native) };
+  if (device === "native") throw new EngineError(`device: native kernels were asked for: ${native.reason}`);
+  return wasm(native.reason);
+}
+
+/** Makes instances in this thread of what the team's host has chosen. @throws EngineError */
+export async function instantiator(
+  platform: Foreign,
+  module: WebAssembly.Module,
+  native: NativeKernels | undefined,
+): Promise<Instantiate> {
+  const wasm: Instantiate = (memory, stack_top) => instantiate(module, memory, stack_top);
+  if (!native) return wasm;
+  const library: NativeLibrary | { reason: string } = await openNative(platform, native.path);
+  if (!("sources" in library)) throw new EngineError(`native kernels: ${library.reason}`);
+  return (memory, stack_top): KernelInstance => nativeInstance(library, memory, wasm(memory, stack_top));
+}
