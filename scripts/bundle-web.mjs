@@ -6,10 +6,14 @@ import { basename, dirname, join } from "node:path";
 import { build } from "esbuild";
 import { minify } from "terser";
 
-/** Chooses the browser's platform when it is bundled, so that nothing of the others comes along. */
+/** Chooses the browser's platform when it is bundled, so that nothing of the others comes along, nor of native kernels. */
 const browserPlatform = {
   name: "the browser's platform",
-  setup({ onResolve }) {
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^\.\/(library|native)\.js$/ }, ({ resolveDir }) =>
+      basename(resolveDir) === "offload" ? { path: "native", namespace: "nothing" } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: "nothing" }, () => ({ contents: "export {};" }));
     onResolve({ filter: /\/index\.js$/ }, ({ path, resolveDir }) => {
       const file = join(resolveDir, path);
       if (basename(dirname(file)) !== "platform" || basename(dirname(dirname(file))) !== "src") return undefined;

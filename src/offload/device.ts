@@ -3,8 +3,7 @@ import { EngineError } from "../errors.ts";
 import { instantiate, type KernelInstance } from "../kernels/abi.ts";
 import { type Instantiate, type KernelBuild, loadKernels } from "../kernels/load.ts";
 import type { Assets, Foreign } from "../platform/platform.ts";
-import { findNative, type NativeKernels, type NativeLibrary, openNative } from "./library.ts";
-import { nativeInstance } from "./native.ts";
+import type { NativeKernels } from "./library.ts";
 
 /** What computes: WebAssembly, the kernels compiled for this machine, or the best of these that is there. */
 export type Device = "cpu" | "wasm" | "native";
@@ -47,6 +46,12 @@ export async function loadDevice(
   return wasm(native.reason);
 }
 
+/** This machine's library, opened. What calls it is loaded where there is one: no page needs it. */
+async function findNative(platform: Foreign): Promise<NativeKernels | { reason: string }> {
+  const path = platform.native_library();
+  return typeof path === "string" ? (await import("./library.ts")).chooseLevel(platform, path) : path;
+}
+
 /** Makes instances in this thread of what the team's host has chosen. @throws EngineError */
 export async function instantiator(
   platform: Foreign,
@@ -55,7 +60,8 @@ export async function instantiator(
 ): Promise<Instantiate> {
   const wasm: Instantiate = (memory, stack_top) => instantiate(module, memory, stack_top);
   if (!native) return wasm;
-  const library: NativeLibrary | { reason: string } = await openNative(platform, native.path);
+  const [{ openNative }, { nativeInstance }] = await Promise.all([import("./library.ts"), import("./native.ts")]);
+  const library = await openNative(platform, native.path);
   if (!("sources" in library)) throw new EngineError(`native kernels: ${library.reason}`);
   return (memory, stack_top): KernelInstance => nativeInstance(library, memory, wasm(memory, stack_top));
 }

@@ -75,13 +75,11 @@ export async function openNative(platform: Foreign, path: string): Promise<Nativ
   return library;
 }
 
-/** The library of this machine, opened; its level is the best that the processor has. */
-export async function findNative(platform: Foreign): Promise<NativeKernels | { reason: string }> {
-  const path = platform.native_library();
-  if (typeof path !== "string") return path;
+/** Opens the library; its level is the best that the processor has. */
+export async function chooseLevel(platform: Foreign, path: string): Promise<NativeKernels | { reason: string }> {
   const library = await openNative(platform, path);
-  if ("reason" in library && !("sources" in library)) return library as { reason: string };
-  const levels = levelsOf(library as NativeLibrary);
+  if (!("sources" in library)) return library;
+  const levels = levelsOf(library);
   if (levels.length === 0) return { reason: `${path}: this processor has none of its vector units` };
   return { path, level: levels[0] };
 }

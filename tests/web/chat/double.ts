@@ -41,7 +41,15 @@ class Scripted implements LoadedModel {
 
   async info() {
     return {
-      ...{ path: "double", threads: 2, simd: "relaxed" as const, mapped: false, weight_bytes: 12e6, banks: 1 },
+      ...{
+        path: "double",
+        threads: 2,
+        device: "wasm" as const,
+        simd: "relaxed" as const,
+        mapped: false,
+        weight_bytes: 12e6,
+        banks: 1,
+      },
       ...{ private_bytes: 25e6, cache_bytes: 1e6, kv_bytes: 8e6, formats: { Q8_0: 40, F32: 13 }, read_ahead: {} },
       adapters: [],
     };
