@@ -15,13 +15,14 @@ interface DenoApi {
   build: { os: string; arch: string };
   systemMemoryInfo(): { available: number };
   dlopen(path: string, symbols: Record<string, unknown>): { symbols: Record<string, (...args: unknown[]) => unknown> };
-  permissions: { querySync(descriptor: { name: string }): { state: string } };
+  permissions: { querySync(descriptor: { name: string; path?: string }): { state: string } };
   stdout: { writeSync(bytes: Uint8Array): number };
 }
 const api = (globalThis as unknown as { Deno: DenoApi }).Deno;
 
 let mapper: Mapper | { reason: string } | undefined;
 
+const mayRead = (path: string) => api.permissions.querySync({ name: "read", path }).state === "granted";
 const mayCall = () => api.permissions.querySync({ name: "ffi" }).state === "granted";
 
 function loadMapper(): Mapper | { reason: string } {
@@ -67,7 +68,6 @@ function openFirst(names: string[], symbols: Record<string, unknown>) {
 const cTypes: Record<ForeignType, string> = { u32: "u32", u64: "u64", f32: "f32", f64: "f64", bytes: "buffer" };
 
 function openLibrary(path: string, signatures: Readonly<Record<string, ForeignSignature>>) {
-  if (!mayCall()) return { reason: "Deno calls native code only with --allow-ffi" };
   try {
     const { symbols } = api.dlopen(
       path,
@@ -109,7 +109,10 @@ export const deno: Platform = {
     return Promise.resolve(mapper);
   },
   open_library: (path, signatures) => Promise.resolve(openLibrary(path, signatures)),
-  native_library: () => nativeLibrary(api.build.os, api.build.arch === "x86_64" ? "x64" : "arm64"),
+  native_library: () =>
+    mayCall()
+      ? nativeLibrary(api.build.os, api.build.arch === "x86_64" ? "x64" : "arm64", mayRead)
+      : { reason: "Deno calls native code only with --allow-ffi" },
   wasm: readWasm,
   enable_relaxed_simd() {},
   spawn: (name) => spawnThread(name),

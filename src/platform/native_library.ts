@@ -7,11 +7,23 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 /** A bundle in CommonJS has no import.meta.url, but a file name. */
 const here: string = import.meta.url ?? pathToFileURL(__filename).href;
 
-/** @param system - `linux`, `darwin`; @param arch - `x64`, `arm64` */
-export function nativeLibrary(system: string, arch: string): string | { reason: string } {
+/**
+ * @param system - `linux`, `darwin`
+ * @param arch - `x64`, `arm64`
+ * @param may_read - whether what is in a folder may be read, where a runtime asks for that
+ */
+export function nativeLibrary(
+  system: string,
+  arch: string,
+  may_read: (folder: string) => boolean = () => true,
+): string | { reason: string } {
   const name = `${system}-${arch}`;
-  const built = here.startsWith("file:") && fileURLToPath(new URL(`../../../native/${name}.so`, here));
-  if (built && existsSync(built)) return built;
+  const folder = (path: string) => (here.startsWith("file:") ? fileURLToPath(new URL(path, here)) : undefined);
+  const built = folder("../../../native/");
+  if (built && may_read(built) && existsSync(`${built}${name}.so`)) return `${built}${name}.so`;
+  const packages = folder("../../../../");
+  if (packages && !may_read(packages))
+    return { reason: `native kernels are not looked for: ${packages} may not be read (--allow-read)` };
   try {
     return createRequire(here).resolve(`tramontane-native-${name}/kernels.so`);
   } catch {
