@@ -13,6 +13,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeNativeSources } from "./native.mjs";
+import { hashSources } from "./sources.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = (name) => join(root, "node_modules", ".bin", name);
@@ -21,18 +22,6 @@ function run(command, args, options = {}) {
   const result = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2], ...options });
   if (result.status !== 0)
     throw new Error(`${command} ${args.join(" ")}: exit status ${result.status ?? result.error}`);
-}
-
-/** SHA-256 over the names and bytes of the files of some folders that a binary is made from. */
-function hashSources(...folders) {
-  const hash = createHash("sha256");
-  for (const [folder, extensions] of folders) {
-    for (const name of readdirSync(join(root, folder)).sort()) {
-      if (!extensions.some((e) => name.endsWith(e))) continue;
-      hash.update(`${folder}/${name}\0`).update(readFileSync(join(root, folder, name)));
-    }
-  }
-  return hash.digest("hex");
 }
 
 const sha256 = (path) => createHash("sha256").update(readFileSync(path)).digest("hex");
@@ -161,7 +150,6 @@ const buildKernels = (target) =>
         [...exportedNames(), "__stack_pointer"],
         join(target, `kernels-${name}.wasm`),
       );
-    writeNativeSources();
     return {
       sources: hashSources(["cpp", [".cpp", ".h", ".def", ".txt"]]),
       features: { simd: features, relaxed: [...features, "relaxed-simd"] },
@@ -254,6 +242,7 @@ try {
         throw new Error(`unknown part ${part}: expected ${Object.keys(builders).join(", ")}, ts, web or check`);
       manifest[part] = buildBinaries(part, join(root, "wasm"));
       writeFileSync(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`);
+      if (part === "kernels") writeNativeSources();
     }
     if (wanted.includes("ts")) await buildTypeScript();
     if (wanted.includes("web")) await buildWeb();

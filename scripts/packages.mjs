@@ -93,8 +93,8 @@ const main = `
   const inputs = tokenizer.apply_chat_template(messages, { add_generation_prompt: true });
   let text = "";
   for await (const piece of model.stream({ ...inputs, max_new_tokens: 60, tokenizer })) text += piece;
-  const { mapped, reason } = model.info();
-  console.log(JSON.stringify({ text, mapped, reason }));
+  const { mapped, reason, device } = model.info();
+  console.log(JSON.stringify({ text, mapped, reason, device }));
   await model.dispose();
 `;
 const names = "{ AutoModelForCausalLM, AutoTokenizer, configure }";
@@ -252,23 +252,17 @@ check("without koffi Node reads, and says so", () => {
 
 check("beside the package of native kernels they compute, and say so; without --allow-ffi Deno does without", () => {
   if (!compilerFor()) return "not checked: there is no C++ compiler";
-  const program = esm().replace("const { mapped, reason }", "const { mapped, device: reason }");
-  const folder = project("native", { "main.mjs": program });
+  const folder = project("native", { "main.mjs": esm() });
   npm(folder, "install", packNative(scratch));
-  const devices = Object.fromEntries(
-    ["node 20", "node newest", "deno", "bun"]
-      .filter((name) => runtimes[name].command)
-      .map((name) => [name, JSON.parse(run(folder, [...runtimes[name].command, "main.mjs", model]))]),
-  );
-  for (const [name, { text, reason }] of Object.entries(devices))
-    must(text === fact.reference && reason === "native", `${name}: found ${JSON.stringify({ text, device: reason })}`);
-  const { command } = runtimes.deno;
-  if (command) {
-    const denied = [command[0], "run", "--allow-read", "--allow-env", "--allow-sys", "main.mjs", model];
-    const told = JSON.parse(run(folder, denied));
-    must(told.text === fact.reference && told.reason === "wasm", `Deno without it: found ${JSON.stringify(told)}`);
-  }
-  return Object.keys(devices).join(", ");
+  const computes = (device, command) => {
+    const told = JSON.parse(run(folder, [...command, "main.mjs", model]));
+    must(told.text === fact.reference && told.device === device, `${command[0]}: found ${JSON.stringify(told)}`);
+  };
+  const there = ["node 20", "node newest", "deno", "bun"].filter((name) => runtimes[name].command);
+  for (const name of there) computes("native", runtimes[name].command);
+  if (there.includes("deno"))
+    computes("wasm", [runtimes.deno.command[0], "run", "--allow-read", "--allow-env", "--allow-sys"]);
+  return there.join(", ");
 });
 
 checkTypes({ check, run, must, project, tool, root });

@@ -158,19 +158,18 @@ inline uint32_t dequantize(uint8_t* at, uint64_t size, uint32_t format, uint32_t
   return 0;
 }
 
-inline uint32_t repack_q4_0(uint8_t* at, uint64_t size, uint32_t w, uint32_t bytes) {
-  Memory m{at, size};
+template <class Block, void repack(uint8_t*, uint32_t)>
+inline uint32_t repack_blocks(Memory m, uint32_t w, uint32_t bytes) {
   uint8_t* to = m.get<uint8_t>(w, bytes);
-  if (!m.whole || bytes % sizeof(BlockQ4_0_R)) return 1;
-  LEVEL::repack_q4_0(to, bytes);
+  if (!m.whole || bytes % sizeof(Block)) return 1;
+  repack(to, bytes);
   return 0;
 }
+inline uint32_t repack_q4_0(uint8_t* at, uint64_t size, uint32_t w, uint32_t bytes) {
+  return repack_blocks<BlockQ4_0_R, LEVEL::repack_q4_0>({at, size}, w, bytes);
+}
 inline uint32_t repack_q4_k(uint8_t* at, uint64_t size, uint32_t w, uint32_t bytes) {
-  Memory m{at, size};
-  uint8_t* to = m.get<uint8_t>(w, bytes);
-  if (!m.whole || bytes % sizeof(BlockQ4_K)) return 1;
-  LEVEL::repack_q4_k(to, bytes);
-  return 0;
+  return repack_blocks<BlockQ4_K_R, LEVEL::repack_q4_k>({at, size}, w, bytes);
 }
 
 // ---- Norm, residual, gating ------------------------------------------------------------------------------------------

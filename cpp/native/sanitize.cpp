@@ -1,5 +1,6 @@
 // A program that runs the kernels of one level on blocks of memory of just the sizes that kernels.h says, to be compiled with
-// AddressSanitizer: what is read or written beyond them ends it. npm run test:native.
+// AddressSanitizer and UndefinedBehaviorSanitizer: what is read or written beyond them ends it. npm run test:native.
+#include <sanitizer/asan_interface.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,31 +13,24 @@ namespace LEVEL {
 uint32_t state = 1;
 uint32_t random_word() { return state = state * 1664525 + 1013904223; }
 
-// `count` of T, at a multiple of 16 but not of 32, and nothing behind them.
+// `count` of T, at a multiple of 16 but not of 32, and behind them nothing that may be touched.
 template <class T>
 struct Block {
-  char* start;
-  T* at;
-  explicit Block(uint64_t count) {
-    start = static_cast<char*>(aligned_alloc(32, (16 + count * sizeof(T) + 31) / 32 * 32));
-    // The room that aligned_alloc rounds up to is not to be touched, either.
-    at = reinterpret_cast<T*>(start + 16);
-    whole = count * sizeof(T);
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
-    const uint64_t room = (16 + whole + 31) / 32 * 32;
+  const uint64_t whole, room;
+  char* const start;
+  T* const at;
+  explicit Block(uint64_t count)
+      : whole(count * sizeof(T)),
+        room((16 + whole + 31) / 32 * 32),
+        start(static_cast<char*>(aligned_alloc(32, room))),
+        at(reinterpret_cast<T*>(start + 16)) {
     __asan_poison_memory_region(start + 16 + whole, room - 16 - whole);
-#endif
   }
   ~Block() {
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
-    __asan_unpoison_memory_region(start, (16 + whole + 31) / 32 * 32);
-#endif
+    __asan_unpoison_memory_region(start, room);
     free(start);
   }
   Block(const Block&) = delete;
-
- private:
-  uint64_t whole;
 };
 
 void fill_floats(float* p, uint64_t count) {

@@ -6,6 +6,7 @@
 namespace wide {
 
 #if defined(__AVX512F__) && defined(__AVX512BW__)
+#define WIDE_AVX512 1
 inline constexpr int L = 4;
 #elif defined(__AVX2__)
 inline constexpr int L = 2;
@@ -18,7 +19,7 @@ typedef float floats __attribute__((vector_size(16 * L)));
 
 // One lane in all of them.
 LANES ints broadcast(v128_t lane) {
-#if defined(__AVX512F__) && defined(__AVX512BW__)
+#ifdef WIDE_AVX512
   return (ints)_mm512_broadcast_i32x4((__m128i)lane);
 #elif defined(__AVX2__)
   return (ints)_mm256_broadcastsi128_si256((__m128i)lane);
@@ -31,7 +32,7 @@ LANES floats to_floats(ints v) { return __builtin_convertvector(v, floats); }
 
 // The products of two vectors of i16, added by two.
 LANES ints dot_i16(ints a, ints b) {
-#if defined(__AVX512F__) && defined(__AVX512BW__)
+#ifdef WIDE_AVX512
   return (ints)_mm512_madd_epi16((__m512i)a, (__m512i)b);
 #elif defined(__AVX2__)
   return (ints)_mm256_madd_epi16((__m256i)a, (__m256i)b);

@@ -104,8 +104,8 @@ INLINE void add_wide_tile(const WideGroup<F>* w, uint32_t apart, const TileI8* x
   }
 }
 
-// All rows of a panel, `vectors` vectors, and one tile: out[t * out_stride + r], r below `rows`. A segment of the tile meets
-// all rows before the next does, for a tile of many columns is larger than the first cache.
+// Some groups of R vectors of rows and one tile. The sums so far come from `between` and go there, but for the first and last
+// groups.
 template <class F, int R>
 INLINE void wide_rows(const WideGroup<F>* panel, const TileI8* tile, uint32_t groups, uint32_t from, uint32_t count,
                       wide::floats (*between)[4], bool first, bool last, float* out, uint32_t out_stride, uint32_t rows) {
@@ -129,6 +129,8 @@ INLINE void wide_rows(const WideGroup<F>* panel, const TileI8* tile, uint32_t gr
   }
 }
 
+// All rows of a panel and one tile: out[t * out_stride + r], r below `rows`. A segment of the tile meets all rows before the
+// next does, for a tile of many columns is larger than the first cache.
 template <class F>
 SEPARATE void wide_panel(const WideGroup<F>* panel, const TileI8* tile, uint32_t groups, float* out, uint32_t out_stride,
                          uint32_t rows) {

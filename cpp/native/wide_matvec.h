@@ -5,8 +5,7 @@
 #include "../few_tokens.h"
 #include "wide.h"
 
-#if defined(__AVX512VNNI__) && defined(__AVX512BW__)
-#define WIDE_MATVEC 1
+#if TRAMONTANE_FAR_ROWS
 
 namespace wide {
 
@@ -41,7 +40,7 @@ constexpr int lane_at(int i) { return i / 8; }
 constexpr int block_at(int i) { return i % 8 / 2; }
 constexpr int half_at(int i) { return i % 2; }
 
-// A row's dwords 0..3 of a group's four blocks, and its dwords 4..7; scales of the four rows. From `at`, a group of each row.
+// Of four rows, dwords 0..3 of a group's four blocks, and dwords 4..7.
 struct Dwords {
   ints low[4], high[4];
 };
@@ -98,8 +97,8 @@ struct RowsQ8_0 {
   }
 };
 
-// What a format's rows bring for each group of a unit: dwords, scales and minimums.
-template <class Rows, int T, bool two>
+// Adds a group of four rows, whose dwords, scales and minimums are there, to the sums of T tokens.
+template <class Rows, int T>
 INLINE void add_rows_group(const Dwords& d, floats scale, floats minimum, const VecI8Dwords* x, uint32_t groups,
                            floats acc[T]) {
   using F = typename Rows::F;
@@ -128,7 +127,7 @@ struct Groups {
     Dwords d;
     floats scale, minimum = {};
     Rows::load(at, d, scale, minimum);
-    add_rows_group<Rows, T, false>(d, scale, minimum, x, groups, acc);
+    add_rows_group<Rows, T>(d, scale, minimum, x, groups, acc);
   }
 };
 
@@ -173,7 +172,7 @@ struct SuperQ4_K {
         dwords.low[r] = (ints)_mm512_permutex2var_epi32(even, low_index(), odd);
         dwords.high[r] = (ints)_mm512_permutex2var_epi32(even, high_index(), odd);
       }
-      add_rows_group<SuperQ4_K, T, true>(dwords, d * to_floats(scales[half]), less * to_floats(minimums[half]), x + half,
+      add_rows_group<SuperQ4_K, T>(dwords, d * to_floats(scales[half]), less * to_floats(minimums[half]), x + half,
                                          groups, acc);
     }
   }
@@ -187,7 +186,7 @@ struct SuperQ4_K {
   }
 };
 
-// Four rows of S streams at a time.
+// `rows` rows of each of four streams.
 template <class Unit, int T>
 SEPARATE void multiply_far_rows(const uint8_t* const start[4], uint32_t rows, const VecI8Dwords* packed, float* const to[4],
                                 uint32_t out_stride, uint32_t cols) {
