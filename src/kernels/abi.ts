@@ -54,6 +54,9 @@ export interface KernelInstance extends KernelExports {
   format(f: BlockFormat): FormatKernels;
 }
 
+/** Makes a thread's instance on a memory; its stack ends at `stack_top`. */
+export type Instantiate = (memory: WebAssembly.Memory, stack_top: number) => KernelInstance;
+
 /** Makes an instance on a memory; its stack ends (grows down from) `stack_top`, a multiple of 16. */
 export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, stack_top: number): KernelInstance {
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });

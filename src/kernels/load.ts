@@ -1,7 +1,7 @@
 // Loads the kernel builds: relaxed SIMD where the engine has it and its dot agrees with the plain one, else plain.
 import { EngineError } from "../errors.ts";
 import type { Assets } from "../platform/platform.ts";
-import { instantiate, type KernelInstance, stackTop } from "./abi.ts";
+import { type Instantiate, instantiate, type KernelInstance, stackTop } from "./abi.ts";
 import { FasterDot } from "./faster_dot.ts";
 import { createMemory, recycleMemory } from "./memory.ts";
 
@@ -52,9 +52,6 @@ async function load(platform: Assets, wanted: "auto" | "plain" | "relaxed"): Pro
     throw new EngineError("this runtime has no WebAssembly SIMD or threads, which Tramontane needs");
   return { module: await WebAssembly.compile(bytes), simd: "plain" };
 }
-
-/** Makes a thread's instance on a memory; its stack ends at `stack_top`. */
-export type Instantiate = (memory: WebAssembly.Memory, stack_top: number) => KernelInstance;
 
 /** Calls `ask` with an instance on a small memory of its own. */
 export function askKernels<T>(

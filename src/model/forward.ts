@@ -1,7 +1,7 @@
 // The forward pass, as every thread of the team runs it: the same steps in the same order, each thread on its share.
 //
 //   h += o_proj · attention(RMSNorm(h));  h += experts(RMSNorm(h))   for each layer;   logits = lm_head · RMSNorm(h)
-import type { Instantiate } from "../kernels/load.ts";
+import type { Instantiate } from "../kernels/abi.ts";
 import { stackRowBytes } from "../memory/plan.ts";
 import { Pager } from "../paging/pager.ts";
 import type { Reader } from "../paging/reader.ts";

@@ -1,6 +1,5 @@
 // One thread's view of the banks: a kernel instance and typed arrays of each, and its own buffers.
-import { type KernelInstance, stackTop } from "../kernels/abi.ts";
-import type { Instantiate } from "../kernels/load.ts";
+import { type Instantiate, type KernelInstance, stackTop } from "../kernels/abi.ts";
 import type { ThreadBuffers } from "../memory/layout.ts";
 import type { Setup } from "./step.ts";
 

@@ -1,9 +1,9 @@
 // What computes: WebAssembly, or the kernels compiled for the host where they are there. Both give the same bits.
 import { EngineError } from "../errors.ts";
-import { instantiate, type KernelInstance } from "../kernels/abi.ts";
-import { type Instantiate, type KernelBuild, loadKernels } from "../kernels/load.ts";
+import { type Instantiate, instantiate } from "../kernels/abi.ts";
+import { type KernelBuild, loadKernels } from "../kernels/load.ts";
 import type { Assets, Foreign } from "../platform/platform.ts";
-import type { NativeKernels } from "./library.ts";
+import type { NativeKernels, NativeLibrary } from "./library.ts";
 
 /** What computes: WebAssembly, the kernels compiled for this machine, or the best of these that is there. */
 export type Device = "cpu" | "wasm" | "native";
@@ -35,21 +35,33 @@ export async function loadDevice(
     device: "wasm",
     reason,
     build,
-    instantiate: (memory, stack_top) => instantiate(build.module, memory, stack_top),
+    instantiate: instancesOf(build.module),
   });
   // Who names a build wants to see that one.
   if (device === "wasm" || (device === "cpu" && simd !== undefined && simd !== "auto")) return wasm();
-  const native = await findNative(platform);
-  if (!("reason" in native))
-    return { device: "native", build, native, instantiate: await instantiator(platform, build.module, native) };
-  if (device === "native") throw new EngineError(`device: native kernels were asked for: ${native.reason}`);
-  return wasm(native.reason);
+  const found = await findNative(platform);
+  if (!("reason" in found)) {
+    const { native, library } = found;
+    return { device: "native", build, native, instantiate: await nativeInstancesOf(build.module, library) };
+  }
+  if (device === "native") throw new EngineError(`device: native kernels were asked for: ${found.reason}`);
+  return wasm(found.reason);
 }
 
 /** This machine's library, opened. What calls it is loaded where there is one: no page needs it. */
-async function findNative(platform: Foreign): Promise<NativeKernels | { reason: string }> {
+async function findNative(platform: Foreign) {
   const path = platform.native_library();
   return typeof path === "string" ? (await import("./library.ts")).chooseLevel(platform, path) : path;
+}
+
+const instancesOf =
+  (module: WebAssembly.Module): Instantiate =>
+  (memory, stack_top) =>
+    instantiate(module, memory, stack_top);
+
+async function nativeInstancesOf(module: WebAssembly.Module, library: NativeLibrary): Promise<Instantiate> {
+  const { nativeInstance } = await import("./native.ts");
+  return (memory, stack_top) => nativeInstance(library, memory, instantiate(module, memory, stack_top));
 }
 
 /** Makes instances in this thread of what the team's host has chosen. @throws EngineError */
@@ -58,10 +70,8 @@ export async function instantiator(
   module: WebAssembly.Module,
   native: NativeKernels | undefined,
 ): Promise<Instantiate> {
-  const wasm: Instantiate = (memory, stack_top) => instantiate(module, memory, stack_top);
-  if (!native) return wasm;
-  const [{ openNative }, { nativeInstance }] = await Promise.all([import("./library.ts"), import("./native.ts")]);
-  const library = await openNative(platform, native.path);
+  if (!native) return instancesOf(module);
+  const library = await (await import("./library.ts")).openNative(platform, native.path);
   if (!("sources" in library)) throw new EngineError(`native kernels: ${library.reason}`);
-  return (memory, stack_top): KernelInstance => nativeInstance(library, memory, wasm(memory, stack_top));
+  return nativeInstancesOf(module, library);
 }

@@ -65,7 +65,7 @@ export async function openNative(platform: Foreign, path: string): Promise<Nativ
     Object.entries(signatures).map(([name, signature]) => [`tramontane_${name}`, signature]),
   );
   const opened = await platform.open_library(path, prefixed);
-  if ("reason" in opened) return { reason: String(opened.reason) };
+  if ("reason" in opened) return opened;
   const library = Object.fromEntries(
     Object.keys(signatures).map((name) => [name, opened.functions[`tramontane_${name}`]]),
   ) as unknown as NativeLibrary;
@@ -75,13 +75,16 @@ export async function openNative(platform: Foreign, path: string): Promise<Nativ
   return library;
 }
 
-/** Opens the library; its level is the best that the processor has. */
-export async function chooseLevel(platform: Foreign, path: string): Promise<NativeKernels | { reason: string }> {
+/** Opens the library, whose level is the best that the processor has. */
+export async function chooseLevel(
+  platform: Foreign,
+  path: string,
+): Promise<{ native: NativeKernels; library: NativeLibrary } | { reason: string }> {
   const library = await openNative(platform, path);
   if (!("sources" in library)) return library;
-  const levels = levelsOf(library);
-  if (levels.length === 0) return { reason: `${path}: this processor has none of its vector units` };
-  return { path, level: levels[0] };
+  const [level] = levelsOf(library);
+  if (level === undefined) return { reason: `${path}: this processor has none of its vector units` };
+  return { native: { path, level }, library };
 }
 
 /** The levels that this processor runs, the best first. */

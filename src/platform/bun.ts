@@ -1,6 +1,7 @@
 // Bun 1: files and threads by Node's modules, mapping by bun:ffi.
 import os from "node:os";
 import process from "node:process";
+import { callLibrary } from "./foreign.ts";
 import { readWasm } from "./installed.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
 import { nativeLibrary } from "./native_library.ts";
@@ -8,7 +9,7 @@ import { nodeFiles } from "./node_files.ts";
 import { linuxMemory } from "./node_memory.ts";
 import { nodeStore } from "./node_store.ts";
 import { nodeSurroundings } from "./node_surroundings.ts";
-import type { ForeignFunction, ForeignSignature, ForeignType, Mapper, Platform } from "./platform.ts";
+import type { Foreign, ForeignType, Mapper, Platform } from "./platform.ts";
 import { nextTurn, spawnThread, threadPort } from "./threads.ts";
 
 const api = (globalThis as unknown as { Bun: { version: string } }).Bun;
@@ -52,27 +53,14 @@ async function loadMapper(): Promise<Mapper | { reason: string }> {
 /** What Bun calls what functions take and give. */
 const cTypes: Record<ForeignType, string> = { u32: "u32", u64: "u64", f32: "f32", f64: "f64", bytes: "ptr" };
 
-async function openLibrary(path: string, signatures: Readonly<Record<string, ForeignSignature>>) {
-  try {
-    const { dlopen } = await loadFfi();
-    const { symbols } = dlopen(
-      path,
-      Object.fromEntries(
-        Object.entries(signatures).map(([name, { parameters, result }]) => [
-          name,
-          { args: parameters.map((type) => cTypes[type]), returns: cTypes[result] },
-        ]),
-      ),
-    );
-    const functions = Object.entries(signatures).map(([name, { result }]) => {
-      const call = symbols[name] as ForeignFunction;
-      return [name, result === "u64" ? (...args: Parameters<ForeignFunction>) => Number(call(...args)) : call];
-    });
-    return { functions: Object.fromEntries(functions) as Record<string, ForeignFunction> };
-  } catch (error) {
-    return { reason: `${path} cannot be called: ${(error as Error).message}` };
-  }
-}
+const openLibrary: Foreign["open_library"] = (path, signatures) =>
+  callLibrary(path, signatures, async () => {
+    const symbols = Object.entries(signatures).map(([name, { parameters, result }]) => [
+      name,
+      { args: parameters.map((type) => cTypes[type]), returns: cTypes[result] },
+    ]);
+    return (await loadFfi()).dlopen(path, Object.fromEntries(symbols)).symbols;
+  });
 
 export const bun: Platform = {
   name: "bun",

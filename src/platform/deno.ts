@@ -1,4 +1,5 @@
 // Deno 2: files by node:fs, threads by node:worker_threads, mapping by Deno.dlopen where --allow-ffi is given.
+import { callLibrary } from "./foreign.ts";
 import { readWasm } from "./installed.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
 import { nativeLibrary } from "./native_library.ts";
@@ -6,7 +7,7 @@ import { nodeFiles } from "./node_files.ts";
 import { linuxMemory } from "./node_memory.ts";
 import { nodeStore } from "./node_store.ts";
 import { nodeSurroundings } from "./node_surroundings.ts";
-import type { ForeignFunction, ForeignSignature, ForeignType, Mapper, Platform } from "./platform.ts";
+import type { Foreign, ForeignType, Mapper, Platform } from "./platform.ts";
 import { nextTurn, spawnThread, threadPort } from "./threads.ts";
 
 /** The part of Deno's API used here. */
@@ -67,26 +68,14 @@ function openFirst(names: string[], symbols: Record<string, unknown>) {
 /** What Deno calls what functions take and give. */
 const cTypes: Record<ForeignType, string> = { u32: "u32", u64: "u64", f32: "f32", f64: "f64", bytes: "buffer" };
 
-function openLibrary(path: string, signatures: Readonly<Record<string, ForeignSignature>>) {
-  try {
-    const { symbols } = api.dlopen(
-      path,
-      Object.fromEntries(
-        Object.entries(signatures).map(([name, { parameters, result }]) => [
-          name,
-          { parameters: parameters.map((type) => cTypes[type]), result: cTypes[result] },
-        ]),
-      ),
-    );
-    const functions = Object.entries(signatures).map(([name, { result }]) => {
-      const call = symbols[name] as ForeignFunction;
-      return [name, result === "u64" ? (...args: Parameters<ForeignFunction>) => Number(call(...args)) : call];
-    });
-    return { functions: Object.fromEntries(functions) as Record<string, ForeignFunction> };
-  } catch (error) {
-    return { reason: `${path} cannot be called: ${(error as Error).message}` };
-  }
-}
+const openLibrary: Foreign["open_library"] = (path, signatures) =>
+  callLibrary(path, signatures, () => {
+    const symbols = Object.entries(signatures).map(([name, { parameters, result }]) => [
+      name,
+      { parameters: parameters.map((type) => cTypes[type]), result: cTypes[result] },
+    ]);
+    return api.dlopen(path, Object.fromEntries(symbols)).symbols;
+  });
 
 export const deno: Platform = {
   name: "deno",
@@ -108,7 +97,7 @@ export const deno: Platform = {
     mapper ??= loadMapper();
     return Promise.resolve(mapper);
   },
-  open_library: (path, signatures) => Promise.resolve(openLibrary(path, signatures)),
+  open_library: openLibrary,
   native_library: () =>
     mayCall()
       ? nativeLibrary(api.build.os, api.build.arch === "x86_64" ? "x64" : "arm64", mayRead)

@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import os from "node:os";
 import process from "node:process";
 import v8 from "node:v8";
+import { callLibrary } from "./foreign.ts";
 import { readWasm } from "./installed.ts";
 import { createMapper, type Libc, unmappableSystem } from "./mmap.ts";
 import { nativeLibrary } from "./native_library.ts";
@@ -10,30 +11,24 @@ import { nodeFiles } from "./node_files.ts";
 import { linuxMemory } from "./node_memory.ts";
 import { nodeStore } from "./node_store.ts";
 import { nodeSurroundings } from "./node_surroundings.ts";
-import type { ForeignFunction, ForeignSignature, ForeignType, Mapper, Platform } from "./platform.ts";
+import type { Foreign, ForeignType, Mapper, Platform } from "./platform.ts";
 import { nextTurn, spawnThread, threadPort } from "./threads.ts";
 
 let mapper: Promise<Mapper | { reason: string }> | undefined;
 
 type Koffi = typeof import("koffi").default;
 
-let koffi: Promise<Koffi> | undefined;
-
 /**
- * What koffi takes in each thread for calls, bytes: it is never given back, even when the thread ends. Kernels have the stack
- * that they have in WebAssembly, and as much again for what koffi does on it.
+ * What koffi takes in each of the team's threads for calls, bytes: it is never given back, even when the thread ends. Kernels
+ * have the stack that they have in WebAssembly, and as much again for what koffi does on it. Elsewhere the program's own
+ * calls may need what koffi takes by itself.
  */
 const CALL_MEMORY = { sync_stack_size: 128 * 1024, sync_heap_size: 64 * 1024 };
 
-function loadKoffi(): Promise<Koffi> {
-  koffi ??= importKoffi().then((loaded) => {
-    loaded.config(CALL_MEMORY);
-    return loaded;
-  });
-  return koffi;
-}
+/** Whether this is a thread of a team, where nothing but kernels is called. */
+let in_team = false;
 
-async function importKoffi(): Promise<Koffi> {
+async function loadKoffi(): Promise<Koffi> {
   try {
     // Bundlers are to leave it to be found, or not, where the program runs.
     return (await import(/* webpackIgnore: true */ /* @vite-ignore */ "koffi")).default;
@@ -79,22 +74,21 @@ const cTypes: Record<ForeignType, string> = {
   bytes: "uint8_t *",
 };
 
-async function openLibrary(path: string, signatures: Readonly<Record<string, ForeignSignature>>) {
-  try {
-    const library = (await loadKoffi()).load(path);
-    const functions = Object.entries(signatures).map(([name, { parameters, result }]) => {
-      const call = library.func(
+const openLibrary: Foreign["open_library"] = (path, signatures) =>
+  callLibrary(path, signatures, async () => {
+    const koffi = await loadKoffi();
+    if (in_team) koffi.config(CALL_MEMORY);
+    const library = koffi.load(path);
+    const functions = Object.entries(signatures).map(([name, { parameters, result }]) => [
+      name,
+      library.func(
         name,
         cTypes[result],
         parameters.map((type) => cTypes[type]),
-      );
-      return [name, (result === "u64" ? (...args) => Number(call(...args)) : call) as ForeignFunction];
-    });
-    return { functions: Object.fromEntries(functions) as Record<string, ForeignFunction> };
-  } catch (error) {
-    return { reason: `${path} cannot be called: ${(error as Error).message}` };
-  }
-}
+      ),
+    ]);
+    return Object.fromEntries(functions);
+  });
 
 /** The program's environment without NODE_OPTIONS, which is for its own thread as the options of its command are. */
 function threadEnvironment(): NodeJS.ProcessEnv {
@@ -120,7 +114,10 @@ export const node: Platform = {
   // Node 20 has relaxed SIMD behind a flag of V8's; later ones need none and do not know it.
   enable_relaxed_simd: () => v8.setFlagsFromString("--experimental-wasm-relaxed-simd"),
   spawn: (name) => spawnThread(name, threadEnvironment()),
-  host_port: threadPort,
+  host_port() {
+    in_team = true;
+    return threadPort();
+  },
   next_turn: nextTurn,
   write_stdout: (text) => void process.stdout.write(text),
 };

@@ -218,13 +218,17 @@ export interface ForeignSignature {
 /** Numbers are below 2^53. */
 export type ForeignFunction = (...args: (number | Uint8Array)[]) => number;
 
+export type ForeignSignatures = Readonly<Record<string, ForeignSignature>>;
+
+/** A shared library that was opened: it stays open. */
+export interface ForeignLibrary {
+  readonly functions: Readonly<Record<string, ForeignFunction>>;
+}
+
 /** Functions of shared libraries, by the runtime's FFI. */
 export interface Foreign {
-  /** Opens a shared library, or tells why it cannot be. It stays open. */
-  open_library(
-    path: string,
-    signatures: Readonly<Record<string, ForeignSignature>>,
-  ): Promise<{ functions: Readonly<Record<string, ForeignFunction>> } | { reason: string }>;
+  /** Opens a shared library, or tells why it cannot be. */
+  open_library(path: string, signatures: ForeignSignatures): Promise<ForeignLibrary | { reason: string }>;
   /** The path of the library of native kernels for this machine, or why there is none. */
   native_library(): string | { reason: string };
 }

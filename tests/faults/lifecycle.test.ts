@@ -4,6 +4,7 @@ import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { MixtralForCausalLM } from "../../src/index.ts";
+import { currentPlatform } from "../../src/platform/index.ts";
 import { failure } from "../failure.ts";
 import { demo } from "../fixtures.ts";
 import { collect, held, showHeld } from "../soak/held.ts";
@@ -59,7 +60,7 @@ if (process.platform === "linux")
     // The weights have 22 MB: two models' more is garbage, ten models' would be a leak.
     assert.ok(after.resident_MiB < before.resident_MiB + 64, `${after.resident_MiB} MiB`);
     // koffi keeps three mappings, 0.2 MB, of each thread that called native kernels, when that is gone, too.
-    const kept = native && "node" in process.versions && !("bun" in process.versions) ? 3 * 2 * loads : 0;
+    const kept = native && (await currentPlatform()).name === "node" ? 3 * 2 * loads : 0;
     assert.ok(after.maps < before.maps + 200 + kept, `${after.maps} mappings`);
     assert.ok(after.addresses_GiB < before.addresses_GiB + 200, `${after.addresses_GiB} GiB of addresses`);
   });
