@@ -1,6 +1,6 @@
 // npm run bench [-- PART… [MODEL…]]: measures the parts named, or all of them, and writes one report.
 //   PART            kernels model batches sharing assisted load threads length eager peers; only when named: whole (26 GB on
-//                   disk), limits (control groups of Linux: root alone can make them), formats and caches (what formats of
+//                   disk), devices (WebAssembly beside native kernels), limits (control groups of Linux: root alone can make them), formats and caches (what formats of
 //                   weights and caches cost in perplexity and facts), first-run (from npm install to the first token, beside
 //                   others: hundreds of megabytes from the network), files (the sizes and speeds of docs/choosing.md: up to
 //                   memory's size on disk)
@@ -31,6 +31,7 @@ import { type Context, modelFormats, type Part } from "./part.ts";
 import { assisted } from "./parts/assisted.ts";
 import { batches } from "./parts/batches.ts";
 import { caches } from "./parts/caches.ts";
+import { devices } from "./parts/devices.ts";
 import { eager } from "./parts/eager.ts";
 import { fileFormats, files } from "./parts/files.ts";
 import { firstRun } from "./parts/first_run.ts";
@@ -51,7 +52,7 @@ import { removeModels } from "./synth.ts";
 const parts: readonly Part[] = [kernels, model, peers, batches, sharing, assisted, threads, load, length, eager];
 
 const { values: options, positionals } = readArguments();
-const known = [...parts, whole, limits, weightFormats, caches, firstRun, files];
+const known = [...parts, devices, whole, limits, weightFormats, caches, firstRun, files];
 const isPart = (name: string) => known.some((part) => part.name === name);
 const models = positionals.filter((name) => !isPart(name) && existsSync(name));
 const unknown = positionals.find((name) => !isPart(name) && !models.includes(name));
