@@ -57,10 +57,16 @@ test("parts that run when named delete their files", () => {
     const report: Report = JSON.parse(readFileSync(join(folder, "report.json"), "utf8"));
     assert.equal(
       report.sections.map(({ name }) => name),
-      ["whole", "limits", "files"],
+      ["devices", "whole", "limits", "files"],
     );
     const named = ["auto", "75 %", "25 %"].map((budget) => `tiny Q4_0 ${budget} generated`);
-    for (const name of [...named, "tiny Q3_K generated", "tiny Q8_0 computed", "tiny Q8_0 generated"])
+    for (const name of [
+      ...named,
+      "tiny Q3_K generated",
+      "tiny Q8_0 computed",
+      "tiny Q8_0 generated",
+      "tiny Q4_K wasm, 1 threads, generated",
+    ])
       assert.ok(
         figures(report).some((figure) => figure.name === name),
         name,
