@@ -20,8 +20,9 @@ interface BunFfi {
 }
 
 async function loadFfi(): Promise<BunFfi> {
-  // @ts-expect-error: only Bun knows it, and bundlers for other runtimes are to leave it alone
-  return (await import(/* webpackIgnore: true */ /* @vite-ignore */ "bun:ffi")) as BunFfi;
+  // Only Bun knows it: by a name that no bundler for other runtimes can read, or esbuild asks for the module.
+  const name = "bun:ffi";
+  return (await import(/* webpackIgnore: true */ /* @vite-ignore */ name)) as BunFfi;
 }
 
 let mapper: Promise<Mapper | { reason: string }> | undefined;
