@@ -18,16 +18,27 @@ test.after(() => chat.close());
 
 const ready = (page: Page) => page.locator(".model-line").getByText("of memory").waitFor();
 
-/** Collects what keeps the page's thread busy for more than 50 ms. */
-const watchTasks = (page: Page) =>
-  page.addInitScript(() => {
-    const long: number[] = [];
-    Object.assign(window, { long });
-    new PerformanceObserver((list) => long.push(...list.getEntries().map(({ duration }) => duration))).observe({
-      type: "longtask",
-      buffered: true,
-    });
-  });
+/** What one task of a page's thread took: milliseconds, and how many of them the processor was at it. */
+interface Task {
+  readonly wall: number;
+  readonly busy: number;
+}
+
+/** The longest task of a page's thread while `work` goes on, by the browser's own trace. */
+async function longestTask(page: Page, work: () => Promise<void>): Promise<Task> {
+  await chat.browser.startTracing(page, { categories: ["toplevel", "__metadata"] });
+  await work();
+  const trace = JSON.parse((await chat.browser.stopTracing()).toString()) as {
+    traceEvents: { name: string; pid: number; tid: number; dur?: number; tdur?: number; args: { name?: string } }[];
+  };
+  const thread = ({ pid, tid }: { pid: number; tid: number }) => `${pid}/${tid}`;
+  const named = trace.traceEvents.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain");
+  const main = new Set(named.map(thread));
+  const tasks = trace.traceEvents.filter((event) => event.name.endsWith("RunTask") && main.has(thread(event)));
+  assert.ok(tasks.length > 100, `${tasks.length} tasks in the trace`);
+  const [longest] = tasks.sort((a, b) => b.tdur! - a.tdur!);
+  return { wall: longest.dur! / 1000, busy: longest.tdur! / 1000 };
+}
 
 test("the demo model answers, with threads", async () => {
   const { page, context, complaints } = await chat.open();
@@ -46,20 +57,23 @@ test("the demo model answers, with threads", async () => {
 });
 
 test("the page's thread is never busy for more than 50 ms, while a model loads and while it answers", async () => {
-  // What else the machine does makes tasks longer: the best of some runs counts.
-  let best: number[] | undefined;
-  for (let run = 0; run < 4 && best?.length !== 0; run++) {
+  // By the processor's time, as what else the machine does makes tasks longer; so it does there a little: the best of some
+  // runs counts.
+  let best: Task | undefined;
+  for (let run = 0; run < 4 && !(best && best.busy < 50); run++) {
     const { page, context } = await chat.open();
-    await watchTasks(page);
-    await page.reload();
-    await ready(page);
-    await ask(page, question);
-    const long = await page.evaluate(() => (window as unknown as { long: number[] }).long.map(Math.round));
-    if (!best || long.length < best.length) best = long;
+    const task = await longestTask(page, async () => {
+      await page.reload();
+      await ready(page);
+      await ask(page, question);
+    });
+    if (!best || task.busy < best.busy) best = task;
     await context.close();
   }
-  console.log(`# tasks above 50 ms while the page loads and answers: ${best!.join(", ") || "none"}`);
-  assert.equal(best, []);
+  console.log(
+    `# the page's longest task: ${best!.busy.toFixed(0)} ms of the processor, ${best!.wall.toFixed(0)} ms in all`,
+  );
+  assert.ok(best!.busy < 50, `${best!.busy} ms`);
 });
 
 test("the heat map's figures are those that the same library tells in Node", async () => {
