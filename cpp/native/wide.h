@@ -3,6 +3,9 @@
 #pragma once
 #include "wasm_simd128.h"
 
+// Of a lambda.
+#define INLINED __attribute__((always_inline))
+
 namespace wide {
 
 #if defined(__AVX512F__) && defined(__AVX512BW__)

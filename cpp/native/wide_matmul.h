@@ -2,7 +2,7 @@
 // is unpacked once, L rows to a vector; activations are one token's in all lanes. All additions are ../matvec.h's, in its order.
 #pragma once
 #include "../few_tokens.h"
-#include "wide.h"
+#include "wide_rows.h"
 
 template <class F>
 inline constexpr bool signed_codes = Signed<F> || requires(const uint8_t* p) { F::bytes_of(p, 0); };
@@ -20,11 +20,17 @@ struct WideGroup {
 // Vectors of rows, and tokens, that are multiplied at once: registers for 32 vectors, or 16.
 inline constexpr int WIDE_ROWS = wide::L == 4 ? 4 : 2, WIDE_TOKENS = 2;
 
-// Bytes of a panel: about a third of a usual second-level cache, and always what is multiplied at once.
-inline constexpr uint32_t PANEL_BYTES = 160 * 1024, LARGEST_GROUP = 13 * sizeof(wide::ints), ALIGNMENT = 64;
-INLINE uint32_t panel_bytes(uint32_t cols) {
-  const uint32_t least = groups_of(cols) * WIDE_ROWS * LARGEST_GROUP;
-  return (least > PANEL_BYTES ? least : PANEL_BYTES) + ALIGNMENT;
+// A panel has some groups of 16 rows: with the tile that it meets it fits the first cache, which the tokens then pass through.
+inline constexpr uint32_t PANEL_ROWS = 16, PANEL_VECTORS = PANEL_ROWS / wide::L, PANEL_GROUPS = 8;
+// Tiles that pass through it, and leave their sums for the next panel of these rows: the second cache has them all.
+inline constexpr uint32_t PANEL_TILES = 64;
+
+// The sums of a tile's four tokens and the panel's rows.
+using TileSums = wide::floats[PANEL_VECTORS][4];
+
+inline constexpr uint32_t LARGEST_GROUP = 13 * sizeof(wide::ints), ALIGNMENT = 64;
+INLINE uint32_t panel_bytes(uint32_t) {
+  return ALIGNMENT + PANEL_VECTORS * PANEL_GROUPS * LARGEST_GROUP + PANEL_TILES * sizeof(TileSums);
 }
 
 template <class F, int half>
@@ -45,10 +51,42 @@ INLINE void unpack_wide(const F& f, const uint8_t* w, WideGroup<F>& out, int lan
   }
 }
 
-// Adds `groups` groups of R vectors of rows and T tokens of a tile, from its token t on. Vectors of rows are `apart` groups
-// apart.
+// Groups of some columns of up to PANEL_ROWS rows. Vectors of rows are PANEL_GROUPS groups apart.
+template <class F>
+INLINE void unpack_panel(const uint8_t* w, uint32_t row_bytes, uint32_t rows, uint32_t cols, WideGroup<F>* panel) {
+#if TRAMONTANE_FAR_ROWS
+  if constexpr (wide::FourRows<F>::there) {
+    for (uint32_t row = 0; row < rows; row += 4, panel += PANEL_GROUPS) {
+      // Where fewer than four are left, the last stands for those that are missing.
+      const uint8_t* at[4];
+      for (uint32_t r = 0; r < 4; r++) at[r] = w + (row + r < rows ? row + r : rows - 1) * row_bytes;
+      WideGroup<F>* to = panel;
+      wide::for_each_unit_of_four<F>(at, cols, [&](const uint8_t* const* unit) INLINED {
+        wide::FourRows<F>::load(unit, [&](const wide::Dwords& d, wide::floats scale, wide::floats minimum) INLINED {
+          wide::transpose_lanes(d.low, to->codes);
+          wide::transpose_lanes(d.high, to->codes + 4);
+          to->scale = scale;
+          if constexpr (F::family == blocks::Family::Minimum) to->minimum[0] = minimum;
+          to++;
+        });
+      });
+    }
+    return;
+  }
+#endif
+  const F f;
+  for (uint32_t row = 0; row < rows; row++, w += row_bytes) {
+    WideGroup<F>* to = panel + row / wide::L * PANEL_GROUPS;
+    for_each_unit<F>(w, cols, [&](const uint8_t* unit) {
+      unpack_wide<F, 0>(f, unit, *to++, row % wide::L);
+      if constexpr (F::unit == 2 * GROUP) unpack_wide<F, 1>(f, unit, *to++, row % wide::L);
+    });
+  }
+}
+
+// Adds `groups` groups of R vectors of rows and T tokens of a tile, from its token t0 on.
 template <class F, int R, int T>
-INLINE void add_wide_tile(const WideGroup<F>* w, uint32_t apart, const TileI8* x, int t0, uint32_t groups,
+INLINE void add_wide_tile(const WideGroup<F>* w, const TileI8* x, int t0, uint32_t groups,
                           wide::floats acc[R][T]) {
   using wide::floats;
   using wide::ints;
@@ -73,14 +111,14 @@ INLINE void add_wide_tile(const WideGroup<F>* w, uint32_t apart, const TileI8* x
         for (int t = 0; t < T; t++) {
           const ints xk = wide::broadcast(x->x[k][t0 + t]);
 #pragma unroll
-          for (int r = 0; r < R; r++) p[r][t] = wide::dot<signed_codes<F>>(p[r][t], w[r * apart].codes[k], xk);
+          for (int r = 0; r < R; r++) p[r][t] = wide::dot<signed_codes<F>>(p[r][t], w[r * PANEL_GROUPS].codes[k], xk);
         }
       }
 #pragma unroll
       for (int r = 0; r < R; r++) {
 #pragma unroll
         for (int t = 0; t < T; t++) {
-          if constexpr (grouped) p[r][t] *= w[r * apart].scales[part];
+          if constexpr (grouped) p[r][t] *= w[r * PANEL_GROUPS].scales[part];
           sums[r][t] = part ? sums[r][t] + p[r][t] : p[r][t];
         }
       }
@@ -91,7 +129,7 @@ INLINE void add_wide_tile(const WideGroup<F>* w, uint32_t apart, const TileI8* x
       const floats scale = wide::broadcast_floats(s.scale);
 #pragma unroll
       for (int r = 0; r < R; r++) {
-        const WideGroup<F>& g = w[r * apart];
+        const WideGroup<F>& g = w[r * PANEL_GROUPS];
         floats value = wide::to_floats(sums[r][t]) * (g.scale * scale);
         if constexpr (F::family == blocks::Family::Minimum) value = value + g.minimum[0] * wide::broadcast_floats(s.sum);
         if constexpr (F::grouped_minimums) {
@@ -104,53 +142,53 @@ INLINE void add_wide_tile(const WideGroup<F>* w, uint32_t apart, const TileI8* x
   }
 }
 
-// Some groups of R vectors of rows and one tile. The sums so far come from `between` and go there, but for the first and last
-// groups.
+// The bytes of the next panel, which come near while this one is multiplied.
+class NextWeights {
+ public:
+  NextWeights(const uint8_t* at, uint32_t row_bytes, uint32_t rows, uint32_t bytes)
+      : row_(at), row_bytes_(row_bytes), lines_((bytes + LINE - 1) / LINE), left_(rows * lines_) {}
+
+  // The share of one of `times` calls that are still to come.
+  INLINE void fetch(uint32_t times) {
+    for (uint32_t n = (left_ + times - 1) / times; n > 0; n--, left_--) {
+      __builtin_prefetch(row_ + line_ * LINE, 0, 2);
+      if (++line_ == lines_) {
+        line_ = 0;
+        row_ += row_bytes_;
+      }
+    }
+  }
+
+ private:
+  static constexpr uint32_t LINE = 64;
+  const uint8_t* row_;
+  uint32_t row_bytes_, lines_, left_, line_ = 0;
+};
+
+// R vectors of the panel's rows, from vector v on, and a tile.
 template <class F, int R>
-INLINE void wide_rows(const WideGroup<F>* panel, const TileI8* tile, uint32_t groups, uint32_t from, uint32_t count,
-                      wide::floats (*between)[4], bool first, bool last, float* out, uint32_t out_stride, uint32_t rows) {
+INLINE void wide_rows(const WideGroup<F>* panel, uint32_t v, const TileI8* tile, uint32_t groups, TileSums& sums, bool first) {
   for (int t0 = 0; t0 < 4; t0 += WIDE_TOKENS) {
     wide::floats acc[R][WIDE_TOKENS];
     for (int r = 0; r < R; r++) {
-      for (int t = 0; t < WIDE_TOKENS; t++) acc[r][t] = first ? wide::floats{} : between[r][t0 + t];
+      for (int t = 0; t < WIDE_TOKENS; t++) acc[r][t] = first ? wide::floats{} : sums[v + r][t0 + t];
     }
-    add_wide_tile<F, R, WIDE_TOKENS>(panel + from, groups, tile + from, t0, count, acc);
+    add_wide_tile<F, R, WIDE_TOKENS>(panel + v * PANEL_GROUPS, tile, t0, groups, acc);
     for (int r = 0; r < R; r++) {
-      for (int t = 0; t < WIDE_TOKENS; t++) {
-        if (!last) {
-          between[r][t0 + t] = acc[r][t];
-          continue;
-        }
-        for (uint32_t lane = 0; lane < wide::L && r * wide::L + lane < rows; lane++) {
-          out[(t0 + t) * out_stride + r * wide::L + lane] = sum_f32(wide::lane_of(acc[r][t], lane));
-        }
-      }
+      for (int t = 0; t < WIDE_TOKENS; t++) sums[v + r][t0 + t] = acc[r][t];
     }
   }
 }
 
-// All rows of a panel and one tile: out[t * out_stride + r], r below `rows`. A segment of the tile meets all rows before the
-// next does, for a tile of many columns is larger than the first cache.
+// Of the panel's rows, and all tiles, which are `apart` groups long.
 template <class F>
-SEPARATE void wide_panel(const WideGroup<F>* panel, const TileI8* tile, uint32_t groups, float* out, uint32_t out_stride,
-                         uint32_t rows) {
-  constexpr uint32_t SEGMENT = 16;  // groups, 14 KB
-  // Of a panel of more than one segment.
-  constexpr uint32_t most = PANEL_BYTES / ((SEGMENT + 1) * sizeof(WideGroup<F>)) + WIDE_ROWS;
-  wide::floats between[most][4];
-  const uint32_t vectors = (rows + wide::L - 1) / wide::L;
-  for (uint32_t from = 0; from < groups; from += SEGMENT) {
-    const uint32_t count = groups - from < SEGMENT ? groups - from : SEGMENT;
-    const bool first = from == 0, last = from + count == groups;
+SEPARATE void wide_panel(const WideGroup<F>* panel, uint32_t vectors, const TileI8* tile, uint32_t apart, uint32_t tiles,
+                         uint32_t groups, TileSums* sums, bool first, NextWeights& next) {
+  for (uint32_t i = 0; i < tiles; i++, tile += apart) {
+    next.fetch(tiles - i);
     uint32_t v = 0;
-    for (; v + WIDE_ROWS <= vectors; v += WIDE_ROWS) {
-      wide_rows<F, WIDE_ROWS>(panel + v * groups, tile, groups, from, count, between + v, first, last, out + v * wide::L,
-                              out_stride, rows - v * wide::L);
-    }
-    for (; v < vectors; v++) {
-      wide_rows<F, 1>(panel + v * groups, tile, groups, from, count, between + v, first, last, out + v * wide::L, out_stride,
-                      rows - v * wide::L);
-    }
+    for (; v + WIDE_ROWS <= vectors; v += WIDE_ROWS) wide_rows<F, WIDE_ROWS>(panel, v, tile, groups, sums[i], first);
+    for (; v < vectors; v++) wide_rows<F, 1>(panel, v, tile, groups, sums[i], first);
   }
 }
 
@@ -159,24 +197,30 @@ template <class F, class>
 INLINE void matmul(const ProductArgs& args) {
   using Group = WideGroup<F>;
   static_assert(sizeof(Group) <= LARGEST_GROUP);
-  const F f;
-  const uint32_t cols = args.cols, rows = args.rows;
-  const uint32_t groups = groups_of(cols), row_bytes = cols / 32 * F::bytes / (F::unit / 32);
-  const uint32_t fit = (panel_bytes(cols) - ALIGNMENT) / (groups * sizeof(Group)), vectors = fit / WIDE_ROWS * WIDE_ROWS;
-  const uint32_t panel_rows = vectors * wide::L;
+  const uint32_t cols = args.cols, rows = args.rows, groups = groups_of(cols);
+  const uint32_t row_bytes = cols / 32 * F::bytes / (F::unit / 32), panel_bytes = PANEL_GROUPS * GROUP / F::unit * F::bytes;
   Group* panel = reinterpret_cast<Group*>((reinterpret_cast<uintptr_t>(args.scratch) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
-  for (uint32_t row = 0; row < rows; row += panel_rows) {
-    const uint32_t count = rows - row < panel_rows ? rows - row : panel_rows;
-    for (uint32_t r = 0; r < count; r++) {
-      Group* to = panel + r / wide::L * groups;
-      for_each_unit<F>(args.w + (row + r) * row_bytes, cols, [&](const uint8_t* unit) {
-        unpack_wide<F, 0>(f, unit, *to++, r % wide::L);
-        if constexpr (F::unit == 2 * GROUP) unpack_wide<F, 1>(f, unit, *to++, r % wide::L);
-      });
-    }
-    for (uint32_t t = 0; t < args.tokens; t += 4) {
-      const TileI8* tile = reinterpret_cast<const TileI8*>(args.x) + t / 4 * groups;
-      wide_panel<F>(panel, tile, groups, args.out + t * args.out_stride + row, args.out_stride, count);
+  TileSums* sums = reinterpret_cast<TileSums*>(reinterpret_cast<uint8_t*>(panel) + PANEL_VECTORS * PANEL_GROUPS * LARGEST_GROUP);
+  for (uint32_t t = 0; t < args.tokens; t += 4 * PANEL_TILES) {
+    const uint32_t left = (args.tokens - t + 3) / 4, tiles = left < PANEL_TILES ? left : PANEL_TILES;
+    const TileI8* x = reinterpret_cast<const TileI8*>(args.x) + t / 4 * groups;
+    for (uint32_t row = 0; row < rows; row += PANEL_ROWS) {
+      const uint32_t count = rows - row < PANEL_ROWS ? rows - row : PANEL_ROWS, vectors = (count + wide::L - 1) / wide::L;
+      for (uint32_t from = 0; from < groups; from += PANEL_GROUPS) {
+        const uint32_t some = groups - from < PANEL_GROUPS ? groups - from : PANEL_GROUPS;
+        const uint32_t columns = cols - from * GROUP < some * GROUP ? cols - from * GROUP : some * GROUP;
+        const uint8_t* w = args.w + row * row_bytes + from / PANEL_GROUPS * panel_bytes;
+        unpack_panel<F>(w, row_bytes, count, columns, panel);
+        const bool last = from + some == groups;
+        NextWeights next(last ? args.w + (row + PANEL_ROWS) * row_bytes : w + panel_bytes, row_bytes,
+                         !last ? count : rows - row > 2 * PANEL_ROWS ? PANEL_ROWS : rows - row - count,
+                         (last ? groups : groups - from - some) < PANEL_GROUPS ? row_bytes : panel_bytes);
+        wide_panel<F>(panel, vectors, x + from, groups, tiles, some, sums, from == 0, next);
+      }
+      float* out = args.out + t * args.out_stride + row;
+      for (uint32_t i = 0; i < 4 * tiles; i++, out += args.out_stride) {
+        for (uint32_t r = 0; r < count; r++) out[r] = sum_f32(wide::lane_of(sums[i / 4][r / wide::L][i % 4], r % wide::L));
+      }
     }
   }
 }
