@@ -22,15 +22,16 @@ inline constexpr int WIDE_ROWS = wide::L == 4 ? 4 : 2, WIDE_TOKENS = 2;
 
 // A panel has some groups of 16 rows: with the tile that it meets it fits the first cache, which the tokens then pass through.
 inline constexpr uint32_t PANEL_ROWS = 16, PANEL_VECTORS = PANEL_ROWS / wide::L, PANEL_GROUPS = 8;
-// Tiles that pass through it, and leave their sums for the next panel of these rows: the second cache has them all.
-inline constexpr uint32_t PANEL_TILES = 64;
+// Tiles pass through panels of the same columns and other rows, and leave their sums for the next columns: what all this needs
+// of the tiles, and the sums, fit the second cache.
+inline constexpr uint32_t TILES = 64, PANELS = 4;
 
 // The sums of a tile's four tokens and the panel's rows.
 using TileSums = wide::floats[PANEL_VECTORS][4];
 
 inline constexpr uint32_t LARGEST_GROUP = 13 * sizeof(wide::ints), ALIGNMENT = 64;
 INLINE uint32_t panel_bytes(uint32_t) {
-  return ALIGNMENT + PANEL_VECTORS * PANEL_GROUPS * LARGEST_GROUP + PANEL_TILES * sizeof(TileSums);
+  return ALIGNMENT + PANEL_VECTORS * PANEL_GROUPS * LARGEST_GROUP + PANELS * TILES * sizeof(TileSums);
 }
 
 template <class F, int half>
@@ -201,25 +202,35 @@ INLINE void matmul(const ProductArgs& args) {
   const uint32_t row_bytes = cols / 32 * F::bytes / (F::unit / 32), panel_bytes = PANEL_GROUPS * GROUP / F::unit * F::bytes;
   Group* panel = reinterpret_cast<Group*>((reinterpret_cast<uintptr_t>(args.scratch) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
   TileSums* sums = reinterpret_cast<TileSums*>(reinterpret_cast<uint8_t*>(panel) + PANEL_VECTORS * PANEL_GROUPS * LARGEST_GROUP);
-  for (uint32_t t = 0; t < args.tokens; t += 4 * PANEL_TILES) {
-    const uint32_t left = (args.tokens - t + 3) / 4, tiles = left < PANEL_TILES ? left : PANEL_TILES;
+  const auto least = [](uint32_t a, uint32_t b) { return a < b ? a : b; };
+  for (uint32_t t = 0; t < args.tokens; t += 4 * TILES) {
+    const uint32_t tiles = least((args.tokens - t + 3) / 4, TILES);
     const TileI8* x = reinterpret_cast<const TileI8*>(args.x) + t / 4 * groups;
-    for (uint32_t row = 0; row < rows; row += PANEL_ROWS) {
-      const uint32_t count = rows - row < PANEL_ROWS ? rows - row : PANEL_ROWS, vectors = (count + wide::L - 1) / wide::L;
+    for (uint32_t row = 0; row < rows; row += PANELS * PANEL_ROWS) {
+      const uint32_t end = least(row + PANELS * PANEL_ROWS, rows);
       for (uint32_t from = 0; from < groups; from += PANEL_GROUPS) {
-        const uint32_t some = groups - from < PANEL_GROUPS ? groups - from : PANEL_GROUPS;
-        const uint32_t columns = cols - from * GROUP < some * GROUP ? cols - from * GROUP : some * GROUP;
-        const uint8_t* w = args.w + row * row_bytes + from / PANEL_GROUPS * panel_bytes;
-        unpack_panel<F>(w, row_bytes, count, columns, panel);
-        const bool last = from + some == groups;
-        NextWeights next(last ? args.w + (row + PANEL_ROWS) * row_bytes : w + panel_bytes, row_bytes,
-                         !last ? count : rows - row > 2 * PANEL_ROWS ? PANEL_ROWS : rows - row - count,
-                         (last ? groups : groups - from - some) < PANEL_GROUPS ? row_bytes : panel_bytes);
-        wide_panel<F>(panel, vectors, x + from, groups, tiles, some, sums, from == 0, next);
+        const uint32_t some = least(groups - from, PANEL_GROUPS), columns = least(cols - from * GROUP, some * GROUP);
+        for (uint32_t r = row; r < end; r += PANEL_ROWS) {
+          const uint32_t count = least(end - r, PANEL_ROWS);
+          const uint8_t* w = args.w + r * row_bytes + from / PANEL_GROUPS * panel_bytes;
+          unpack_panel<F>(w, row_bytes, count, columns, panel);
+          // Below these rows, or else to the right of all.
+          const bool below = r + count < end, last = from + some == groups;
+          const uint8_t* first = args.w + row * row_bytes + from / PANEL_GROUPS * panel_bytes;
+          NextWeights next(below ? w + count * row_bytes : first + panel_bytes, row_bytes,
+                           below ? least(end - r - count, PANEL_ROWS) : last ? 0 : least(end - row, PANEL_ROWS),
+                           least(panel_bytes, row_bytes - from / PANEL_GROUPS * panel_bytes));
+          wide_panel<F>(panel, (count + wide::L - 1) / wide::L, x + from, groups, tiles, some, sums + (r - row) / PANEL_ROWS * TILES,
+                        from == 0, next);
+        }
       }
-      float* out = args.out + t * args.out_stride + row;
+      float* out = args.out + t * args.out_stride;
       for (uint32_t i = 0; i < 4 * tiles; i++, out += args.out_stride) {
-        for (uint32_t r = 0; r < count; r++) out[r] = sum_f32(wide::lane_of(sums[i / 4][r / wide::L][i % 4], r % wide::L));
+        for (uint32_t r = row; r < end; r++) {
+          const uint32_t vector = (r - row) / wide::L, lane = (r - row) % wide::L;
+          const TileSums& of = sums[vector / PANEL_VECTORS * TILES + i / 4];
+          out[r] = sum_f32(wide::lane_of(of[vector % PANEL_VECTORS][i % 4], lane));
+        }
       }
     }
   }
