@@ -31,6 +31,30 @@ LANES ints broadcast(v128_t lane) {
 #endif
 }
 LANES floats broadcast_floats(v128_t lane) { return (floats)broadcast(lane); }
+LANES floats splat(float value) {
+  floats v;
+#pragma unroll
+  for (int i = 0; i < 4 * L; i++) v[i] = value;
+  return v;
+}
+LANES floats load_floats(const float* p) {
+  floats v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+LANES void store_floats(float* p, floats v) { __builtin_memcpy(p, &v, sizeof v); }
+// Four floats in each lane, `apart` floats from one lane's to the next's.
+LANES floats load_lanes(const float* p, uint32_t apart) {
+#ifdef WIDE_AVX512
+  const auto at = [&](uint32_t lane) { return _mm_loadu_ps(p + lane * apart); };
+  const __m512 two = _mm512_insertf32x4(_mm512_castps128_ps512(at(0)), at(1), 1);
+  return (floats)_mm512_insertf32x4(_mm512_insertf32x4(two, at(2), 2), at(3), 3);
+#elif defined(__AVX2__)
+  return (floats)_mm256_loadu2_m128(p + apart, p);
+#else
+  return load_floats(p);
+#endif
+}
 LANES floats to_floats(ints v) { return __builtin_convertvector(v, floats); }
 
 // The products of two vectors of i16, added by two.
