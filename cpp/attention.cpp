@@ -31,12 +31,15 @@ constexpr float NEGLIGIBLE = -55.4518f;  // ln 2^-80
 
 uint32_t tile_rows(uint32_t group) { return group < TILE_QUERIES ? TILE_QUERIES / group : 1; }
 
-// Finds the page of the block that begins at absolute index `base`.
-void find_block(const AttentionArgs& a, Tile& tile, uint32_t base) {
+// Finds the page of the block that begins at absolute index `base`, and of the next one if that begins below `end`.
+void find_block(const AttentionArgs& a, Tile& tile, uint32_t base, uint32_t end) {
   uint32_t index = base / BLOCK - a.first_block, page = a.pages[index] * a.page_bytes;
   tile.keys = a.keys + page;
   tile.values = a.values + page;
   tile.hidden = a.hidden ? a.hidden[index] : 0;
+  const uint32_t next = end - base > BLOCK ? a.pages[index + 1] * a.page_bytes : page;
+  tile.next_keys = a.keys + next;
+  tile.next_values = a.values + next;
 }
 
 // Takes hidden keys from what a query sees of a block: their scores become -inf, and of a block without others it sees none.
@@ -91,7 +94,7 @@ void attend_tile(const AttentionArgs& a, Tile& tile, uint32_t row0, uint32_t row
   uint32_t begin = first_visible(a, a.first + row0), end = a.first + row1, seen = 0;
   for (uint32_t base = begin / BLOCK * BLOCK; base < end; base += BLOCK) {
     uint32_t low = begin > base ? begin - base : 0, high = end - base < BLOCK ? end - base : BLOCK;
-    find_block(a, tile, base);
+    find_block(a, tile, base, end);
     seen ^= fetch_block(tile, low, high);
     score_block(tile, low, high, a.scale);
     for (uint32_t i = 0; i < tile.count; i++) {
@@ -123,7 +126,7 @@ void each_block(const AttentionArgs& a, uint32_t row0, uint32_t row1, Body body)
 void eager_scores(const AttentionArgs& a, Tile& tile, uint32_t row0, uint32_t row1, uint32_t columns) {
   load_queries(a, tile, row0, row1);
   each_block(a, row0, row1, [&](uint32_t base, uint32_t low, uint32_t high, uint32_t column) {
-    find_block(a, tile, base);
+    find_block(a, tile, base, base);
     score_block(tile, low, high, a.scale);
     for (uint32_t i = 0; i < tile.count; i++) {
       Query& query = tile.queries[i];
@@ -161,7 +164,7 @@ void eager_softmax(float* row, uint32_t from, uint32_t to, uint32_t columns, boo
 void eager_values(const AttentionArgs& a, Tile& tile, uint32_t row0, uint32_t row1, uint32_t columns) {
   load_queries(a, tile, row0, row1);
   each_block(a, row0, row1, [&](uint32_t base, uint32_t low, uint32_t high, uint32_t column) {
-    find_block(a, tile, base);
+    find_block(a, tile, base, base);
     for (uint32_t i = 0; i < tile.count; i++) {
       Query& query = tile.queries[i];
       see_block(a, query, row0 + i / a.group, base);

@@ -16,12 +16,13 @@ constexpr uint32_t KEY_COPIES = PAIR + KEYS;                 // a pair in lanes;
 constexpr uint32_t COPY_ALIGNMENT = 64;                      // a load that crosses lines is two
 constexpr uint32_t VECTOR = 4 * wide::L, STRIP_VECTORS = STRIP / VECTOR;
 
-uint32_t fetch_block(const Tile& tile, uint32_t low, uint32_t high) {
-  for (uint32_t b = low * tile.row_bytes; b < high * tile.row_bytes; b += CACHE_LINE) {
-    __builtin_prefetch(tile.keys + b);
-    __builtin_prefetch(tile.values + b);
+uint32_t fetch_block(const Tile&, uint32_t, uint32_t) { return 0; }
+
+// Asks for some rows' keys or values of the next block, which come while this one is worked on.
+INLINE void fetch_next(const Tile& tile, const uint8_t* at, uint32_t row, uint32_t rows) {
+  for (uint32_t b = row * tile.row_bytes; b < (row + rows) * tile.row_bytes; b += CACHE_LINE) {
+    __builtin_prefetch(at + b, 0, 2);
   }
-  return 0;
 }
 
 // Each lane's four floats added in the one order, f32x4_hsum's, times the scale: of each of some queries the scores of L keys.
@@ -90,6 +91,7 @@ void score_block(const Tile& tile, uint32_t low, uint32_t high, float scale) {
     for (uint32_t d = 0; !in_place && d < tile.dim; d += STRIP) read_strip(tile.type, rows, d, copies + d, tile.dim);
     const float* keys = in_place ? reinterpret_cast<const float*>(rows.at) : copies;
     const uint32_t apart = in_place ? tile.row_bytes / sizeof(float) : tile.dim;
+    fetch_next(tile, tile.next_keys, j, KEYS);
     for (uint32_t k = 0; k < KEYS; k += PAIR) score_keys(tile, keys + k * apart, apart, j + k, factor, lanes);
   }
 }
@@ -155,6 +157,7 @@ void add_values(const Tile& tile, uint32_t low, uint32_t high) {
   const bool in_place = tile.type == KV_F32 && tile.hidden == 0 && tile.count <= 2 * wide::L;
   const uint32_t apart = in_place ? tile.row_bytes / sizeof(float) : STRIP;
   for (uint32_t d = 0; d < tile.dim; d += STRIP) {
+    fetch_next(tile, tile.next_values, d * BLOCK / tile.dim, STRIP * BLOCK / tile.dim);
     const float* values = in_place ? reinterpret_cast<const float*>(tile.values) + d : tile.value_copy;
     if (!in_place) {
       read_strip(tile.type, rows, d, tile.value_copy + from * STRIP, STRIP);
