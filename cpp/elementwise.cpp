@@ -2,6 +2,7 @@
 #include "kernels.h"
 #include "math.h"
 
+#ifdef __wasm__
 KERNEL void add_rows(const AddRowsArgs* args) {
   for (uint32_t t = 0; t < args->tokens; t++) {
     float* to = args->dst + (args->index ? args->index[t] : t) * args->dst_stride;
@@ -23,6 +24,9 @@ KERNEL void silu_mul(float* gate, const float* up, uint32_t tokens, uint32_t col
       store(gate + c, f32x4_significant(wasm_f32x4_mul(f32x4_significant(silu), load(up + c))));
     });
 }
+#else
+#include "native/wide_elementwise.h"
+#endif
 
 KERNEL void gelu_mul(float* gate, const float* up, uint32_t tokens, uint32_t cols, uint32_t stride) {
   for (uint32_t t = 0; t < tokens; t++, gate += stride, up += stride)

@@ -3,6 +3,9 @@
 #pragma once
 #include "f32x4.h"
 #include "kernels.h"
+#ifndef __wasm__
+#include "native/wide_pack.h"
+#endif
 
 enum PackQ8 : uint32_t {
   VEC_I8 = 10,
@@ -119,9 +122,11 @@ INLINE void dwords_to_pairs(v128_t dwords, v128_t pairs[2]) {
   pairs[1] = wasm_i32x4_shuffle(low, high, 1, 3, 5, 7);
 }
 
-// Quantizes the first `count` blocks at x, the others being zero: value = nearest-even(x * (127 / amax)); all is 0 where
-// amax is negligible. NaN in x makes the block's scale NaN, and so the products.
-INLINE void quantize_group(const float* x, uint32_t count, v128_t values[8], GroupSums& sums) {
+// The largest magnitude of each of four blocks at x, of which `count` are there.
+INLINE v128_t largest_of_blocks(const float* x, uint32_t count) {
+#ifdef WIDE_AVX512
+  if (count == 4) return wide::largest_of_blocks(x);
+#endif
   v128_t amax[4];
   for (uint32_t b = 0; b < 4; b++) {
     amax[b] = wasm_f32x4_const_splat(0);
@@ -131,8 +136,29 @@ INLINE void quantize_group(const float* x, uint32_t count, v128_t values[8], Gro
   }
   v128_t columns[4];
   transpose_dwords(amax[0], amax[1], amax[2], amax[3], columns);
-  v128_t largest = wasm_f32x4_max(wasm_f32x4_max(columns[0], columns[1]), wasm_f32x4_max(columns[2], columns[3]));
-  largest = f32x4_significant(largest);
+  return wasm_f32x4_max(wasm_f32x4_max(columns[0], columns[1]), wasm_f32x4_max(columns[2], columns[3]));
+}
+
+// nearest-even(x * factor) of a block, or zeros where the factor is 0.
+INLINE void quantize_block(const float* x, float factor, v128_t values[2]) {
+#ifdef WIDE_AVX512
+  wide::quantize_block(x, factor, values);
+#else
+  v128_t q[8] = {};
+  for (uint32_t i = 0; i < 8 && factor != 0; i++) {
+    q[i] = wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(wasm_f32x4_mul(wasm_v128_load(x + 4 * i), wasm_f32x4_splat(factor))));
+  }
+  for (uint32_t i = 0; i < 2; i++) {
+    values[i] = wasm_i8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(q[4 * i], q[4 * i + 1]),
+                                        wasm_i16x8_narrow_i32x4(q[4 * i + 2], q[4 * i + 3]));
+  }
+#endif
+}
+
+// Quantizes the first `count` blocks at x, the others being zero: value = nearest-even(x * (127 / amax)); all is 0 where
+// amax is negligible. NaN in x makes the block's scale NaN, and so the products.
+INLINE void quantize_group(const float* x, uint32_t count, v128_t values[8], GroupSums& sums) {
+  const v128_t largest = f32x4_significant(largest_of_blocks(x, count));
   v128_t inverse = wasm_f32x4_div(wasm_f32x4_const_splat(127), largest);
   inverse = wasm_v128_and(inverse, wasm_f32x4_le(inverse, wasm_f32x4_const_splat(__FLT_MAX__)));
   sums.scale = wasm_f32x4_div(largest, wasm_f32x4_const_splat(127));
@@ -140,15 +166,8 @@ INLINE void quantize_group(const float* x, uint32_t count, v128_t values[8], Gro
   float factor[4];
   wasm_v128_store(factor, inverse);
   for (uint32_t b = 0; b < 4; b++) {
-    v128_t q[8] = {};
-    for (uint32_t i = 0; i < 8 && factor[b] != 0; i++) {
-      v128_t scaled = wasm_f32x4_mul(wasm_v128_load(x + 32 * b + 4 * i), wasm_f32x4_splat(factor[b]));
-      q[i] = wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(scaled));
-    }
-    for (uint32_t i = 0; i < 2; i++) {
-      values[2 * b + i] = wasm_i8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(q[4 * i], q[4 * i + 1]),
-                                                  wasm_i16x8_narrow_i32x4(q[4 * i + 2], q[4 * i + 3]));
-    }
+    if (b < count) quantize_block(x + 32 * b, factor[b], values + 2 * b);
+    else values[2 * b] = values[2 * b + 1] = wasm_i32x4_const_splat(0);
   }
 
   v128_t pairs[8];

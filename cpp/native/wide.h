@@ -44,7 +44,7 @@ LANES floats load_floats(const float* p) {
 }
 LANES void store_floats(float* p, floats v) { __builtin_memcpy(p, &v, sizeof v); }
 // Four floats in each lane, `apart` floats from one lane's to the next's.
-LANES floats load_lanes(const float* p, uint32_t apart) {
+LANES floats load_lanes(const float* p, [[maybe_unused]] uint32_t apart) {
 #ifdef WIDE_AVX512
   const auto at = [&](uint32_t lane) { return _mm_loadu_ps(p + lane * apart); };
   const __m512 two = _mm512_insertf32x4(_mm512_castps128_ps512(at(0)), at(1), 1);
@@ -108,6 +108,22 @@ LANES v128_t lane_of(const floats& v, int lane) { return wasm_v128_load(reinterp
 template <class V>
 LANES void set_lane(V& v, int lane, v128_t value) {
   wasm_v128_store(reinterpret_cast<char*>(&v) + 16 * lane, value);
+}
+
+// Calls body(column, load, store) for every vector of a row: whole ones, then the padded rest, as ../f32x4.h's f32x4_columns.
+template <class Body>
+LANES void columns(uint32_t cols, Body body) {
+  constexpr uint32_t VECTOR = 4 * L;
+  uint32_t c = 0;
+  for (; c + VECTOR <= cols; c += VECTOR) body(c, load_floats, store_floats);
+  if (const uint32_t bytes = (cols - c) * sizeof(float)) {
+    const auto load = [bytes](const float* p) {
+      floats v = {};
+      __builtin_memcpy(&v, p, bytes);
+      return v;
+    };
+    body(c, load, [bytes](float* p, floats v) { __builtin_memcpy(p, &v, bytes); });
+  }
 }
 
 }  // namespace wide

@@ -1,4 +1,4 @@
-// e^x of ../math.h on the host's wide vectors: the same operations, in the same order.
+// e^x of ../math.h, and what else the gates need, on the host's wide vectors: the same operations, in the same order.
 #pragma once
 #include "../math.h"
 #include "wide.h"
@@ -15,6 +15,11 @@ class WideExp {
   // For x <= 0.
   INLINE floats decay(floats x) const { return (floats)(~(x < least_) & (ints)scaled(x)); }
 
+  INLINE floats operator()(floats x) const {
+    const ints large = x > wide::splat(88.72283f);
+    return (floats)((large & (ints)wide::splat(__builtin_inff())) | (~large & (ints)decay(x)));
+  }
+
   // e^x where neither bound is passed.
   INLINE floats scaled(floats x) const {
     const floats t = magic_ + x * per_ln2_, n = t - magic_;
@@ -28,3 +33,9 @@ class WideExp {
 
   floats magic_, per_ln2_, ln2_high_, ln2_low_, c4_, c3_, c2_, c1_, c0_, one_, least_;
 };
+
+// v, or 0 where it is negligible: ../f32x4.h.
+INLINE wide::floats significant_floats(wide::floats v) {
+  const wide::ints magnitude = (wide::ints)v & 0x7fffffff;
+  return (wide::floats)((wide::ints)v & ~((wide::floats)magnitude < wide::splat(NEGLIGIBLE)));
+}
