@@ -87,15 +87,18 @@ using TileSM = TileI8;
 using TileS8 = TileI8;
 #endif
 using TileN4 = TileU6;
+using TileN6 = TileU6;
 using TileB8 = TileS8;
 // Whether these formats have the loops of native/wide_matvec.h.
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__)
 #define TRAMONTANE_FAR_ROWS 1
 using VecN4 = VecI8Dwords;
+using VecN6 = VecI8Dwords;
 using VecB8 = VecI8Dwords;
 #else
 #define TRAMONTANE_FAR_ROWS 0
 using VecN4 = VecU6;
+using VecN6 = VecU6;
 using VecB8 = VecS8;
 #endif
 

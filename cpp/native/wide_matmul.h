@@ -63,11 +63,12 @@ INLINE void unpack_panel(const uint8_t* w, uint32_t row_bytes, uint32_t rows, ui
       for (uint32_t r = 0; r < 4; r++) at[r] = w + (row + r < rows ? row + r : rows - 1) * row_bytes;
       WideGroup<F>* to = panel;
       wide::for_each_unit_of_four<F>(at, cols, [&](const uint8_t* const* unit) INLINED {
-        wide::FourRows<F>::load(unit, [&](const wide::Dwords& d, wide::floats scale, wide::floats minimum) INLINED {
-          wide::transpose_lanes(d.low, to->codes);
-          wide::transpose_lanes(d.high, to->codes + 4);
-          to->scale = scale;
-          if constexpr (F::family == blocks::Family::Minimum) to->minimum[0] = minimum;
+        wide::FourRows<F>::load(unit, [&](const wide::GroupOfFour& group) INLINED {
+          wide::transpose_lanes(group.low, to->codes);
+          wide::transpose_lanes(group.high, to->codes + 4);
+          to->scale = group.scale;
+          if constexpr (F::family == blocks::Family::Minimum) to->minimum[0] = group.minimum;
+          for (int i = 0; F::family == blocks::Family::Grouped && i < 2; i++) to->scales[i] = group.groups[i];
           to++;
         });
       });

@@ -17,22 +17,36 @@ INLINE ints add_lanes(const ints v[4]) {
   return (ints)_mm512_shuffle_i32x4((__m512i)ab, (__m512i)cd, 0x88) + (ints)_mm512_shuffle_i32x4((__m512i)ab, (__m512i)cd, 0xdd);
 }
 
-// Adds a group of four rows, whose dwords, scales and minimums are there, to the sums of T tokens.
-template <class F, int T>
-INLINE void add_rows_group(const Dwords& d, floats scale, floats minimum, const VecI8Dwords* x, uint32_t groups,
-                           floats acc[T]) {
+// The dots of a group of four rows and a token, block b of row r in lane r.
+template <class F>
+INLINE ints dots_of_four(const GroupOfFour& group, const VecI8Dwords& v) {
+  const ints x_low = load(v.x), x_high = load(v.x + 4);
   const v128_t offset = wasm_i16x8_splat(FourRows<F>::is_signed ? SIGNED_OFFSET : F::offset);
+  const auto minus_offset = [&](v128_t neg) { return broadcast(wasm_i32x4_dot_i16x8(neg, offset)); };
+  ints p[4];
+  if constexpr (F::family == blocks::Family::Grouped) {
+#pragma unroll
+    for (int r = 0; r < 4; r++) p[r] = dot<false>(ints{}, group.low[r], x_low);
+    const ints first = (add_lanes(p) + minus_offset(v.sums.neg0)) * group.groups[0];
+#pragma unroll
+    for (int r = 0; r < 4; r++) p[r] = dot<false>(ints{}, group.high[r], x_high);
+    return first + (add_lanes(p) + minus_offset(v.sums.neg1)) * group.groups[1];
+  } else {
+#pragma unroll
+    for (int r = 0; r < 4; r++) p[r] = dot<false>(dot<false>(ints{}, group.low[r], x_low), group.high[r], x_high);
+    const ints sum = add_lanes(p);
+    return FourRows<F>::is_signed || F::offset != 0 ? sum + minus_offset(v.sums.neg) : sum;
+  }
+}
+
+// Adds a group of four rows to the sums of T tokens.
+template <class F, int T>
+INLINE void add_group_of_four(const GroupOfFour& group, const VecI8Dwords* x, uint32_t groups, floats acc[T]) {
 #pragma unroll
   for (int t = 0; t < T; t++) {
     const VecI8Dwords& v = x[t * groups];
-    const ints x_low = load(v.x), x_high = load(v.x + 4);
-    ints p[4];
-#pragma unroll
-    for (int r = 0; r < 4; r++) p[r] = dot<false>(dot<false>(ints{}, d.low[r], x_low), d.high[r], x_high);
-    ints sum = add_lanes(p);
-    if constexpr (FourRows<F>::is_signed || F::offset != 0) sum += broadcast(wasm_i32x4_dot_i16x8(v.sums.neg, offset));
-    floats value = to_floats(sum) * (scale * broadcast_floats(v.sums.scale));
-    if constexpr (F::family == blocks::Family::Minimum) value = value + minimum * broadcast_floats(v.sums.sum);
+    floats value = to_floats(dots_of_four<F>(group, v)) * (group.scale * broadcast_floats(v.sums.scale));
+    if constexpr (F::family == blocks::Family::Minimum) value = value + group.minimum * broadcast_floats(v.sums.sum);
     acc[t] = acc[t] + value;
   }
 }
@@ -47,9 +61,7 @@ SEPARATE void multiply_far_rows(const uint8_t* const start[4], uint32_t rows, co
     floats acc[T] = {};
     const VecI8Dwords* x = packed;
     for_each_unit_of_four<F>(at, cols, [&](const uint8_t* const* unit) INLINED {
-      FourRows<F>::load(unit, [&](const Dwords& d, floats scale, floats minimum) INLINED {
-        add_rows_group<F, T>(d, scale, minimum, x++, groups, acc);
-      });
+      FourRows<F>::load(unit, [&](const GroupOfFour& group) INLINED { add_group_of_four<F, T>(group, x++, groups, acc); });
     });
     for (int t = 0; t < T; t++) {
       for (int r = 0; r < 4; r++) to[r][t * out_stride + row] = sum_f32(lane_of(acc[t], r));
@@ -97,17 +109,18 @@ INLINE void matvec(const ProductArgs& args) {
 
 }  // namespace wide
 
-template <>
-INLINE void matvec<blocks::Q4_0, VecI8Dwords>(const ProductArgs& args) {
-  wide::matvec<blocks::Q4_0>(args);
-}
-template <>
-INLINE void matvec<blocks::Q8_0, VecI8Dwords>(const ProductArgs& args) {
-  wide::matvec<blocks::Q8_0>(args);
-}
-template <>
-INLINE void matvec<blocks::Q4_K, VecI8Dwords>(const ProductArgs& args) {
-  wide::matvec<blocks::Q4_K>(args);
-}
+#define FAR_ROWS(NAME)                                                  \
+  template <>                                                            \
+  INLINE void matvec<blocks::NAME, VecI8Dwords>(const ProductArgs& args) { \
+    wide::matvec<blocks::NAME>(args);                                    \
+  }
+FAR_ROWS(Q4_0)
+FAR_ROWS(Q8_0)
+FAR_ROWS(Q4_K)
+FAR_ROWS(Q5_K)
+FAR_ROWS(Q6_K)
+FAR_ROWS(Q4_0_R)
+FAR_ROWS(Q4_K_R)
+#undef FAR_ROWS
 
 #endif

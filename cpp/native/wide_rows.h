@@ -41,12 +41,27 @@ constexpr int lane_at(int i) { return i / 8; }
 constexpr int block_at(int i) { return i % 8 / 2; }
 constexpr int half_at(int i) { return i % 2; }
 
-// Of four rows, dwords 0..3 of a group's four blocks, and dwords 4..7.
-struct Dwords {
+// A group of four rows. Of each row, dwords 0..3 of the four blocks, and dwords 4..7; in lane r what row r's blocks are
+// multiplied by, what is added, and where each 16 values have a scale, those of the first and second 16.
+struct GroupOfFour {
   ints low[4], high[4];
+  floats scale, minimum;
+  ints groups[2];
 };
 
-// Four rows of format F: load(at, use) calls use(dwords, scale, minimum) for each group of the unit that begins at at[r].
+// 16 bytes at p[r] + offset in lane r.
+INLINE __m512i in_lanes(const uint8_t* const p[4], uint32_t offset) {
+  __m512i v = _mm512_castsi128_si512((__m128i)wasm_v128_load(p[0] + offset));
+  v = _mm512_inserti32x4(v, (__m128i)wasm_v128_load(p[1] + offset), 1);
+  v = _mm512_inserti32x4(v, (__m128i)wasm_v128_load(p[2] + offset), 2);
+  return _mm512_inserti32x4(v, (__m128i)wasm_v128_load(p[3] + offset), 3);
+}
+
+// A nibble of each byte.
+INLINE ints low_nibbles(ints v) { return v & (ints)_mm512_set1_epi8(15); }
+INLINE ints high_nibbles(ints v) { return (ints)_mm512_srli_epi16((__m512i)v, 4) & (ints)_mm512_set1_epi8(15); }
+
+// Four rows of format F: load(at, use) calls use(group) for each group of the unit that begins at at[r].
 template <class F>
 struct FourRows {
   static constexpr bool there = false;
@@ -66,19 +81,19 @@ struct FourRows<blocks::Q4_0> {
 
   template <class Use>
   INLINE static void load(const uint8_t* const at[4], Use use) {
-    Dwords d;
-    const ints nibble = (ints)_mm512_set1_epi8(15);
+    GroupOfFour group;
     __m512i halves = _mm512_setzero_si512();
 #pragma unroll
     for (int r = 0; r < 4; r++) {
       const __m512i first = (__m512i)wide::load(at[r]), last = (__m512i)wide::load(at[r] + 8);
       const __m512i both = _mm512_permutex2var_epi16(first, codes.get(), last);
-      d.low[r] = (ints)both & nibble;
-      d.high[r] = (ints)_mm512_srli_epi16(both, 4) & nibble;
+      group.low[r] = low_nibbles((ints)both);
+      group.high[r] = high_nibbles((ints)both);
       // The upper words of lane r.
       halves = _mm512_mask_permutexvar_epi16(halves, 0xaau << (8 * r), scales.get(), first);
     }
-    use(d, half_to_float((ints)halves), floats{});
+    group.scale = half_to_float((ints)halves);
+    use(group);
   }
 };
 
@@ -94,7 +109,7 @@ struct FourRows<blocks::Q8_0> {
 
   template <class Use>
   INLINE static void load(const uint8_t* const at[4], Use use) {
-    Dwords d;
+    GroupOfFour group;
     const ints turn = (ints)_mm512_set1_epi8(-128);
     __m512i halves = _mm512_setzero_si512();
 #pragma unroll
@@ -102,32 +117,47 @@ struct FourRows<blocks::Q8_0> {
       const uint8_t* p = at[r];
       const __m512i a = (__m512i)wide::load(p), b = (__m512i)wide::load(p + 64);
       const __m512i c = (__m512i)wide::load(p + 8), e = (__m512i)wide::load(p + 72);
-      d.low[r] = (ints)_mm512_permutex2var_epi16(a, low.get(), b) ^ turn;
-      d.high[r] = (ints)_mm512_permutex2var_epi16(c, high.get(), e) ^ turn;
+      group.low[r] = (ints)_mm512_permutex2var_epi16(a, low.get(), b) ^ turn;
+      group.high[r] = (ints)_mm512_permutex2var_epi16(c, high.get(), e) ^ turn;
       halves = _mm512_or_si512(halves, _mm512_maskz_permutex2var_epi16(0xaau << (8 * r), a, scales.get(), b));
     }
-    use(d, half_to_float((ints)halves), floats{});
+    group.scale = half_to_float((ints)halves);
+    use(group);
   }
 };
 
-// Super-blocks: the header of a row, its scales and the two halves' offsets, stands in a lane.
+// Of rows that are repacked, each vector of a group has dword k in the low nibbles of lane k, and dword k + 4 in the high ones.
 template <>
-struct FourRows<blocks::Q4_K> {
+struct FourRows<blocks::Q4_0_R> {
   static constexpr bool there = true;
   static constexpr bool is_signed = false;
 
   template <class Use>
   INLINE static void load(const uint8_t* const at[4], Use use) {
-    __m512i header = _mm512_castsi128_si512((__m128i)wasm_v128_load(at[0]));
-    header = _mm512_inserti32x4(header, (__m128i)wasm_v128_load(at[1]), 1);
-    header = _mm512_inserti32x4(header, (__m128i)wasm_v128_load(at[2]), 2);
-    header = _mm512_inserti32x4(header, (__m128i)wasm_v128_load(at[3]), 3);
+    GroupOfFour group;
+#pragma unroll
+    for (int r = 0; r < 4; r++) {
+      const ints both = wide::load(at[r] + 8);
+      group.low[r] = low_nibbles(both);
+      group.high[r] = high_nibbles(both);
+    }
+    const __m512i halves = _mm512_broadcast_i32x4(
+        _mm_setr_epi8(-128, -128, 0, 1, -128, -128, 2, 3, -128, -128, 4, 5, -128, -128, 6, 7));
+    group.scale = half_to_float((ints)_mm512_shuffle_epi8(in_lanes(at, 0), halves));
+    use(group);
+  }
+};
+
+// The headers of four super-blocks of Q4_K or Q5_K: what both halves are multiplied by, and what is added.
+struct HeadersOfFour {
+  floats scale[2], minimum[2];
+
+  INLINE explicit HeadersOfFour(const uint8_t* const at[4]) {
+    const __m512i header = in_lanes(at, 0);
     // Bytes b .. b + 3 of a lane, one in each dword.
     const auto spread = [&](int b) {
-      return (ints)_mm512_shuffle_epi8(header, _mm512_add_epi8(_mm512_broadcast_i32x4(_mm_setr_epi8(
-                                                   0, -128, -128, -128, 1, -128, -128, -128, 2, -128, -128, -128, 3, -128,
-                                                   -128, -128)),
-                                               _mm512_set1_epi32(b)));
+      const __m128i first = _mm_setr_epi8(0, -128, -128, -128, 1, -128, -128, -128, 2, -128, -128, -128, 3, -128, -128, -128);
+      return (ints)_mm512_shuffle_epi8(header, _mm512_add_epi8(_mm512_broadcast_i32x4(first), _mm512_set1_epi32(b)));
     };
     const auto upper = [&](int b) {  // Bytes b and b + 1, the upper half of each dword.
       const int word = 0x80 | 0x80 << 8 | b << 16 | (b + 1) << 24;
@@ -140,28 +170,147 @@ struct FourRows<blocks::Q4_K> {
     const ints minimums[2] = {second & six, right(third, 4) | (right(second, 2) & top)};
     const floats d = half_to_float(upper(0)), dmin = half_to_float(upper(2));
     const floats less = (floats)((ints)dmin ^ (ints)_mm512_set1_epi32(INT32_MIN));
-    const ints nibble = (ints)_mm512_set1_epi8(15);
-#pragma unroll
     for (int half = 0; half < 2; half++) {
-      Dwords dwords;
-#pragma unroll
-      for (int r = 0; r < 4; r++) {
-        // Blocks 0 and 2 in the low nibbles, 1 and 3 in the high ones.
-        const ints both = wide::load(at[r] + 16 + 64 * half);
-        const __m512i even = (__m512i)(both & nibble), odd = (__m512i)((ints)_mm512_srli_epi16((__m512i)both, 4) & nibble);
-        dwords.low[r] = (ints)_mm512_permutex2var_epi32(even, low_index(), odd);
-        dwords.high[r] = (ints)_mm512_permutex2var_epi32(even, high_index(), odd);
-      }
-      use(dwords, d * to_floats(scales[half]), less * to_floats(minimums[half]));
+      scale[half] = d * to_floats(scales[half]);
+      minimum[half] = less * to_floats(minimums[half]);
     }
   }
+};
 
- private:
-  INLINE static __m512i low_index() {
-    return _mm512_setr_epi32(0, 16, 8, 24, 1, 17, 9, 25, 2, 18, 10, 26, 3, 19, 11, 27);
+// Two vectors, each half of which has the eight dwords of a block: places, of the 32 dwords of both, where blocks 1 to 3 begin.
+struct PairsOfBlocks {
+  __m512i low, high;
+  INLINE PairsOfBlocks(int block1, int block2, int block3)
+      : low(_mm512_add_epi32(_mm512_broadcast_i32x4(_mm_setr_epi32(0, block1, block2, block3)),
+                             _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3))),
+        high(_mm512_add_epi32(low, _mm512_set1_epi32(4))) {}
+  INLINE void put(GroupOfFour& group, int r, ints first, ints second) const {
+    group.low[r] = (ints)_mm512_permutex2var_epi32((__m512i)first, low, (__m512i)second);
+    group.high[r] = (ints)_mm512_permutex2var_epi32((__m512i)first, high, (__m512i)second);
   }
-  INLINE static __m512i high_index() {
-    return _mm512_setr_epi32(4, 20, 12, 28, 5, 21, 13, 29, 6, 22, 14, 30, 7, 23, 15, 31);
+};
+
+// 32 bytes' low nibbles are block 0 and their high ones block 1, the next 32 bytes' blocks 2 and 3.
+INLINE PairsOfBlocks even_and_odd() { return PairsOfBlocks(16, 8, 24); }
+// 32 bytes' low nibbles are block 0 and their high ones block 2, the next 32 bytes' blocks 1 and 3.
+INLINE PairsOfBlocks low_and_high() { return PairsOfBlocks(8, 16, 24); }
+
+template <>
+struct FourRows<blocks::Q4_K> {
+  static constexpr bool there = true;
+  static constexpr bool is_signed = false;
+
+  template <class Use>
+  INLINE static void load(const uint8_t* const at[4], Use use) {
+    const HeadersOfFour headers(at);
+    const PairsOfBlocks blocks = even_and_odd();
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+      GroupOfFour group;
+#pragma unroll
+      for (int r = 0; r < 4; r++) {
+        const ints both = wide::load(at[r] + 16 + 64 * half);
+        blocks.put(group, r, low_nibbles(both), high_nibbles(both));
+      }
+      group.scale = headers.scale[half];
+      group.minimum = headers.minimum[half];
+      use(group);
+    }
+  }
+};
+
+template <>
+struct FourRows<blocks::Q4_K_R> {
+  static constexpr bool there = true;
+  static constexpr bool is_signed = false;
+
+  template <class Use>
+  INLINE static void load(const uint8_t* const at[4], Use use) {
+    const HeadersOfFour headers(at);
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+      GroupOfFour group;
+#pragma unroll
+      for (int r = 0; r < 4; r++) {
+        const ints both = wide::load(at[r] + 16 + 64 * half);
+        group.low[r] = low_nibbles(both);
+        group.high[r] = high_nibbles(both);
+      }
+      group.scale = headers.scale[half];
+      group.minimum = headers.minimum[half];
+      use(group);
+    }
+  }
+};
+
+// Bits of a byte where they are wanted, for each half of a vector: turned left by so many, then masked.
+INLINE ints turned(__m512i v, int first, int second, int mask) {
+  const __m512i by = _mm512_setr_epi64(first, first, first, first, second, second, second, second);
+  return (ints)_mm512_rolv_epi64(v, by) & (ints)_mm512_set1_epi8(static_cast<char>(mask));
+}
+
+template <>
+struct FourRows<blocks::Q5_K> {
+  static constexpr bool there = true;
+  static constexpr bool is_signed = false;
+
+  template <class Use>
+  INLINE static void load(const uint8_t* const at[4], Use use) {
+    const HeadersOfFour headers(at);
+    const PairsOfBlocks blocks = even_and_odd();
+    __m512i bits[4];
+    for (int r = 0; r < 4; r++) {
+      bits[r] = _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at[r] + 16)));
+    }
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+      GroupOfFour group;
+#pragma unroll
+      for (int r = 0; r < 4; r++) {
+        // Bit b of a byte becomes bit 4: of blocks 0 and 2 of the half, 1 and 3.
+        const ints both = wide::load(at[r] + 48 + 64 * half);
+        const ints even = turned(bits[r], (68 - 4 * half) % 64, (66 - 4 * half) % 64, 16);
+        const ints odd = turned(bits[r], (67 - 4 * half) % 64, (65 - 4 * half) % 64, 16);
+        blocks.put(group, r, low_nibbles(both) | even, high_nibbles(both) | odd);
+      }
+      group.scale = headers.scale[half];
+      group.minimum = headers.minimum[half];
+      use(group);
+    }
+  }
+};
+
+template <>
+struct FourRows<blocks::Q6_K> {
+  static constexpr bool there = true;
+  static constexpr bool is_signed = false;
+
+  template <class Use>
+  INLINE static void load(const uint8_t* const at[4], Use use) {
+    const PairsOfBlocks blocks = low_and_high();
+    const __m512i scales = in_lanes(at, offsetof(BlockQ6_K, scales));
+    // The last two bytes.
+    const __m512i halves = in_lanes(at, sizeof(BlockQ6_K) - 16);
+    const floats d = half_to_float((ints)_mm512_shuffle_epi8(halves, _mm512_set1_epi32(0x0f0e8080)));
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+      GroupOfFour group;
+#pragma unroll
+      for (int r = 0; r < 4; r++) {
+        const ints both = wide::load(at[r] + 64 * half);
+        const __m512i bits = _mm512_broadcast_i64x4(
+            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at[r] + offsetof(BlockQ6_K, high) + 32 * half)));
+        blocks.put(group, r, low_nibbles(both) | turned(bits, 4, 2, 48), high_nibbles(both) | turned(bits, 0, 62, 48));
+      }
+      group.scale = d;
+      for (int i = 0; i < 2; i++) {
+        // Byte 8 half + 2 b + i, signed, in dword b.
+        const __m128i first = _mm_setr_epi8(-128, -128, -128, 0, -128, -128, -128, 2, -128, -128, -128, 4, -128, -128, -128, 6);
+        const __m512i index = _mm512_add_epi8(_mm512_broadcast_i32x4(first), _mm512_set1_epi32((8 * half + i) << 24));
+        group.groups[i] = (ints)_mm512_srai_epi32(_mm512_shuffle_epi8(scales, index), 24);
+      }
+      use(group);
+    }
   }
 };
 
