@@ -7,6 +7,8 @@
 //   MODEL           for formats and caches: files, folders, folders of them; models/demo where none is named
 //   --text FILE     for formats and caches: the text whose perplexity is found (the demo model's)
 //   --no-facts      for formats: of models other than the demo, which are not asked about condiments
+//   --llama-bench "NAME=COMMAND …"  for devices: a llama-bench that you have built, of llama.cpp or of what came from it, and
+//                   what it is called; again for another
 //   --quick         seconds on tiny models: shows that everything runs, the figures mean nothing
 //   --threads N     threads of the team (as many as cores)
 //   --runtime CMD   runs the models in another runtime: --runtime "deno run -A"
@@ -45,13 +47,14 @@ import { peers } from "./parts/peers.ts";
 import { sharing } from "./parts/sharing.ts";
 import { threads } from "./parts/threads.ts";
 import { whole } from "./parts/whole.ts";
+import { readLlamaBench } from "./peers/llama_bench.ts";
 import type { Report, Section } from "./report.ts";
 import { measureKernels } from "./roofs.ts";
 import { removeModels } from "./synth.ts";
 
 const parts: readonly Part[] = [kernels, model, peers, batches, sharing, assisted, threads, load, length, eager];
 
-const { values: options, positionals } = readArguments();
+const { values: options, positionals, llama_bench } = readArguments();
 const known = [...parts, devices, whole, limits, weightFormats, caches, firstRun, files];
 const isPart = (name: string) => known.some((part) => part.name === name);
 const models = positionals.filter((name) => !isPart(name) && existsSync(name));
@@ -86,7 +89,7 @@ if (options.compare) {
 
 function readArguments() {
   try {
-    return parseArgs({
+    const read = parseArgs({
       allowPositionals: true,
       options: {
         quick: { type: "boolean", default: false },
@@ -95,10 +98,12 @@ function readArguments() {
         compare: { type: "string" },
         out: { type: "string" },
         text: { type: "string" },
+        "llama-bench": { type: "string", multiple: true, default: [] },
         "no-facts": { type: "boolean", default: false },
         clean: { type: "boolean", default: false },
       },
     });
+    return { ...read, llama_bench: read.values["llama-bench"].map(readLlamaBench) };
   } catch (error) {
     console.error(`bench: ${(error as Error).message}`);
     process.exit(2);
@@ -121,6 +126,7 @@ async function measureRoofs(): Promise<Context> {
     models: models.length ? models : [demo],
     text: options.text,
     facts: !options["no-facts"],
+    llama_bench,
     runtime: options.runtime?.split(" ") ?? ownRuntime,
     rates: { one: rates[0], all: rates.at(-1)! },
     log,

@@ -7,6 +7,7 @@ import type { FileType } from "../src/quant/mixes.ts";
 import { demo } from "../tests/fixtures.ts";
 import { measureModel } from "./child.ts";
 import type { Measurement, Task } from "./measure.ts";
+import type { LlamaBench } from "./peers/llama_bench.ts";
 import type { Fact } from "./quality.ts";
 import type { Section } from "./report.ts";
 import type { Rates } from "./roofs.ts";
@@ -33,6 +34,8 @@ export interface Context {
   readonly facts: boolean;
   /** The roofs and kernels for 1 thread and for `threads`, measured at the beginning of this run. */
   readonly rates: { readonly one: Rates; readonly all: Rates };
+  /** Builds of llama.cpp's `llama-bench` that were named. */
+  readonly llama_bench: readonly LlamaBench[];
   /** Says on standard error what is being done. */
   log(line: string): void;
 }

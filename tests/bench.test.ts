@@ -52,7 +52,16 @@ test("a quick run reports on every part, and is compared with itself", () => {
 test("parts that run when named delete their files", () => {
   const folder = mkdtempSync(join(tmpdir(), "tramontane-bench-"));
   try {
-    const { status, stderr } = bench("whole", "limits", "files", "devices", "--quick", "--out", folder);
+    // A llama-bench that says 7 tokens a second of whatever it is asked.
+    const peer = join(folder, "llama-bench.mjs");
+    writeFileSync(
+      peer,
+      `const of = (name) => process.argv[process.argv.indexOf(name) + 1];
+      const row = (n_prompt, n_gen) => ({ n_prompt, n_gen, avg_ts: of("-own") === "x" ? 7 : 0 });
+      console.log(JSON.stringify([...of("-p").split(",").map((p) => row(+p, 0)), row(0, +of("-n"))]));`,
+    );
+    const named_peer = ["--llama-bench", `peer=${process.execPath} ${peer} -own x`];
+    const { status, stderr } = bench("whole", "limits", "files", "devices", "--quick", ...named_peer, "--out", folder);
     assert.is(status, 0, stderr);
     const report: Report = JSON.parse(readFileSync(join(folder, "report.json"), "utf8"));
     assert.equal(
@@ -71,6 +80,8 @@ test("parts that run when named delete their files", () => {
         figures(report).some((figure) => figure.name === name),
         name,
       );
+    const of_peer = figures(report).filter(({ name }) => name.startsWith("tiny Q8_0 peer"));
+    assert.ok(of_peer.length >= 3 && of_peer.every(({ value }) => value === 7));
     for (const name of ["tiny-Q4_0.gguf", "tiny-Q3_K.gguf", "tiny-as-Q8_0.gguf"])
       assert.not.ok(existsSync(join(root, "bench", "cache", name)), name);
   } finally {
@@ -125,6 +136,15 @@ test("synthetic models give ordinary logits, and every expert its share", async 
     }
     await model.dispose();
   }
+});
+
+test("a peer that has no command is refused, one that fails ends the run with what it said", () => {
+  const { status, stderr } = bench("devices", "--quick", "--llama-bench", "peer=");
+  assert.is(status, 2);
+  assert.match(stderr, /--llama-bench: expected NAME=COMMAND, found "peer="/);
+  const failing = bench("devices", "--quick", "--llama-bench", `peer=${process.execPath} -e process.exit(3) --`);
+  assert.is.not(failing.status, 0);
+  assert.match(failing.stderr, /peer ended with 3/);
 });
 
 test("an unknown part is refused", () => {
