@@ -1,8 +1,8 @@
 // npm run build:native: cpp/ for this machine's own vector units → native/<system>-<arch>.so, by the C++ compiler that CXX
 // names, else Clang or GCC. Once for each level of vector units (cpp/native/library.cpp chooses when it is loaded).
-import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import os, { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -54,57 +54,102 @@ const candidates = process.env.CXX ? [process.env.CXX] : ["clang++", "clang++-19
 export const compilerFor = () =>
   candidates.find((name) => spawnSync(name, ["--version"], { stdio: "ignore" }).status === 0);
 
-/** Calls `work` with what runs the compiler, each level's name and flags, and a folder for what it leaves. */
-function withCompiler(work) {
+/** Calls `work` with what runs the compiler, each level's name and flags, a folder for what it leaves, and its name. */
+async function withCompiler(work) {
   const cxx = compilerFor();
   if (!cxx) throw new Error(`native kernels need a C++ compiler, tried ${candidates.join(", ")}`);
   const levels = Object.entries(LEVELS[process.arch] ?? {});
   if (levels.length === 0) throw new Error(`there are no native kernels for ${process.arch}`);
   const scratch = mkdtempSync(join(tmpdir(), "tramontane-native-"));
   try {
-    return work((args) => run(cxx, args), levels, scratch);
+    return await work((args) => run(cxx, args), levels, scratch, cxx);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
 }
 
-function run(command, args) {
-  const { status, signal, error } = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2] });
-  if (status !== 0)
-    throw new Error(`${command} ${args.join(" ")}: ${error?.message ?? signal ?? `exit status ${status}`}`);
+/** @returns what it has printed */
+async function run(command, args) {
+  const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", 2] });
+  let output = "";
+  child.stdout.setEncoding("utf8").on("data", (text) => (output += text));
+  const ended = await new Promise((resolve) => {
+    child.on("error", ({ message }) => resolve(message));
+    child.on("close", (code, signal) => resolve(signal ?? (code === 0 ? undefined : `exit status ${code}`)));
+  });
+  if (ended) throw new Error(`${command} ${args.join(" ")}: ${ended}`);
+  return output;
+}
+
+/** As many at once as there are cores, in order. @throws the first failure, when all that were begun have ended */
+async function inParallel(list, work) {
+  const left = [...list];
+  const failures = [];
+  const worker = async () => {
+    for (let item = left.shift(); item !== undefined && failures.length === 0; item = left.shift())
+      await work(item).catch((error) => failures.push(error));
+  };
+  await Promise.all(Array.from({ length: os.availableParallelism() }, worker));
+  if (failures.length > 0) throw failures[0];
 }
 
 /** @returns the library's path */
 export const buildNative = (out = join(root, "native", `${process.platform}-${process.arch}.so`)) =>
-  withCompiler((compile, levels, scratch) => {
+  withCompiler(async (compile, levels, scratch) => {
     const object = (name) => join(scratch, `${name}.o`);
-    for (const [level, own] of levels)
-      compile([...FLAGS, ...own, `-DLEVEL=${level}`, "-c", "cpp/native/level.cpp", "-o", object(level)]);
-    compile([...FLAGS, `-DSOURCES=${nativeSources()}u`, "-c", "cpp/native/library.cpp", "-o", object("library")]);
+    const sources = levels.map(([level, own]) => [level, ...own, `-DLEVEL=${level}`, "-c", "cpp/native/level.cpp"]);
+    sources.push(["library", `-DSOURCES=${nativeSources()}u`, "-c", "cpp/native/library.cpp"]);
+    await inParallel(sources, ([name, ...args]) => compile([...FLAGS, ...args, "-o", object(name)]));
     mkdirSync(dirname(out), { recursive: true });
-    compile(["-shared", ...levels.map(([level]) => object(level)), object("library"), "-o", out]);
+    await compile(["-shared", ...sources.map(([name]) => object(name)), "-o", out]);
     return out;
   });
 
-/** Runs the kernels of every level that this processor has under sanitizers. */
+/** Another machine, emulated: by Debian's qemu-user, libstdc++-12-dev-arm64-cross and binutils-aarch64-linux-gnu, and Clang. */
+const EMULATED = { level: "neon", arch: "arm64", target: "aarch64-linux-gnu", emulator: "qemu-aarch64" };
+const emulates = (cxx) =>
+  process.arch !== EMULATED.arch &&
+  cxx.includes("clang") &&
+  existsSync(`/usr/${EMULATED.target}/include`) &&
+  spawnSync(EMULATED.emulator, ["--version"], { stdio: "ignore" }).status === 0;
+
+/**
+ * Runs the kernels of every level that this processor has under sanitizers, and those of NEON in an emulator: all compute the
+ * same.
+ */
 const sanitize = () =>
-  withCompiler((compile, levels, scratch) => {
-    const flags = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+  withCompiler(async (compile, levels, scratch, cxx) => {
+    const sanitizers = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
     const features = process.platform === "linux" ? readFileSync("/proc/cpuinfo", "utf8") : "";
-    for (const [level, own] of levels) {
-      if (!features.includes(NEEDED[level])) continue;
+    const runs = levels
+      .filter(([level]) => features.includes(NEEDED[level]))
+      .map(([level, own]) => ({ level, flags: [...own, ...sanitizers], command: [] }));
+    const { level, arch, target, emulator } = EMULATED;
+    if (emulates(cxx))
+      runs.push({ level, flags: [...LEVELS[arch][level], `--target=${target}`, "-static"], command: [emulator] });
+    const digests = new Map();
+    // The slowest to compile first.
+    await inParallel(runs.reverse(), async ({ level, flags, command }) => {
       const program = join(scratch, level);
-      compile([...FLAGS, ...own, ...flags, `-DLEVEL=${level}`, "cpp/native/sanitize.cpp", "-o", program]);
-      run(program, []);
+      await compile([...FLAGS, ...flags, `-DLEVEL=${level}`, "cpp/native/sanitize.cpp", "-o", program]);
+      const [first, ...rest] = [...command, program];
+      digests.set(level, await run(first, rest));
+    });
+    const lines = [...digests].map(([level, text]) => [level, text.trimEnd().split("\n")]);
+    const [[name, expected], ...others] = lines;
+    for (const [level, found] of others) {
+      const differs = expected.findIndex((line, i) => line !== found[i]);
+      if (differs >= 0) throw new Error(`${level} computes ${found[differs]}, ${name} ${expected[differs]}`);
     }
+    console.error(`${expected.length} kernels compute the same in ${lines.map(([level]) => level).join(", ")}`);
   });
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    if (process.argv[2] === "sanitize") sanitize();
+    if (process.argv[2] === "sanitize") await sanitize();
     else {
       writeNativeSources();
-      console.error(buildNative());
+      console.error(await buildNative());
     }
   } catch (error) {
     console.error(error.message);

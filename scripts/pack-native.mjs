@@ -10,7 +10,7 @@ import { buildNative } from "./native.mjs";
 import { pack } from "./packages/running.mjs";
 
 /** @returns the tarball's path */
-export function packNative(destination = join(root, "native")) {
+export async function packNative(destination = join(root, "native")) {
   const machine = `${process.platform}-${process.arch}`;
   const { version, license, author } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   const folder = mkdtempSync(join(tmpdir(), "tramontane-pack-"));
@@ -29,7 +29,7 @@ export function packNative(destination = join(root, "native")) {
     writeFileSync(join(folder, "package.json"), `${JSON.stringify(description, null, 2)}\n`);
     copyFileSync(join(root, "packages", "native", "README.md"), join(folder, "README.md"));
     copyFileSync(join(root, "LICENSE"), join(folder, "LICENSE"));
-    buildNative(join(folder, "kernels.so"));
+    await buildNative(join(folder, "kernels.so"));
     mkdirSync(destination, { recursive: true });
     return join(destination, pack(folder, destination).filename);
   } finally {
@@ -37,4 +37,4 @@ export function packNative(destination = join(root, "native")) {
   }
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) console.log(packNative(process.argv[2]));
+if (import.meta.url === pathToFileURL(process.argv[1]).href) console.log(await packNative(process.argv[2]));

@@ -250,20 +250,23 @@ check("without koffi Node reads, and says so", () => {
   must(/koffi/.test(remark), `expected a reason that names koffi, found ${remark}`);
 });
 
-check("beside the package of native kernels they compute, and say so; without --allow-ffi Deno does without", () => {
-  if (!compilerFor()) return "not checked: there is no C++ compiler";
-  const folder = project("native", { "main.mjs": esm() });
-  npm(folder, "install", packNative(scratch));
-  const computes = (device, command) => {
-    const told = JSON.parse(run(folder, [...command, "main.mjs", model]));
-    must(told.text === fact.reference && told.device === device, `${command[0]}: found ${JSON.stringify(told)}`);
-  };
-  const there = ["node 20", "node newest", "deno", "bun"].filter((name) => runtimes[name].command);
-  for (const name of there) computes("native", runtimes[name].command);
-  if (there.includes("deno"))
-    computes("wasm", [runtimes.deno.command[0], "run", "--allow-read", "--allow-env", "--allow-sys"]);
-  return there.join(", ");
-});
+await check(
+  "beside the package of native kernels they compute, and say so; without --allow-ffi Deno does without",
+  async () => {
+    if (!compilerFor()) return "not checked: there is no C++ compiler";
+    const folder = project("native", { "main.mjs": esm() });
+    npm(folder, "install", await packNative(scratch));
+    const computes = (device, command) => {
+      const told = JSON.parse(run(folder, [...command, "main.mjs", model]));
+      must(told.text === fact.reference && told.device === device, `${command[0]}: found ${JSON.stringify(told)}`);
+    };
+    const there = ["node 20", "node newest", "deno", "bun"].filter((name) => runtimes[name].command);
+    for (const name of there) computes("native", runtimes[name].command);
+    if (there.includes("deno"))
+      computes("wasm", [runtimes.deno.command[0], "run", "--allow-read", "--allow-env", "--allow-sys"]);
+    return there.join(", ");
+  },
+);
 
 checkTypes({ check, run, must, project, tool, root });
 

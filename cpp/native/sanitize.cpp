@@ -1,5 +1,6 @@
-// A program that runs the kernels of one level on blocks of memory of just the sizes that kernels.h says, to be compiled with
-// AddressSanitizer and UndefinedBehaviorSanitizer: what is read or written beyond them ends it. npm run test:native.
+// A program that runs the kernels of one level on blocks of memory of just the sizes that kernels.h says, and prints a digest of
+// what each has written. Compiled with AddressSanitizer and UndefinedBehaviorSanitizer, what is read or written beyond them
+// ends it; digests of all levels are the same. npm run test:native.
 #include <sanitizer/asan_interface.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,10 +25,11 @@ struct Block {
         room((16 + whole + 31) / 32 * 32),
         start(static_cast<char*>(aligned_alloc(32, room))),
         at(reinterpret_cast<T*>(start + 16)) {
-    __asan_poison_memory_region(start + 16 + whole, room - 16 - whole);
+    memset(start, 0, 16 + whole);
+    ASAN_POISON_MEMORY_REGION(start + 16 + whole, room - 16 - whole);
   }
   ~Block() {
-    __asan_unpoison_memory_region(start, room);
+    ASAN_UNPOISON_MEMORY_REGION(start, room);
     free(start);
   }
   Block(const Block&) = delete;
@@ -37,6 +39,24 @@ void fill_floats(float* p, uint64_t count) {
   for (uint64_t i = 0; i < count; i++) p[i] = static_cast<float>(static_cast<int32_t>(random_word()) >> 8) * 0x1p-20f;
 }
 
+// FNV-1a over the bits of floats, of which all NaN count as one.
+struct Digest {
+  uint64_t hash = 0xcbf29ce484222325;
+  void add(const float* p, uint64_t count) {
+    for (uint64_t i = 0; i < count; i++) {
+      uint32_t bits;
+      memcpy(&bits, p + i, sizeof bits);
+      hash = (hash ^ (p[i] == p[i] ? bits : 0x7fc00000)) * 0x100000001b3;
+    }
+  }
+  template <class... Values>
+  void print(const char* name, Values... values) const {
+    printf("%s", name);
+    (printf(" %u", values), ...);
+    printf(" %016llx\n", static_cast<unsigned long long>(hash));
+  }
+};
+
 // Random bytes: scales may be anything, NaN too.
 void fill_bytes(uint8_t* p, uint64_t count) {
   for (uint64_t i = 0; i < count; i++) p[i] = static_cast<uint8_t>(random_word() >> 24);
@@ -44,6 +64,7 @@ void fill_bytes(uint8_t* p, uint64_t count) {
 
 void products(uint32_t format, uint32_t grain) {
   const entries::FormatKernels& f = *entries::kernels_of(format);
+  Digest digest;
   for (uint32_t cols : {grain, 3 * grain, 2560u}) {
     for (uint32_t rows : {1u, 7u, 18u}) {
       for (uint32_t tokens : {1u, 2u, 3u, 5u}) {
@@ -57,18 +78,22 @@ void products(uint32_t format, uint32_t grain) {
           const PackArgs args = {kind, x.at, cols, tokens, packed.at, cols, 0, cols, 0, tokens, 0, nullptr};
           pack(&args);
           const uint32_t stride = (rows + 3) / 4 * 4;
-          Block<float> out(entries::extent(tiles ? entries::whole_tiles(tokens) : tokens, stride, rows));
+          const uint64_t count = entries::extent(tiles ? entries::whole_tiles(tokens) : tokens, stride, rows);
+          Block<float> out(count);
           Block<uint8_t> scratch(tiles ? matmul_scratch(cols) : 0);
           for (uint32_t ahead : {0u, 1u}) {
             const ProductArgs product = {w.at, packed.at, out.at, cols, rows, tokens, stride, scratch.at, ahead, ahead};
             (tiles ? f.matmul : f.matvec)(&product);
+            digest.add(out.at, count);
           }
         }
         Block<float> values(cols);
         f.dequantize(w.at, values.at, cols);
+        digest.add(values.at, cols);
       }
     }
   }
+  digest.print("products", format);
 }
 
 void attend(uint32_t type, uint32_t head_dim, uint32_t group, uint32_t window) {
@@ -86,12 +111,17 @@ void attend(uint32_t type, uint32_t head_dim, uint32_t group, uint32_t window) {
   const AttentionArgs args = {q.at, k.at, v.at, table.at, rotated.at, out.at, cache.at, cache.at + half, pages.at, 2 * half, 0,
                               nullptr, group * head_dim, head_dim, group, head_dim, head_dim % 2 == 0, first, 0, rows, window,
                               type, 0.125f, scratch.at, matrix.at};
+  Digest digest;
   attention_store(&args);
   attention(&args);
+  digest.add(out.at, queries);
   attention_eager(&args);
+  digest.add(out.at, queries);
+  digest.print("attention", type, head_dim, group, window);
 }
 
 void others() {
+  Digest digest;
   for (uint32_t cols : {1u, 7u, 64u, 129u}) {
     Block<float> x(3 * cols), y(3 * cols), weight(cols), gate(5 * cols), logits(5), shares(2);
     for (float* p : {x.at, y.at}) fill_floats(p, 3 * cols);
@@ -106,10 +136,16 @@ void others() {
     for (uint32_t t = 0; t < 3; t++) index.at[t] = 2 - t;
     const AddRowsArgs add = {y.at, cols, index.at, x.at, cols, nullptr, 3, cols};
     add_rows(&add);
+    digest.add(x.at, 3 * cols);
+    digest.add(y.at, 3 * cols);
+    digest.add(logits.at, 5);
+    digest.add(shares.at, 2);
     Block<float> frequencies(cols / 2), angles(cols / 2 * 2);
     rope_inv_freq(1e4, cols, frequencies.at);
     rope_table(77, frequencies.at, cols / 2, 1, angles.at);
+    digest.add(angles.at, cols / 2 * 2);
   }
+  digest.print("others");
 }
 
 }  // namespace LEVEL
@@ -125,5 +161,4 @@ int main() {
   LEVEL::attend(0, 7, 1, 0);
   LEVEL::attend(1, 20, 40, 0);
   LEVEL::others();
-  puts(NAME_OF(LEVEL));
 }
