@@ -101,7 +101,8 @@ export const buildNative = (out = join(root, "native", `${process.platform}-${pr
     sources.push(["library", `-DSOURCES=${nativeSources()}u`, "-c", "cpp/native/library.cpp"]);
     await inParallel(sources, ([name, ...args]) => compile([...FLAGS, ...args, "-o", object(name)]));
     mkdirSync(dirname(out), { recursive: true });
-    await compile(["-shared", ...sources.map(([name]) => object(name)), "-o", out]);
+    // Of no C library: memcpy and memset are those of the process, whether glibc's or musl's.
+    await compile(["-shared", "-nostdlib", ...sources.map(([name]) => object(name)), "-lgcc", "-o", out]);
     return out;
   });
 

@@ -214,7 +214,8 @@ const plain = project("plain", {
 const cli = join("node_modules", "tramontane", "dist", "src", "cli", "main.js");
 const maps = ["linux", "darwin"].includes(process.platform);
 
-for (const { name, version, command, skipped } of [...Object.values(runtimes), ...fetchMusl()]) {
+const musl = fetchMusl();
+for (const { name, version, command, skipped } of [...Object.values(runtimes), ...musl]) {
   if (!command) {
     console.log(`skip ${name}: ${skipped}`);
     continue;
@@ -260,11 +261,12 @@ await check(
       const told = JSON.parse(run(folder, [...command, "main.mjs", model]));
       must(told.text === fact.reference && told.device === device, `${command[0]}: found ${JSON.stringify(told)}`);
     };
-    const there = ["node 20", "node newest", "deno", "bun"].filter((name) => runtimes[name].command);
-    for (const name of there) computes("native", runtimes[name].command);
-    if (there.includes("deno"))
+    const some = ["node 20", "node newest", "deno", "bun"].map((name) => runtimes[name]);
+    const there = [...some, ...musl].filter(({ command }) => command);
+    for (const { command } of there) computes("native", command);
+    if (runtimes.deno.command)
       computes("wasm", [runtimes.deno.command[0], "run", "--allow-read", "--allow-env", "--allow-sys"]);
-    return there.join(", ");
+    return there.map(({ name }) => name).join(", ");
   },
 );
 

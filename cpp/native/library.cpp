@@ -62,7 +62,9 @@ static const Level* level_at(uint32_t index) {
 EXPORT uint32_t tramontane_level_name(uint32_t index, char* name) {
   const Level* level = level_at(index);
   if (!level) return 1;
-  strncpy(name, level->name, 16);
+  uint32_t i = 0;
+  for (; i < 15 && level->name[i]; i++) name[i] = level->name[i];
+  name[i] = 0;
   return 0;
 }
 // All calls after this one, of the whole process, go to a level. Returns 1 where there is none of this index.
