@@ -190,27 +190,27 @@ struct PairsOfBlocks {
   }
 };
 
-// 32 bytes' low nibbles are block 0 and their high ones block 1, the next 32 bytes' blocks 2 and 3.
-INLINE PairsOfBlocks even_and_odd() { return PairsOfBlocks(16, 8, 24); }
-// 32 bytes' low nibbles are block 0 and their high ones block 2, the next 32 bytes' blocks 1 and 3.
-INLINE PairsOfBlocks low_and_high() { return PairsOfBlocks(8, 16, 24); }
-
 template <>
 struct FourRows<blocks::Q4_K> {
   static constexpr bool there = true;
   static constexpr bool is_signed = false;
 
+  // Permutations of the bytes, which are then taken apart, are sooner done than those of two vectors of nibbles, which Q5_K and
+  // Q6_K have to add bits to (from the second cache 18.9 -> 23.4 GB/s, Zen 4).
   template <class Use>
   INLINE static void load(const uint8_t* const at[4], Use use) {
     const HeadersOfFour headers(at);
-    const PairsOfBlocks blocks = even_and_odd();
+    // Lane k: dword k of the first 32 bytes, whose low nibbles are block 0 and whose high ones block 1, twice; of the others twice.
+    const __m512i low = _mm512_setr_epi32(0, 0, 8, 8, 1, 1, 9, 9, 2, 2, 10, 10, 3, 3, 11, 11);
+    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(4)), shift = _mm512_set1_epi64(4ll << 32);
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       GroupOfFour group;
 #pragma unroll
       for (int r = 0; r < 4; r++) {
-        const ints both = wide::load(at[r] + 16 + 64 * half);
-        blocks.put(group, r, low_nibbles(both), high_nibbles(both));
+        const __m512i bytes = (__m512i)wide::load(at[r] + 16 + 64 * half);
+        group.low[r] = low_nibbles((ints)_mm512_srlv_epi32(_mm512_permutexvar_epi32(low, bytes), shift));
+        group.high[r] = low_nibbles((ints)_mm512_srlv_epi32(_mm512_permutexvar_epi32(high, bytes), shift));
       }
       group.scale = headers.scale[half];
       group.minimum = headers.minimum[half];
@@ -257,7 +257,8 @@ struct FourRows<blocks::Q5_K> {
   template <class Use>
   INLINE static void load(const uint8_t* const at[4], Use use) {
     const HeadersOfFour headers(at);
-    const PairsOfBlocks blocks = even_and_odd();
+    // 32 bytes are blocks 0 and 1, 32 blocks 2 and 3.
+    const PairsOfBlocks blocks(16, 8, 24);
     __m512i bits[4];
     for (int r = 0; r < 4; r++) {
       bits[r] = _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at[r] + 16)));
@@ -287,7 +288,8 @@ struct FourRows<blocks::Q6_K> {
 
   template <class Use>
   INLINE static void load(const uint8_t* const at[4], Use use) {
-    const PairsOfBlocks blocks = low_and_high();
+    // 32 bytes are blocks 0 and 2, 32 blocks 1 and 3.
+    const PairsOfBlocks blocks(8, 16, 24);
     const __m512i scales = in_lanes(at, offsetof(BlockQ6_K, scales));
     // The last two bytes.
     const __m512i halves = in_lanes(at, sizeof(BlockQ6_K) - 16);
