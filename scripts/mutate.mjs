@@ -46,8 +46,9 @@ function random(seed) {
   };
 }
 
-/** What only other runtimes and browsers run: npm run test:runtimes, test:web. */
-const ELSEWHERE = /^src\/(platform\/(deno|bun|browser\w*)\.ts|web\/(chat\/|(engine|persistence|tools)\.ts))/;
+/** What only native kernels, other runtimes and browsers run: tests where native/ is built, npm run test:runtimes, test:web. */
+const ELSEWHERE =
+  /^src\/(offload\/(library|native)\.ts|platform\/(deno|bun|browser\w*)\.ts|web\/(chat\/|(engine|persistence|tools)\.ts))/;
 
 const sources = ["src", "assembly"]
   .flatMap((folder) =>

@@ -42,6 +42,7 @@ test("what means nothing here is left out, and only with values that mean nothin
   refused({ gpuLayers: 10 }, "gpuLayers: did you mean device?");
   refused({ progressCallback() {} }, "progressCallback: did you mean progress_callback?");
   refused({ load_in_4bit: true }, "load_in_4bit: did you mean quantization_config?");
+  refused({ load_in_8bit: true }, "load_in_8bit: did you mean quantization_config?");
   refused({ ["__proto__\n"]: 1 }, String.raw`"__proto__\u{a}": did you mean profile?`);
 });
 

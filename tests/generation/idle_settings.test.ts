@@ -56,6 +56,8 @@ test("a program is told once", async () => {
   tokenizer.pad_token = tokenizer.eos_token;
   tokenizer("Hi", { max_length: 5, truncation: true });
   tokenizer("Hi", { max_length: 5, padding: "max_length" });
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.is(warnings.length, 2, "max_length has an effect with truncation, and with such padding");
   tokenizer("One two three four", { max_length: 3 });
   for (const _ of [1, 2]) tokenizer.apply_chat_template([{ role: "user", content: "Hi" }], options);
   await new Promise((resolve) => setImmediate(resolve));

@@ -89,6 +89,7 @@ test("what kv_bytes can never hold is refused before it begins, with the bytes",
   assert.match(long.message, /kv_bytes: a sequence of 150 tokens needs/);
   assert.is(model.info().cache_bytes, 0);
   assert.is((await model.generate({ input_ids: ids(100), max_new_tokens: 28 })).dims[1], 128);
+  assert.match((await failure(load({ kv_bytes: 0 }))).message, /^kv_bytes: expected an integer from 1 to/);
   assert.match((await failure(load({ kv_bytes: PAGE - 1 }))).message, /kv_bytes: a page of the cache/);
   assert.match((await failure(load({ kv_bytes: 2 ** 47 }))).message, /kv_bytes: .* are free/);
 });
@@ -158,20 +159,25 @@ test("a cache file is for the model that wrote it", async () => {
   });
 });
 
+/** A cache file with another header, and with other pages where some are given. */
+function withHeader(good: Buffer, change: (header: any) => void, pages?: Uint8Array): Buffer {
+  const length = good.readUInt32LE(8);
+  const header = JSON.parse(good.toString("utf8", 12, 12 + length));
+  change(header);
+  const json = Buffer.from(JSON.stringify(header));
+  const size = Buffer.alloc(4);
+  size.writeUInt32LE(json.length);
+  return Buffer.concat([good.subarray(0, 8), size, json, pages ?? good.subarray(12 + length)]);
+}
+
 test("a cache file whose header says what cannot be is refused", async () => {
   await withSavedCache(async ({ model, cache, path }) => {
     cache.dispose();
     const good = readFileSync(path);
     const length = good.readUInt32LE(8);
-    const header = JSON.parse(good.toString("utf8", 12, 12 + length));
     const pages = good.subarray(12 + length);
-    const refused = async (change: (header: any) => void, pattern: RegExp, rest: Uint8Array = pages) => {
-      const changed = structuredClone(header);
-      change(changed);
-      const json = Buffer.from(JSON.stringify(changed));
-      const size = Buffer.alloc(4);
-      size.writeUInt32LE(json.length);
-      writeFileSync(path, Buffer.concat([good.subarray(0, 8), size, json, rest]));
+    const refused = async (change: (header: any) => void, pattern: RegExp, rest?: Uint8Array) => {
+      writeFileSync(path, withHeader(good, change, rest));
       const error = await failure(model.load_cache(path));
       assert.instance(error, InputError);
       assert.match(error.message, pattern);
@@ -367,6 +373,15 @@ test("a cache whose window has passed its first pages is saved without them, and
     ];
     assert.ok(sameBits(a.logits.data as Float32Array, b.logits.data as Float32Array));
     for (const each of [cache, loaded]) each.dispose();
+    // The next token, at 70, sees 63 on, which is in the first page still.
+    const short = (await model({ input_ids: [ids(70)] })).past_key_values!;
+    await short.save(path);
+    writeFileSync(
+      path,
+      withHeader(readFileSync(path), ({ rows }) => (rows[0].first_block = 1)),
+    );
+    assert.match((await failure(model.load_cache(path))).message, /row 0: expected first_block of at most 0, found 1/);
+    short.dispose();
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -383,7 +383,7 @@ test("an abort leaves nothing; what is wrong is said before anything is read", (
     await refused(/^text: expected two chunks of 512 tokens or more/, { context: 512 }, "too short");
     await refused(/^text: expected a text, found 7/, {}, 7);
     await refused(/^context: expected a whole number from 2 to \d+, found 1/, { context: 1 });
-    await refused(/^chunks: expected a whole number from 1/, { chunks: 0.5, context: 8 });
+    await refused(/^chunks: expected a whole number from 1 to 2147483647, found 0.5/, { chunks: 0.5, context: 8 });
     await refused(/^output_format: expected "gguf" or "dat", found "json"/, { output_format: "json" });
     await refused(/^process_output: expected true or false/, { process_output: 1 });
     await refused(/^dataset/, { dataset: 5 });

@@ -7,7 +7,8 @@ import * as assert from "uvu/assert";
 import { InputError, TokenizerError } from "../../src/errors.ts";
 import type { ChatMessage } from "../../src/text/chat_template.ts";
 import { loadTokenizer } from "../../src/text/load_tokenizer.ts";
-import { toPythonJSON } from "../../src/text/python_json.ts";
+import { versionOf } from "../../src/text/mistral_formats.ts";
+import { rewriteJSON, toPythonJSON } from "../../src/text/python_json.ts";
 import type { Tokenizer } from "../../src/text/tokenizer.ts";
 import { demo as demoFolder, fixture, hasFixture, json, root } from "../fixtures.ts";
 import { memoryFiles, repositoryAt } from "../repositories.ts";
@@ -116,6 +117,11 @@ test("which version it is: told by a file, shown by the vocabulary, or asked for
   const file = await loadTokenizer(await repositoryAt(join(folder, "tokenizer.json")));
   asks(file, {}, /tokenizer.json: does not tell which version of Mistral's format it is for; pass version/);
   asks(await tekken("v15"), {}, /version: expected one of .*, found "v15"/);
+  const pieces = ["[INST]", "[PREFIX]", "[SYSTEM_PROMPT]"];
+  for (const [known, version] of ["v1", "v2", "v3", "v7"].entries()) {
+    const has = (token: string) => pieces.slice(0, known).includes(token);
+    assert.is(versionOf({ decoder: "Sequence", source: "x" } as never, has), version);
+  }
   const model = readFileSync(join(demoFolder, "tokenizer.model"));
   const named = await loadTokenizer(memoryFiles({ "tokenizer.model.v3": model }));
   asks(named, {}, /version v3 needs the control token \[INST\]/);
@@ -212,6 +218,7 @@ test("JSON as Python writes it", () => {
     toPythonJSON(value, "v"),
     '{"a": [1, 2.5, 0, 1000000000000000000000, 1e-07, 10000000000000000000000], "b": "é\\n\u007f\ufffd", "c": null, "e": 10, "f": true}',
   );
+  assert.is(rewriteJSON(`{"": "", "a" :[ "", "\\""]}`), `{"": "", "a": ["", "\\""]}`);
   let deep: unknown = 1;
   for (let i = 0; i < 300; i++) deep = [deep];
   assert.throws(() => toPythonJSON(deep, "v"), /nested at most 256 deep/);

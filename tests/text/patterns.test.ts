@@ -24,6 +24,15 @@ test("the stretches are those of Hugging Face's tokenizers", () => {
   }
 });
 
+test("a repetition of one is none", () => {
+  for (const text of ["baab", "a", ""])
+    assert.equal(
+      new PatternSplitter("a{1}", true, "p").split(text),
+      new PatternSplitter("a", true, "p").split(text),
+      text,
+    );
+});
+
 const refused = (pattern: string, message: RegExp, text?: string) =>
   assert.throws(
     () => {
@@ -56,6 +65,7 @@ test("what other engines read otherwise is refused by name", () => {
     ["a**", /"\* behind a repetition" is not supported/],
     ["a{,2}", /"\{" is not supported/],
     ["a{3,2}", /"\{3,2\}" is not supported/],
+    ["a{0}", /"\{0\}" is not supported/],
     ["a{2000}", /"\{2000\}" is not supported/],
     ["a{1", /"\{" is not supported/],
     ["*a", /"\*" is not supported/],

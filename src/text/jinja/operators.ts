@@ -92,7 +92,7 @@ export function binary(operator: string, left: Value, right: Value): Value {
 /** The remainder with the divisor's sign. */
 function modulo(a: number, b: number): number {
   const rest = a % b;
-  return rest === 0 ? (Object.is(b, -0) || b < 0 ? -0 : 0) : rest < 0 !== b < 0 ? rest + b : rest;
+  return rest === 0 ? (b < 0 ? -0 : 0) : rest < 0 !== b < 0 ? rest + b : rest;
 }
 
 function integers(operator: string, a: number, b: number): Value {
