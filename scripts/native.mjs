@@ -112,7 +112,9 @@ const emulates = (cxx) =>
   process.arch !== EMULATED.arch &&
   cxx.includes("clang") &&
   existsSync(`/usr/${EMULATED.target}/include`) &&
-  spawnSync(EMULATED.emulator, ["--version"], { stdio: "ignore" }).status === 0;
+  [EMULATED.emulator, `${EMULATED.target}-ld`].every(
+    (program) => spawnSync(program, ["--version"], { stdio: "ignore" }).status === 0,
+  );
 
 /**
  * Runs the kernels of every level that this processor has under sanitizers, and those of NEON in an emulator: all compute the
