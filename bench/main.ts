@@ -1,9 +1,9 @@
 // npm run bench [-- PART… [MODEL…]]: measures the parts named, or all of them, and writes one report.
 //   PART            kernels model batches sharing assisted load threads length eager peers; only when named: whole (26 GB on
-//                   disk), devices (WebAssembly beside native kernels), limits (control groups of Linux: root alone can make them), formats and caches (what formats of
-//                   weights and caches cost in perplexity and facts), first-run (from npm install to the first token, beside
-//                   others: hundreds of megabytes from the network), files (the sizes and speeds of docs/choosing.md: up to
-//                   memory's size on disk)
+//                   disk), devices (WebAssembly beside native kernels), limits (control groups of Linux: root alone can make
+//                   them), formats and caches (what formats of weights and caches cost in perplexity and facts), first-run
+//                   (from npm install to the first token, beside others: hundreds of megabytes from the network), files (the
+//                   sizes and speeds of docs/choosing.md: up to memory's size on disk)
 //   MODEL           for formats and caches: files, folders, folders of them; models/demo where none is named
 //   --text FILE     for formats and caches: the text whose perplexity is found (the demo model's)
 //   --no-facts      for formats: of models other than the demo, which are not asked about condiments

@@ -1,10 +1,10 @@
 // Attention over the pages of the cache, tiled, with an online softmax: scores exist for 64 keys at a time.
 //
 // A tile is the query vectors (row, head of the group) of some rows, about 32. For each page, a block of 64 keys:
-//   scores   four keys at a time, for all queries: 2 queries x 4 keys over head_dim, lane = dim mod 4
+//   scores   some keys at a time, for all queries: sums over head_dim of dims 0, 1, 2 and 3 mod 4, then of the four
 //   softmax  the block's maximum and sum join the query's running ones; keys that a row does not see count as -inf
-//   values   sixteen dims at a time, for all queries: 2 queries x 16 dims over the keys that a row sees, first to last
-// Nothing in this depends on the tile's other rows.
+//   values   sixteen dims at a time, for all queries, over the keys that a row sees, first to last
+// Nothing in this depends on the tile's other rows. These loops are attention_loops.h's, or native/wide_attention.h's.
 //
 // f32 keys are read where they are. Others, and all values, pass through a small buffer as f32; there, in the queries and
 // in the sums, dims stand in the order in which the cache's type is read (kv_rows.h).
@@ -37,9 +37,9 @@ void find_block(const AttentionArgs& a, Tile& tile, uint32_t base, uint32_t end)
   tile.keys = a.keys + page;
   tile.values = a.values + page;
   tile.hidden = a.hidden ? a.hidden[index] : 0;
-  const uint32_t next = end - base > BLOCK ? a.pages[index + 1] * a.page_bytes : page;
-  tile.next_keys = a.keys + next;
-  tile.next_values = a.values + next;
+  const bool goes_on = end - base > BLOCK;
+  tile.next_keys = goes_on ? a.keys + a.pages[index + 1] * a.page_bytes : nullptr;
+  tile.next_values = goes_on ? a.values + a.pages[index + 1] * a.page_bytes : nullptr;
 }
 
 // Takes hidden keys from what a query sees of a block: their scores become -inf, and of a block without others it sees none.

@@ -1,4 +1,4 @@
-// The loops of attention.cpp over 128 bits: scores of a block of keys, their softmax, and the sums of values.
+// The loops of attention.cpp over 128 bits: scores of 2 queries x 4 keys, their softmax, and sums of 2 queries x 16 dims.
 #pragma once
 #include "attention_tile.h"
 #include "math.h"

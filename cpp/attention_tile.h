@@ -20,15 +20,15 @@ struct Query {
 struct Tile {
   Query* queries;
   uint32_t count;
-  uint32_t dim;          // padded
+  uint32_t dim;              // padded
   uint32_t type, row_bytes;
-  const uint8_t* keys;   // [BLOCK] rows of the block's page
+  const uint8_t* keys;       // [BLOCK] rows of the block's page
   const uint8_t* values;
-  const uint8_t* next_keys;  // of the block behind this one; if there is none, of this one
+  const uint8_t* next_keys;  // of the block behind this one, or null
   const uint8_t* next_values;
-  uint64_t hidden;       // bit i: key i of the block is hidden
-  float* key_copy;       // [KEY_COPIES][dim]
-  float* value_copy;     // [BLOCK][STRIP]
+  uint64_t hidden;           // bit i: key i of the block is hidden
+  float* key_copy;           // [KEY_COPIES][dim]
+  float* value_copy;         // [BLOCK][STRIP]
 };
 
 // The bits of keys [low, high), low < high.

@@ -130,6 +130,7 @@ const sanitize = () =>
     const { level, arch, target, emulator } = EMULATED;
     if (emulates(cxx))
       runs.push({ level, flags: [...LEVELS[arch][level], `--target=${target}`, "-static"], command: [emulator] });
+    if (runs.length === 0) throw new Error("there is no level whose kernels this machine could run");
     const digests = new Map();
     // The slowest to compile first.
     await inParallel(runs.reverse(), async ({ level, flags, command }) => {

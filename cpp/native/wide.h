@@ -104,6 +104,18 @@ LANES ints dot(ints sum, ints codes, ints x) {
 #endif
 }
 
+#ifdef WIDE_AVX512
+// Four vectors, each of whose lanes `join` makes one: lane r of the result is v[r]'s.
+template <class Join>
+LANES ints fold_lanes(const ints v[4], Join join) {
+  const auto halves = [&](ints a, ints b) {
+    return join((ints)_mm512_shuffle_i32x4((__m512i)a, (__m512i)b, 0x44), (ints)_mm512_shuffle_i32x4((__m512i)a, (__m512i)b, 0xee));
+  };
+  const __m512i ab = (__m512i)halves(v[0], v[1]), cd = (__m512i)halves(v[2], v[3]);
+  return join((ints)_mm512_shuffle_i32x4(ab, cd, 0x88), (ints)_mm512_shuffle_i32x4(ab, cd, 0xdd));
+}
+#endif
+
 LANES v128_t lane_of(const floats& v, int lane) { return wasm_v128_load(reinterpret_cast<const char*>(&v) + 16 * lane); }
 template <class V>
 LANES void set_lane(V& v, int lane, v128_t value) {

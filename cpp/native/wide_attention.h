@@ -10,16 +10,17 @@ namespace {
 using wide::floats;
 using BlockExp = WideExp;
 
-constexpr uint32_t KEYS = 8;  // whose scores are computed at once
-constexpr uint32_t PAIR = 2 * wide::L;                       // of vectors of keys, L in each
-constexpr uint32_t KEY_COPIES = PAIR + KEYS;                 // a pair in lanes; where keys are not f32, in rows
-constexpr uint32_t COPY_ALIGNMENT = 64;                      // a load that crosses lines is two
+constexpr uint32_t KEYS = 8;                  // whose scores are computed at once
+constexpr uint32_t PAIR = 2 * wide::L;        // of vectors of keys, L in each
+constexpr uint32_t KEY_COPIES = PAIR + KEYS;  // a pair in lanes; where keys are not f32, in rows
+constexpr uint32_t COPY_ALIGNMENT = 64;       // a load that crosses lines is two
 constexpr uint32_t VECTOR = 4 * wide::L, STRIP_VECTORS = STRIP / VECTOR;
 
 uint32_t fetch_block(const Tile&, uint32_t, uint32_t) { return 0; }
 
-// Asks for some rows' keys or values of the next block, which come while this one is worked on.
+// Asks for some rows' keys or values of the next block, if there is one, which come while this one is worked on.
 INLINE void fetch_next(const Tile& tile, const uint8_t* at, uint32_t row, uint32_t rows) {
+  if (!at) return;
   for (uint32_t b = row * tile.row_bytes; b < (row + rows) * tile.row_bytes; b += CACHE_LINE) {
     __builtin_prefetch(at + b, 0, 2);
   }

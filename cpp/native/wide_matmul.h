@@ -29,10 +29,9 @@ inline constexpr uint32_t TILES = 64, PANELS = 4;
 // The sums of a tile's four tokens and the panel's rows.
 using TileSums = wide::floats[PANEL_VECTORS][4];
 
-inline constexpr uint32_t LARGEST_GROUP = 13 * sizeof(wide::ints), ALIGNMENT = 64;
-INLINE uint32_t panel_bytes(uint32_t) {
-  return ALIGNMENT + PANEL_VECTORS * PANEL_GROUPS * LARGEST_GROUP + PANELS * TILES * sizeof(TileSums);
-}
+inline constexpr uint32_t LARGEST_GROUP = 13 * sizeof(wide::ints), LARGEST_PANEL = PANEL_VECTORS * PANEL_GROUPS * LARGEST_GROUP;
+inline constexpr uint32_t ALIGNMENT = 64;
+INLINE uint32_t panel_bytes(uint32_t) { return ALIGNMENT + LARGEST_PANEL + PANELS * TILES * sizeof(TileSums); }
 
 template <class F, int half>
 INLINE void unpack_wide(const F& f, const uint8_t* w, WideGroup<F>& out, int lane) {
@@ -88,8 +87,7 @@ INLINE void unpack_panel(const uint8_t* w, uint32_t row_bytes, uint32_t rows, ui
 
 // Adds `groups` groups of R vectors of rows and T tokens of a tile, from its token t0 on.
 template <class F, int R, int T>
-INLINE void add_wide_tile(const WideGroup<F>* w, const TileI8* x, int t0, uint32_t groups,
-                          wide::floats acc[R][T]) {
+INLINE void add_wide_tile(const WideGroup<F>* w, const TileI8* x, int t0, uint32_t groups, wide::floats acc[R][T]) {
   using wide::floats;
   using wide::ints;
   constexpr bool grouped = F::family == blocks::Family::Grouped;
@@ -200,9 +198,9 @@ INLINE void matmul(const ProductArgs& args) {
   using Group = WideGroup<F>;
   static_assert(sizeof(Group) <= LARGEST_GROUP);
   const uint32_t cols = args.cols, rows = args.rows, groups = groups_of(cols);
-  const uint32_t row_bytes = cols / 32 * F::bytes / (F::unit / 32), panel_bytes = PANEL_GROUPS * GROUP / F::unit * F::bytes;
+  const uint32_t row_bytes = cols / 32 * F::bytes / (F::unit / 32), step = PANEL_GROUPS * GROUP / F::unit * F::bytes;
   Group* panel = reinterpret_cast<Group*>((reinterpret_cast<uintptr_t>(args.scratch) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
-  TileSums* sums = reinterpret_cast<TileSums*>(reinterpret_cast<uint8_t*>(panel) + PANEL_VECTORS * PANEL_GROUPS * LARGEST_GROUP);
+  TileSums* sums = reinterpret_cast<TileSums*>(reinterpret_cast<uint8_t*>(panel) + LARGEST_PANEL);
   const auto least = [](uint32_t a, uint32_t b) { return a < b ? a : b; };
   for (uint32_t t = 0; t < args.tokens; t += 4 * TILES) {
     const uint32_t tiles = least((args.tokens - t + 3) / 4, TILES);
@@ -213,14 +211,14 @@ INLINE void matmul(const ProductArgs& args) {
         const uint32_t some = least(groups - from, PANEL_GROUPS), columns = least(cols - from * GROUP, some * GROUP);
         for (uint32_t r = row; r < end; r += PANEL_ROWS) {
           const uint32_t count = least(end - r, PANEL_ROWS);
-          const uint8_t* w = args.w + r * row_bytes + from / PANEL_GROUPS * panel_bytes;
+          const uint8_t* w = args.w + r * row_bytes + from / PANEL_GROUPS * step;
           unpack_panel<F>(w, row_bytes, count, columns, panel);
           // Below these rows, or else to the right of all.
           const bool below = r + count < end, last = from + some == groups;
-          const uint8_t* first = args.w + row * row_bytes + from / PANEL_GROUPS * panel_bytes;
-          NextWeights next(below ? w + count * row_bytes : first + panel_bytes, row_bytes,
+          const uint8_t* first = args.w + row * row_bytes + from / PANEL_GROUPS * step;
+          NextWeights next(below ? w + count * row_bytes : first + step, row_bytes,
                            below ? least(end - r - count, PANEL_ROWS) : last ? 0 : least(end - row, PANEL_ROWS),
-                           least(panel_bytes, row_bytes - from / PANEL_GROUPS * panel_bytes));
+                           least(step, row_bytes - from / PANEL_GROUPS * step));
           wide_panel<F>(panel, (count + wide::L - 1) / wide::L, x + from, groups, tiles, some, sums + (r - row) / PANEL_ROWS * TILES,
                         from == 0, next);
         }

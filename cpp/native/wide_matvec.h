@@ -8,13 +8,8 @@
 
 namespace wide {
 
-// Four vectors, the lanes of which are to be added: lane r of the result is the sum of v[r]'s.
 INLINE ints add_lanes(const ints v[4]) {
-  const auto pair = [](ints a, ints b) {
-    return (ints)_mm512_shuffle_i32x4((__m512i)a, (__m512i)b, 0x44) + (ints)_mm512_shuffle_i32x4((__m512i)a, (__m512i)b, 0xee);
-  };
-  const ints ab = pair(v[0], v[1]), cd = pair(v[2], v[3]);
-  return (ints)_mm512_shuffle_i32x4((__m512i)ab, (__m512i)cd, 0x88) + (ints)_mm512_shuffle_i32x4((__m512i)ab, (__m512i)cd, 0xdd);
+  return fold_lanes(v, [](ints a, ints b) { return a + b; });
 }
 
 // The dots of a group of four rows and a token, block b of row r in lane r.

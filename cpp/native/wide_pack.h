@@ -8,18 +8,11 @@ namespace wide {
 
 // The largest magnitude of each of four blocks. Magnitudes are compared as bits, which puts NaN above infinity.
 LANES v128_t largest_of_blocks(const float* x) {
-  const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
-  __m512i block[4];
-  for (int b = 0; b < 4; b++) {
-    const __m512i first = _mm512_loadu_si512(x + 32 * b), last = _mm512_loadu_si512(x + 32 * b + 16);
-    block[b] = _mm512_max_epi32(_mm512_and_si512(first, magnitude), _mm512_and_si512(last, magnitude));
-  }
-  const auto larger_half = [](__m512i a, __m512i b) {
-    return _mm512_max_epi32(_mm512_shuffle_i32x4(a, b, 0x44), _mm512_shuffle_i32x4(a, b, 0xee));
-  };
-  const __m512i ab = larger_half(block[0], block[1]), cd = larger_half(block[2], block[3]);
-  // Lane b is block b's.
-  __m512i all = _mm512_max_epi32(_mm512_shuffle_i32x4(ab, cd, 0x88), _mm512_shuffle_i32x4(ab, cd, 0xdd));
+  const auto larger = [](ints a, ints b) { return (ints)_mm512_max_epi32((__m512i)a, (__m512i)b); };
+  const auto magnitudes = [&](const float* p) { return (ints)load_floats(p) & 0x7fffffff; };
+  ints block[4];
+  for (int b = 0; b < 4; b++) block[b] = larger(magnitudes(x + 32 * b), magnitudes(x + 32 * b + 16));
+  __m512i all = (__m512i)fold_lanes(block, larger);
   all = _mm512_max_epi32(all, _mm512_shuffle_epi32(all, _MM_PERM_BADC));
   all = _mm512_max_epi32(all, _mm512_shuffle_epi32(all, _MM_PERM_CDAB));
   const __m512i firsts = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);

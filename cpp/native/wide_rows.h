@@ -126,7 +126,13 @@ struct FourRows<blocks::Q8_0> {
   }
 };
 
-// Of rows that are repacked, each vector of a group has dword k in the low nibbles of lane k, and dword k + 4 in the high ones.
+// A group of a row that is repacked: dword k of each block in the low nibbles of lane k, dword k + 4 in the high ones.
+INLINE void put_repacked(GroupOfFour& group, int r, const uint8_t* p) {
+  const ints both = load(p);
+  group.low[r] = low_nibbles(both);
+  group.high[r] = high_nibbles(both);
+}
+
 template <>
 struct FourRows<blocks::Q4_0_R> {
   static constexpr bool there = true;
@@ -136,11 +142,7 @@ struct FourRows<blocks::Q4_0_R> {
   INLINE static void load(const uint8_t* const at[4], Use use) {
     GroupOfFour group;
 #pragma unroll
-    for (int r = 0; r < 4; r++) {
-      const ints both = wide::load(at[r] + 8);
-      group.low[r] = low_nibbles(both);
-      group.high[r] = high_nibbles(both);
-    }
+    for (int r = 0; r < 4; r++) put_repacked(group, r, at[r] + 8);
     const __m512i halves = _mm512_broadcast_i32x4(
         _mm_setr_epi8(-128, -128, 0, 1, -128, -128, 2, 3, -128, -128, 4, 5, -128, -128, 6, 7));
     group.scale = half_to_float((ints)_mm512_shuffle_epi8(in_lanes(at, 0), halves));
@@ -177,6 +179,53 @@ struct HeadersOfFour {
   }
 };
 
+// Both halves of four super-blocks that begin with such headers: put(group, r, half) puts row r's codes into a group.
+template <class Put, class Use>
+INLINE void load_halves(const uint8_t* const at[4], Put put, Use use) {
+  const HeadersOfFour headers(at);
+#pragma unroll
+  for (int half = 0; half < 2; half++) {
+    GroupOfFour group;
+#pragma unroll
+    for (int r = 0; r < 4; r++) put(group, r, half);
+    group.scale = headers.scale[half];
+    group.minimum = headers.minimum[half];
+    use(group);
+  }
+}
+
+template <>
+struct FourRows<blocks::Q4_K> {
+  static constexpr bool there = true;
+  static constexpr bool is_signed = false;
+
+  // Permutations of the bytes, which are then taken apart, are sooner done than those of two vectors of nibbles, which Q5_K and
+  // Q6_K have to add bits to (from the second cache 18.9 -> 23.4 GB/s, Zen 4).
+  template <class Use>
+  INLINE static void load(const uint8_t* const at[4], Use use) {
+    // Lane k: dword k of the first 32 bytes, whose low nibbles are block 0 and whose high ones block 1, twice; of the others twice.
+    const __m512i low = _mm512_setr_epi32(0, 0, 8, 8, 1, 1, 9, 9, 2, 2, 10, 10, 3, 3, 11, 11);
+    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(4)), shift = _mm512_set1_epi64(4ll << 32);
+    const auto put = [&](GroupOfFour& group, int r, int half) INLINED {
+      const __m512i bytes = (__m512i)wide::load(at[r] + 16 + 64 * half);
+      group.low[r] = low_nibbles((ints)_mm512_srlv_epi32(_mm512_permutexvar_epi32(low, bytes), shift));
+      group.high[r] = low_nibbles((ints)_mm512_srlv_epi32(_mm512_permutexvar_epi32(high, bytes), shift));
+    };
+    load_halves(at, put, use);
+  }
+};
+
+template <>
+struct FourRows<blocks::Q4_K_R> {
+  static constexpr bool there = true;
+  static constexpr bool is_signed = false;
+
+  template <class Use>
+  INLINE static void load(const uint8_t* const at[4], Use use) {
+    load_halves(at, [&](GroupOfFour& group, int r, int half) INLINED { put_repacked(group, r, at[r] + 16 + 64 * half); }, use);
+  }
+};
+
 // Two vectors, each half of which has the eight dwords of a block: places, of the 32 dwords of both, where blocks 1 to 3 begin.
 struct PairsOfBlocks {
   __m512i low, high;
@@ -190,58 +239,10 @@ struct PairsOfBlocks {
   }
 };
 
-template <>
-struct FourRows<blocks::Q4_K> {
-  static constexpr bool there = true;
-  static constexpr bool is_signed = false;
-
-  // Permutations of the bytes, which are then taken apart, are sooner done than those of two vectors of nibbles, which Q5_K and
-  // Q6_K have to add bits to (from the second cache 18.9 -> 23.4 GB/s, Zen 4).
-  template <class Use>
-  INLINE static void load(const uint8_t* const at[4], Use use) {
-    const HeadersOfFour headers(at);
-    // Lane k: dword k of the first 32 bytes, whose low nibbles are block 0 and whose high ones block 1, twice; of the others twice.
-    const __m512i low = _mm512_setr_epi32(0, 0, 8, 8, 1, 1, 9, 9, 2, 2, 10, 10, 3, 3, 11, 11);
-    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(4)), shift = _mm512_set1_epi64(4ll << 32);
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      GroupOfFour group;
-#pragma unroll
-      for (int r = 0; r < 4; r++) {
-        const __m512i bytes = (__m512i)wide::load(at[r] + 16 + 64 * half);
-        group.low[r] = low_nibbles((ints)_mm512_srlv_epi32(_mm512_permutexvar_epi32(low, bytes), shift));
-        group.high[r] = low_nibbles((ints)_mm512_srlv_epi32(_mm512_permutexvar_epi32(high, bytes), shift));
-      }
-      group.scale = headers.scale[half];
-      group.minimum = headers.minimum[half];
-      use(group);
-    }
-  }
-};
-
-template <>
-struct FourRows<blocks::Q4_K_R> {
-  static constexpr bool there = true;
-  static constexpr bool is_signed = false;
-
-  template <class Use>
-  INLINE static void load(const uint8_t* const at[4], Use use) {
-    const HeadersOfFour headers(at);
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      GroupOfFour group;
-#pragma unroll
-      for (int r = 0; r < 4; r++) {
-        const ints both = wide::load(at[r] + 16 + 64 * half);
-        group.low[r] = low_nibbles(both);
-        group.high[r] = high_nibbles(both);
-      }
-      group.scale = headers.scale[half];
-      group.minimum = headers.minimum[half];
-      use(group);
-    }
-  }
-};
+// 32 bytes in both halves of a vector.
+INLINE __m512i twice(const uint8_t* p) {
+  return _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
 
 // Bits of a byte where they are wanted, for each half of a vector: turned left by so many, then masked.
 INLINE ints turned(__m512i v, int first, int second, int mask) {
@@ -256,28 +257,18 @@ struct FourRows<blocks::Q5_K> {
 
   template <class Use>
   INLINE static void load(const uint8_t* const at[4], Use use) {
-    const HeadersOfFour headers(at);
     // 32 bytes are blocks 0 and 1, 32 blocks 2 and 3.
     const PairsOfBlocks blocks(16, 8, 24);
     __m512i bits[4];
-    for (int r = 0; r < 4; r++) {
-      bits[r] = _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at[r] + 16)));
-    }
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      GroupOfFour group;
-#pragma unroll
-      for (int r = 0; r < 4; r++) {
-        // Bit b of a byte becomes bit 4: of blocks 0 and 2 of the half, 1 and 3.
-        const ints both = wide::load(at[r] + 48 + 64 * half);
-        const ints even = turned(bits[r], (68 - 4 * half) % 64, (66 - 4 * half) % 64, 16);
-        const ints odd = turned(bits[r], (67 - 4 * half) % 64, (65 - 4 * half) % 64, 16);
-        blocks.put(group, r, low_nibbles(both) | even, high_nibbles(both) | odd);
-      }
-      group.scale = headers.scale[half];
-      group.minimum = headers.minimum[half];
-      use(group);
-    }
+    for (int r = 0; r < 4; r++) bits[r] = twice(at[r] + 16);
+    const auto put = [&](GroupOfFour& group, int r, int half) INLINED {
+      // Bit b of a byte becomes bit 4: of blocks 0 and 2 of the half, 1 and 3.
+      const ints both = wide::load(at[r] + 48 + 64 * half);
+      const ints even = turned(bits[r], (68 - 4 * half) % 64, (66 - 4 * half) % 64, 16);
+      const ints odd = turned(bits[r], (67 - 4 * half) % 64, (65 - 4 * half) % 64, 16);
+      blocks.put(group, r, low_nibbles(both) | even, high_nibbles(both) | odd);
+    };
+    load_halves(at, put, use);
   }
 };
 
@@ -300,8 +291,7 @@ struct FourRows<blocks::Q6_K> {
 #pragma unroll
       for (int r = 0; r < 4; r++) {
         const ints both = wide::load(at[r] + 64 * half);
-        const __m512i bits = _mm512_broadcast_i64x4(
-            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at[r] + offsetof(BlockQ6_K, high) + 32 * half)));
+        const __m512i bits = twice(at[r] + offsetof(BlockQ6_K, high) + 32 * half);
         blocks.put(group, r, low_nibbles(both) | turned(bits, 4, 2, 48), high_nibbles(both) | turned(bits, 0, 62, 48));
       }
       group.scale = d;

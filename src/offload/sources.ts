@@ -1,2 +1,2 @@
 // The sources that native kernels must be built from to be those of this package: written by `npm run build kernels`.
-export const NATIVE_SOURCES = 0xbb7d18f2;
+export const NATIVE_SOURCES = 0x0860465e;
